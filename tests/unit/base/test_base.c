@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/cursor.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void varints_round_trip_and_truncations_are_bad(void **state)
+{
+	static const uint64_t values[] = {0, 63, 64, 16383, 16384, (1u << 30) - 1, 1u << 30, ((uint64_t)1 << 62) - 1};
+	uint8_t b[8];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+		size_t n = (size_t)(varint_put(b, values[i]) - b);
+
+		assert_int_equal(n, varint_len(values[i]));
+		struct cursor c = cursor_of(b, n);
+
+		assert_int_equal(cursor_varint(&c), values[i]);
+		assert_false(c.bad);
+		assert_int_equal(cursor_left(&c), 0);
+		c = cursor_of(b, n - 1);
+		cursor_varint(&c);
+		assert_true(c.bad);
+	}
+	assert_int_equal(varint_len((uint64_t)1 << 62), 0);
+}
+
+static void cursor_sticks_at_the_first_fault(void **state)
+{
+	static const uint8_t b[] = {1, 2, 3};
+	struct cursor c = cursor_of(b, sizeof b);
+
+	(void)state;
+	assert_int_equal(cursor_le(&c, 2), 0x0201);
+	assert_int_equal(cursor_be(&c, 2), 0);
+	assert_true(c.bad);
+	assert_int_equal(cursor_be(&c, 1), 0);
+	assert_int_equal(cursor_left(&c), 0);
+	c = cursor_of(NULL, 0);
+	assert_int_equal(cursor_left(&c), 0);
+}
+
+static void map_agrees_with_a_plain_array(void **state)
+{
+	enum { N = 500 };
+	static int present[N];
+	struct map *m;
+	unsigned seed = 1;
+
+	(void)state;
+	memset(present, 0, sizeof present);
+	assert_int_equal(map_new(8, &m), 0);
+	for (int step = 0; step < 20000; step++) {
+		seed = seed * 1103515245u + 12345u;
+		uint32_t k = (seed >> 8) % N;
+
+		if (seed & 0x80000000u) {
+			assert_int_equal(map_put(m, &k, sizeof k, &present[k]), present[k] ? ERR_EXISTS : 0);
+			present[k] = 1;
+		} else {
+			assert_ptr_equal(map_remove(m, &k, sizeof k), present[k] ? &present[k] : NULL);
+			present[k] = 0;
+		}
+	}
+	size_t count = 0, walked = 0, it = 0;
+
+	for (uint32_t k = 0; k < N; k++) {
+		assert_ptr_equal(map_get(m, &k, sizeof k), present[k] ? &present[k] : NULL);
+		count += (size_t)present[k];
+	}
+	while (map_next(m, &it))
+		walked++;
+	assert_int_equal(map_count(m), count);
+	assert_int_equal(walked, count);
+	assert_int_equal(map_put(m, "123456789", 9, m), ERR_RANGE);
+	assert_int_equal(map_put(m, "", 0, m), ERR_RANGE);
+	map_free(m);
+	map_free(NULL);
+}
+
+static void siphash_matches_the_reference_vector(void **state)
+{
+	/* SipHash-1-3 of the empty string and of 00..0e under the key 00..0f */
+	uint8_t key[16], in[15];
+
+	(void)state;
+	for (uint8_t i = 0; i < 16; i++)
+		key[i] = i;
+	for (uint8_t i = 0; i < 15; i++)
+		in[i] = i;
+	assert_true(siphash13(key, in, 0) == 0xabac0158050fc4dcu);
+	assert_true(siphash13(key, in, 15) == 0xd320d86d2a519956u);
+}
+
+static void buf_stops_at_its_bound(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1000);
+	assert_int_equal(buf_append(&b, NULL, 0), 0);
+	assert_int_equal(buf_printf(&b, "%0600d", 7), 0);
+	assert_int_equal(buf_printf(&b, "%0401d", 7), ERR_LIMIT);
+	assert_int_equal(b.len, 600);
+	assert_int_equal(buf_printf(&b, "%0400d", 7), 0);
+	buf_consume(&b, 999);
+	assert_int_equal(b.len, 1);
+	assert_int_equal(b.p[0], '7');
+	buf_fini(&b);
+}
+
+struct node {
+	int v;
+	struct list link;
+};
+
+static void list_survives_removal_while_walking(void **state)
+{
+	struct list head;
+	struct node n[3] = {{.v = 1}, {.v = 2}, {.v = 3}};
+	int sum = 0;
+
+	(void)state;
+	list_init(&head);
+	for (int i = 0; i < 3; i++) {
+		list_init(&n[i].link);
+		list_append(&head, &n[i].link);
+	}
+	list_each (it, &head, tmp) {
+		sum += list_entry(it, struct node, link)->v;
+		list_remove(it);
+		list_remove(it);
+	}
+	assert_int_equal(sum, 6);
+	assert_true(list_empty(&head));
+}
+
+static char last_line[LOG_LINE_MAX * 2 + 64];
+static int n_lines;
+
+static void keep_line(void *ctx, enum log_level level, const char *line)
+{
+	(void)ctx, (void)level;
+	n_lines++;
+	snprintf(last_line, sizeof last_line, "%s", line);
+}
+
+static void log_lines_cannot_be_forged(void **state)
+{
+	struct log_out out = {.level = LOG_INFO, .journal = true, .hook = keep_line};
+	struct log root = {.out = &out}, sess;
+
+	(void)state;
+	log_child(&sess, &root, "sess=%d", 17);
+	log_child(&sess, &sess, "room=%s", "lobby");
+	n_lines = 0;
+	log_debug(&sess, "not shown");
+	assert_int_equal(n_lines, 0);
+	log_info(&sess, "closed reason=\"%s\"", "a\nb\x1b[0m");
+	assert_string_equal(last_line, "<6>sess=17 room=lobby closed reason=\"a\\x0ab\\x1b[0m\"");
+	out.format = LOG_JSON;
+	log_warn(&sess, "it said \"%s\"", "x\n");
+	assert_non_null(strstr(last_line, "\"level\":\"warn\",\"sess\":\"17\",\"room\":\"lobby\",\"msg\":\"it said \\\"x\\u000a\\\"\"}"));
+	struct log silent = {0};
+
+	log_error(&silent, "nobody hears");
+	assert_int_equal(n_lines, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(varints_round_trip_and_truncations_are_bad),
+		cmocka_unit_test(cursor_sticks_at_the_first_fault),
+		cmocka_unit_test(map_agrees_with_a_plain_array),
+		cmocka_unit_test(siphash_matches_the_reference_vector),
+		cmocka_unit_test(buf_stops_at_its_bound),
+		cmocka_unit_test(list_survives_removal_while_walking),
+		cmocka_unit_test(log_lines_cannot_be_forged),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
