@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tls - certificates, and the TLS side of QUIC connections (OpenSSL >= 3.5). A `quic_tls`
+ * is immutable and counted: connections hold the one they began with, so a new
+ * certificate takes effect for new connections and touches no old one.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* --- certificates --------------------------------------------------------------------- */
+
+/* What is known of a leaf certificate. */
+struct quic_cert_info {
+	uint8_t sha256[32];   /* of the leaf's DER: what serverCertificateHashes pins */
+	int64_t not_before_s; /* seconds since 1970 */
+	int64_t not_after_s;
+	bool self_signed;
+	/* Fit for serverCertificateHashes: ECDSA on a named NIST curve, valid 14 days at
+	 * most, X.509 v3. `unfit` says why not, else it is empty. */
+	bool pinnable;
+	char unfit[96];
+	char subject[128];
+};
+
+/* A certificate chain and its key, in PEM. Owned; freed with quic_cert_free(). */
+struct quic_cert {
+	char *chain_pem, *key_pem;
+	struct quic_cert_info info;
+};
+
+enum { QUIC_CERT_ERROR = 256 };
+
+/* Makes an ECDSA P-256 certificate with an extensions block and a SAN for each of `names`
+ * (DNS names and numeric addresses), valid from one hour before `now_s` for `days` days. */
+int quic_cert_make(const char *const *names, size_t n_names, int days, int64_t now_s, struct quic_cert *out);
+
+/* Reads and checks both files: there, readable, PEM, key belongs to the leaf, valid at
+ * `now_s`. On error `why` says which file and what is wrong with it in one line:
+ * ERR_NOTFOUND, ERR_IO, ERR_MALFORMED, ERR_TLS (mismatch, expired, not yet valid). */
+int quic_cert_load(const char *chain_path, const char *key_path, int64_t now_s, struct quic_cert *out,
+	char why[QUIC_CERT_ERROR]);
+/* The same for PEM text in memory. */
+int quic_cert_parse(const char *chain_pem, const char *key_pem, int64_t now_s, struct quic_cert *out,
+	char why[QUIC_CERT_ERROR]);
+void quic_cert_free(struct quic_cert *c); /* accepts a zeroed one; clears the key */
+
+/* --- contexts ------------------------------------------------------------------------- */
+
+struct quic_tls;
+
+/* A server's context: TLS 1.3, ALPN "h3", AES-128-GCM first, X25519 first, no 0-RTT, no tickets. Copies. */
+int quic_tls_server(const struct quic_cert *cert, struct quic_tls **out);
+
+struct quic_tls_client_opts {
+	bool insecure;         /* accept any certificate */
+	const uint8_t *sha256; /* 32 bytes: accept exactly this leaf; NULL: the system's trust store */
+};
+int quic_tls_client(const struct quic_tls_client_opts *opts, struct quic_tls **out);
+
+struct quic_tls *quic_tls_ref(struct quic_tls *t);
+void quic_tls_unref(struct quic_tls *t); /* accepts NULL */

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * udp - the sockets under an endpoint: several of them, IPv4 and IPv6, polled by libuv;
+ * recvmmsg and sendmmsg in batches, ECN both ways, the local address of each packet kept
+ * (IP_PKTINFO where the socket is bound to a wildcard). The only part of quic that
+ * touches a socket, a loop or a clock.
+ */
+#pragma once
+#include "base/log.h"
+#include "base/time.h"
+#include "quic/addr.h"
+#include "quic/endpoint.h"
+
+#include <uv.h>
+
+struct udp;
+
+struct udp_opts {
+	uint32_t rcvbuf_bytes; /* asked of the kernel; a warning names net.core.rmem_max if it
+	                        * grants less. default 16 MiB */
+	uint32_t sndbuf_bytes; /* default 4 MiB */
+	bool reuse_port;       /* SO_REUSEPORT, for several shards */
+};
+void udp_opts_default(struct udp_opts *o);
+
+struct udp_stats {
+	uint64_t recv_calls, send_calls, packets_in, packets_out;
+	uint64_t send_dropped;   /* the kernel refused: buffer full, unreachable, too long */
+	uint64_t kernel_dropped; /* lost in full receive buffers, as SO_RXQ_OVFL says */
+};
+
+/* `on_packet` for each payload of a batch (zero-length ones are dropped here), `on_batch` after the last. */
+struct udp_handler {
+	void *ctx;
+	void (*on_packet)(void *ctx, const struct quic_path *path, uint8_t ecn, uint8_t *p, size_t len, nsec now);
+	void (*on_batch)(void *ctx, nsec now);
+};
+
+int udp_new(uv_loop_t *loop, const struct udp_opts *opts, const struct udp_handler *handler, const struct log *log,
+	struct udp **out);
+/* Binds one more socket. `addr` may carry port 0; `bound` (may be NULL) says what it became.
+ * ERR_IO with errno set. */
+int udp_bind(struct udp *u, const struct quic_addr *addr, struct quic_addr *bound);
+/* How an endpoint sends through these sockets; valid while `u` lives. */
+struct quic_out udp_out(struct udp *u);
+/* Sends what was committed. */
+void udp_flush(struct udp *u);
+const struct udp_stats *udp_stats(const struct udp *u);
+/* Closes the sockets; `on_closed` (may be NULL) is called by the loop when the memory is gone. */
+void udp_close(struct udp *u, void (*on_closed)(void *ctx), void *ctx);

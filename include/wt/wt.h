@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wt - WebTransport over HTTP/3 (draft-ietf-webtrans-http3, the -02 and -07 dialects at
+ * once, so that Chrome, Firefox, Safari and libraries all connect) on nghttp3, with plain
+ * GET and HEAD beside it. One `wt` serves all connections of one endpoint; server and
+ * client. One thread, no clock, no socket. Memory is taken when a connection, a session
+ * or a stream opens; datagrams allocate nothing.
+ *
+ * Order at start: wt_new(), quic_endpoint_new(.., wt_quic_app(), wt, ..), wt_attach().
+ */
+#pragma once
+#include "base/log.h"
+#include "base/time.h"
+#include "quic/endpoint.h"
+
+struct wt;
+struct wt_session;
+struct wt_stream;
+
+struct wt_opts {
+	uint32_t connect_timeout_ms;   /* from handshake to CONNECT or GET; else closed. default 10000 */
+	uint32_t max_early_datagrams;  /* kept until the session is there. default 8 of 1500 bytes */
+	uint32_t max_early_streams;    /* WebTransport streams that wait for their session. default 4 */
+	uint32_t max_early_bytes;      /* bytes kept for each of those. default 4096 */
+	uint32_t max_streams;          /* peer's streams of one session at once. default 16 */
+	uint32_t stream_send_bytes;    /* unacknowledged bytes of ours on one stream. default 65536 */
+	uint32_t max_field_bytes;      /* of a request's header fields. default 16384 */
+	uint32_t max_requests;         /* plain requests under way on one connection. default 16 */
+	bool draft15;                  /* also send 0x2c7cf000. default false */
+};
+void wt_opts_default(struct wt_opts *o);
+
+/* A request as it came; strings are NUL-terminated, borrowed until return, "" if absent. */
+struct wt_request {
+	const char *method;    /* "CONNECT", "GET", "HEAD" ... */
+	const char *protocol;  /* of an extended CONNECT */
+	const char *authority, *path; /* path with its query */
+	const char *origin, *user_agent;
+	struct quic_path net;
+	uint64_t conn_id;
+};
+
+/* The answer to a request that is no session, and a refusal of one. */
+enum { WT_BODY_MAX = 1 << 20 };
+struct wt_response {
+	unsigned status;          /* 200..599 */
+	const char *content_type; /* borrowed until return; NULL: text/plain */
+	const uint8_t *body;      /* borrowed until the response is sent if `static_body`, else copied */
+	size_t len;
+	bool static_body;
+	const char *cache_control; /* may be NULL */
+	const char *csp;           /* content-security-policy, may be NULL */
+};
+
+/* How a session ended. */
+enum wt_end {
+	WT_END_LOCAL,  /* wt_session_close() */
+	WT_END_PEER,   /* CLOSE capsule, or FIN (code 0) */
+	WT_END_RESET,  /* the CONNECT stream was reset */
+	WT_END_CONN,   /* the connection ended; `conn` says how */
+	WT_END_ERROR,  /* the peer broke the protocol */
+};
+enum { WT_REASON_MAX = 1024 };
+struct wt_close {
+	enum wt_end end;
+	uint32_t code;      /* 0 if none was given */
+	const char *reason; /* never NULL; UTF-8 as it came, NUL-terminated */
+	struct quic_close conn; /* for WT_END_CONN */
+};
+
+/* What the application does. `ctx` is that of wt_new(), `user` what on_connect stored. */
+struct wt_app {
+	/* A session is asked for. Return 200 to accept (then *user is kept and the session is
+	 * open, answer on its way), else a status 400..599; `res` may then carry a body. */
+	unsigned (*on_connect)(void *ctx, struct wt_session *s, const struct wt_request *req, struct wt_response *res,
+		void **user, nsec now);
+	/* Any other request; fill `res`. */
+	void (*on_request)(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now);
+	/* Client: the server's answer to wt_client_connect(). 200: the session is open. */
+	void (*on_answer)(void *user, struct wt_session *s, unsigned status, nsec now);
+	void (*on_datagram)(void *user, const uint8_t *p, size_t len, nsec now); /* never empty */
+	/* The peer opened a stream; store your own pointer with wt_stream_set_user(). */
+	void (*on_stream)(void *user, struct wt_stream *st, nsec now);
+	void (*on_stream_data)(void *user, struct wt_stream *st, const uint8_t *p, size_t len, bool fin, nsec now);
+	void (*on_stream_sent)(void *user, struct wt_stream *st, nsec now); /* room again in its send buffer */
+	/* Gone, for whatever reason; the pointer is invalid afterwards. */
+	void (*on_stream_closed)(void *user, struct wt_stream *st, nsec now);
+	/* The last call for this session. Streams were closed before. */
+	void (*on_closed)(void *user, const struct wt_close *why, nsec now);
+};
+
+struct wt_stats {
+	uint64_t sessions_opened, sessions_closed, refused, requests;
+	uint64_t datagrams_in, datagrams_out, datagrams_unknown, datagrams_empty, early_dropped;
+	uint64_t streams_opened, streams_rejected, capsules_skipped, protocol_errors, second_sessions;
+	uint32_t sessions; /* now */
+};
+
+int wt_new(const struct wt_opts *opts, const struct wt_app *app, void *ctx, const struct log *log, struct wt **out);
+/* To be given to quic_endpoint_new() with the wt as its ctx. */
+const struct quic_app *wt_quic_app(void);
+void wt_attach(struct wt *w, struct quic_endpoint *ep);
+/* After the endpoint is freed. Accepts NULL. */
+void wt_free(struct wt *w);
+const struct wt_stats *wt_stats(const struct wt *w);
+
+/* Tells every connection GOAWAY and every session DRAIN; new sessions are refused with 503. */
+void wt_drain(struct wt *w);
+
+/* --- sessions ------------------------------------------------------------------------- */
+
+/* Sends one datagram of two pieces (`head` may be empty), copied. Until the client has
+ * shown that it saw the 200 (any stream data or datagram from it; at the latest
+ * after one round trip) nothing may be sent: ERR_STATE. ERR_RANGE: longer than wt_session_datagram_max(). */
+int wt_session_send(struct wt_session *s, const void *head, size_t head_len, const void *body, size_t body_len,
+	nsec now);
+/* Longest payload a datagram takes now: what the path carries, at most what the peer's max_datagram_frame_size allows. */
+size_t wt_session_datagram_max(const struct wt_session *s);
+/* CLOSE capsule with code and reason (cut at 1024 bytes), FIN, and a moment later the end of the connection.
+ * on_closed follows before this returns. Never waits for the peer's credit. */
+void wt_session_close(struct wt_session *s, uint32_t code, const char *reason, nsec now);
+/* Of the connection beneath. */
+void wt_session_info(const struct wt_session *s, struct quic_conn_info *out);
+uint64_t wt_session_id(const struct wt_session *s); /* counts up within the wt; for logs */
+
+/* --- streams -------------------------------------------------------------------------- */
+
+/* Opens a stream of ours (client use, and tests). ERR_LIMIT: no credit. */
+int wt_stream_open(struct wt_session *s, bool bidi, struct wt_stream **out);
+/* Queues bytes. Copies. ERR_LIMIT: `stream_send_bytes` would be passed, nothing is queued;
+ * ERR_STATE: our side is closed. */
+int wt_stream_send(struct wt_stream *st, const void *p, size_t len, bool fin, nsec now);
+size_t wt_stream_room(const struct wt_stream *st); /* bytes that wt_stream_send() would take */
+/* Resets our side and asks the peer to stop, with an application code below 256 (Chrome shows no more). */
+void wt_stream_abort(struct wt_stream *st, uint32_t code, nsec now);
+bool wt_stream_is_bidi(const struct wt_stream *st);
+bool wt_stream_is_ours(const struct wt_stream *st);
+struct wt_session *wt_stream_session(const struct wt_stream *st);
+void wt_stream_set_user(struct wt_stream *st, void *user);
+void *wt_stream_user(const struct wt_stream *st);
+
+/* --- client --------------------------------------------------------------------------- */
+
+/* Asks for a session as soon as the connection and the server's SETTINGS allow. `path` with its query;
+ * `origin` may be NULL. All strings are copied. on_answer follows, or on_closed. */
+int wt_client_connect(struct wt *w, struct quic_conn *c, const char *authority, const char *path, const char *origin,
+	void *user);
