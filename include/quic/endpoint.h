@@ -191,6 +191,8 @@ struct quic_conn_info {
 void quic_conn_info(const struct quic_conn *c, struct quic_conn_info *out);
 nsec quic_conn_pto(const struct quic_conn *c);
 void *quic_conn_user(const struct quic_conn *c);
+/* What later calls get as `user`; for a client that has something to keep before on_open. */
+void quic_conn_set_user(struct quic_conn *c, void *user);
 
 /* For tests and the client: begin a key update; move to another local address. */
 int quic_conn_update_keys(struct quic_conn *c, nsec now);
