@@ -7,12 +7,12 @@
 #include "daemon/notify.h"
 #include "daemon/server.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -190,6 +190,19 @@ static int serve(struct app *a, const struct config *cfg)
 	return uv_loop_close(&a->loop) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* systemd names the journal's socket by device and inode; a redirected stderr is not it. */
+static bool stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char mine[64];
+	struct stat st;
+
+	if (!stream || fstat(STDERR_FILENO, &st))
+		return false;
+	snprintf(mine, sizeof mine, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	return strcmp(mine, stream) == 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = parse_options(argc, argv);
@@ -203,7 +216,7 @@ int main(int argc, char **argv)
 		const struct log_out out = {.fd = STDERR_FILENO,
 			.level = cfg->log_level,
 			.format = cfg->log_format,
-			.journal = getenv("JOURNAL_STREAM") != NULL};
+			.journal = stderr_is_journal()};
 
 		a->log.out = &out;
 		status = serve(a, cfg);
