@@ -45,9 +45,10 @@ enum { WT_BODY_MAX = 1 << 20 };
 struct wt_response {
 	unsigned status;          /* 200..599 */
 	const char *content_type; /* borrowed until return; NULL: text/plain */
-	const uint8_t *body;      /* borrowed until the response is sent if `static_body`, else copied */
+	const void *body;         /* borrowed until the response is sent if `static_body`, else copied */
 	size_t len;
 	bool static_body;
+	void *owned;              /* if set, freed with free() when `body` was copied or sent */
 	const char *cache_control; /* may be NULL */
 	const char *csp;           /* content-security-policy, may be NULL */
 };

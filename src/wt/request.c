@@ -197,7 +197,8 @@ static bool take_body(struct request *r, const struct wt_response *res)
 {
 	r->body = res->body;
 	r->body_len = res->len;
-	if (!res->len || res->static_body)
+	r->copy = res->owned;
+	if (!res->len || res->static_body || res->owned)
 		return true;
 	r->copy = malloc(res->len);
 	if (!r->copy)
@@ -231,6 +232,7 @@ void request_answer(struct request *r, const struct wt_response *res)
 
 	if (res->status < 200 || res->status > 599 || res->len > WT_BODY_MAX) {
 		log_warn(&c->log, "answer refused: status=%u body_bytes=%zu", res->status, res->len);
+		failed.owned = res->owned;
 		res = &failed;
 	}
 	if (!take_body(r, res)) {
@@ -337,6 +339,7 @@ static void ask_for_session(struct request *r)
 	if (app->on_connect)
 		status = app->on_connect(c->w->ctx, r->session, &req, &res, &user, c->now);
 	if (status == 200) {
+		free(res.owned);
 		answer_connect(r);
 		if (!c->dead)
 			session_accept(r->session, user);
@@ -348,6 +351,7 @@ static void ask_for_session(struct request *r)
 		struct wt_response text_only = plain(status);
 
 		text_only.cache_control = res.cache_control;
+		text_only.owned = res.owned;
 		res = text_only;
 	}
 	res.status = status;

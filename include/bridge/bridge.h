@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bridge - the seam between a room and an AI worker. A driver hears the mix of all people
+ * in the room, speaks into it as one more participant, and is told what happens. The room
+ * opens one when its first person joins and closes it when the last one leaves.
+ *
+ * One thread, the room's. A driver never blocks and has no clock: `now` is an argument (a
+ * driver with descriptors gets the loop in its options). It may call its sink from open,
+ * audio, event and from its own loop callbacks, never after close. A driver's failure never ends a room: it
+ * calls sink->failed and the room opens it again after a pause that doubles.
+ */
+#pragma once
+#include "base/log.h"
+#include "base/time.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { BRIDGE_NAME_MAX = 32 };
+
+/* [bridge.NAME]. Plain data; strings owned by the configuration, which outlives all bridges. */
+struct bridge_opts {
+	char name[BRIDGE_NAME_MAX]; /* also its name as a participant */
+	char type[BRIDGE_NAME_MAX]; /* of the driver: "echo", "tone", "parrot" */
+	uint32_t rate_hz;           /* what it hears and speaks, 8000..48000; 0: the room's. default 0 */
+	uint32_t backlog_ms;        /* speech it may be ahead of real time; more is dropped. default 60000 */
+	/* tone */
+	double tone_hz;             /* 20..20000. default 440 */
+	double tone_dbfs;           /* -60..0, RMS of a full-scale sine is -3. default -20 */
+	/* parrot */
+	uint32_t pause_ms;          /* silence after which it answers, 100..5000. default 600 */
+	uint32_t max_ms;            /* longest repetition, 1000..60000. default 15000 */
+};
+void bridge_opts_default(struct bridge_opts *o); /* type "parrot" */
+
+/* What the room does for a driver. Every call returns at once and copies. */
+struct bridge_sink {
+	/* Speech at the driver's rate, -1..1, faster than real time if it likes. `item` names
+	 * the utterance (any number that grows). ERR_LIMIT: beyond backlog_ms, not taken. */
+	int (*audio)(void *ctx, uint64_t item, const float *pcm, size_t n);
+	/* Takes back what was not played yet. */
+	void (*flush)(void *ctx);
+	/* To everybody's control stream: type "message" from the bridge. */
+	void (*message)(void *ctx, const char *text);
+	/* What `participant` (0: the bridge itself) said. */
+	void (*transcript)(void *ctx, uint32_t participant, const char *text, bool final);
+	/* The worker is gone or cannot start; `why` is logged once. The room closes it and tries again later. */
+	void (*failed)(void *ctx, const char *why);
+};
+
+/* What one tick of the room sounded like to the driver. */
+struct bridge_hearing {
+	const float *pcm;  /* mix of all people, bridge excluded; `n` samples at the driver's rate */
+	size_t n;
+	bool speech;       /* somebody is speaking, by voice detection with hangover */
+	float level_dbfs;  /* RMS of this tick, -100 for silence */
+	uint64_t heard_item; /* the utterance being played now, 0: none */
+	uint32_t waiting_ms; /* of its own speech not yet played */
+};
+
+enum bridge_event_kind { BRIDGE_JOINED, BRIDGE_LEFT, BRIDGE_SPEAKING, BRIDGE_MESSAGE, BRIDGE_INTERRUPTED };
+struct bridge_event {
+	enum bridge_event_kind kind;
+	uint32_t participant;
+	const char *name, *text; /* as the kind has them, else "" */
+	bool speaking;
+	uint64_t item;           /* interrupted */
+	uint32_t heard_ms;
+};
+
+struct bridge_ops {
+	const char *type;
+	/* `rate_hz` and `frame_samples` (per tick) are settled. `self` is the driver's own. */
+	int (*open)(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples, const struct bridge_sink *sink,
+		void *sink_ctx, const struct log *log, nsec now, void **self);
+	/* Once a tick. Returns true while it wants ticks even when nobody makes a sound. */
+	bool (*audio)(void *self, const struct bridge_hearing *h, nsec now);
+	void (*event)(void *self, const struct bridge_event *ev, nsec now); /* may be NULL */
+	void (*close)(void *self);
+};
+
+/* NULL: no such type. */
+const struct bridge_ops *bridge_find(const char *type);
+/* The known types, comma separated, for messages. */
+const char *bridge_types(void);

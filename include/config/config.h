@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * config - one TOML file, strict, into the option structs that the layers declare. Every key with its
+ * type, bounds, default and help stands once, in schema.c; parsing, --print-config and
+ * docs/configuration.md all come from there. Used at start and on reload only.
+ */
+#pragma once
+#include "base/buf.h"
+#include "base/log.h"
+#include "bridge/bridge.h"
+#include "http/server.h"
+#include "quic/endpoint.h"
+#include "quic/udp.h"
+#include "room/room.h"
+#include "wt/wt.h"
+
+enum { CONFIG_HOSTS_MAX = 16, CONFIG_ORIGINS_MAX = 64, CONFIG_ROOMS_MAX = 256, CONFIG_BRIDGES_MAX = 64,
+	CONFIG_TEXT_MAX = 256 };
+
+/* [server] */
+struct config_server {
+	char host[CONFIG_HOSTS_MAX][64]; /* numeric addresses or "localhost" */
+	size_t n_hosts;                  /* default 1: "0.0.0.0" */
+	uint16_t port;                   /* default 4433; 0: any free one */
+	char certificate[CONFIG_TEXT_MAX], private_key[CONFIG_TEXT_MAX]; /* "": a development certificate */
+	uint32_t input_sample_rate, output_sample_rate; /* default 16000 */
+	char path[CONFIG_TEXT_MAX];      /* default "/audio" */
+	uint32_t max_datagram_size;      /* 64..65536, a ceiling; default 65536 */
+	char origins[CONFIG_ORIGINS_MAX][CONFIG_TEXT_MAX]; /* "https://host[:port]", or "*" */
+	size_t n_origins;                /* default 0: same host and localhost only */
+	uint32_t drain_ms;               /* after SIGTERM sessions get so long to leave. default 1000, at most 4000 */
+};
+
+/* [http] */
+struct config_http {
+	bool enabled;                    /* default true */
+	char host[CONFIG_HOSTS_MAX][64]; /* default "127.0.0.1" */
+	size_t n_hosts;
+	uint16_t port;                   /* default 8080; 0: any free one */
+	bool tls;                        /* with the certificate of [server]. default false */
+	char web_dir[CONFIG_TEXT_MAX];   /* serve the page from here instead of from the binary. default "" */
+};
+
+/* [limits] beyond the structs of the layers */
+struct config_limits {
+	uint32_t max_sessions;            /* default 5000 */
+	uint32_t control_line_bytes;      /* default 16384 */
+	uint32_t control_messages_per_s;  /* of one session, burst twice that. default 20 */
+	uint32_t datagrams_per_s;         /* of one session, burst twice that. default 250 */
+};
+
+struct config {
+	struct config_server server;
+	struct config_http http;
+	struct config_limits limits;
+	struct quic_opts quic;
+	struct wt_opts wt;
+	struct udp_opts udp;
+	struct http_opts http_server;
+	struct rooms_opts rooms;          /* rules and bridges point into the arrays below */
+	struct room_rule room[CONFIG_ROOMS_MAX];
+	struct bridge_opts bridge[CONFIG_BRIDGES_MAX];
+	enum log_level log_level;         /* default info */
+	enum log_format log_format;       /* default text */
+};
+
+enum { CONFIG_ERROR = 512 };
+
+/* All defaults; what no file at all means. Never fails. */
+void config_default(struct config *c);
+/* Defaults, then the file. On error `why` is one line: "FILE:LINE: KEY = VALUE: what would be accepted", and `c` is
+ * undefined. ERR_NOTFOUND, ERR_IO: the file; ERR_MALFORMED: not TOML; ERR_RANGE: unknown key or bad value. */
+int config_load(const char *path, struct config *c, char why[CONFIG_ERROR]);
+int config_parse(const char *text, size_t len, const char *file_name, struct config *c, char why[CONFIG_ERROR]);
+/* A complete file that means exactly `c`, each key with its help as a comment. */
+int config_print(const struct config *c, struct buf *out);
+/* docs/configuration.md */
+int config_document(struct buf *out);

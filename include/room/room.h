@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * room - participants who hear one another. `struct rooms` holds all rooms of one shard
+ * and their one clock: every room is mixed once a frame (10 or 20 ms) on a deadline that
+ * never drifts, and rooms are staggered over the frame so that packets do not leave in one
+ * burst. Sees neither QUIC nor HTTP: each participant has a sink.
+ *
+ * One thread, no clock of its own. Memory is taken at join; a tick allocates nothing. A room in
+ * which nobody makes a sound is not mixed and sends nothing.
+ *
+ *   participant_audio -> jitter -> sum of all -> each listener: sum - own -> limiter ->
+ *   resample to his rate -> sink.audio; silent listeners of one rate share all of it
+ */
+#pragma once
+#include "audio/frame.h"
+#include "base/log.h"
+#include "base/time.h"
+#include "bridge/bridge.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct rooms;
+struct participant;
+
+enum { ROOM_NAME_MAX = 64, PARTICIPANT_NAME_MAX = 64, MESSAGE_MAX = 4096 };
+
+/* [[room]] and [private]: what rooms with a matching name are like. */
+struct room_rule {
+	char name[ROOM_NAME_MAX + 1];     /* exact, or a pattern with '*' (any run of characters) */
+	char bridge[BRIDGE_NAME_MAX];     /* a [bridge.NAME] or a built-in type; "none" */
+	uint32_t rate_hz;                 /* of the mix: 8000, 16000, 24000, 48000. default 16000 */
+	uint32_t max_participants;        /* people; the bridge is not counted. default 100 */
+};
+void room_rule_default(struct room_rule *r); /* name "*", bridge "none" */
+
+struct rooms_opts {
+	const struct room_rule *rules;    /* first match wins; no match: there is no such room */
+	size_t n_rules;
+	struct room_rule private_rule;    /* of sessions that name no room. default bridge "parrot" */
+	const struct bridge_opts *bridges;
+	size_t n_bridges;
+	uint32_t frame_ms;                /* 10 or 20. default 20 */
+	uint32_t max_rooms;               /* default 1000 */
+	uint32_t input_rate_hz;           /* meant by a rate field of 0. default 16000 */
+	uint32_t min_delay_ms;            /* of a talker's playout buffer. default 3 */
+	uint32_t max_delay_ms;            /* default 200 */
+	uint32_t max_late_ms;             /* a tick later than this is skipped, not caught up. default 200 */
+};
+void rooms_opts_default(struct rooms_opts *o);
+
+/* Why somebody left; goes to the others' control streams. */
+enum leave_reason { LEAVE_CLOSED, LEAVE_LOST, LEAVE_KICKED, LEAVE_SHUTDOWN };
+const char *leave_reason_name(enum leave_reason r);
+
+struct room_member { /* as told to others */
+	uint32_t id;     /* unique in the shard, never 0 */
+	const char *name;
+	bool muted, speaking, bridge;
+};
+
+enum room_event_kind {
+	ROOM_JOINED,     /* member */
+	ROOM_LEFT,       /* member.id, reason */
+	ROOM_SPEAKING,   /* member.id, member.speaking */
+	ROOM_MUTED,      /* member.id, member.muted */
+	ROOM_MESSAGE,    /* member.id is the sender; to (0: all), text */
+	ROOM_TRANSCRIPT, /* member.id, text, final */
+	ROOM_BRIDGE,     /* the worker went (text says why) or came back: member.speaking is false, up */
+};
+struct room_event {
+	enum room_event_kind kind;
+	struct room_member member;
+	enum leave_reason reason;
+	uint32_t to;
+	const char *text; /* UTF-8, NUL-terminated, borrowed */
+	bool final, up;
+};
+
+/* What a participant receives. Both are called from rooms_run() or from the calls below and
+ * must not leave, join or free from inside; sending is fine. */
+struct participant_sink {
+	/* One frame of the mix of all others: `n` samples at `rate_hz`, little-endian bytes of PCM16. Borrowed. */
+	void (*audio)(void *user, uint32_t rate_hz, const int16_t *pcm, size_t n, nsec now);
+	/* Also tells the newcomer's own mute and messages back to him, not his own joining. */
+	void (*event)(void *user, const struct room_event *ev, nsec now);
+};
+
+struct participant_opts {
+	const char *room;     /* NULL or "": a private room */
+	const char *name;     /* UTF-8; "": "guest-ID" is made up. Over-long is cut at a character */
+	uint32_t out_rate_hz; /* what he wants to hear, 8000..48000 */
+};
+
+struct participant_stats {
+	uint64_t frames_in, samples_in, faults[FRAME_N_FAULTS];
+	uint64_t frames_out, concealed, dropped_ms, rate_changes, muted_frames;
+	uint32_t buffer_ms, target_ms;
+	float jitter_ms, level_dbfs;
+	int32_t drift_ppm;
+};
+
+struct rooms_stats {
+	uint32_t rooms, participants, bridges; /* now */
+	uint64_t joins, leaves, refused_full, refused_rooms, refused_name;
+	uint64_t ticks, ticks_skipped, frames_in, frames_out, concealed, dropped_ms, faults[FRAME_N_FAULTS];
+	uint64_t mixes, shared_mixes;          /* outputs computed; those that served several listeners */
+	uint64_t bridge_failures, bridge_dropped_ms;
+	/* How late ticks began: <= 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50 ms, more; and the sum. */
+	uint64_t late_bucket[10];
+	uint64_t late_sum_ns;
+	/* Playout depth of every talker, sampled at each tick: <= 5, 10, 20, 40, 60, 100, 150, 200 ms, more. */
+	uint64_t depth_bucket[9];
+	uint64_t depth_sum_ms;
+};
+extern const double rooms_late_bound_ms[9];
+extern const double rooms_depth_bound_ms[8];
+
+/* Copies `opts`; rules and bridges are borrowed until free. ERR_NOMEM, ERR_NOTFOUND: a rule names
+ * a bridge that is neither configured nor built in. */
+int rooms_new(const struct rooms_opts *opts, const struct log *log, struct rooms **out);
+/* Everybody has left before. Accepts NULL. */
+void rooms_free(struct rooms *rs);
+
+/* When rooms_run() wants to be called; NSEC_NONE while nobody makes a sound. */
+nsec rooms_deadline(const struct rooms *rs);
+/* Mixes every room that is due. */
+void rooms_run(struct rooms *rs, nsec now);
+const struct rooms_stats *rooms_stats(const struct rooms *rs);
+
+/* Joins. ERR_LIMIT: the room is full, or there are max_rooms; ERR_NOTFOUND: no rule matches;
+ * ERR_RANGE: bad name (empty after trimming, over-long, control characters, not UTF-8) or rate; ERR_NOMEM. */
+int rooms_join(struct rooms *rs, const struct participant_opts *opts, const struct participant_sink *sink, void *user,
+	nsec now, struct participant **out);
+/* Could somebody join now? 0 or what rooms_join() would answer; changes nothing. */
+int rooms_check(const struct rooms *rs, const char *room);
+/* The others are told; the pointer is invalid afterwards. */
+void participant_leave(struct participant *p, enum leave_reason reason, nsec now);
+
+/* The payload of one audio datagram, in the legacy form. Never fails: faults are counted and returned. */
+enum frame_fault participant_audio(struct participant *p, const uint8_t *data, size_t len, nsec now);
+void participant_mute(struct participant *p, bool muted, nsec now);
+/* `to` 0: the room. ERR_NOTFOUND: nobody there with that id; ERR_RANGE: longer than MESSAGE_MAX, empty, or not UTF-8. */
+int participant_message(struct participant *p, uint32_t to, const char *text, nsec now);
+
+uint32_t participant_id(const struct participant *p);
+const char *participant_name(const struct participant *p);
+/* Of the room he is in; "" for a private one. */
+const char *participant_room(const struct participant *p);
+uint32_t participant_room_rate(const struct participant *p);
+void participant_stats(const struct participant *p, struct participant_stats *out);
+/* Calls `each` for everybody in the room, the bridge too, himself included. */
+void participant_each_member(const struct participant *p, void (*each)(void *ctx, const struct room_member *m), void *ctx);

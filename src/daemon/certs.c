@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/certs.h"
+
+#include "base/err.h"
+#include "base/time.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct certs {
+	const struct config_server *cfg;
+	certs_use_fn *use;
+	void *ctx;
+	struct log log;
+	struct quic_cert now, next; /* next: announced, not yet shown; chain_pem NULL if none */
+	int64_t made_s;             /* when `now` was made (development) */
+	bool warned;                /* of the coming end of a file's certificate */
+};
+
+static bool from_files(const struct certs *c)
+{
+	return c->cfg->certificate[0];
+}
+
+enum { MAX_NAMES = CONFIG_HOSTS_MAX + 4 };
+
+static int make_dev(const struct certs *c, int64_t wall_s, struct quic_cert *out)
+{
+	const char *names[MAX_NAMES] = {"localhost", "127.0.0.1", "::1"};
+	size_t n = 3;
+	char host[256] = "";
+
+	if (gethostname(host, sizeof host - 1) == 0 && host[0] && strcmp(host, "localhost") != 0)
+		names[n++] = host;
+	for (size_t i = 0; i < c->cfg->n_hosts && n < MAX_NAMES; i++) {
+		const char *h = c->cfg->host[i];
+
+		if (strcmp(h, "0.0.0.0") != 0 && strcmp(h, "::") != 0 && strcmp(h, "localhost") != 0)
+			names[n++] = h;
+	}
+	return quic_cert_make(names, n, CERTS_DEV_DAYS, wall_s, out);
+}
+
+static int load_files(const struct certs *c, int64_t wall_s, struct quic_cert *out)
+{
+	char why[QUIC_CERT_ERROR];
+	int err = quic_cert_load(c->cfg->certificate, c->cfg->private_key, wall_s, out, why);
+
+	if (err)
+		log_error(&c->log, "certificate refused: %s", why);
+	return err;
+}
+
+/* Shows `cert` from now on; takes it on success. */
+static int adopt(struct certs *c, struct quic_cert *cert, int64_t wall_s)
+{
+	int err = c->use(c->ctx, cert);
+
+	if (err) {
+		log_error(&c->log, "certificate refused: %s", err_str(err));
+		return err;
+	}
+	quic_cert_free(&c->now);
+	c->now = *cert;
+	*cert = (struct quic_cert){0};
+	c->made_s = wall_s;
+	c->warned = false;
+	if (from_files(c) && c->now.info.self_signed && !c->now.info.pinnable)
+		log_warn(&c->log, "browsers will refuse this self-signed certificate: %s", c->now.info.unfit);
+	log_info(&c->log, "certificate subject=\"%s\" days_left=%lld pinnable=%s", c->now.info.subject,
+		(long long)(c->now.info.not_after_s - wall_s) / 86400, c->now.info.pinnable ? "yes" : "no");
+	return 0;
+}
+
+int certs_new(const struct config_server *cfg, certs_use_fn *use, void *ctx, const struct log *log, int64_t wall_s,
+	struct certs **out)
+{
+	struct certs *c = calloc(1, sizeof *c);
+	struct quic_cert cert = {0};
+
+	if (!c)
+		return ERR_NOMEM;
+	c->cfg = cfg;
+	c->use = use;
+	c->ctx = ctx;
+	c->log = *log;
+	int err = from_files(c) ? load_files(c, wall_s, &cert) : make_dev(c, wall_s, &cert);
+
+	if (!err)
+		err = adopt(c, &cert, wall_s);
+	if (err) {
+		quic_cert_free(&cert);
+		certs_free(c);
+		return err;
+	}
+	*out = c;
+	return 0;
+}
+
+void certs_free(struct certs *c)
+{
+	if (!c)
+		return;
+	quic_cert_free(&c->now);
+	quic_cert_free(&c->next);
+	free(c);
+}
+
+static void check_file(struct certs *c, int64_t wall_s)
+{
+	int64_t left_s = c->now.info.not_after_s - wall_s;
+	int64_t life_s = c->now.info.not_after_s - c->now.info.not_before_s;
+
+	if (left_s < life_s / 4 && left_s < 14 * 86400 && !c->warned) {
+		log_warn(&c->log, "certificate ends soon hours_left=%lld: renew it and send SIGHUP", (long long)left_s / 3600);
+		c->warned = true;
+	}
+}
+
+void certs_check(struct certs *c, int64_t wall_s)
+{
+	if (from_files(c)) {
+		check_file(c, wall_s);
+		return;
+	}
+	if (!c->next.chain_pem && wall_s - c->made_s >= CERTS_RENEW_AFTER_S) {
+		if (make_dev(c, wall_s, &c->next))
+			log_error(&c->log, "cannot make the next development certificate; trying again");
+	}
+	if (c->next.chain_pem && wall_s - c->made_s >= CERTS_RENEW_AFTER_S + CERTS_OVERLAP_S)
+		adopt(c, &c->next, wall_s);
+}
+
+int certs_reload(struct certs *c, int64_t wall_s)
+{
+	struct quic_cert cert = {0};
+
+	if (!from_files(c)) {
+		log_info(&c->log, "reload: the development certificate renews itself");
+		return 0;
+	}
+	int err = load_files(c, wall_s, &cert);
+
+	if (!err)
+		err = adopt(c, &cert, wall_s);
+	if (err)
+		log_warn(&c->log, "reload failed; the old certificate stays in use");
+	quic_cert_free(&cert);
+	return err;
+}
+
+size_t certs_hashes(const struct certs *c, uint8_t out[CERTS_MAX_HASHES][32])
+{
+	size_t n = 0;
+
+	if (c->now.info.pinnable)
+		memcpy(out[n++], c->now.info.sha256, 32);
+	if (c->next.chain_pem)
+		memcpy(out[n++], c->next.info.sha256, 32);
+	return n;
+}
+
+const struct quic_cert_info *certs_info(const struct certs *c)
+{
+	return &c->now.info;
+}

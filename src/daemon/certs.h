@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * certs - the certificate the server shows, and the ones whose hashes the page is told.
+ * Given by file: read again on reload, a bad file leaves the old one. Else a development
+ * certificate of 13 days that renews itself: its successor is made and announced one
+ * day before it takes over, so a page that read the hashes in that day knows both.
+ */
+#pragma once
+#include "base/log.h"
+#include "config/config.h"
+#include "quic/tls.h"
+
+struct certs;
+
+enum { CERTS_DEV_DAYS = 13, CERTS_RENEW_AFTER_S = 6 * 86400, CERTS_OVERLAP_S = 86400, CERTS_MAX_HASHES = 2 };
+
+/* Called when new connections are to be shown `cert`. Borrowed until return. ERR_* keeps the old. */
+typedef int certs_use_fn(void *ctx, const struct quic_cert *cert);
+
+/* Borrows `cfg`. `use` is called for the first certificate before this returns. On error one line went to the log. */
+int certs_new(const struct config_server *cfg, certs_use_fn *use, void *ctx, const struct log *log, int64_t wall_s,
+	struct certs **out);
+void certs_free(struct certs *c);
+
+/* Once a minute or so: renews, and warns when a certificate from a file nears its end. */
+void certs_check(struct certs *c, int64_t wall_s);
+/* SIGHUP: reads the files again. ERR_*: the old one goes on; the log says why. */
+int certs_reload(struct certs *c, int64_t wall_s);
+
+/* What the page pins: SHA-256 of the current certificate and of the announced one. None for a certificate from
+ * a file that no browser would accept by hash. Returns how many. */
+size_t certs_hashes(const struct certs *c, uint8_t out[CERTS_MAX_HASHES][32]);
+const struct quic_cert_info *certs_info(const struct certs *c);

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/control.h"
+
+#include "base/err.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yyjson.h>
+
+/* --- lines in ----------------------------------------------------------------------------- */
+
+static const char *const type_names[CONTROL_N_TYPES] = {
+	[CONTROL_MESSAGE] = "message",
+	[CONTROL_MUTE] = "mute",
+	[CONTROL_STATS] = "stats",
+	[CONTROL_PING] = "ping",
+	[CONTROL_BYE] = "bye",
+	[CONTROL_UNKNOWN] = "unknown",
+};
+
+const char *control_type_name(enum control_type type)
+{
+	return type_names[type];
+}
+
+static int fault(char why[CONTROL_WHY], const char *text)
+{
+	snprintf(why, CONTROL_WHY, "%s", text);
+	return ERR_MALFORMED;
+}
+
+static int parse_message(yyjson_val *obj, struct control_msg *out, char why[CONTROL_WHY])
+{
+	yyjson_val *text = yyjson_obj_get(obj, "text"), *to = yyjson_obj_get(obj, "to");
+	size_t len = yyjson_get_len(text);
+
+	if (!yyjson_is_str(text) || len == 0 || len > MESSAGE_MAX || strlen(yyjson_get_str(text)) != len)
+		return fault(why, "message: text must be a string of 1 to 4096 bytes without NUL");
+	if (to && !yyjson_is_null(to) && !(yyjson_is_uint(to) && yyjson_get_uint(to) <= UINT32_MAX))
+		return fault(why, "message: to must be a participant's id or null");
+	memcpy(out->text, yyjson_get_str(text), len + 1);
+	out->to = yyjson_is_uint(to) ? (uint32_t)yyjson_get_uint(to) : 0;
+	return 0;
+}
+
+static int parse_fields(yyjson_val *obj, struct control_msg *out, char why[CONTROL_WHY])
+{
+	yyjson_val *v;
+
+	switch (out->type) {
+	case CONTROL_MESSAGE:
+		return parse_message(obj, out, why);
+	case CONTROL_MUTE:
+		v = yyjson_obj_get(obj, "muted");
+		if (!yyjson_is_bool(v))
+			return fault(why, "mute: muted must be true or false");
+		out->muted = yyjson_get_bool(v);
+		return 0;
+	case CONTROL_STATS:
+		v = yyjson_obj_get(obj, "every_ms");
+		if (v && !(yyjson_is_uint(v) && yyjson_get_uint(v) <= 3600000))
+			return fault(why, "stats: every_ms must be a number up to 3600000");
+		out->every_ms = v ? (uint32_t)yyjson_get_uint(v) : 0;
+		if (out->every_ms && out->every_ms < CONTROL_STATS_MIN_MS)
+			out->every_ms = CONTROL_STATS_MIN_MS;
+		return 0;
+	case CONTROL_PING:
+		v = yyjson_obj_get(obj, "t");
+		if (v && !yyjson_is_num(v))
+			return fault(why, "ping: t must be a number");
+		out->t = yyjson_get_num(v);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static enum control_type type_of(const char *name)
+{
+	for (int i = 0; i < CONTROL_UNKNOWN; i++)
+		if (strcmp(name, type_names[i]) == 0)
+			return (enum control_type)i;
+	return CONTROL_UNKNOWN;
+}
+
+int control_parse(const char *line, size_t len, struct control_msg *out, char why[CONTROL_WHY])
+{
+	yyjson_doc *doc = yyjson_read(line, len, 0);
+
+	if (!doc)
+		return fault(why, "not a JSON object in UTF-8");
+	yyjson_val *obj = yyjson_doc_get_root(doc), *type = yyjson_obj_get(obj, "type");
+	int err;
+
+	if (!yyjson_is_str(type)) {
+		err = fault(why, "an object needs a type");
+	} else {
+		out->type = type_of(yyjson_get_str(type));
+		out->text[0] = '\0';
+		out->to = out->every_ms = 0;
+		out->muted = false;
+		out->t = 0;
+		err = parse_fields(obj, out, why);
+	}
+	yyjson_doc_free(doc);
+	return err;
+}
+
+/* --- lines out ----------------------------------------------------------------------------- */
+
+/* A line under construction: one object with a type. */
+struct line {
+	yyjson_mut_doc *doc;
+	yyjson_mut_val *obj;
+};
+
+static struct line line_of(const char *type)
+{
+	struct line l = {yyjson_mut_doc_new(NULL), NULL};
+
+	l.obj = yyjson_mut_obj(l.doc);
+	yyjson_mut_doc_set_root(l.doc, l.obj);
+	yyjson_mut_obj_add_str(l.doc, l.obj, "type", type);
+	return l;
+}
+
+static void put_str(struct line *l, const char *key, const char *value)
+{
+	yyjson_mut_obj_add_str(l->doc, l->obj, key, value);
+}
+
+static void put_uint(struct line *l, const char *key, uint64_t value)
+{
+	yyjson_mut_obj_add_uint(l->doc, l->obj, key, value);
+}
+
+/* Rounded to two places: nobody reads more. */
+static void put_ms(struct line *l, const char *key, double value)
+{
+	yyjson_mut_obj_add_real(l->doc, l->obj, key, (double)(int64_t)(value * 100 + (value < 0 ? -0.5 : 0.5)) / 100);
+}
+
+static int line_end(struct line *l, struct buf *out)
+{
+	size_t len;
+	char *text = yyjson_mut_write(l->doc, 0, &len);
+	int err = text ? buf_append(out, text, len) : ERR_NOMEM;
+
+	if (!err)
+		err = buf_append(out, "\n", 1);
+	free(text);
+	yyjson_mut_doc_free(l->doc);
+	return err;
+}
+
+static void put_member(yyjson_mut_doc *doc, yyjson_mut_val *obj, const struct room_member *m)
+{
+	yyjson_mut_obj_add_uint(doc, obj, "id", m->id);
+	yyjson_mut_obj_add_strcpy(doc, obj, "name", m->name);
+	yyjson_mut_obj_add_bool(doc, obj, "muted", m->muted);
+	yyjson_mut_obj_add_bool(doc, obj, "speaking", m->speaking);
+	if (m->bridge)
+		yyjson_mut_obj_add_bool(doc, obj, "bridge", true);
+}
+
+struct members {
+	struct line *line;
+	yyjson_mut_val *array;
+	char bridge[PARTICIPANT_NAME_MAX + 1];
+};
+
+static void add_member(void *ctx, const struct room_member *m)
+{
+	struct members *ms = ctx;
+
+	put_member(ms->line->doc, yyjson_mut_arr_add_obj(ms->line->doc, ms->array), m);
+	if (m->bridge)
+		snprintf(ms->bridge, sizeof ms->bridge, "%s", m->name);
+}
+
+int control_welcome(struct buf *out, const struct control_welcome *w)
+{
+	struct line l = line_of("welcome");
+	const char *room = participant_room(w->participant);
+	char session[24];
+
+	snprintf(session, sizeof session, "s%llu", (unsigned long long)w->session);
+	put_str(&l, "session", session);
+	put_uint(&l, "participant", participant_id(w->participant));
+	put_str(&l, "name", participant_name(w->participant));
+	put_str(&l, "room", room);
+	yyjson_mut_obj_add_bool(l.doc, l.obj, "private", !room[0]);
+	put_uint(&l, "rate", w->rate_hz);
+	put_uint(&l, "room_rate", participant_room_rate(w->participant));
+	put_str(&l, "codec", "pcm");
+	put_uint(&l, "frame_ms", w->frame_ms);
+	struct members ms = {&l, yyjson_mut_obj_add_arr(l.doc, l.obj, "participants"), ""};
+
+	participant_each_member(w->participant, add_member, &ms);
+	if (ms.bridge[0])
+		yyjson_mut_obj_add_strcpy(l.doc, l.obj, "bridge", ms.bridge);
+	else
+		yyjson_mut_obj_add_null(l.doc, l.obj, "bridge");
+	return line_end(&l, out);
+}
+
+static struct line event_line(const struct room_event *ev, int64_t wall_ms)
+{
+	static const char *const types[] = {
+		[ROOM_JOINED] = "joined",
+		[ROOM_LEFT] = "left",
+		[ROOM_SPEAKING] = "speaking",
+		[ROOM_MUTED] = "mute",
+		[ROOM_MESSAGE] = "message",
+		[ROOM_TRANSCRIPT] = "transcript",
+		[ROOM_BRIDGE] = "bridge",
+	};
+	struct line l = line_of(types[ev->kind]);
+
+	switch (ev->kind) {
+	case ROOM_JOINED:
+		put_member(l.doc, yyjson_mut_obj_add_obj(l.doc, l.obj, "participant"), &ev->member);
+		return l;
+	case ROOM_MESSAGE:
+		put_uint(&l, "from", ev->member.id);
+		if (ev->to)
+			put_uint(&l, "to", ev->to);
+		else
+			yyjson_mut_obj_add_null(l.doc, l.obj, "to");
+		put_str(&l, "text", ev->text);
+		yyjson_mut_obj_add_sint(l.doc, l.obj, "time", wall_ms);
+		return l;
+	default:
+		break;
+	}
+	put_uint(&l, "id", ev->member.id);
+	if (ev->kind == ROOM_LEFT)
+		put_str(&l, "reason", leave_reason_name(ev->reason));
+	if (ev->kind == ROOM_SPEAKING)
+		yyjson_mut_obj_add_bool(l.doc, l.obj, "speaking", ev->member.speaking);
+	if (ev->kind == ROOM_MUTED)
+		yyjson_mut_obj_add_bool(l.doc, l.obj, "muted", ev->member.muted);
+	if (ev->kind == ROOM_BRIDGE)
+		yyjson_mut_obj_add_bool(l.doc, l.obj, "up", ev->up);
+	if (ev->kind == ROOM_TRANSCRIPT)
+		yyjson_mut_obj_add_bool(l.doc, l.obj, "final", ev->final);
+	if (ev->text && (ev->kind == ROOM_TRANSCRIPT || ev->kind == ROOM_BRIDGE))
+		put_str(&l, "text", ev->text);
+	return l;
+}
+
+int control_event(struct buf *out, const struct room_event *ev, int64_t wall_ms)
+{
+	struct line l = event_line(ev, wall_ms);
+
+	return line_end(&l, out);
+}
+
+int control_stats(struct buf *out, const struct participant_stats *p, const struct quic_conn_info *c)
+{
+	struct line l = line_of("stats");
+
+	put_ms(&l, "rtt_ms", (double)c->rtt_us / 1000);
+	put_uint(&l, "received_packets", c->packets_in);
+	put_uint(&l, "sent_packets", c->packets_out);
+	put_uint(&l, "lost_packets", c->packets_lost);
+	put_uint(&l, "dropped_datagrams", c->datagrams_dropped);
+	put_uint(&l, "frames_in", p->frames_in);
+	put_uint(&l, "frames_out", p->frames_out);
+	put_uint(&l, "buffer_ms", p->buffer_ms);
+	put_uint(&l, "target_ms", p->target_ms);
+	put_ms(&l, "jitter_ms", (double)p->jitter_ms);
+	put_uint(&l, "concealed", p->concealed);
+	put_uint(&l, "dropped", p->dropped_ms);
+	put_ms(&l, "level_dbfs", (double)p->level_dbfs);
+	yyjson_mut_obj_add_sint(l.doc, l.obj, "drift_ppm", p->drift_ppm);
+	return line_end(&l, out);
+}
+
+int control_pong(struct buf *out, double t)
+{
+	struct line l = line_of("pong");
+
+	yyjson_mut_obj_add_real(l.doc, l.obj, "t", t);
+	return line_end(&l, out);
+}
+
+static int notice(struct buf *out, const char *type, const char *code, const char *text)
+{
+	struct line l = line_of(type);
+
+	put_str(&l, "code", code);
+	put_str(&l, "text", text);
+	return line_end(&l, out);
+}
+
+int control_warning(struct buf *out, const char *code, const char *text)
+{
+	return notice(out, "warning", code, text);
+}
+
+int control_error(struct buf *out, const char *code, const char *text)
+{
+	return notice(out, "error", code, text);
+}
+
+int control_bye(struct buf *out, const char *reason, const char *text, uint32_t reconnect_ms)
+{
+	struct line l = line_of("bye");
+
+	put_str(&l, "reason", reason);
+	put_str(&l, "text", text);
+	if (reconnect_ms)
+		put_uint(&l, "reconnect_ms", reconnect_ms);
+	return line_end(&l, out);
+}

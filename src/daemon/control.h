@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * control - the lines of a session's control stream: UTF-8 JSON objects, one a line. Turns
+ * lines into messages and events into lines; knows no stream.
+ */
+#pragma once
+#include "base/buf.h"
+#include "quic/endpoint.h"
+#include "room/room.h"
+
+enum control_type {
+	CONTROL_MESSAGE, /* text, to (0: the room) */
+	CONTROL_MUTE,    /* muted */
+	CONTROL_STATS,   /* every_ms; 0: just once */
+	CONTROL_PING,    /* t */
+	CONTROL_BYE,
+	CONTROL_UNKNOWN, /* a type of a later version: to be ignored */
+	CONTROL_N_TYPES,
+};
+
+struct control_msg {
+	enum control_type type;
+	char text[MESSAGE_MAX + 1];
+	uint32_t to, every_ms;
+	bool muted;
+	double t;
+};
+
+enum { CONTROL_WHY = 96, CONTROL_STATS_MIN_MS = 200 };
+
+/* ERR_MALFORMED with a phrase in `why` if the line is no such object or a field has the wrong type. */
+int control_parse(const char *line, size_t len, struct control_msg *out, char why[CONTROL_WHY]);
+const char *control_type_name(enum control_type type);
+
+/* Each of these appends one line, with its end. Never fails but for lack of memory (ERR_NOMEM, ERR_LIMIT). */
+struct control_welcome {
+	uint64_t session;
+	const struct participant *participant;
+	uint32_t rate_hz, frame_ms;
+};
+int control_welcome(struct buf *out, const struct control_welcome *w);
+int control_event(struct buf *out, const struct room_event *ev, int64_t wall_ms);
+int control_stats(struct buf *out, const struct participant_stats *p, const struct quic_conn_info *c);
+int control_pong(struct buf *out, double t);
+int control_warning(struct buf *out, const char *code, const char *text);
+int control_error(struct buf *out, const char *code, const char *text);
+/* `reconnect_ms` 0: do not come back by yourself. */
+int control_bye(struct buf *out, const char *reason, const char *text, uint32_t reconnect_ms);

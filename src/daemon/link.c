@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/link.h"
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "daemon/control.h"
+#include "daemon/join.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct links {
+	const struct config *cfg;
+	struct rooms *rooms;
+	struct log log;
+	struct list all; /* of struct link */
+	bool draining;
+	struct links_stats stats;
+};
+
+const unsigned links_refusals[6] = {400, 401, 403, 404, 429, 503};
+
+/* So many events in `per_s`, twice that in a burst. */
+struct bucket {
+	double tokens;
+	nsec last;
+};
+
+struct link {
+	struct links *owner;
+	struct list node;
+	struct wt_session *session;
+	struct participant *participant;
+	struct log log;
+	uint32_t out_rate_hz;
+	struct wt_stream *control; /* the first bidirectional stream he opened; NULL before and after */
+	bool had_control;
+	bool skipping_line;        /* too long; up to its end it is thrown away */
+	bool leaving;              /* he said bye */
+	uint32_t warned;           /* kinds of fault that he was told of, one bit each */
+	struct buf in;             /* the line being received */
+	struct bucket datagrams, messages;
+	uint32_t stats_every_ms;
+	nsec next_stats;
+	nsec joined_at;
+};
+
+/* Bits of `warned` beyond the frame faults. */
+enum { WARNED_RATE_LIMIT = FRAME_N_FAULTS, WARNED_MESSAGES };
+
+static bool bucket_take(struct bucket *b, uint32_t per_s, nsec now)
+{
+	double burst = 2.0 * per_s;
+
+	b->tokens += (double)nsec_until(b->last, now) * 1e-9 * per_s;
+	if (b->tokens > burst)
+		b->tokens = burst;
+	b->last = now;
+	if (b->tokens < 1)
+		return false;
+	b->tokens -= 1;
+	return true;
+}
+
+int links_new(const struct config *cfg, struct rooms *rooms, const struct log *log, struct links **out)
+{
+	struct links *ls = calloc(1, sizeof *ls);
+
+	if (!ls)
+		return ERR_NOMEM;
+	ls->cfg = cfg;
+	ls->rooms = rooms;
+	ls->log = *log;
+	list_init(&ls->all);
+	*out = ls;
+	return 0;
+}
+
+void links_free(struct links *ls)
+{
+	free(ls);
+}
+
+const struct links_stats *links_stats(const struct links *ls)
+{
+	return &ls->stats;
+}
+
+/* --- control stream, towards the client ---------------------------------------------------- */
+
+static int64_t wall_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Sends the lines in `b` and ends it. A client that does not read loses the stream, not the sound. */
+static void control_send(struct link *l, struct buf *b, int err, nsec now)
+{
+	if (!err && l->control)
+		err = wt_stream_send(l->control, b->p, b->len, false, now);
+	if (err && l->control) {
+		log_info(&l->log, "control stream lost: %s", err_str(err));
+		l->owner->stats.control_lost++;
+		wt_stream_abort(l->control, 1, now);
+		l->control = NULL;
+	}
+	buf_fini(b);
+}
+
+static struct buf line_buf(void)
+{
+	struct buf b;
+
+	buf_init(&b, 256 * 1024);
+	return b;
+}
+
+static void warn_once(struct link *l, unsigned bit, const char *code, const char *text, nsec now)
+{
+	struct buf b = line_buf();
+
+	if (l->warned & 1u << bit || !l->control)
+		return;
+	l->warned |= 1u << bit;
+	control_send(l, &b, control_warning(&b, code, text), now);
+}
+
+/* --- the room, towards the client ---------------------------------------------------------- */
+
+static size_t payload_max(const struct link *l)
+{
+	size_t path = wt_session_datagram_max(l->session), ceiling = l->owner->cfg->server.max_datagram_size;
+
+	return path < ceiling ? path : ceiling;
+}
+
+static void send_piece(struct link *l, uint32_t rate_hz, const int16_t *pcm, size_t n, nsec now)
+{
+	uint16_t field = frame_rate_field(rate_hz);
+	const uint8_t head[2] = {(uint8_t)field, (uint8_t)(field >> 8)};
+
+	if (wt_session_send(l->session, head, sizeof head, pcm, n * 2, now))
+		l->owner->stats.send_failed++;
+	else
+		l->owner->stats.sent++;
+}
+
+static void on_room_audio(void *user, uint32_t rate_hz, const int16_t *pcm, size_t n, nsec now)
+{
+	struct link *l = user;
+	size_t pieces = frame_pieces(n, payload_max(l));
+
+	for (size_t i = 0; i < pieces; i++) {
+		size_t k = frame_piece(n, pieces, i);
+
+		send_piece(l, rate_hz, pcm, k, now);
+		pcm += k;
+	}
+	if (!pieces)
+		l->owner->stats.send_failed++;
+}
+
+static void on_room_event(void *user, const struct room_event *ev, nsec now)
+{
+	struct link *l = user;
+	struct buf b = line_buf();
+
+	if (l->control)
+		control_send(l, &b, control_event(&b, ev, wall_ms()), now);
+}
+
+static const struct participant_sink room_sink = {.audio = on_room_audio, .event = on_room_event};
+
+/* --- joining ------------------------------------------------------------------------------- */
+
+static void count_refusal(struct links *ls, unsigned status)
+{
+	for (size_t i = 0; i < sizeof links_refusals / sizeof *links_refusals; i++)
+		if (links_refusals[i] == status)
+			ls->stats.refused[i]++;
+}
+
+static unsigned refusal_of(int err, char *why, size_t why_len)
+{
+	switch (err) {
+	case ERR_LIMIT:
+		snprintf(why, why_len, "the room is full");
+		return 503;
+	case ERR_NOTFOUND:
+		snprintf(why, why_len, "there is no such room here");
+		return 404;
+	case ERR_RANGE:
+		snprintf(why, why_len, "room and name: 1 to 64 bytes of UTF-8 without control characters");
+		return 400;
+	default:
+		snprintf(why, why_len, "the server cannot take more people now");
+		return 503;
+	}
+}
+
+unsigned links_check(const struct links *ls, const char *room, char *why, size_t why_len)
+{
+	if (ls->draining) {
+		snprintf(why, why_len, "the server is shutting down");
+		return 503;
+	}
+	if (ls->stats.links >= ls->cfg->limits.max_sessions) {
+		snprintf(why, why_len, "the server is full");
+		return 503;
+	}
+	int err = rooms_check(ls->rooms, room);
+
+	return err ? refusal_of(err, why, why_len) : 200;
+}
+
+static unsigned admit(struct links *ls, const struct wt_request *req, struct join *j, char *why, size_t why_len)
+{
+	char text[JOIN_ERROR];
+	unsigned status = join_parse(req->path, ls->cfg->server.path, ls->cfg->server.output_sample_rate, j, text);
+
+	if (status != 200) {
+		snprintf(why, why_len, "%s", text);
+		return status;
+	}
+	if (!join_origin_ok(req->origin, req->authority, &ls->cfg->server)) {
+		snprintf(why, why_len, "pages of this origin may not connect");
+		return 403;
+	}
+	return links_check(ls, j->room, why, why_len);
+}
+
+static struct link *link_new(struct links *ls, struct wt_session *s, const struct join *j, nsec now)
+{
+	struct link *l = calloc(1, sizeof *l);
+
+	if (!l)
+		return NULL;
+	l->owner = ls;
+	l->session = s;
+	l->out_rate_hz = j->out_rate_hz;
+	l->datagrams = (struct bucket){2.0 * ls->cfg->limits.datagrams_per_s, now};
+	l->messages = (struct bucket){2.0 * ls->cfg->limits.control_messages_per_s, now};
+	l->next_stats = NSEC_NONE;
+	l->joined_at = now;
+	buf_init(&l->in, ls->cfg->limits.control_line_bytes);
+	log_child(&l->log, &ls->log, "sess=%llu", (unsigned long long)wt_session_id(s));
+	return l;
+}
+
+unsigned links_connect(struct links *ls, struct wt_session *s, const struct wt_request *req, char *why, size_t why_len,
+	void **user, nsec now)
+{
+	struct join j;
+	char remote[QUIC_ADDR_TEXT];
+	unsigned status = admit(ls, req, &j, why, why_len);
+	struct link *l = status == 200 ? link_new(ls, s, &j, now) : NULL;
+	const struct participant_opts opts = {.room = j.room, .name = j.name, .out_rate_hz = j.out_rate_hz};
+
+	quic_addr_format(&req->net.remote, remote);
+	if (status == 200) {
+		int err = l ? rooms_join(ls->rooms, &opts, &room_sink, l, now, &l->participant) : ERR_NOMEM;
+
+		if (err)
+			status = refusal_of(err, why, why_len);
+	}
+	if (status != 200) {
+		count_refusal(ls, status);
+		log_info(&ls->log, "refused status=%u peer=%s origin=\"%.80s\" why=\"%s\"", status, remote, req->origin, why);
+		free(l);
+		return status;
+	}
+	list_append(&ls->all, &l->node);
+	ls->stats.links++;
+	log_info(&l->log, "joined peer=%s room=\"%s\" name=\"%s\" participant=%u rate=%u", remote, j.room,
+		participant_name(l->participant), participant_id(l->participant), j.out_rate_hz);
+	*user = l;
+	return 200;
+}
+
+void link_closed(void *user, const struct wt_close *why, nsec now)
+{
+	struct link *l = user;
+	static const char *const ends[] = {
+		[WT_END_LOCAL] = "local",
+		[WT_END_PEER] = "peer",
+		[WT_END_RESET] = "reset",
+		[WT_END_CONN] = "connection",
+		[WT_END_ERROR] = "error",
+	};
+	enum leave_reason reason = why->end == WT_END_PEER ? LEAVE_CLOSED : LEAVE_LOST;
+
+	if (why->end == WT_END_CONN && why->conn.end == QUIC_END_PEER)
+		reason = LEAVE_CLOSED;
+	if (why->end == WT_END_LOCAL)
+		reason = l->owner->draining ? LEAVE_SHUTDOWN : LEAVE_CLOSED;
+	struct participant_stats st;
+
+	participant_stats(l->participant, &st);
+	log_info(&l->log, "left end=%s%s%s code=%u reason=\"%.120s\" seconds=%llu frames_in=%llu frames_out=%llu",
+		ends[why->end], why->end == WT_END_CONN ? "/" : "", why->end == WT_END_CONN ? quic_end_name(why->conn.end) : "",
+		why->code, why->reason, (unsigned long long)(nsec_until(l->joined_at, now) / 1000000000u),
+		(unsigned long long)st.frames_in, (unsigned long long)st.frames_out);
+	participant_leave(l->participant, reason, now);
+	list_remove(&l->node);
+	l->owner->stats.links--;
+	buf_fini(&l->in);
+	free(l);
+}
+
+/* --- audio in ------------------------------------------------------------------------------ */
+
+static const char *fault_text(enum frame_fault f)
+{
+	switch (f) {
+	case FRAME_SHORT: return "a datagram needs the 2 bytes of the rate";
+	case FRAME_EMPTY: return "a frame without samples was dropped";
+	case FRAME_BAD_RATE: return "rates from 8000 to 48000 are played; the frame was dropped";
+	case FRAME_ODD: return "an odd last byte was cut off";
+	case FRAME_UNSUPPORTED: return "this server knows the 2-byte header only; the frame was dropped";
+	default: return "";
+	}
+}
+
+void link_datagram(void *user, const uint8_t *p, size_t len, nsec now)
+{
+	struct link *l = user;
+
+	l->owner->stats.datagrams_in++;
+	if (!bucket_take(&l->datagrams, l->owner->cfg->limits.datagrams_per_s, now)) {
+		l->owner->stats.rate_limited++;
+		warn_once(l, WARNED_RATE_LIMIT, "rate_limited", "too many datagrams a second; some were dropped", now);
+		return;
+	}
+	enum frame_fault f = participant_audio(l->participant, p, len, now);
+
+	if (f != FRAME_OK)
+		warn_once(l, f, frame_fault_name(f), fault_text(f), now);
+}
+
+/* --- control stream, from the client ------------------------------------------------------- */
+
+static void send_error(struct link *l, const char *code, const char *text, nsec now)
+{
+	struct buf b = line_buf();
+
+	l->owner->stats.control_bad++;
+	if (l->control)
+		control_send(l, &b, control_error(&b, code, text), now);
+	else
+		buf_fini(&b);
+}
+
+static void send_stats(struct link *l, nsec now)
+{
+	struct participant_stats ps;
+	struct quic_conn_info info;
+	struct buf b = line_buf();
+
+	participant_stats(l->participant, &ps);
+	wt_session_info(l->session, &info);
+	control_send(l, &b, control_stats(&b, &ps, &info), now);
+}
+
+static void say(struct link *l, const struct control_msg *m, nsec now)
+{
+	int err = participant_message(l->participant, m->to, m->text, now);
+
+	if (err == ERR_NOTFOUND)
+		send_error(l, "no_such_participant", "nobody with that id is in the room", now);
+	else if (err)
+		send_error(l, "bad_message", "text must be 1 to 4096 bytes of UTF-8", now);
+}
+
+static void obey(struct link *l, const struct control_msg *m, nsec now)
+{
+	struct buf b = line_buf();
+
+	switch (m->type) {
+	case CONTROL_MESSAGE:
+		say(l, m, now);
+		break;
+	case CONTROL_MUTE:
+		participant_mute(l->participant, m->muted, now);
+		break;
+	case CONTROL_STATS:
+		l->stats_every_ms = m->every_ms;
+		l->next_stats = m->every_ms ? now + nsec_from_ms(m->every_ms) : NSEC_NONE;
+		send_stats(l, now);
+		break;
+	case CONTROL_PING:
+		control_send(l, &b, control_pong(&b, m->t), now);
+		break;
+	case CONTROL_BYE: /* closing from here would pull the stream away under its reader */
+		l->leaving = true;
+		break;
+	default:
+		break;
+	}
+}
+
+static void take_line(struct link *l, const char *line, size_t len, nsec now)
+{
+	static const char blanks[] = " \t\r";
+	struct control_msg m;
+	char why[CONTROL_WHY];
+
+	while (len > 0 && memchr(blanks, line[len - 1], 3))
+		len--;
+	if (len == 0)
+		return;
+	if (!bucket_take(&l->messages, l->owner->cfg->limits.control_messages_per_s, now)) {
+		l->owner->stats.control_limited++;
+		warn_once(l, WARNED_MESSAGES, "rate_limited", "too many messages a second; some were ignored", now);
+		return;
+	}
+	l->owner->stats.control_in++;
+	if (control_parse(line, len, &m, why))
+		send_error(l, "bad_message", why, now);
+	else
+		obey(l, &m, now);
+}
+
+void link_stream(void *user, struct wt_stream *st, nsec now)
+{
+	struct link *l = user;
+
+	if (l->had_control || !wt_stream_is_bidi(st)) {
+		l->owner->stats.second_streams++;
+		wt_stream_abort(st, 2, now);
+		return;
+	}
+	l->control = st;
+	l->had_control = true;
+	struct buf b = line_buf();
+	const struct control_welcome w = {.session = wt_session_id(l->session),
+		.participant = l->participant,
+		.rate_hz = l->out_rate_hz,
+		.frame_ms = l->owner->cfg->rooms.frame_ms};
+
+	control_send(l, &b, control_welcome(&b, &w), now);
+}
+
+static void line_too_long(struct link *l, nsec now)
+{
+	l->in.len = 0;
+	l->skipping_line = true;
+	send_error(l, "line_too_long", "the line was longer than the server takes and was skipped", now);
+}
+
+void link_stream_data(void *user, struct wt_stream *st, const uint8_t *p, size_t len, bool fin, nsec now)
+{
+	struct link *l = user;
+
+	(void)fin; /* a client may end its side and still listen to ours */
+	while (len > 0 && st == l->control) {
+		const uint8_t *nl = memchr(p, '\n', len);
+		size_t n = nl ? (size_t)(nl - p) : len;
+
+		if (!l->skipping_line && buf_append(&l->in, p, n))
+			line_too_long(l, now);
+		if (!nl)
+			return;
+		if (!l->skipping_line)
+			take_line(l, (const char *)l->in.p, l->in.len, now);
+		l->in.len = 0;
+		l->skipping_line = false;
+		p += n + 1;
+		len -= n + 1;
+	}
+}
+
+void link_stream_closed(void *user, struct wt_stream *st, nsec now)
+{
+	struct link *l = user;
+
+	(void)now;
+	if (st == l->control)
+		l->control = NULL;
+}
+
+/* --- everybody ----------------------------------------------------------------------------- */
+
+void links_housekeeping(struct links *ls, nsec now)
+{
+	list_each (it, &ls->all, tmp) {
+		struct link *l = list_entry(it, struct link, node);
+
+		if (l->leaving) {
+			wt_session_close(l->session, CLOSE_OK, "bye", now); /* ends in link_closed */
+			continue;
+		}
+		if (now >= l->next_stats) {
+			l->next_stats = now + nsec_from_ms(l->stats_every_ms);
+			send_stats(l, now);
+		}
+	}
+}
+
+void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now)
+{
+	ls->draining = true;
+	list_each (it, &ls->all, tmp) {
+		struct link *l = list_entry(it, struct link, node);
+		struct buf b = line_buf();
+		uint32_t spread = 0; /* so that not all come back in the same moment */
+
+		random_bytes(&spread, sizeof spread);
+		spread %= reconnect_ms / 2 + 1;
+		if (l->control)
+			control_send(l, &b, control_bye(&b, "shutdown", "the server is shutting down", reconnect_ms + spread), now);
+	}
+}
+
+void links_close_all(struct links *ls, uint32_t code, const char *reason, nsec now)
+{
+	list_each (it, &ls->all, tmp)
+		wt_session_close(list_entry(it, struct link, node)->session, code, reason, now);
+}

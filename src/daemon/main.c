@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mynahd: options, configuration, logging, start, run, stop.
+ */
+#include "base/err.h"
+#include "config/config.h"
+#include "daemon/notify.h"
+#include "daemon/server.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#ifndef MYNAH_VERSION
+#define MYNAH_VERSION "unknown"
+#endif
+
+enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 /* EX_CONFIG of sysexits.h */ };
+
+struct options {
+	const char *config; /* NULL: all defaults */
+	bool check, print;
+	int exit_now; /* -1: go on */
+};
+
+struct app {
+	uv_loop_t loop;
+	uv_signal_t term, interrupt, hangup;
+	uv_timer_t watchdog;
+	struct server *server;
+	struct log log;
+	bool stopping;
+};
+
+static void usage(FILE *f)
+{
+	fputs("usage: mynahd [-c FILE] [--check-config FILE] [--print-config] [--version] [--help]\n"
+	      "\n"
+	      "  -c, --config FILE       read this TOML file; without it every default holds\n"
+	      "      --check-config FILE say what is wrong with the file, or that nothing is\n"
+	      "      --print-config      print the whole configuration that would be used\n"
+	      "      --version           print the version\n"
+	      "      --help              print this\n"
+	      "\n"
+	      "SIGTERM ends the daemon after its sessions were told, SIGHUP reads the certificate again.\n"
+	      "See mynahd(8).\n",
+		f);
+}
+
+static struct options parse_options(int argc, char **argv)
+{
+	enum { OPT_CHECK = 256, OPT_PRINT, OPT_VERSION, OPT_HELP };
+	static const struct option longs[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"check-config", required_argument, NULL, OPT_CHECK},
+		{"print-config", no_argument, NULL, OPT_PRINT},
+		{"version", no_argument, NULL, OPT_VERSION},
+		{"help", no_argument, NULL, OPT_HELP},
+		{0},
+	};
+	struct options o = {.exit_now = -1};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'c': o.config = optarg; break;
+		case OPT_CHECK: o.config = optarg; o.check = true; break;
+		case OPT_PRINT: o.print = true; break;
+		case OPT_VERSION: puts("mynahd " MYNAH_VERSION); o.exit_now = 0; return o;
+		case 'h':
+		case OPT_HELP: usage(stdout); o.exit_now = 0; return o;
+		default: usage(stderr); o.exit_now = EXIT_USAGE; return o;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "mynahd: what is \"%s\"?\n", argv[optind]);
+		usage(stderr);
+		o.exit_now = EXIT_USAGE;
+	}
+	return o;
+}
+
+/* 0 to go on, else the exit status plus one. */
+static int configure(const struct options *o, struct config *cfg)
+{
+	char why[CONFIG_ERROR];
+
+	config_default(cfg);
+	if (o->config && config_load(o->config, cfg, why)) {
+		fprintf(stderr, "mynahd: %s\n", why);
+		return EXIT_CONFIG + 1;
+	}
+	if (o->print) {
+		struct buf b;
+
+		buf_init(&b, 1 << 20);
+		int err = config_print(cfg, &b);
+
+		if (!err)
+			fwrite(b.p, 1, b.len, stdout);
+		buf_fini(&b);
+		return (err ? EXIT_FAILURE : EXIT_SUCCESS) + 1;
+	}
+	if (o->check) {
+		printf("%s: fine\n", o->config);
+		return EXIT_SUCCESS + 1;
+	}
+	return 0;
+}
+
+/* --- signals and watchdog ---------------------------------------------------------------------- */
+
+static void on_drained(void *ctx)
+{
+	struct app *a = ctx;
+
+	uv_close((uv_handle_t *)&a->term, NULL);
+	uv_close((uv_handle_t *)&a->interrupt, NULL);
+	uv_close((uv_handle_t *)&a->hangup, NULL);
+	uv_close((uv_handle_t *)&a->watchdog, NULL);
+}
+
+static void on_stop(uv_signal_t *h, int signum)
+{
+	struct app *a = h->data;
+
+	if (!a->stopping) {
+		notify_send("STOPPING=1");
+		log_info(&a->log, "stopping signal=%s", signum == SIGTERM ? "TERM" : "INT");
+	}
+	a->stopping = true;
+	server_drain(a->server, on_drained, a);
+}
+
+static void on_hangup(uv_signal_t *h, int signum)
+{
+	struct app *a = h->data;
+	char state[64];
+
+	(void)signum;
+	snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(clock_now() / 1000));
+	notify_send(state);
+	server_reload(a->server);
+	notify_send("READY=1");
+}
+
+static void on_watchdog(uv_timer_t *t)
+{
+	struct app *a = t->data;
+
+	if (a->stopping || server_healthy(a->server))
+		notify_send("WATCHDOG=1");
+}
+
+static void start_signals(struct app *a)
+{
+	uint64_t watchdog_ms = notify_watchdog_ms();
+
+	uv_signal_init(&a->loop, &a->term);
+	uv_signal_init(&a->loop, &a->interrupt);
+	uv_signal_init(&a->loop, &a->hangup);
+	uv_timer_init(&a->loop, &a->watchdog);
+	a->term.data = a->interrupt.data = a->hangup.data = a->watchdog.data = a;
+	uv_signal_start(&a->term, on_stop, SIGTERM);
+	uv_signal_start(&a->interrupt, on_stop, SIGINT);
+	uv_signal_start(&a->hangup, on_hangup, SIGHUP);
+	if (watchdog_ms)
+		uv_timer_start(&a->watchdog, on_watchdog, watchdog_ms, watchdog_ms);
+}
+
+static int serve(struct app *a, const struct config *cfg)
+{
+	signal(SIGPIPE, SIG_IGN);
+	uv_loop_init(&a->loop);
+	if (server_new(&a->loop, cfg, MYNAH_VERSION, &a->log, &a->server)) {
+		uv_loop_close(&a->loop);
+		return EXIT_FAILURE;
+	}
+	start_signals(a);
+	log_info(&a->log, "ready version=" MYNAH_VERSION " %s", server_addresses(a->server));
+	notify_send("READY=1");
+	uv_run(&a->loop, UV_RUN_DEFAULT);
+	server_free(a->server);
+	log_info(&a->log, "stopped");
+	return uv_loop_close(&a->loop) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* systemd names the journal's socket by device and inode; a redirected stderr is not it. */
+static bool stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char mine[64];
+	struct stat st;
+
+	if (!stream || fstat(STDERR_FILENO, &st))
+		return false;
+	snprintf(mine, sizeof mine, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	return strcmp(mine, stream) == 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = parse_options(argc, argv);
+	struct app *a = calloc(1, sizeof *a);
+	struct config *cfg = calloc(1, sizeof *cfg);
+	int status = o.exit_now;
+
+	if (status < 0)
+		status = a && cfg ? configure(&o, cfg) - 1 : EXIT_FAILURE;
+	if (status < 0) {
+		const struct log_out out = {.fd = STDERR_FILENO,
+			.level = cfg->log_level,
+			.format = cfg->log_format,
+			.journal = stderr_is_journal()};
+
+		a->log.out = &out;
+		status = serve(a, cfg);
+	}
+	free(cfg);
+	free(a);
+	return status;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/metrics.h"
+
+#include "base/err.h"
+
+#include <stdio.h>
+
+/* One family: its name, what it counts, and how. */
+static void family(struct buf *out, const char *name, const char *type, const char *help)
+{
+	buf_printf(out, "# HELP mynah_%s %s\n# TYPE mynah_%s %s\n", name, help, name, type);
+}
+
+static void counter(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	family(out, name, "counter", help);
+	buf_printf(out, "mynah_%s %llu\n", name, (unsigned long long)value);
+}
+
+static void gauge(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	family(out, name, "gauge", help);
+	buf_printf(out, "mynah_%s %llu\n", name, (unsigned long long)value);
+}
+
+/* One line of a family with a label. */
+static void labelled(struct buf *out, const char *name, const char *label, const char *which, uint64_t value)
+{
+	buf_printf(out, "mynah_%s{%s=\"%s\"} %llu\n", name, label, which, (unsigned long long)value);
+}
+
+struct histogram {
+	const char *name, *help;
+	const double *bounds;     /* n of them, in the unit of the name */
+	const uint64_t *buckets;  /* n + 1: the last holds what is beyond */
+	size_t n;
+	double scale, sum;        /* bounds are multiplied by scale */
+};
+
+static void histogram(struct buf *out, const struct histogram *h)
+{
+	uint64_t total = 0;
+
+	family(out, h->name, "histogram", h->help);
+	for (size_t i = 0; i < h->n; i++) {
+		total += h->buckets[i];
+		buf_printf(out, "mynah_%s_bucket{le=\"%g\"} %llu\n", h->name, h->bounds[i] * h->scale,
+			(unsigned long long)total);
+	}
+	total += h->buckets[h->n];
+	buf_printf(out, "mynah_%s_bucket{le=\"+Inf\"} %llu\n", h->name, (unsigned long long)total);
+	buf_printf(out, "mynah_%s_sum %.9g\nmynah_%s_count %llu\n", h->name, h->sum, h->name, (unsigned long long)total);
+}
+
+static void print_process(const struct metrics_sources *m, struct buf *out)
+{
+	family(out, "build_info", "gauge", "Always 1; the label is the version.");
+	labelled(out, "build_info", "version", m->version, 1);
+	gauge(out, "start_time_seconds", "When the daemon started, seconds since 1970.", (uint64_t)m->started_s);
+	gauge(out, "draining", "1 while the daemon is shutting down.", m->draining);
+	family(out, "certificate_seconds_left", "gauge", "Until the certificate shown now is no longer valid.");
+	buf_printf(out, "mynah_certificate_seconds_left %lld\n", (long long)(m->certificate_ends_s - m->now_s));
+}
+
+static void print_sessions(const struct metrics_sources *m, struct buf *out)
+{
+	gauge(out, "sessions", "WebTransport sessions open now.", m->wt->sessions);
+	counter(out, "sessions_opened_total", "Sessions accepted.", m->wt->sessions_opened);
+	counter(out, "sessions_closed_total", "Sessions ended, for whatever reason.", m->wt->sessions_closed);
+	family(out, "sessions_refused_total", "counter", "CONNECT requests refused, by status.");
+	for (size_t i = 0; i < sizeof links_refusals / sizeof *links_refusals; i++) {
+		char status[8];
+
+		snprintf(status, sizeof status, "%u", links_refusals[i]);
+		labelled(out, "sessions_refused_total", "status", status, m->links->refused[i]);
+	}
+	counter(out, "second_sessions_total", "CONNECT requests on a connection that has a session.", m->wt->second_sessions);
+	counter(out, "http3_requests_total", "Plain HTTP/3 requests answered.", m->wt->requests);
+	counter(out, "protocol_errors_total", "Connections ended because the peer broke HTTP/3 or WebTransport.",
+		m->wt->protocol_errors);
+	counter(out, "streams_opened_total", "WebTransport streams opened by clients.", m->wt->streams_opened);
+	counter(out, "streams_rejected_total", "WebTransport streams rejected.",
+		m->wt->streams_rejected + m->links->second_streams);
+	family(out, "control_messages_total", "counter", "Lines on control streams, by outcome.");
+	labelled(out, "control_messages_total", "outcome", "taken", m->links->control_in);
+	labelled(out, "control_messages_total", "outcome", "bad", m->links->control_bad);
+	labelled(out, "control_messages_total", "outcome", "rate_limited", m->links->control_limited);
+	counter(out, "control_streams_lost_total", "Control streams given up because the client did not read.",
+		m->links->control_lost);
+}
+
+static void print_audio(const struct metrics_sources *m, struct buf *out)
+{
+	const struct rooms_stats *r = m->rooms;
+
+	gauge(out, "rooms", "Rooms that exist now.", r->rooms);
+	gauge(out, "participants", "People in rooms now.", r->participants);
+	gauge(out, "bridges", "Bridge workers running now.", r->bridges);
+	counter(out, "room_joins_total", "Joins.", r->joins);
+	counter(out, "room_leaves_total", "Departures.", r->leaves);
+	family(out, "room_refusals_total", "counter", "Joins refused, by reason.");
+	labelled(out, "room_refusals_total", "reason", "room_full", r->refused_full);
+	labelled(out, "room_refusals_total", "reason", "too_many_rooms", r->refused_rooms);
+	labelled(out, "room_refusals_total", "reason", "bad_name", r->refused_name);
+	counter(out, "ticks_total", "Mixing ticks.", r->ticks);
+	counter(out, "ticks_skipped_total", "Ticks left out because the machine was too late for them.", r->ticks_skipped);
+	counter(out, "frames_in_total", "Audio frames taken from clients.", r->frames_in);
+	counter(out, "frames_out_total", "Audio frames mixed for clients.", r->frames_out);
+	counter(out, "mixes_total", "Mixes computed.", r->mixes);
+	counter(out, "mixes_shared_total", "Mixes that served several listeners.", r->shared_mixes);
+	counter(out, "concealed_ticks_total", "Ticks of a talker that had to be concealed.", r->concealed);
+	counter(out, "playout_dropped_milliseconds_total", "Sound dropped because a playout buffer was full.", r->dropped_ms);
+	family(out, "frame_faults_total", "counter", "Audio datagrams with a fault, by kind.");
+	for (int f = FRAME_OK + 1; f < FRAME_N_FAULTS; f++)
+		labelled(out, "frame_faults_total", "fault", frame_fault_name((enum frame_fault)f), r->faults[f]);
+	counter(out, "bridge_failures_total", "Bridge workers that failed.", r->bridge_failures);
+	counter(out, "bridge_dropped_milliseconds_total", "Speech of bridges beyond their backlog.", r->bridge_dropped_ms);
+	histogram(out, &(struct histogram){"tick_late_seconds", "How late ticks began.", rooms_late_bound_ms, r->late_bucket,
+		9, 1e-3, (double)r->late_sum_ns * 1e-9});
+	histogram(out, &(struct histogram){"playout_depth_seconds", "Sound waiting in the playout buffer of a talker.",
+		rooms_depth_bound_ms, r->depth_bucket, 8, 1e-3, (double)r->depth_sum_ms * 1e-3});
+}
+
+static void print_datagrams(const struct metrics_sources *m, struct buf *out)
+{
+	counter(out, "datagrams_in_total", "Datagrams received in sessions.", m->wt->datagrams_in);
+	counter(out, "datagrams_out_total", "Datagrams sent.", m->quic->datagrams_out);
+	family(out, "datagrams_dropped_total", "counter", "Datagrams dropped, by reason.");
+	labelled(out, "datagrams_dropped_total", "reason", "rate_limited", m->links->rate_limited);
+	labelled(out, "datagrams_dropped_total", "reason", "unknown_session", m->wt->datagrams_unknown);
+	labelled(out, "datagrams_dropped_total", "reason", "empty", m->wt->datagrams_empty);
+	labelled(out, "datagrams_dropped_total", "reason", "early", m->wt->early_dropped);
+	labelled(out, "datagrams_dropped_total", "reason", "send_queue", m->quic->datagrams_dropped_queue);
+	labelled(out, "datagrams_dropped_total", "reason", "send_age", m->quic->datagrams_dropped_age);
+	labelled(out, "datagrams_dropped_total", "reason", "send_size", m->quic->datagrams_dropped_size);
+	labelled(out, "datagrams_dropped_total", "reason", "send_pool", m->quic->datagrams_dropped_pool);
+	labelled(out, "datagrams_dropped_total", "reason", "not_ready", m->links->send_failed);
+}
+
+static void print_quic(const struct metrics_sources *m, struct buf *out)
+{
+	const struct quic_stats *q = m->quic;
+
+	gauge(out, "connections", "QUIC connections now.", q->conns);
+	gauge(out, "connections_half_open", "Handshakes under way.", q->half_open);
+	counter(out, "connections_accepted_total", "QUIC connections accepted.", q->conns_accepted);
+	counter(out, "connections_closed_total", "QUIC connections ended.", q->conns_closed);
+	counter(out, "handshakes_total", "Handshakes completed.", q->handshakes);
+	counter(out, "handshake_failures_total", "Handshakes that failed.", q->handshake_failures);
+	family(out, "connections_refused_total", "counter", "Connections refused, by reason.");
+	labelled(out, "connections_refused_total", "reason", "limit", q->refused_limit);
+	labelled(out, "connections_refused_total", "reason", "address", q->refused_addr);
+	labelled(out, "connections_refused_total", "reason", "half_open", q->dropped_half_open);
+	family(out, "stateless_packets_total", "counter", "Packets sent without a connection, by kind.");
+	labelled(out, "stateless_packets_total", "kind", "retry", q->retries_sent);
+	labelled(out, "stateless_packets_total", "kind", "version_negotiation", q->version_negotiations);
+	labelled(out, "stateless_packets_total", "kind", "reset", q->stateless_resets);
+	counter(out, "stateless_dropped_total", "Such packets not sent because of the limit.", q->dropped_stateless);
+	counter(out, "bad_tokens_total", "Retry tokens that did not fit.", q->bad_tokens);
+	counter(out, "packets_in_total", "QUIC packets received.", q->packets_in);
+	counter(out, "packets_out_total", "QUIC packets sent.", q->packets_out);
+	counter(out, "bytes_in_total", "UDP payload bytes received.", q->bytes_in);
+	counter(out, "bytes_out_total", "UDP payload bytes sent.", q->bytes_out);
+	counter(out, "packets_lost_total", "Packets of ours that were lost.", q->packets_lost);
+	counter(out, "packets_unknown_total", "Packets that belong to no connection.", q->unknown_packets);
+	counter(out, "migrations_total", "Connections that moved to another address.", q->migrations);
+	counter(out, "key_updates_total", "Key updates.", q->key_updates);
+	counter(out, "udp_send_dropped_total", "Packets that the kernel did not take.", m->udp->send_dropped);
+	counter(out, "udp_receive_dropped_total", "Packets lost in full receive buffers.", m->udp->kernel_dropped);
+	counter(out, "udp_receive_calls_total", "recvmmsg calls.", m->udp->recv_calls);
+	counter(out, "udp_send_calls_total", "sendmmsg calls.", m->udp->send_calls);
+}
+
+static void print_http(const struct metrics_sources *m, struct buf *out)
+{
+	if (!m->http)
+		return;
+	gauge(out, "http_connections", "HTTP/1.1 connections now.", m->http->conns);
+	counter(out, "http_requests_total", "HTTP/1.1 requests.", m->http->requests);
+	family(out, "http_responses_total", "counter", "HTTP/1.1 responses, by class.");
+	labelled(out, "http_responses_total", "class", "2xx", m->http->responses_2xx);
+	labelled(out, "http_responses_total", "class", "3xx", m->http->responses_3xx);
+	labelled(out, "http_responses_total", "class", "4xx", m->http->responses_4xx);
+	labelled(out, "http_responses_total", "class", "5xx", m->http->responses_5xx);
+}
+
+int metrics_print(const struct metrics_sources *m, struct buf *out)
+{
+	print_process(m, out);
+	print_sessions(m, out);
+	print_audio(m, out);
+	print_datagrams(m, out);
+	print_quic(m, out);
+	print_http(m, out);
+	return out->len ? 0 : ERR_NOMEM;
+}

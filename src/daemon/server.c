@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/server.h"
+
+#include "base/err.h"
+#include "daemon/certs.h"
+#include "daemon/link.h"
+#include "daemon/metrics.h"
+#include "daemon/ticker.h"
+#include "daemon/web.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A room later than this without being mixed means that the shard is stuck. */
+static const nsec unhealthy_after = 1000000000u;
+
+enum { HOUSEKEEPING_MS = 100, CERTS_CHECK_MS = 60000, CLOSE_GRACE_MS = 700, RECONNECT_MS = 1500 };
+
+enum server_state {
+	SERVER_RUNNING,  /* sessions come and go */
+	SERVER_DRAINING, /* nobody new; those here were told and may leave by themselves */
+	SERVER_CLOSING,  /* every session is closed; connections get a moment to say goodbye */
+	SERVER_CLOSED,   /* handles are closing, then on_done */
+};
+
+struct server {
+	uv_loop_t *loop;
+	const struct config *cfg;
+	const char *version;
+	struct log log;
+	enum server_state state;
+	struct udp *udp;
+	struct quic_endpoint *endpoint;
+	struct quic_tls *tls;
+	struct wt *wt;
+	struct rooms *rooms;
+	struct links *links;
+	struct certs *certs;
+	struct http_server *http;
+	struct ticker *ticker;
+	struct web web, web_h3;
+	bool draining; /* what /healthz says */
+	uint16_t port, http_port;
+	uv_timer_t housekeeping, certs_timer, drain_timer;
+	int n_open; /* handles that must close before on_done */
+	void (*on_done)(void *ctx);
+	void *done_ctx;
+	nsec close_by;
+	int64_t started_s;
+	char addresses[512];
+};
+
+/* --- the shard's heartbeat ------------------------------------------------------------------ */
+
+/* After anything happened: mix what is due, write what is to be sent, sleep until the next deadline. */
+static void settle(struct server *s, nsec now)
+{
+	nsec mix = rooms_deadline(s->rooms), expiry = quic_endpoint_deadline(s->endpoint);
+
+	if (mix <= now)
+		rooms_run(s->rooms, now);
+	if (expiry <= now)
+		quic_endpoint_expire(s->endpoint, now);
+	quic_endpoint_flush(s->endpoint, now);
+	udp_flush(s->udp);
+	mix = rooms_deadline(s->rooms);
+	expiry = quic_endpoint_deadline(s->endpoint);
+	ticker_set(s->ticker, mix < expiry ? mix : expiry);
+}
+
+static void on_tick(void *ctx, nsec now)
+{
+	settle(ctx, now);
+}
+
+static void on_packet(void *ctx, const struct quic_path *path, uint8_t ecn, uint8_t *p, size_t len, nsec now)
+{
+	struct server *s = ctx;
+
+	quic_endpoint_recv(s->endpoint, path, ecn, p, len, now);
+}
+
+static void on_batch(void *ctx, nsec now)
+{
+	settle(ctx, now);
+}
+
+/* --- sessions and requests over HTTP/3 ------------------------------------------------------ */
+
+static unsigned on_connect(void *ctx, struct wt_session *session, const struct wt_request *req,
+	struct wt_response *res, void **user, nsec now)
+{
+	struct server *s = ctx;
+	char why[128];
+	unsigned status = links_connect(s->links, session, req, why, sizeof why, user, now);
+
+	if (status != 200) {
+		res->owned = strdup(why);
+		res->body = res->owned;
+		res->len = res->owned ? strlen(why) : 0;
+	}
+	return status;
+}
+
+static void on_request(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now)
+{
+	struct server *s = ctx;
+	char path[1024];
+	size_t n = strcspn(req->path, "?#");
+
+	(void)now;
+	if (strcmp(req->method, "GET") != 0 && strcmp(req->method, "HEAD") != 0) {
+		res->status = 405;
+		return;
+	}
+	if (n >= sizeof path) {
+		res->status = 414;
+		return;
+	}
+	snprintf(path, sizeof path, "%.*s", (int)n, req->path);
+	const struct http_request plain = {.method = req->method,
+		.path = path,
+		.query = req->path[n] == '?' ? req->path + n + 1 : "",
+		.host = req->authority,
+		.origin = req->origin};
+	struct http_response a = {.status = 200};
+
+	web_answer(&s->web_h3, &plain, &a);
+	res->status = a.status;
+	res->content_type = a.content_type;
+	res->body = a.body;
+	res->len = a.len;
+	res->static_body = a.static_body;
+	res->cache_control = a.cache_control;
+	res->csp = a.csp;
+	res->owned = a.owned;
+}
+
+static const struct wt_app session_app = {
+	.on_connect = on_connect,
+	.on_request = on_request,
+	.on_datagram = link_datagram,
+	.on_stream = link_stream,
+	.on_stream_data = link_stream_data,
+	.on_stream_closed = link_stream_closed,
+	.on_closed = link_closed,
+};
+
+/* --- HTTP/1.1 -------------------------------------------------------------------------------- */
+
+static void on_http(void *ctx, const struct http_request *req, struct http_response *res)
+{
+	struct server *s = ctx;
+
+	web_answer(&s->web, req, res);
+}
+
+static void print_metrics(void *ctx, struct buf *out)
+{
+	struct server *s = ctx;
+	const struct metrics_sources m = {
+		.quic = quic_endpoint_stats(s->endpoint),
+		.udp = udp_stats(s->udp),
+		.wt = wt_stats(s->wt),
+		.rooms = rooms_stats(s->rooms),
+		.links = links_stats(s->links),
+		.http = s->http ? http_server_stats(s->http) : NULL,
+		.version = s->version,
+		.started_s = s->started_s,
+		.now_s = clock_wall_s(),
+		.certificate_ends_s = certs_info(s->certs)->not_after_s,
+		.draining = s->draining,
+	};
+
+	metrics_print(&m, out);
+}
+
+/* --- certificates ----------------------------------------------------------------------------- */
+
+static int use_certificate(void *ctx, const struct quic_cert *cert)
+{
+	struct server *s = ctx;
+	struct quic_tls *tls;
+	int err = quic_tls_server(cert, &tls);
+
+	if (err)
+		return err;
+	if (s->http && s->cfg->http.tls)
+		err = http_server_set_certificate(s->http, cert->chain_pem, cert->key_pem);
+	if (err) {
+		quic_tls_unref(tls);
+		return err;
+	}
+	if (s->endpoint)
+		quic_endpoint_set_tls(s->endpoint, tls);
+	quic_tls_unref(s->tls);
+	s->tls = tls;
+	return 0;
+}
+
+void server_reload(struct server *s)
+{
+	certs_reload(s->certs, clock_wall_s());
+}
+
+static void on_certs_timer(uv_timer_t *t)
+{
+	struct server *s = t->data;
+
+	certs_check(s->certs, clock_wall_s());
+}
+
+static void on_housekeeping(uv_timer_t *t)
+{
+	struct server *s = t->data;
+	nsec now = clock_now();
+
+	links_housekeeping(s->links, now);
+	settle(s, now);
+}
+
+/* --- listening -------------------------------------------------------------------------------- */
+
+/* The addresses that a configured host stands for; `implied` ones may be missing on this machine.
+ * "localhost" and the wildcards are reached over 127.0.0.1 and ::1, since browsers try ::1 first. */
+struct listen_on {
+	const char *addr[2];
+	bool implied_second;
+};
+
+static struct listen_on addresses_of(const char *host)
+{
+	if (strcmp(host, "localhost") == 0 || strcmp(host, "127.0.0.1") == 0)
+		return (struct listen_on){{"127.0.0.1", "::1"}, true};
+	if (strcmp(host, "0.0.0.0") == 0)
+		return (struct listen_on){{host, "::1"}, true};
+	if (strcmp(host, "::") == 0)
+		return (struct listen_on){{host, "0.0.0.0"}, true};
+	return (struct listen_on){{host, NULL}, false};
+}
+
+static int bind_voice(struct server *s, const char *host, bool implied)
+{
+	struct quic_addr addr, bound;
+	int err = quic_addr_parse(host, s->port, &addr);
+
+	if (!err)
+		err = udp_bind(s->udp, &addr, &bound);
+	if (!err) {
+		s->port = quic_addr_port(&bound);
+		return 0;
+	}
+	if (implied) {
+		log_debug(&s->log, "no voice on %s: %s", host, strerror(errno));
+		return 0;
+	}
+	log_error(&s->log, "cannot listen on %s port %u/udp: %s", host, s->port, err == ERR_IO ? strerror(errno) : err_str(err));
+	return err;
+}
+
+static int bind_http(struct server *s, const char *host, bool implied)
+{
+	uint16_t bound;
+	int err = http_server_listen(s->http, host, s->http_port, s->cfg->http.tls, &bound);
+
+	if (!err) {
+		s->http_port = bound;
+		return 0;
+	}
+	if (implied) {
+		log_debug(&s->log, "no page on %s: %s", host, strerror(errno));
+		return 0;
+	}
+	log_error(&s->log, "cannot listen on %s port %u/tcp: %s", host, s->http_port,
+		err == ERR_IO ? strerror(errno) : err_str(err));
+	return err;
+}
+
+typedef int bind_fn(struct server *s, const char *host, bool implied);
+
+static int bind_all(struct server *s, const char (*hosts)[64], size_t n, bind_fn *bind)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct listen_on l = addresses_of(hosts[i]);
+		int err = bind(s, l.addr[0], false);
+
+		if (!err && l.addr[1])
+			err = bind(s, l.addr[1], l.implied_second);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* What a person would type: the first host, localhost for a wildcard. */
+static const char *spoken_host(const char *host)
+{
+	static const char *const local[] = {"0.0.0.0", "::", "127.0.0.1", "::1", "localhost"};
+
+	for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+		if (strcmp(host, local[i]) == 0)
+			return "localhost";
+	return host;
+}
+
+static void describe(struct server *s)
+{
+	const struct config *cfg = s->cfg;
+	int n = snprintf(s->addresses, sizeof s->addresses, "url=https://%s:%u%s", spoken_host(cfg->server.host[0]), s->port,
+		cfg->server.path);
+
+	if (s->http && n > 0 && (size_t)n < sizeof s->addresses)
+		snprintf(s->addresses + n, sizeof s->addresses - (size_t)n, " page=%s://%s:%u/", cfg->http.tls ? "https" : "http",
+			spoken_host(cfg->http.host[0]), s->http_port);
+}
+
+const char *server_addresses(const struct server *s)
+{
+	return s->addresses;
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+static void start_timer(struct server *s, uv_timer_t *t, uv_timer_cb cb, uint64_t every_ms)
+{
+	uv_timer_init(s->loop, t);
+	t->data = s;
+	s->n_open++;
+	if (cb)
+		uv_timer_start(t, cb, every_ms, every_ms);
+}
+
+static int open_voice(struct server *s)
+{
+	const struct udp_handler handler = {.ctx = s, .on_packet = on_packet, .on_batch = on_batch};
+	int err = udp_new(s->loop, &s->cfg->udp, &handler, &s->log, &s->udp);
+
+	if (err)
+		return err;
+	s->n_open++;
+	s->port = s->cfg->server.port;
+	err = bind_all(s, s->cfg->server.host, s->cfg->server.n_hosts, bind_voice);
+	if (err)
+		return err;
+	err = wt_new(&s->cfg->wt, &session_app, s, &s->log, &s->wt);
+	if (err)
+		return err;
+	const struct quic_out out = udp_out(s->udp);
+
+	err = quic_endpoint_new(&s->cfg->quic, &out, wt_quic_app(), s->wt, s->tls, &s->log, &s->endpoint);
+	if (!err)
+		wt_attach(s->wt, s->endpoint);
+	return err;
+}
+
+static int open_page(struct server *s)
+{
+	if (!s->cfg->http.enabled)
+		return 0;
+	int err = http_server_new(s->loop, &s->cfg->http_server, on_http, s, &s->log, &s->http);
+
+	if (!err)
+		s->n_open++;
+	return err;
+}
+
+static int listen_page(struct server *s)
+{
+	if (!s->http)
+		return 0;
+	s->http_port = s->cfg->http.port;
+	return bind_all(s, s->cfg->http.host, s->cfg->http.n_hosts, bind_http);
+}
+
+static int open_all(struct server *s)
+{
+	int err = ticker_open(s->loop, on_tick, s, &s->ticker);
+
+	if (err)
+		return err;
+	s->n_open++;
+	err = rooms_new(&s->cfg->rooms, &s->log, &s->rooms);
+	if (!err)
+		err = links_new(s->cfg, s->rooms, &s->log, &s->links);
+	if (!err)
+		err = open_page(s);
+	if (!err)
+		err = certs_new(&s->cfg->server, use_certificate, s, &s->log, clock_wall_s(), &s->certs);
+	if (!err)
+		err = open_voice(s);
+	if (!err)
+		err = listen_page(s);
+	return err;
+}
+
+static void close_handles(struct server *s);
+
+int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, const struct log *log,
+	struct server **out)
+{
+	struct server *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return ERR_NOMEM;
+	s->loop = loop;
+	s->cfg = cfg;
+	s->version = version;
+	s->log = *log;
+	s->started_s = clock_wall_s();
+	start_timer(s, &s->housekeeping, NULL, 0);
+	start_timer(s, &s->certs_timer, NULL, 0);
+	start_timer(s, &s->drain_timer, NULL, 0);
+	int err = open_all(s);
+
+	if (err) {
+		close_handles(s);
+		uv_run(loop, UV_RUN_DEFAULT);
+		server_free(s);
+		return err;
+	}
+	s->web = (struct web){.cfg = cfg, .links = s->links, .certs = s->certs, .port = s->port, .version = version,
+		.draining = &s->draining, .metrics = print_metrics, .ctx = s};
+	s->web_h3 = s->web;
+	s->web_h3.metrics = NULL;
+	describe(s);
+	uv_timer_start(&s->housekeeping, on_housekeeping, HOUSEKEEPING_MS, HOUSEKEEPING_MS);
+	uv_timer_start(&s->certs_timer, on_certs_timer, CERTS_CHECK_MS, CERTS_CHECK_MS);
+	*out = s;
+	return 0;
+}
+
+bool server_healthy(const struct server *s)
+{
+	nsec due = rooms_deadline(s->rooms);
+
+	return due == NSEC_NONE || nsec_until(due, clock_now()) < unhealthy_after;
+}
+
+/* --- end -------------------------------------------------------------------------------------- */
+
+static void handle_closed(void *ctx)
+{
+	struct server *s = ctx;
+
+	if (--s->n_open == 0 && s->on_done)
+		s->on_done(s->done_ctx);
+}
+
+static void timer_closed(uv_handle_t *h)
+{
+	handle_closed(h->data);
+}
+
+static void close_handles(struct server *s)
+{
+	s->state = SERVER_CLOSED;
+	quic_endpoint_free(s->endpoint); /* tells whoever is still there nothing: they were told before */
+	s->endpoint = NULL;
+	uv_close((uv_handle_t *)&s->housekeeping, timer_closed);
+	uv_close((uv_handle_t *)&s->certs_timer, timer_closed);
+	uv_close((uv_handle_t *)&s->drain_timer, timer_closed);
+	if (s->ticker)
+		ticker_close(s->ticker, handle_closed, s);
+	if (s->udp)
+		udp_close(s->udp, handle_closed, s);
+	if (s->http)
+		http_server_close(s->http, handle_closed, s);
+}
+
+/* Until the last connection has gone, or the time is up. */
+static void on_closing(uv_timer_t *t)
+{
+	struct server *s = t->data;
+
+	if (quic_endpoint_stats(s->endpoint)->conns == 0 || clock_now() >= s->close_by)
+		close_handles(s);
+}
+
+static void on_drain_over(uv_timer_t *t)
+{
+	struct server *s = t->data;
+	nsec now = clock_now();
+
+	s->state = SERVER_CLOSING;
+	links_close_all(s->links, CLOSE_SHUTDOWN, "the server is shutting down", now);
+	settle(s, now);
+	s->close_by = now + nsec_from_ms(CLOSE_GRACE_MS);
+	uv_timer_start(&s->drain_timer, on_closing, 0, 20);
+}
+
+void server_drain(struct server *s, void (*on_done)(void *ctx), void *ctx)
+{
+	nsec now = clock_now();
+
+	if (s->state != SERVER_RUNNING) { /* asked twice: somebody is in a hurry */
+		if (s->state == SERVER_DRAINING)
+			on_drain_over(&s->drain_timer);
+		return;
+	}
+	s->state = SERVER_DRAINING;
+	s->draining = true;
+	s->on_done = on_done;
+	s->done_ctx = ctx;
+	log_info(&s->log, "draining sessions=%u", links_stats(s->links)->links);
+	wt_drain(s->wt);
+	links_drain(s->links, RECONNECT_MS, now);
+	settle(s, now);
+	uint64_t wait_ms = links_stats(s->links)->links ? s->cfg->server.drain_ms : 0;
+
+	uv_timer_start(&s->drain_timer, on_drain_over, wait_ms, 0);
+}
+
+void server_free(struct server *s)
+{
+	if (!s)
+		return;
+	assert(s->state == SERVER_CLOSED && s->n_open == 0);
+	wt_free(s->wt);
+	links_free(s->links);
+	rooms_free(s->rooms);
+	certs_free(s->certs);
+	quic_tls_unref(s->tls);
+	free(s);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * server - one shard: a libuv loop with its sockets, connections, sessions and rooms, and the HTTP server
+ * beside them. Everything hangs from it; main makes one.
+ */
+#pragma once
+#include "config/config.h"
+
+#include <uv.h>
+
+struct server;
+
+/* Binds, loads the certificate, listens. `cfg` is borrowed until server_free(). On error one line went to the
+ * log; nothing is left behind. */
+int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, const struct log *log,
+	struct server **out);
+/* "url=... page=...": for the ready line. */
+const char *server_addresses(const struct server *s);
+
+/* SIGHUP: the certificate is read again; sessions go on. */
+void server_reload(struct server *s);
+/* SIGTERM: sessions are told, then closed, then the loop runs empty. `on_done` is called once, within drain_ms and a
+ * second or so. A second call hurries. */
+void server_drain(struct server *s, void (*on_done)(void *ctx), void *ctx);
+/* True if every room was mixed in time lately: what the watchdog is told. */
+bool server_healthy(const struct server *s);
+/* After the loop has run empty. Accepts NULL. */
+void server_free(struct server *s);

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/web.h"
+
+#include "base/err.h"
+#include "daemon/join.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Nothing but our own files, and connections to voice servers anywhere. */
+static const char page_csp[] =
+	"default-src 'self'; connect-src 'self' https: wss:; img-src 'self' data:; media-src 'self' blob:; "
+	"worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+
+static void answer_text(struct http_response *res, unsigned status, const char *text)
+{
+	res->status = status;
+	res->body = text;
+	res->len = strlen(text);
+	res->static_body = true;
+}
+
+/* Hands the buffer over as the body. */
+static void answer_buf(struct http_response *res, struct buf *b, int err, const char *type)
+{
+	if (err) {
+		buf_fini(b);
+		answer_text(res, 500, "out of memory\n");
+		return;
+	}
+	res->content_type = type;
+	res->body = b->p;
+	res->owned = b->p;
+	res->len = b->len;
+}
+
+static struct buf body_buf(void)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	return b;
+}
+
+static void hex(const uint8_t digest[32], char out[65])
+{
+	for (int i = 0; i < 32; i++)
+		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+static void answer_certificate(const struct web *w, struct http_response *res)
+{
+	uint8_t hashes[CERTS_MAX_HASHES][32];
+	size_t n = certs_hashes(w->certs, hashes);
+	struct buf b = body_buf();
+	char text[65];
+	int err = 0;
+
+	if (n == 0) { /* not to be pinned, but still ours */
+		memcpy(hashes[0], certs_info(w->certs)->sha256, 32);
+		n = 1;
+	}
+	for (size_t i = 0; i < n && !err; i++) {
+		hex(hashes[i], text);
+		err = buf_printf(&b, "%s\n", text);
+	}
+	res->cors = true;
+	answer_buf(res, &b, err, "text/plain; charset=utf-8");
+}
+
+static void answer_health(const struct web *w, struct http_response *res)
+{
+	struct buf b = body_buf();
+	int err = buf_printf(&b, "{\"status\":\"%s\",\"version\":\"%s\",\"sessions\":%u}\n",
+		*w->draining ? "draining" : "ok", w->version, links_stats(w->links)->links);
+
+	answer_buf(res, &b, err, "application/json");
+	if (!err)
+		res->status = *w->draining ? 503 : 200;
+}
+
+/* The host that the client used, without its port; only what a URL may hold, so it can stand in JSON. */
+static size_t url_host(const char *host)
+{
+	size_t n = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-");
+
+	if (host[0] == '[') {
+		n = 1 + strspn(host + 1, "0123456789abcdefABCDEF:.");
+		n = host[n] == ']' ? n + 1 : 0;
+	}
+	return host[n] == '\0' || host[n] == ':' ? n : 0;
+}
+
+static void answer_config(const struct web *w, const struct http_request *req, struct http_response *res)
+{
+	uint8_t hashes[CERTS_MAX_HASHES][32];
+	size_t n = certs_hashes(w->certs, hashes), host = url_host(req->host);
+	struct buf b = body_buf();
+	char text[65];
+	int err = buf_printf(&b, "{\"version\":\"%s\",\"port\":%u,\"path\":\"%s\",", w->version, w->port, w->cfg->server.path);
+
+	if (!err && host)
+		err = buf_printf(&b, "\"url\":\"https://%.*s:%u%s\",", (int)host, req->host, w->port, w->cfg->server.path);
+	if (!err)
+		err = buf_printf(&b, "\"frame_ms\":%u,\"sample_rate\":%u,\"certificate_hashes\":[", w->cfg->rooms.frame_ms,
+			w->cfg->server.output_sample_rate);
+	for (size_t i = 0; i < n && !err; i++) {
+		hex(hashes[i], text);
+		err = buf_printf(&b, "%s\"%s\"", i ? "," : "", text);
+	}
+	if (!err)
+		err = buf_printf(&b, "]}\n");
+	res->cors = true;
+	answer_buf(res, &b, err, "application/json");
+}
+
+static void answer_check(const struct web *w, const struct http_request *req, struct http_response *res)
+{
+	char room[ROOM_NAME_MAX + 1] = "", why[JOIN_ERROR] = "";
+	bool bad = false;
+	struct buf b = body_buf();
+
+	join_query_get(req->query, "room", room, sizeof room, &bad);
+	unsigned status = bad ? 400 : links_check(w->links, room, why, sizeof why);
+	int err = status == 200 ? buf_printf(&b, "{\"ok\":true}\n")
+				: buf_printf(&b, "{\"ok\":false,\"status\":%u,\"reason\":\"%s\"}\n", status,
+					  bad ? "room: badly encoded or longer than 64 bytes" : why);
+
+	answer_buf(res, &b, err, "application/json");
+}
+
+static void answer_metrics(const struct web *w, struct http_response *res)
+{
+	struct buf b = body_buf();
+
+	if (!w->metrics) {
+		answer_text(res, 404, "not here\n");
+		return;
+	}
+	w->metrics(w->ctx, &b);
+	answer_buf(res, &b, b.len ? 0 : ERR_NOMEM, "text/plain; version=0.0.4; charset=utf-8");
+}
+
+static void answer_from_disk(const struct web *w, const char *path, struct http_response *res)
+{
+	uint8_t *data;
+	size_t len;
+
+	if (http_file_read(w->cfg->http.web_dir, path, 4u << 20, &data, &len)) {
+		answer_text(res, 404, "not found\n");
+		return;
+	}
+	res->body = data;
+	res->owned = data;
+	res->len = len;
+	res->content_type = http_content_type(path);
+}
+
+static void answer_file(const struct web *w, const char *path, struct http_response *res)
+{
+	if (strcmp(path, "/") == 0)
+		path = "/index.html";
+	res->csp = page_csp;
+	if (w->cfg->http.web_dir[0]) {
+		answer_from_disk(w, path, res);
+		return;
+	}
+	const struct http_file *f = http_file_find(web_files, web_files_count, path);
+
+	if (!f) {
+		answer_text(res, 404, "not found\n");
+		return;
+	}
+	res->body = f->data;
+	res->len = f->len;
+	res->static_body = true;
+	res->content_type = f->content_type;
+	res->cache_control = "no-cache"; /* the next version of the daemon brings the next page */
+}
+
+void web_answer(const struct web *w, const struct http_request *req, struct http_response *res)
+{
+	res->status = 200;
+	if (strcmp(req->path, "/healthz") == 0)
+		answer_health(w, res);
+	else if (strcmp(req->path, "/metrics") == 0)
+		answer_metrics(w, res);
+	else if (strcmp(req->path, "/mynah.json") == 0)
+		answer_config(w, req, res);
+	else if (strcmp(req->path, "/certificate.sha256") == 0)
+		answer_certificate(w, res);
+	else if (strcmp(req->path, "/check") == 0)
+		answer_check(w, req, res);
+	else
+		answer_file(w, req->path, res);
+}

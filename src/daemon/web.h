@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * web - what GET answers, over HTTP/1.1 and over HTTP/3 alike: the page and its files, /healthz,
+ * /metrics, /mynah.json, /certificate.sha256, /check.
+ */
+#pragma once
+#include "daemon/certs.h"
+#include "daemon/link.h"
+#include "http/files.h"
+#include "http/server.h"
+
+struct web {
+	const struct config *cfg;
+	const struct links *links;
+	const struct certs *certs;
+	uint16_t port;         /* of the voice, as bound */
+	const char *version;
+	const bool *draining;
+	/* Prints /metrics; NULL over HTTP/3, where strangers ask. */
+	void (*metrics)(void *ctx, struct buf *out);
+	void *ctx;
+};
+
+/* Fills `res`. What it `owned`s is the caller's to free(). */
+void web_answer(const struct web *w, const struct http_request *req, struct http_response *res);
+
+/* The files of the page, embedded at build time. */
+extern const struct http_file web_files[];
+extern const size_t web_files_count;

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "daemon/control.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int parse(const char *line, struct control_msg *m)
+{
+	char why[CONTROL_WHY] = "";
+	int err = control_parse(line, strlen(line), m, why);
+
+	assert_true(err ? why[0] != '\0' : 1);
+	return err;
+}
+
+static void every_message_of_a_client_is_understood(void **state)
+{
+	static struct control_msg m;
+
+	(void)state;
+	assert_int_equal(parse("{\"type\":\"message\",\"text\":\"hi \\u00e9\",\"to\":7}", &m), 0);
+	assert_int_equal(m.type, CONTROL_MESSAGE);
+	assert_string_equal(m.text, "hi \xc3\xa9");
+	assert_int_equal(m.to, 7);
+	assert_int_equal(parse("{\"type\":\"message\",\"text\":\"all\",\"to\":null}", &m), 0);
+	assert_int_equal(m.to, 0);
+	assert_int_equal(parse(" {\"type\":\"mute\",\"muted\":true,\"more\":[1,2]}", &m), 0);
+	assert_int_equal(m.type, CONTROL_MUTE);
+	assert_true(m.muted);
+	assert_int_equal(parse("{\"type\":\"stats\",\"every_ms\":1}", &m), 0);
+	assert_int_equal(m.every_ms, CONTROL_STATS_MIN_MS);
+	assert_int_equal(parse("{\"type\":\"stats\"}", &m), 0);
+	assert_int_equal(m.every_ms, 0);
+	assert_int_equal(parse("{\"type\":\"ping\",\"t\":12.5}", &m), 0);
+	assert_true(m.t == 12.5);
+	assert_int_equal(parse("{\"type\":\"bye\"}", &m), 0);
+	assert_int_equal(m.type, CONTROL_BYE);
+	assert_int_equal(parse("{\"type\":\"from the future\"}", &m), 0);
+	assert_int_equal(m.type, CONTROL_UNKNOWN);
+	assert_int_equal(parse("{\"type\":\"unknown\"}", &m), 0);
+	assert_int_equal(m.type, CONTROL_UNKNOWN);
+}
+
+static void what_is_no_message_is_said_to_be_none(void **state)
+{
+	static const char *const bad[] = {"", "{", "[]", "null", "17", "{}", "{\"type\":1}", "hello",
+		"{\"type\":\"message\"}", "{\"type\":\"message\",\"text\":\"\"}", "{\"type\":\"message\",\"text\":5}",
+		"{\"type\":\"message\",\"text\":\"a\",\"to\":-1}", "{\"type\":\"message\",\"text\":\"a\",\"to\":4294967296}",
+		"{\"type\":\"message\",\"text\":\"a\\u0000b\"}", "{\"type\":\"mute\"}", "{\"type\":\"mute\",\"muted\":1}",
+		"{\"type\":\"stats\",\"every_ms\":-5}", "{\"type\":\"stats\",\"every_ms\":1e9}", "{\"type\":\"ping\",\"t\":\"x\"}",
+		"{\"type\":\"ping\",\"t\":1} {\"type\":\"bye\"}", "{\"type\":\"bye\"\xff}", "{\"type\":\"bye\",\"x\":\"\xff\"}"};
+	static struct control_msg m;
+	char why[CONTROL_WHY];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		if (parse(bad[i], &m) != ERR_MALFORMED)
+			fail_msg("taken: %s", bad[i]);
+	assert_int_equal(control_parse("{\"type\":\"bye\"}\0x", 16, &m, why), ERR_MALFORMED);
+}
+
+static void a_message_may_be_4096_bytes_and_no_more(void **state)
+{
+	static struct control_msg m;
+	static char line[MESSAGE_MAX + 64];
+
+	(void)state;
+	for (int over = 0; over <= 1; over++) {
+		int n = snprintf(line, sizeof line, "{\"type\":\"message\",\"text\":\"%0*d\"}", MESSAGE_MAX + over, 0);
+
+		assert_true(n > 0 && (size_t)n < sizeof line);
+		assert_int_equal(parse(line, &m), over ? ERR_MALFORMED : 0);
+	}
+}
+
+static void lines_out_are_one_object_each(void **state)
+{
+	struct buf b;
+	const struct room_event joined = {.kind = ROOM_JOINED, .member = {.id = 4, .name = "Bob \"x\"\n"}};
+	const struct room_event left = {.kind = ROOM_LEFT, .member = {.id = 4, .name = "Bob"}, .reason = LEAVE_LOST};
+	const struct room_event said = {.kind = ROOM_MESSAGE, .member = {.id = 4, .name = "Bob"}, .text = "a\nb", .to = 0};
+	char text[1024];
+
+	(void)state;
+	buf_init(&b, 4096);
+	assert_int_equal(control_event(&b, &joined, 0), 0);
+	assert_int_equal(control_event(&b, &left, 0), 0);
+	assert_int_equal(control_event(&b, &said, 1234), 0);
+	assert_int_equal(control_pong(&b, 1.5), 0);
+	assert_int_equal(control_bye(&b, "shutdown", "ends", 1500), 0);
+	snprintf(text, sizeof text, "%.*s", (int)b.len, (const char *)b.p);
+	assert_string_equal(text,
+		"{\"type\":\"joined\",\"participant\":{\"id\":4,\"name\":\"Bob \\\"x\\\"\\n\",\"muted\":false,\"speaking\":false}}\n"
+		"{\"type\":\"left\",\"id\":4,\"reason\":\"lost\"}\n"
+		"{\"type\":\"message\",\"from\":4,\"to\":null,\"text\":\"a\\nb\",\"time\":1234}\n"
+		"{\"type\":\"pong\",\"t\":1.5}\n"
+		"{\"type\":\"bye\",\"reason\":\"shutdown\",\"text\":\"ends\",\"reconnect_ms\":1500}\n");
+	buf_fini(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_message_of_a_client_is_understood),
+		cmocka_unit_test(what_is_no_message_is_said_to_be_none),
+		cmocka_unit_test(a_message_may_be_4096_bytes_and_no_more),
+		cmocka_unit_test(lines_out_are_one_object_each),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
