@@ -64,8 +64,7 @@ void jitter_free(struct jitter *j);
  * go, cross-faded and counted. */
 enum jitter_put jitter_put(struct jitter *j, const struct frame *f, nsec now);
 
-/* The next `n` samples, once a tick; n <= rate_hz / 10 and as a rule frame_ms worth. Always
- * fills `out`. */
+/* The next `n` samples, once a tick: frame_ms worth, not more. Always fills `out`. */
 enum jitter_result jitter_get(struct jitter *j, float *out, size_t n, nsec now);
 
 /* Whether jitter_get() could give anything but silence: false lets a room skip this talker. */
