@@ -51,6 +51,11 @@ size_t resample_run(struct resample *r, const float *in, size_t n_in, float *out
  * it. 8000..48000. */
 void resample_change_rate(struct resample *r, uint32_t new_in_hz);
 
+/* What is about to go in does not follow what went in last (a lost frame, or nothing yet): blends
+ * the first 5 ms of in[0..n) with a prediction of how the past would have gone on, so that the
+ * jump makes no click. If there was no jump, little changes. Some 50 us. */
+void resample_join(struct resample *r, float *in, size_t n);
+
 /* From a sample going in to its coming out. */
 double resample_delay_ms(const struct resample *r);
 uint32_t resample_in_hz(const struct resample *r);

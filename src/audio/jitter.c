@@ -26,7 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK 128            /* input samples converted at once */
+#define CHUNK 240            /* input samples converted at once */
 #define LAG_MIN_MS 5         /* of the repetition in concealment: 200 .. */
 #define LAG_MAX_MS 17        /* .. 59 Hz */
 #define MATCH_MS 6           /* compared to find it */
@@ -35,12 +35,14 @@
 #define CONCEAL_FULL_MS 10   /* invented sound at full level, ... */
 #define CONCEAL_MS 50        /* ... and the end of it */
 #define SAME_BURST_MS 2      /* datagrams of one frame come within this */
+#define HOLE_GAP 1.5         /* times the frame before: one seems to be missing */
 #define SPURT_GAP_MS 60      /* idle for so long: a new talkspurt, nothing to carry over */
 #define WINDOW_MS 1000       /* the least lead is that of one to two of these */
 #define BAND_MS 2            /* lead above margin + frame that is let be */
 #define LOW_SHARE 0.6        /* of the margin: less lead than this is raised */
 #define SHRINK_MS 5          /* surplus worth a splice in silence */
 #define SILENCE_RMS 0.003f   /* -50 dBFS */
+#define SLEW_PPM 250.0       /* most that the ratio changes in a tick: a bend, not a corner */
 #define TRIM_S 2.0           /* time constant of the proportional part */
 #define DRIFT_S 30.0         /* of the integral part, times TRIM_S */
 #define DRIFT_MAX_PPM 1000.0
@@ -67,6 +69,7 @@ struct jitter {
 	double media_ms;     /* of everything in this talkspurt */
 	double transit_ms;   /* last arrival against media time */
 	bool has_transit;
+	bool hole;           /* the next samples may not follow the last */
 
 	/* control; all leads in ms */
 	double min_now, min_before; /* least lead of this window and the one before */
@@ -101,6 +104,14 @@ static double ms_of(const struct jitter *j, size_t n)
 static double ms_since(nsec then, nsec now)
 {
 	return now > then ? (double)(now - then) * 1e-6 : 0;
+}
+
+/* The weight of the new in a cross-fade, at sample i of n: without corners, which are heard. */
+static float rising(size_t i, size_t n)
+{
+	float w = (float)(i + 1) / (float)(n + 1);
+
+	return w * w * (3 - 2 * w);
 }
 
 static size_t level(const struct jitter *j)
@@ -248,7 +259,7 @@ static void skip(struct jitter *j, size_t n)
 	}
 	fade = fade < level(j) - n ? fade : level(j) - n;
 	for (size_t i = 0; i < fade; i++) {
-		float w = (float)(i + 1) / (float)(fade + 1);
+		float w = rising(i, fade);
 
 		x[n + i] = w * x[n + i] + (1 - w) * x[i];
 	}
@@ -268,6 +279,7 @@ static void begin_spurt(struct jitter *j, uint32_t rate_hz)
 	j->has_transit = false;
 	j->burst_ms = 0;
 	j->media_ms = 0;
+	j->hole = true;
 }
 
 /* The first datagram of a burst: the one before is complete now. */
@@ -290,6 +302,8 @@ static void note_arrival(struct jitter *j, const struct frame *f, nsec now)
 
 	if (j->state == STATE_IDLE && level(j) == 0 && gap_ms > SPURT_GAP_MS)
 		begin_spurt(j, f->rate_hz);
+	else if (gap_ms > HOLE_GAP * j->burst_ms && gap_ms > SAME_BURST_MS)
+		j->hole = true;
 	if (gap_ms > SAME_BURST_MS)
 		end_burst(j, now);
 	j->burst_ms += ms;
@@ -332,6 +346,9 @@ enum jitter_put jitter_put(struct jitter *j, const struct frame *f, nsec now)
 
 		n = f->n_samples - at < CHUNK ? f->n_samples - at : CHUNK;
 		pcm_to_float(in, f->pcm + 2 * at, n);
+		if (j->hole)
+			resample_join(j->rs, in, n);
+		j->hole = false;
 		make_room(j, resample_out_max(j->rs, n));
 		j->wr += resample_run(j->rs, in, n, j->buf + j->wr, j->cap - j->wr);
 		dropped |= overflow(j);
@@ -347,7 +364,7 @@ static float conceal_gain(const struct jitter *j, size_t at)
 
 	if (at <= full)
 		return 1;
-	return at >= end ? 0 : (float)(end - at) / (float)(end - full);
+	return at >= end ? 0 : 1 - rising(at - full, end - full);
 }
 
 /* Repeats the last period, found by likeness. What is left of a jump between its end and its
@@ -377,7 +394,7 @@ static void conceal(struct jitter *j, float *out, size_t n)
 	for (size_t i = 0; i < n; i++, j->invented++) {
 		x[i] = x[(ptrdiff_t)i - (ptrdiff_t)j->lag];
 		if (j->invented < fade)
-			x[i] += j->step * (1 - (float)(j->invented + 1) / (float)fade);
+			x[i] += j->step * (1 - rising(j->invented, fade));
 		out[i] = x[i] * conceal_gain(j, j->invented);
 	}
 	j->rd += n;
@@ -402,9 +419,9 @@ static void fade_in(struct jitter *j, float *out, size_t n)
 	float gain = j->state == STATE_CONCEALING ? conceal_gain(j, j->invented) : 0;
 
 	for (size_t i = 0; i < fade; i++) {
-		float w = (float)(i + 1) / (float)(fade + 1);
+		float w = rising(i, fade);
 
-		out[i] = w * out[i] + (gain > 0 ? (1 - w) * gain * past[i] : 0);
+		out[i] = w * out[i] + (gain > 0 ? (1 - w) * gain * past[i % j->lag] : 0);
 	}
 }
 
@@ -448,7 +465,7 @@ static double least_lead(const struct jitter *j)
 /* By how much the lead can exceed the margin for no better reason than the grid of ticks. */
 static double frame_ms(const struct jitter *j)
 {
-	return j->frame_ms > 0 ? j->frame_ms : fmax(j->burst_ms, 1);
+	return fmin(j->frame_ms > 0 ? j->frame_ms : fmax(j->burst_ms, 1), j->opts.max_delay_ms / 2.0);
 }
 
 /* Frames that are not a whole part of a tick arrive at any phase in turn: they need more lead at
@@ -505,6 +522,7 @@ static void hold_lead(struct jitter *j, double surplus_ms, double dt_s)
 	if (fabs(ppm) < most)
 		j->stats.drift_ppm += surplus_ms * 1000 / TRIM_S * dt_s / DRIFT_S;
 	j->stats.drift_ppm = fmin(fmax(j->stats.drift_ppm, -DRIFT_MAX_PPM), DRIFT_MAX_PPM);
+	ppm = fmin(fmax(ppm, j->trim_ppm - SLEW_PPM), j->trim_ppm + SLEW_PPM);
 	set_trim(j, fmin(fmax(ppm, -most), most));
 }
 

@@ -31,6 +31,8 @@
 #define ON_GRID 1e-4      /* of a fraction: an error below -120 dB */
 #define POS_SLACK 1e-9    /* what rounding may make of a whole position */
 #define ORDER 32          /* of the prediction at a change of rate */
+#define JOIN_MS 5         /* over which a hole is bridged, ... */
+#define JOIN_MAX 240      /* ... and the same in samples at 48 kHz */
 #define N_BANKS_MAX 48
 
 static const uint32_t usual_hz[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000};
@@ -452,6 +454,23 @@ void resample_change_rate(struct resample *r, uint32_t new_in_hz)
 	r->bent = true; /* from now on there is a delay to keep, whatever the rate */
 	r->fill = PAST;
 	r->pos = PAST - lag;
+}
+
+void resample_join(struct resample *r, float *in, size_t n)
+{
+	float x[PAST + JOIN_MAX];
+	size_t len = (size_t)r->in_hz * JOIN_MS / 1000;
+
+	len = len < JOIN_MAX ? len : JOIN_MAX;
+	len = len < n ? len : n;
+	memcpy(x, r->buf + r->fill - PAST, PAST * sizeof *x);
+	extrapolate(x, PAST, len);
+	for (size_t i = 0; i < len; i++) {
+		float w = (float)(i + 1) / (float)(len + 1);
+
+		w = w * w * (3 - 2 * w);
+		in[i] = w * in[i] + (1 - w) * x[PAST + i];
+	}
 }
 
 double resample_delay_ms(const struct resample *r)
