@@ -382,19 +382,23 @@ static void start_concealing(struct jitter *j, nsec now)
 	j->state = STATE_CONCEALING;
 }
 
-/* Invents `n` samples before what is stored. They become part of the past, at full level. */
-static void conceal(struct jitter *j, float *out, size_t n)
+/* What is left of the jump `at` samples after the sound ran out. */
+static float step_at(const struct jitter *j, size_t at)
 {
 	size_t fade = samples(j, FADE_MS);
 
+	return at < fade ? j->step * (1 - rising(at, fade)) : 0;
+}
+
+/* Invents `n` samples before what is stored. They become part of the past, at full level. */
+static void conceal(struct jitter *j, float *out, size_t n)
+{
 	make_room(j, n);
 	float *x = j->buf + j->rd;
 
 	memmove(x + n, x, level(j) * sizeof *x);
 	for (size_t i = 0; i < n; i++, j->invented++) {
-		x[i] = x[(ptrdiff_t)i - (ptrdiff_t)j->lag];
-		if (j->invented < fade)
-			x[i] += j->step * (1 - rising(j->invented, fade));
+		x[i] = x[(ptrdiff_t)i - (ptrdiff_t)j->lag] + step_at(j, j->invented);
 		out[i] = x[i] * conceal_gain(j, j->invented);
 	}
 	j->rd += n;
@@ -421,7 +425,9 @@ static void fade_in(struct jitter *j, float *out, size_t n)
 	for (size_t i = 0; i < fade; i++) {
 		float w = rising(i, fade);
 
-		out[i] = w * out[i] + (gain > 0 ? (1 - w) * gain * past[i % j->lag] : 0);
+		out[i] *= w;
+		if (gain > 0)
+			out[i] += (1 - w) * gain * (past[i % j->lag] + step_at(j, j->invented + i));
 	}
 }
 
