@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define LIMITER_CEILING 0.891f    /* -1 dBFS */
-#define LIMITER_HOLD_MS 25        /* a gain is kept for this long (a period of 40 Hz) ... */
+#define LIMITER_HOLD_MS 50        /* a gain is kept for this long (a period of 20 Hz) ... */
 #define LIMITER_RELEASE_MS 150    /* ... and then recovers with this time constant */
 
 struct limiter {
