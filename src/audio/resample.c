@@ -121,15 +121,15 @@ static void bank_fill(const struct bank *b, float *rows)
 
 static void add_stretch(struct resample_table *t, double stretch)
 {
-	size_t at = 0;
+	size_t i = 0;
 
-	while (at < t->n_banks && t->banks[at].stretch < stretch - 1e-6)
-		at++;
-	if (at < t->n_banks && t->banks[at].stretch < stretch + 1e-6)
+	while (i < t->n_banks && t->banks[i].stretch < stretch - 1e-6)
+		i++;
+	if (i < t->n_banks && t->banks[i].stretch < stretch + 1e-6)
 		return;
 	assert(t->n_banks < N_BANKS_MAX);
-	memmove(&t->banks[at + 1], &t->banks[at], (t->n_banks - at) * sizeof t->banks[0]);
-	bank_size(&t->banks[at], stretch);
+	memmove(&t->banks[i + 1], &t->banks[i], (t->n_banks - i) * sizeof t->banks[0]);
+	bank_size(&t->banks[i], stretch);
 	t->n_banks++;
 }
 
@@ -179,48 +179,63 @@ static const struct bank *bank_for(const struct resample_table *t, uint32_t in_h
 	return &t->banks[i];
 }
 
-/* Eight lanes in the compiler's own vectors: a plain float loop may not be reordered, hence not
- * vectorised, without -ffast-math. Two 128-bit registers each on any x86-64 or arm64. */
-typedef float lanes __attribute__((vector_size(32)));
-typedef float lanes_at __attribute__((vector_size(32), aligned(4), may_alias));
+/* Four lanes in the compiler's own vectors, a 128-bit register of any x86-64 or arm64: a plain
+ * float loop may not be reordered, hence not vectorised, without -ffast-math. */
+typedef float lanes __attribute__((vector_size(16)));
+typedef float lanes_at __attribute__((vector_size(16), aligned(4), may_alias));
 
-static inline float lanes_sum(const lanes *v)
+static inline float lanes_sum(lanes v)
 {
-	const lanes s = *v;
-
-	return ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
+	return (v[0] + v[2]) + (v[1] + v[3]);
 }
 
-static float dot(const float *x, const float *c, size_t n)
+static inline lanes at(const float *x)
 {
-	lanes sum = {0};
+	return *(const lanes_at *)x;
+}
 
-	for (size_t i = 0; i < n; i += 8)
-		sum += *(const lanes_at *)(x + i) * *(const lanes_at *)(c + i);
-	return lanes_sum(&sum);
+/* `n` is a multiple of 8; so it is a whole number of turns. */
+static inline float dot(const float *x, const float *c, size_t n)
+{
+	lanes even = {0}, odd = {0};
+
+	for (size_t i = 0; i < n; i += 8) {
+		even += at(x + i) * at(c + i);
+		odd += at(x + i + 4) * at(c + i + 4);
+	}
+	return lanes_sum(even + odd);
 }
 
 /* Between the rows `c` and `c + n`. */
-static float dot_between(const float *x, const float *c, size_t n, float f)
+static inline float dot_between(const float *x, const float *c, size_t n, float f)
 {
-	lanes sum0 = {0}, sum1 = {0};
+	const float *d = c + n;
+	lanes c0 = {0}, c1 = {0}, d0 = {0}, d1 = {0};
 
 	for (size_t i = 0; i < n; i += 8) {
-		const lanes v = *(const lanes_at *)(x + i);
+		const lanes x0 = at(x + i), x1 = at(x + i + 4);
 
-		sum0 += v * *(const lanes_at *)(c + i);
-		sum1 += v * *(const lanes_at *)(c + n + i);
+		c0 += x0 * at(c + i);
+		c1 += x1 * at(c + i + 4);
+		d0 += x0 * at(d + i);
+		d1 += x1 * at(d + i + 4);
 	}
-	sum1 = sum0 + (sum1 - sum0) * f;
-	return lanes_sum(&sum1);
+	c0 += c1;
+	return lanes_sum(c0 + (d0 + d1 - c0) * f);
+}
+
+/* Through a signed type: for an unsigned one x86 has no instruction. x >= 0. */
+static inline size_t whole_of(double x)
+{
+	return (size_t)(int)x;
 }
 
 /* The sample at `frac` (0..1) after the middle of the `n_taps` samples at `x`. */
 static inline float sample_at(const struct bank *b, const float *x, double frac)
 {
-	double at = frac * (double)b->n_fractions;
-	size_t row = (size_t)(at + ON_GRID);
-	float f = (float)(at - (double)row);
+	double place = frac * (double)b->n_fractions;
+	size_t row = whole_of(place + ON_GRID);
+	float f = (float)(place - (double)row);
 	const float *c = b->rows + row * b->n_taps;
 
 	return f < ON_GRID ? dot(x, c, b->n_taps) : dot_between(x, c, b->n_taps, f);
@@ -325,10 +340,10 @@ static size_t produce(struct resample *r, float *out)
 	size_t half = b->n_taps / 2, n = 0;
 	double pos = r->pos, step = r->step;
 
-	for (size_t at; (at = (size_t)(pos + POS_SLACK)) + half < r->fill; pos += step) {
-		double frac = pos - (double)at;
+	for (size_t whole; (whole = whole_of(pos + POS_SLACK)) + half < r->fill; pos += step) {
+		double frac = pos - (double)whole;
 
-		out[n++] = sample_at(b, r->buf + at + 1 - half, frac > 0 ? frac : 0);
+		out[n++] = sample_at(b, r->buf + whole + 1 - half, frac > 0 ? frac : 0);
 	}
 	r->pos = pos;
 	return n;
@@ -337,10 +352,10 @@ static size_t produce(struct resample *r, float *out)
 /* Equal rates, never off the grid so far: nothing to compute. */
 static size_t produce_copy(struct resample *r, float *out)
 {
-	size_t half = r->bank->n_taps / 2, at = (size_t)r->pos;
-	size_t n = r->fill > at + half ? r->fill - half - at : 0;
+	size_t half = r->bank->n_taps / 2, from = (size_t)r->pos;
+	size_t n = r->fill > from + half ? r->fill - half - from : 0;
 
-	memcpy(out, r->buf + at, n * sizeof *out);
+	memcpy(out, r->buf + from, n * sizeof *out);
 	r->pos += (double)n;
 	return n;
 }
@@ -443,11 +458,11 @@ void resample_change_rate(struct resample *r, uint32_t new_in_hz)
 	memcpy(old, r->buf + r->fill - PAST, PAST * sizeof *old);
 	extrapolate(old, PAST, half + 1);
 	for (size_t j = 1; j <= PAST; j++) {
-		double at = PAST - (double)j * ratio;
-		size_t whole = (size_t)fmax(at, 0);
-		bool known = at >= (double)(half - 1);
+		double t = PAST - (double)j * ratio;
+		size_t whole = (size_t)fmax(t, 0);
+		bool known = t >= (double)(half - 1);
 
-		r->buf[PAST - j] = known ? sample_at(b, old + whole + 1 - half, at - (double)whole) : 0;
+		r->buf[PAST - j] = known ? sample_at(b, old + whole + 1 - half, t - (double)whole) : 0;
 	}
 	set_rate(r, new_in_hz);
 	r->step *= trim;

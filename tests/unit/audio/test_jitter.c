@@ -82,7 +82,7 @@ static void send_frame(struct world *w, double at_s)
 
 	for (size_t i = 0; i < w->frame; i++) {
 		double t = (double)(w->n_sent * w->frame + i) / w->in_hz;
-		double silent = w->silent_from_s > 0 && t >= w->silent_from_s;
+		bool silent = w->silent_from_s > 0 && t >= w->silent_from_s;
 
 		x[i] = silent ? 0 : (float)(w->amplitude * sin(2 * M_PI * fmod(w->hz * t, 1)));
 	}
