@@ -39,6 +39,8 @@ struct quic_opts {
 	uint32_t stateless_per_s;      /* Retry, version negotiation, refusal and reset packets. default 2000 */
 	bool pmtud;                    /* probe for packets up to 1452 bytes. default true */
 	uint8_t shard;                 /* first byte of the connection ids we choose; for steering */
+	uint8_t secret[32];            /* signs Retry and stateless reset tokens; shards of one address need
+	                                * the same. All zero: random, made at start */
 };
 void quic_opts_default(struct quic_opts *o);
 
@@ -191,6 +193,9 @@ struct quic_conn_info {
 void quic_conn_info(const struct quic_conn *c, struct quic_conn_info *out);
 nsec quic_conn_pto(const struct quic_conn *c);
 void *quic_conn_user(const struct quic_conn *c);
+/* What the callbacks get. A client may set it right after quic_endpoint_connect(): then on_open
+ * finds it in *user, and on_closed comes even if the handshake fails before on_open. */
+void quic_conn_set_user(struct quic_conn *c, void *user);
 
 /* For tests and the client: begin a key update; move to another local address. */
 int quic_conn_update_keys(struct quic_conn *c, nsec now);

@@ -1,0 +1,660 @@
+/* SPDX-License-Identifier: MIT */
+#include "ep.h"
+
+#include "base/err.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * ACKs travel with the answer. ngtcp2 by itself sends one after min(max_ack_delay, srtt/8),
+ * which on a short path is at once: an echo then costs two packets, and a server that
+ * speaks on a tick of 20 ms always pays for both. So a connection that has nothing but
+ * ACKs to send is held back for ACK_HOLD_MS, a little more than a tick and less than the
+ * max_ack_delay of 25 ms that peers allow for by default; whatever is sent earlier takes
+ * the ACK along (ack_thresh = 1). See tests/sim/test_quic.c for the packets counted:
+ * 1.0 for each echo, 0.5 for each datagram of a peer whom nobody answers.
+ */
+enum {
+	ACK_HOLD_MS = 22,
+	ACK_HOLD_PACKETS = 16, /* bulk senders need their ACK clock */
+	TIMER_MIN_US = 100,    /* a deadline that cannot be met yet must not spin */
+	CLOSE_PTOS = 3,        /* RFC 9000 10.2 */
+	PEER_IDS = 4,          /* active_connection_id_limit: ids of the peer that we remember */
+};
+
+/* --- ids ---------------------------------------------------------------------------------- */
+
+int conn_add_id(struct quic_conn *c, const ngtcp2_cid *cid)
+{
+	if (c->n_ids == CONN_IDS_MAX)
+		return ERR_LIMIT;
+	int err = cid_table_put(c->ep->cids, cid->data, cid->datalen, &c->owner);
+
+	if (err)
+		return err;
+	struct tomb_id *slot = &c->ids[c->n_ids++];
+
+	slot->len = (uint8_t)cid->datalen;
+	memcpy(slot->id, cid->data, cid->datalen);
+	return 0;
+}
+
+void conn_drop_id(struct quic_conn *c, const ngtcp2_cid *cid)
+{
+	for (size_t i = 0; i < c->n_ids; i++) {
+		if (c->ids[i].len != cid->datalen || memcmp(c->ids[i].id, cid->data, cid->datalen) != 0)
+			continue;
+		cid_table_remove(c->ep->cids, cid->data, cid->datalen, &c->owner);
+		c->ids[i] = c->ids[--c->n_ids];
+		return;
+	}
+}
+
+/* --- birth -------------------------------------------------------------------------------- */
+
+static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
+{
+	return ((struct quic_conn *)ref->user_data)->q;
+}
+
+static struct quic_conn *conn_new(struct quic_endpoint *ep, const struct quic_path *path, struct quic_tls *tls)
+{
+	struct quic_conn *c = calloc(1, sizeof *c);
+
+	if (!c)
+		return NULL;
+	if (schedule_add(&ep->sched, &c->owner, &c->slot)) {
+		free(c);
+		return NULL;
+	}
+	c->owner.kind = CID_CONN;
+	c->ep = ep;
+	c->path = *path;
+	c->tls = quic_tls_ref(tls);
+	c->id = ++ep->next_id;
+	c->app_timer = c->hold_until = NSEC_NONE;
+	c->ref = (ngtcp2_crypto_conn_ref){get_conn, c};
+	list_init(&c->dirty);
+	dgram_queue_init(&c->dgrams);
+	ep->stats.conns++;
+	return c;
+}
+
+static void drop_tls(struct quic_conn *c)
+{
+	if (!c->ssl)
+		return;
+	SSL_set_app_data(c->ssl, NULL); /* else OpenSSL calls into a connection that may be gone */
+	ngtcp2_crypto_ossl_ctx_set_ssl(c->ossl, NULL);
+	SSL_free(c->ssl);
+	c->ssl = NULL;
+}
+
+static void conn_free(struct quic_conn *c)
+{
+	struct quic_endpoint *ep = c->ep;
+	struct dgram *d;
+
+	while ((d = dgram_pop(&c->dgrams)) != NULL)
+		dgram_put(&ep->pool, d);
+	for (size_t i = 0; i < c->n_ids; i++)
+		cid_table_remove(ep->cids, c->ids[i].id, c->ids[i].len, &c->owner);
+	drop_tls(c);
+	ngtcp2_conn_del(c->q);
+	ngtcp2_crypto_ossl_ctx_del(c->ossl);
+	quic_tls_unref(c->tls);
+	addr_limit_leave(ep->addrs, c->addr);
+	list_remove(&c->dirty);
+	schedule_remove(&ep->sched, c->slot);
+	if (c->half_open)
+		ep->stats.half_open--;
+	ep->stats.conns--;
+	free(c);
+}
+
+static void set_params(const struct quic_endpoint *ep, ngtcp2_settings *s, ngtcp2_transport_params *p)
+{
+	const struct quic_opts *o = &ep->opts;
+
+	ngtcp2_settings_default(s);
+	s->initial_ts = ep->now;
+	s->handshake_timeout = nsec_from_ms(o->handshake_timeout_ms);
+	s->no_pmtud = !o->pmtud;
+	s->ack_thresh = 1; /* see ACK_HOLD_MS */
+	s->cc_algo = NGTCP2_CC_ALGO_CUBIC;
+	ngtcp2_transport_params_default(p);
+	p->initial_max_stream_data_bidi_local = o->stream_window_bytes;
+	p->initial_max_stream_data_bidi_remote = o->stream_window_bytes;
+	p->initial_max_stream_data_uni = o->stream_window_bytes;
+	p->initial_max_data = o->conn_window_bytes;
+	p->initial_max_streams_bidi = o->max_streams_bidi;
+	p->initial_max_streams_uni = o->max_streams_uni;
+	p->max_idle_timeout = nsec_from_ms(o->idle_timeout_ms);
+	p->active_connection_id_limit = PEER_IDS;
+	p->max_datagram_frame_size = 65535;
+	p->max_udp_payload_size = QUIC_PACKET_MAX;
+}
+
+/* Joins TLS to ngtcp2. Order of teardown: the SSL object first, see drop_tls(). */
+static int attach_tls(struct quic_conn *c, const char *server_name)
+{
+	if (ngtcp2_crypto_ossl_ctx_new(&c->ossl, NULL))
+		return ERR_NOMEM;
+	c->ssl = quic_tls_ssl(c->tls, server_name);
+	if (!c->ssl)
+		return ERR_NOMEM;
+	ngtcp2_crypto_ossl_ctx_set_ssl(c->ossl, c->ssl);
+	SSL_set_app_data(c->ssl, &c->ref);
+	int rv = c->server ? ngtcp2_crypto_ossl_configure_server_session(c->ssl)
+	                   : ngtcp2_crypto_ossl_configure_client_session(c->ssl);
+
+	if (rv)
+		return ERR_TLS;
+	ngtcp2_conn_set_tls_native_handle(c->q, c->ossl);
+	uint32_t ms = c->ep->opts.keep_alive_ms;
+
+	ngtcp2_conn_set_keep_alive_timeout(c->q, ms ? nsec_from_ms(ms) : UINT64_MAX);
+	return 0;
+}
+
+static int start_server(struct quic_conn *c, const ngtcp2_pkt_hd *hd, const ngtcp2_cid *odcid)
+{
+	ngtcp2_path path = path_of(&c->path);
+	ngtcp2_settings s;
+	ngtcp2_transport_params p;
+	ngtcp2_cid scid;
+
+	set_params(c->ep, &s, &p);
+	ep_random_cid(c->ep, &scid);
+	p.original_dcid = odcid ? *odcid : hd->dcid;
+	p.original_dcid_present = 1;
+	if (odcid) {
+		p.retry_scid = hd->dcid;
+		p.retry_scid_present = 1;
+		s.token = hd->token;
+		s.tokenlen = hd->tokenlen;
+		s.token_type = NGTCP2_TOKEN_TYPE_RETRY;
+	}
+	if (reset_token_make(&c->ep->secret, &scid, p.stateless_reset_token))
+		return ERR_TLS;
+	p.stateless_reset_token_present = 1;
+	if (ngtcp2_conn_server_new(&c->q, &hd->scid, &scid, &path, hd->version, &conn_callbacks_server, &s, &p, NULL, c))
+		return ERR_NOMEM;
+	int err = conn_add_id(c, &hd->dcid);
+
+	if (!err)
+		err = conn_add_id(c, &scid);
+	return err ? err : attach_tls(c, NULL);
+}
+
+int conn_accept(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd,
+	const ngtcp2_cid *odcid, struct quic_conn **out)
+{
+	struct addr_entry *addr;
+	int err = addr_limit_enter(ep->addrs, &path->remote, ep->opts.max_conns_per_addr, &addr);
+
+	if (err)
+		return err;
+	struct quic_conn *c = conn_new(ep, path, ep->tls);
+
+	if (!c) {
+		addr_limit_leave(ep->addrs, addr);
+		return ERR_NOMEM;
+	}
+	c->server = true;
+	c->addr = addr;
+	c->half_open = true;
+	ep->stats.half_open++;
+	err = start_server(c, hd, odcid);
+	if (err) {
+		conn_free(c);
+		return err == ERR_LIMIT ? ERR_NOMEM : err;
+	}
+	ep->stats.conns_accepted++;
+	*out = c;
+	return 0;
+}
+
+static int start_client(struct quic_conn *c, const char *server_name)
+{
+	ngtcp2_path path = path_of(&c->path);
+	ngtcp2_settings s;
+	ngtcp2_transport_params p;
+	ngtcp2_cid scid, dcid = {.datalen = CID_LEN + 8};
+
+	set_params(c->ep, &s, &p);
+	ep_random_cid(c->ep, &scid);
+	RAND_bytes(dcid.data, (int)dcid.datalen);
+	if (ngtcp2_conn_client_new(&c->q, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1, &conn_callbacks_client, &s, &p, NULL,
+		    c))
+		return ERR_NOMEM;
+	int err = conn_add_id(c, &scid);
+
+	return err ? err : attach_tls(c, server_name);
+}
+
+int quic_endpoint_connect(struct quic_endpoint *ep, struct quic_tls *tls, const struct quic_path *path,
+	const char *server_name, nsec now, struct quic_conn **out)
+{
+	if (now > ep->now)
+		ep->now = now;
+	if (ep->stats.conns >= ep->opts.max_conns)
+		return ERR_LIMIT;
+	struct quic_conn *c = conn_new(ep, path, tls);
+
+	if (!c)
+		return ERR_NOMEM;
+	int err = start_client(c, server_name);
+
+	if (err) {
+		conn_free(c);
+		return err;
+	}
+	c->want_plain = true;
+	conn_touch(c);
+	*out = c;
+	return 0;
+}
+
+/* --- end ---------------------------------------------------------------------------------- */
+
+/* Decides how `c` ends; the next flush does it. `goodbye` NULL: without a word. */
+static void end(struct quic_conn *c, enum quic_end how, bool app, uint64_t code, const ngtcp2_ccerr *goodbye)
+{
+	if (c->state == CONN_ENDING)
+		return;
+	c->state = CONN_ENDING;
+	c->why = (struct quic_close){how, app, code};
+	c->silent = goodbye == NULL;
+	if (goodbye)
+		c->goodbye = *goodbye;
+	conn_touch(c);
+}
+
+static void end_by_peer(struct quic_conn *c)
+{
+	const ngtcp2_ccerr *e = ngtcp2_conn_get_ccerr(c->q);
+
+	c->silent = true; /* also if we were about to close ourselves */
+	if (c->was_reset)
+		end(c, QUIC_END_RESET, false, 0, NULL);
+	else
+		end(c, QUIC_END_PEER, e->type == NGTCP2_CCERR_TYPE_APPLICATION, e->error_code, NULL);
+}
+
+void conn_fail(struct quic_conn *c, int rv)
+{
+	enum quic_end how = c->state == CONN_HANDSHAKE ? QUIC_END_HANDSHAKE : QUIC_END_ERROR;
+	uint8_t alert = ngtcp2_conn_get_tls_alert(c->q);
+	ngtcp2_ccerr e;
+
+	switch (rv) {
+	case NGTCP2_ERR_DRAINING:
+		end_by_peer(c);
+		return;
+	case NGTCP2_ERR_IDLE_CLOSE:
+		end(c, QUIC_END_IDLE, false, 0, NULL);
+		return;
+	case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
+	case NGTCP2_ERR_DROP_CONN:
+	case NGTCP2_ERR_RETRY:
+	case NGTCP2_ERR_RECV_VERSION_NEGOTIATION:
+		end(c, QUIC_END_HANDSHAKE, false, 0, NULL);
+		return;
+	}
+	ngtcp2_ccerr_default(&e);
+	if (rv == NGTCP2_ERR_CRYPTO || (rv == NGTCP2_ERR_CALLBACK_FAILURE && alert))
+		ngtcp2_ccerr_set_tls_alert(&e, alert, NULL, 0);
+	else
+		ngtcp2_ccerr_set_liberr(&e, rv, NULL, 0);
+	log_debug(&c->ep->log, "conn=%llu %s", (unsigned long long)c->id, ngtcp2_strerror(rv));
+	end(c, how, false, e.error_code, &e);
+}
+
+static void count_lost(struct quic_conn *c)
+{
+	ngtcp2_conn_info info;
+
+	ngtcp2_conn_get_conn_info(c->q, &info);
+	c->ep->stats.packets_lost += info.pkt_lost - c->packets_lost;
+	c->packets_lost = info.pkt_lost;
+}
+
+static void announce_end(struct quic_conn *c)
+{
+	struct quic_endpoint *ep = c->ep;
+
+	count_lost(c);
+	if (c->half_open || (!c->server && !c->opened))
+		ep->stats.handshake_failures++;
+	ep->stats.conns_closed++;
+	c->state = CONN_ENDING;
+	if (c->opened || c->user)
+		ep->app->on_closed(c->user, &c->why, ep->now);
+}
+
+void conn_destroy(struct quic_conn *c)
+{
+	announce_end(c);
+	conn_free(c);
+}
+
+/* Timeouts leave nothing: the peer is gone. After a close late packets are to be expected. */
+static bool leaves_tomb(const struct quic_conn *c)
+{
+	return c->why.end != QUIC_END_IDLE && c->why.end != QUIC_END_RESET &&
+		!(c->why.end == QUIC_END_HANDSHAKE && c->silent) && c->ep->n_tombs < c->ep->opts.max_conns;
+}
+
+static void leave_tomb(struct quic_conn *c, const uint8_t *close, size_t len)
+{
+	struct quic_endpoint *ep = c->ep;
+	struct tomb *t = tomb_new(c->ids, c->n_ids, close, len);
+
+	if (!t)
+		return;
+	if (schedule_add(&ep->sched, (struct cid_owner *)t, tomb_slot(t))) {
+		tomb_free(t, ep->cids);
+		return;
+	}
+	tomb_take_ids(t, ep->cids, &c->owner);
+	ep->n_tombs++;
+	schedule_set(&ep->sched, *tomb_slot(t), ep->now + CLOSE_PTOS * ngtcp2_conn_get_pto(c->q));
+}
+
+static void bury(struct quic_conn *c)
+{
+	uint8_t close[QUIC_PACKET_MAX];
+	size_t len = c->silent ? 0 : conn_write_close(c, close);
+
+	announce_end(c);
+	if (leaves_tomb(c))
+		leave_tomb(c, close, len);
+	conn_free(c);
+}
+
+/* --- life --------------------------------------------------------------------------------- */
+
+/* Sets the next deadline. ngtcp2_conn_update_pkt_tx_time() must be called after every write:
+ * it bills the bytes sent since its last call as one burst, so leaving it out for an hour
+ * of voice would stall the next stream for minutes. But the pacing time that it then puts
+ * into the expiry matters only if something waits, else it costs a wake-up for each packet. */
+static void plan(struct quic_conn *c, bool wrote)
+{
+	struct quic_endpoint *ep = c->ep;
+	nsec at = ngtcp2_conn_get_expiry(c->q);
+
+	if (wrote)
+		ngtcp2_conn_update_pkt_tx_time(c->q, ep->now);
+	if (c->blocked)
+		at = ngtcp2_conn_get_expiry(c->q);
+	else if (c->held > 0 && at < c->hold_until)
+		at = c->hold_until;
+	if (at < ep->now + nsec_from_us(TIMER_MIN_US))
+		at = ep->now + nsec_from_us(TIMER_MIN_US);
+	schedule_set(&ep->sched, c->slot, at < c->app_timer ? at : c->app_timer);
+}
+
+int conn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len)
+{
+	ngtcp2_path view = path_of(path);
+	ngtcp2_pkt_info pi = {.ecn = ecn};
+
+	if (c->state == CONN_ENDING)
+		return 0;
+	int rv = ngtcp2_conn_read_pkt(c->q, &view, &pi, p, len, c->ep->now);
+
+	if (rv == NGTCP2_ERR_RETRY && c->half_open) {
+		conn_destroy(c);
+		return ERR_STATE;
+	}
+	c->held++;
+	if (c->hold_until == NSEC_NONE)
+		c->hold_until = c->ep->now + nsec_from_ms(ACK_HOLD_MS);
+	if (!c->confirmed || c->blocked || !quic_addr_equal(&path->remote, &c->path.remote) ||
+		!quic_addr_equal(&path->local, &c->path.local))
+		c->want_plain = true;
+	conn_touch(c);
+	if (rv)
+		conn_fail(c, rv);
+	return 0;
+}
+
+void conn_expire(struct quic_conn *c)
+{
+	struct quic_endpoint *ep = c->ep;
+
+	conn_touch(c);
+	if (c->state == CONN_ENDING)
+		return;
+	if (c->app_timer <= ep->now) {
+		c->app_timer = NSEC_NONE;
+		if (c->opened)
+			ep->app->on_timer(c->user, ep->now);
+	}
+	bool due = ngtcp2_conn_get_expiry(c->q) <= ep->now;
+
+	if (due) {
+		int rv = ngtcp2_conn_handle_expiry(c->q, ep->now);
+
+		count_lost(c);
+		if (rv)
+			conn_fail(c, rv);
+	}
+	if (due || c->hold_until <= ep->now)
+		c->want_plain = true;
+}
+
+void conn_flush(struct quic_conn *c)
+{
+	bool wrote = false;
+
+	if (c->state != CONN_ENDING) {
+		/* 11 KB less for each connection; key updates need only ngtcp2's own secrets. */
+		if (c->server && c->confirmed)
+			drop_tls(c);
+		if (c->held >= ACK_HOLD_PACKETS)
+			c->want_plain = true;
+		wrote = c->want_plain || c->want_stream || c->dgrams.head;
+		if (wrote)
+			conn_write(c);
+	}
+	if (c->state == CONN_ENDING)
+		bury(c);
+	else
+		plan(c, wrote);
+}
+
+/* --- what the application may do ---------------------------------------------------------- */
+
+void quic_conn_wake(struct quic_conn *c)
+{
+	if (c->state == CONN_ENDING)
+		return;
+	c->want_stream = true;
+	conn_touch(c);
+}
+
+void quic_conn_close(struct quic_conn *c, uint64_t app_code)
+{
+	ngtcp2_ccerr e;
+
+	ngtcp2_ccerr_set_application_error(&e, app_code, NULL, 0);
+	end(c, QUIC_END_LOCAL, true, app_code, &e);
+}
+
+void quic_conn_set_timer(struct quic_conn *c, nsec at)
+{
+	c->app_timer = at;
+	if (c->state != CONN_ENDING && at < c->ep->sched.at[c->slot])
+		schedule_set(&c->ep->sched, c->slot, at);
+}
+
+size_t quic_conn_datagram_max(const struct quic_conn *c)
+{
+	enum { SHORT_HEADER = 1 + 4, AEAD_TAG = 16, FRAME = 1 + 2 };
+	const ngtcp2_transport_params *p = ngtcp2_conn_get_remote_transport_params(c->q);
+
+	if (c->state == CONN_ENDING || !c->opened || !p || p->max_datagram_frame_size <= FRAME)
+		return 0;
+	size_t path = ngtcp2_conn_get_path_max_tx_udp_payload_size(c->q);
+	size_t max = path - SHORT_HEADER - ngtcp2_conn_get_dcid(c->q)->datalen - AEAD_TAG - FRAME;
+
+	if (max > p->max_datagram_frame_size - FRAME)
+		max = (size_t)p->max_datagram_frame_size - FRAME;
+	return max < DGRAM_MAX ? max : DGRAM_MAX;
+}
+
+/* A buffer for one more datagram of `c`; over a bound its oldest makes room. */
+static struct dgram *take_buffer(struct quic_conn *c)
+{
+	struct quic_endpoint *ep = c->ep;
+	struct dgram *d = c->dgrams.n < ep->opts.datagram_queue ? dgram_get(&ep->pool) : NULL;
+
+	if (d)
+		return d;
+	++*(c->dgrams.n < ep->opts.datagram_queue ? &ep->stats.datagrams_dropped_pool : &ep->stats.datagrams_dropped_queue);
+	c->dgrams_dropped++;
+	return dgram_pop(&c->dgrams);
+}
+
+int quic_conn_send_datagram(struct quic_conn *c, const struct quic_vec *v, size_t n, nsec now)
+{
+	size_t len = 0, max = quic_conn_datagram_max(c);
+
+	if (max == 0)
+		return ERR_STATE;
+	for (size_t i = 0; i < n; i++)
+		len += v[i].len;
+	if (len == 0 || len > max) {
+		c->ep->stats.datagrams_dropped_size += len > max;
+		return ERR_RANGE;
+	}
+	struct dgram *d = take_buffer(c);
+
+	if (!d)
+		return 0; /* the pool is empty and this one is the oldest: dropped and counted */
+	d->at = now;
+	d->len = 0;
+	for (size_t i = 0; i < n; i++) {
+		memcpy(d->data + d->len, v[i].p, v[i].len);
+		d->len += (uint32_t)v[i].len;
+	}
+	dgram_push(&c->dgrams, d);
+	conn_touch(c);
+	return 0;
+}
+
+int quic_stream_open(struct quic_conn *c, bool bidi, int64_t *id)
+{
+	if (c->state == CONN_ENDING)
+		return ERR_STATE;
+	int rv = bidi ? ngtcp2_conn_open_bidi_stream(c->q, id, NULL) : ngtcp2_conn_open_uni_stream(c->q, id, NULL);
+
+	if (rv == NGTCP2_ERR_STREAM_ID_BLOCKED)
+		return ERR_LIMIT;
+	return rv ? ERR_NOMEM : 0;
+}
+
+uint64_t quic_streams_left(const struct quic_conn *c, bool bidi)
+{
+	return bidi ? ngtcp2_conn_get_streams_bidi_left(c->q) : ngtcp2_conn_get_streams_uni_left(c->q);
+}
+
+static void touch_plain(struct quic_conn *c)
+{
+	c->want_plain = true;
+	conn_touch(c);
+}
+
+void quic_stream_reset(struct quic_conn *c, int64_t id, uint64_t code)
+{
+	if (c->state == CONN_ENDING)
+		return;
+	ngtcp2_conn_shutdown_stream_write(c->q, 0, id, code);
+	touch_plain(c);
+}
+
+void quic_stream_stop(struct quic_conn *c, int64_t id, uint64_t code)
+{
+	if (c->state == CONN_ENDING)
+		return;
+	ngtcp2_conn_shutdown_stream_read(c->q, 0, id, code);
+	touch_plain(c);
+}
+
+void quic_stream_consume(struct quic_conn *c, int64_t id, size_t len)
+{
+	if (c->state == CONN_ENDING || len == 0)
+		return;
+	ngtcp2_conn_extend_max_stream_offset(c->q, id, len); /* a closed stream is no error here */
+	ngtcp2_conn_extend_max_offset(c->q, len);
+	touch_plain(c);
+}
+
+void quic_conn_info(const struct quic_conn *c, struct quic_conn_info *out)
+{
+	const ngtcp2_transport_params *p = ngtcp2_conn_get_remote_transport_params(c->q);
+	ngtcp2_conn_info i;
+
+	ngtcp2_conn_get_conn_info(c->q, &i);
+	bool measured = i.min_rtt != UINT64_MAX;
+
+	*out = (struct quic_conn_info){
+		.path = c->path,
+		.rtt_us = measured ? i.smoothed_rtt / 1000 : 0,
+		.rtt_var_us = measured ? i.rttvar / 1000 : 0,
+		.min_rtt_us = measured ? i.min_rtt / 1000 : 0,
+		.cwnd_bytes = i.cwnd,
+		.in_flight_bytes = i.bytes_in_flight,
+		.packets_in = i.pkt_recv,
+		.packets_out = i.pkt_sent,
+		.packets_lost = i.pkt_lost,
+		.bytes_in = i.bytes_recv,
+		.bytes_out = i.bytes_sent,
+		.datagrams_dropped = c->dgrams_dropped,
+		.datagrams_queued = c->dgrams.n,
+		.peer_datagram_max = p ? (size_t)p->max_datagram_frame_size : 0,
+		.server = c->server,
+		.handshake_done = ngtcp2_conn_get_handshake_completed(c->q),
+		.id = c->id,
+	};
+}
+
+nsec quic_conn_pto(const struct quic_conn *c)
+{
+	return ngtcp2_conn_get_pto(c->q);
+}
+
+void *quic_conn_user(const struct quic_conn *c)
+{
+	return c->user;
+}
+
+void quic_conn_set_user(struct quic_conn *c, void *user)
+{
+	c->user = user;
+}
+
+int quic_conn_update_keys(struct quic_conn *c, nsec now)
+{
+	if (now > c->ep->now)
+		c->ep->now = now;
+	if (c->state != CONN_LIVE || ngtcp2_conn_initiate_key_update(c->q, c->ep->now))
+		return ERR_STATE;
+	touch_plain(c);
+	return 0;
+}
+
+int quic_conn_migrate(struct quic_conn *c, const struct quic_path *path, nsec now)
+{
+	ngtcp2_path view = path_of(path);
+
+	if (now > c->ep->now)
+		c->ep->now = now;
+	if (c->server || c->state != CONN_LIVE || ngtcp2_conn_initiate_migration(c->q, &view, c->ep->now))
+		return ERR_STATE;
+	touch_plain(c);
+	return 0;
+}
