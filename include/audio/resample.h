@@ -33,6 +33,9 @@ void resample_free(struct resample *r);
 /* Forgets the past, the trim and whether there was one: as new, at `in_hz` (8000..48000). */
 void resample_reset(struct resample *r, uint32_t in_hz);
 
+/* `to` goes on as `from` would: rates, past, position and trim. Both of one table. */
+void resample_copy(struct resample *to, const struct resample *from);
+
 /* Bends the ratio from the next sample on, without a click: positive takes the input faster
  * (fewer samples come out). Clamped to +-5000 ppm. Equal rates: the first call ends the copying
  * without delay; made before the first sample (with 0 ppm, say) it costs nothing but the

@@ -291,6 +291,12 @@ void resample_free(struct resample *r)
 	free(r);
 }
 
+void resample_copy(struct resample *to, const struct resample *from)
+{
+	assert(to->table == from->table);
+	*to = *from;
+}
+
 void resample_trim_ppm(struct resample *r, double ppm)
 {
 	bool was_copying = copying(r);
