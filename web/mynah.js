@@ -218,7 +218,7 @@ export async function serverInfo({ base = globalThis.location?.href, fetch = glo
 /* Why a session did not open. Browsers hide it, HTTP does not: asks the page's server.
  * `error` is what connect() threw, `tookMs` how long that took, `used` the hashes it had.
  * Returns { kind, text }; kind: insecure, unsupported, gone, restarting, refused (with
- * status), certificate_changed, certificate, blocked, or error.kind when nothing is known. */
+ * status), certificate_changed, lost (it opened, but did not last), certificate, blocked. */
 export async function diagnose({ error, tookMs = 0, used = [], room = '', base = globalThis.location?.href, fetch = globalThis.fetch }) {
 	if (['insecure', 'unsupported', 'bye', 'aborted', 'gone'].includes(error.kind))
 		return { kind: error.kind, text: error.message, ...error.facts };
@@ -240,6 +240,8 @@ export async function diagnose({ error, tookMs = 0, used = [], room = '', base =
 	} catch (failure) {
 		return { kind: 'gone', text: failure.message };
 	}
+	if (error.facts?.opened)
+		return { kind: 'lost', text: error.message };
 	/* A refused certificate ends the handshake at once; blocked UDP leaves it waiting. */
 	if (error.kind === 'timeout' || tookMs > 2500)
 		return { kind: 'blocked', text: 'no answer over UDP' };
@@ -268,14 +270,16 @@ export async function connect(options) {
 	if (signal?.aborted)
 		throw new MynahError('aborted', 'given up');
 	const transport = openTransport(sessionUrl(url, options), certificateHashes);
+	let opened = false;
 	try {
 		await within(transport.ready, timeoutMs, signal);
+		opened = true;
 		const call = new Call(transport, options);
 		await call.opened(signal);
 		return call;
 	} catch (error) {
 		closeQuietly(transport);
-		throw asMynahError(error);
+		throw asMynahError(error, { opened });
 	}
 }
 
@@ -294,10 +298,12 @@ function openTransport(url, hashes) {
 	return transport;
 }
 
-function asMynahError(error) {
-	if (error instanceof MynahError)
+function asMynahError(error, facts = {}) {
+	if (error instanceof MynahError) {
+		Object.assign(error.facts, facts);
 		return error;
-	return new MynahError('failed', error?.message || 'the session did not open', { source: error?.source });
+	}
+	return new MynahError('failed', error?.message || 'the session did not open', facts);
 }
 
 function closeQuietly(transport, info) {

@@ -132,10 +132,11 @@ for (const [name, table, error, extra, kind] of [
 	['certificate', well, 'failed', { tookMs: 40 }, 'certificate'],
 	['blocked, slow failure', well, 'failed', { tookMs: 6000 }, 'blocked'],
 	['blocked, no answer', well, 'timeout', {}, 'blocked'],
+	['opened, then gone', well, 'failed', { opened: true }, 'lost'],
 	['old browser', well, 'unsupported', {}, 'unsupported'],
 ]) {
 	test(`diagnosis: ${name}`, async () => {
-		const found = await diagnose({ error: new MynahError(error, ''), used: ['aa'], base, fetch: answers(table), ...extra });
+		const found = await diagnose({ error: new MynahError(error, '', extra), used: ['aa'], base, fetch: answers(table), ...extra });
 		assert.equal(found.kind, kind);
 		assert.ok(explain(found.kind, found).title);
 	});
