@@ -6,7 +6,8 @@
  *	  ^---------+----------+--------+  (leave, or a problem that trying again cannot mend)
  *
  * Address parameters: room, name, rate (Hz sent, 16000), autoconnect=1, listen=1 (no
- * microphone), loopback=0 (play directly, see audio.js).
+ * microphone), loopback=0 (play directly, see audio.js), processing=0 (send the microphone
+ * as it is, with no echo cancelling, noise suppression or gain control).
  *
  * For tests and the curious, window.mynah: { call, state, problem, figures(), recordHeard(seconds) }.
  */
@@ -137,6 +138,9 @@ async function live(call, signal) {
 	keepAwake();
 	const ended = await call.closed;
 	page.call = null;
+	setState('waiting', 'Disconnected');
+	showPeople([...call.participants.values()]);
+	page.call = null;
 	page.speaker?.reset();
 	page.levelOut = -100;
 	return ended;
@@ -218,7 +222,11 @@ async function openMicrophone() {
 	microphone.onended = lostMicrophone;
 	microphone.muted = page.muted;
 	try {
-		await microphone.open({ deviceId: $('microphone').value, echoCancelling: !$('headphones').checked });
+		await microphone.open({
+			deviceId: $('microphone').value,
+			echoCancelling: !$('headphones').checked,
+			processing: parameters.get('processing') !== '0',
+		});
 	} catch (error) {
 		const kind = microphoneProblem(error);
 		showProblem(kind, { text: error.message, origin: location.origin });
@@ -311,7 +319,6 @@ function setState(state, words) {
 	if (!idle && hadFocus === $('connect'))
 		$('mute').focus();
 	showMute();
-	showHeadline();
 }
 
 function showHeadline() {
@@ -320,11 +327,12 @@ function showHeadline() {
 	const names = {
 		idle: ['Say something.', 'Talk to the people in a room, or to a bird that talks back.'],
 		connecting: ['One moment …', room ? `Opening the room ${room}.` : 'Waking the parrot.'],
-		waiting: ['Hold the line.', 'The page connects again by itself.'],
+		waiting: ['Hold the line.', ''],
 		live: room ? [where, others()] : ['Talk to the parrot.', 'Say something and pause: it repeats what you said.'],
 	};
 	const [headline, subline] = names[page.state];
-	for (const [id, words] of [['headline', headline], ['subline', subline]])
+	const muted = page.state === 'live' && page.muted && page.microphone?.isOpen;
+	for (const [id, words] of [['headline', headline], ['subline', muted ? 'You are muted. Nobody hears you.' : subline]])
 		if ($(id).textContent !== words)
 			$(id).textContent = words;
 	document.title = page.state === 'live' && room ? `${where} · mynah` : 'mynah';
@@ -342,6 +350,7 @@ function showMute() {
 	$('mute').setAttribute('aria-pressed', String(page.muted));
 	$('mute-label').textContent = !able ? 'No microphone' : page.muted ? 'Unmute' : 'Mute';
 	document.body.classList.toggle('muted', page.muted || !able);
+	showHeadline();
 }
 
 function showPeople(people) {
@@ -360,15 +369,17 @@ function showPeople(people) {
 
 function personItem(who, self) {
 	const item = element('li', { className: 'person' });
-	item.classList.toggle('speaking', Boolean(who.speaking) && !who.muted);
+	const live = page.state === 'live';
+	item.classList.toggle('speaking', live && Boolean(who.speaking) && !who.muted);
 	item.classList.toggle('is-muted', Boolean(who.muted));
-	item.classList.toggle('bridge', Boolean(who.bridge));
 	const name = who.name || `guest ${who.id}`;
-	const doing = who.muted ? 'muted' : who.speaking ? 'speaking' : '';
+	const doing = who.muted ? 'muted' : live && who.speaking ? 'speaking' : '';
+	const robot = name === 'parrot' ? 'bird' : 'AI';
 	item.append(
-		element('span', { className: 'face', textContent: [...name][0].toUpperCase(), ariaHidden: 'true' }),
+		who.bridge ? element('img', { className: 'face', src: 'icon.svg', alt: '' })
+			: element('span', { className: 'face', textContent: [...name][0].toUpperCase(), ariaHidden: 'true' }),
 		element('span', { className: 'who', textContent: name }),
-		element('span', { className: 'tag', textContent: self ? 'you' : who.bridge ? 'bird' : '' }),
+		element('span', { className: 'tag', textContent: self ? 'you' : who.bridge ? robot : '' }),
 		element('span', { className: 'doing', textContent: doing }),
 	);
 	return item;
@@ -403,6 +414,7 @@ function showProblem(kind, facts = {}) {
 	const notice = $('notice');
 	const changed = notice.dataset.kind !== kind || notice.hidden;
 	notice.dataset.kind = kind;
+	notice.classList.toggle('calm', retry === 'auto');
 	const actions = [];
 	if (['denied', 'missing', 'busy', 'unknown'].includes(kind))
 		actions.push(button('Only listen', () => join({ listenOnly: true })));
@@ -557,7 +569,7 @@ function listen() {
 	document.addEventListener('visibilitychange', keepAwake);
 	navigator.mediaDevices?.addEventListener?.('devicechange', showMicrophones);
 	addEventListener('online', () => page.hurry?.());
-	addEventListener('pagehide', () => page.call?.close());
+	addEventListener('pagehide', () => page.call?.close('', { now: true }));
 	setInterval(showFigures, 500);
 	requestAnimationFrame(drawMeters);
 }

@@ -83,12 +83,16 @@ export class Microphone {
 	}
 
 	/* Opens a device, in place of the one that was open. Rejects as getUserMedia does; the
-	 * former device is then closed as well. */
-	async open({ deviceId, echoCancelling = true } = {}) {
+	 * former device is then closed as well. Without processing the samples are as the device
+	 * gives them: for measuring, and for music. */
+	async open({ deviceId, echoCancelling = true, processing = true } = {}) {
 		this.close();
 		if (!navigator.mediaDevices?.getUserMedia)
 			throw new TypeError('no getUserMedia here');
-		const wanted = { echoCancellation: echoCancelling, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
+		const wanted = {
+			echoCancellation: processing && echoCancelling, noiseSuppression: processing,
+			autoGainControl: processing, channelCount: 1,
+		};
 		if (deviceId)
 			wanted.deviceId = { ideal: deviceId };
 		this.#stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });

@@ -431,14 +431,18 @@ export class Call extends EventTarget {
 		return this.welcome?.participant;
 	}
 
-	/* Says good-bye and closes. `closed` then resolves with kind "closed_here". */
-	close(text = '') {
+	/* Says good-bye and closes. `closed` then resolves with kind "closed_here". The session gets
+	 * a moment for its last line to leave; `now` is for a page that is going away. */
+	close(text = '', { now = false } = {}) {
 		if (this.#ended)
 			return;
 		this.#say({ type: 'bye' });
 		this.#end('closed_here', text);
-		/* one turn, so that the last line leaves before the session does */
-		setTimeout(() => closeQuietly(this.#transport, { closeCode: 0, reason: text }), 20);
+		const close = () => closeQuietly(this.#transport, { closeCode: 0, reason: text });
+		if (now)
+			close();
+		else
+			setTimeout(close, 20);
 	}
 
 	/* -- datagrams -- */
