@@ -147,9 +147,9 @@ export class Speaker {
 		this.#node.connect(context.destination);
 	}
 
-	/* Plays one frame; its samples now belong to the audio thread. */
+	/* Plays one frame; copies its samples, since others may listen as well. */
 	play({ rate, samples }) {
-		this.#node.port.postMessage({ rate, samples }, [samples.buffer]);
+		this.#node.port.postMessage({ rate, samples });
 	}
 
 	/* Forgets what is waiting to be played. */
