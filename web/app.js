@@ -11,7 +11,8 @@
  *
  * For tests and the curious, window.mynah: { call, state, problem, figures(), recordHeard(seconds) }.
  */
-import { connect, serverInfo, diagnose, backoffMs, MynahError } from './mynah.js';
+import { serverInfo, diagnose, backoffMs, MynahError } from './mynah.js';
+import { connectRemote } from './remote.js';
 import { openAudio, listMicrophones, microphoneProblem, Microphone, Speaker, needsLoopback } from './audio.js';
 import { explain } from './explain.js';
 
@@ -106,7 +107,7 @@ async function once(signal, onLive) {
 		setState('connecting', 'Connecting');
 		info = await serverInfo({ signal });
 		showVersion(info.version);
-		const call = await connect({ ...info, room, name: $('name').value.trim(), rate: page.rate, signal });
+		const call = await connectRemote({ ...info, room, name: $('name').value.trim(), rate: page.rate, signal });
 		onLive();
 		return { ...(await live(call, signal)), wasLive: true };
 	} catch (error) {
@@ -119,7 +120,9 @@ async function once(signal, onLive) {
 async function live(call, signal) {
 	page.call = call;
 	signal.addEventListener('abort', () => call.close(), { once: true });
-	call.on('audio', (frame) => page.speaker.play(frame));
+	call.attachSpeaker(page.speaker.newPort());
+	if (page.microphone?.isOpen)
+		call.attachMicrophone(page.microphone.newPort());
 	call.on('participants', showPeople);
 	call.on('joined', ({ participant }) => participant && note(`${participant.name || 'A guest'} came in`));
 	call.on('message', ({ from, to, text, time }) => from !== call.me && showMessage(call.nameOf(from), text, { time, whispered: to !== undefined && to !== null }));
@@ -133,15 +136,17 @@ async function live(call, signal) {
 	});
 	call.mute(page.muted || !page.microphone?.isOpen);
 	hideNotice();
-	setState('live', page.microphone?.isOpen ? 'Connected' : 'Connected, listening only');
+	setLive();
 	showPeople([...call.participants.values()]);
 	keepAwake();
 	const ended = await call.closed;
 	page.call = null;
+	if (signal.aborted)
+		return ended; // the page may be in another call by now
 	setState('waiting', 'Disconnected');
 	showPeople([...call.participants.values()]);
 	page.call = null;
-	page.speaker?.reset();
+	page.speaker.reset();
 	page.levelOut = -100;
 	return ended;
 }
@@ -178,6 +183,11 @@ function leave() {
 	setIdle();
 }
 
+function setLive() {
+	const asleep = page.context?.state !== 'running';
+	setState('live', asleep ? 'Click anywhere to hear the others' : page.microphone?.isOpen ? 'Connected' : 'Connected, listening only');
+}
+
 function setIdle() {
 	setState('idle', 'Not connected');
 }
@@ -194,30 +204,27 @@ async function openSound() {
 	page.context = await openAudio();
 	page.speaker = new Speaker(page.context);
 	page.speaker.onlevel = ({ rms }) => (page.levelOut = rms);
-	page.context.onstatechange = askForGesture;
-	askForGesture();
+	page.context.onstatechange = wakeSound;
+	wakeSound();
 	chooseRoute();
 }
 
 /* Browsers keep a page silent until the user has done something in it. */
-function askForGesture() {
+function wakeSound() {
 	const { context } = page;
+	if (page.state === 'live')
+		setLive();
 	if (!context || context.state === 'running' || context.state === 'closed')
-		return page.state === 'live' && setState('live', $('state').dataset.said || 'Connected');
-	context.resume().catch(() => {});
-	const resume = () => context.resume().catch(() => {});
+		return;
+	const resume = () => context.state !== 'closed' && context.resume().catch(() => {});
+	resume();
 	for (const type of ['pointerdown', 'keydown'])
 		document.addEventListener(type, resume, { once: true });
-	setTimeout(() => {
-		if (context === page.context && context.state === 'suspended')
-			$('state').textContent = 'Click anywhere to hear: your browser waits for that';
-	}, 600);
 }
 
 async function openMicrophone() {
 	page.microphone ??= new Microphone(page.context, { rate: page.rate, frameMs: 20 });
 	const { microphone } = page;
-	microphone.onframe = (samples) => page.call?.sendAudio(samples, page.rate);
 	microphone.onlevel = ({ rms }) => (page.levelIn = rms);
 	microphone.onended = lostMicrophone;
 	microphone.muted = page.muted;
@@ -232,6 +239,7 @@ async function openMicrophone() {
 		showProblem(kind, { text: error.message, origin: location.origin });
 		return false;
 	}
+	page.call?.attachMicrophone(microphone.newPort());
 	await showMicrophones();
 	return true;
 }
@@ -267,9 +275,20 @@ async function keepAwake() {
 
 /* ---- what the user does ------------------------------------------------------------------ */
 
+/* In mid-call, for one who joined without one or whose one was refused. */
+async function useMicrophone() {
+	if (!(await openMicrophone()))
+		return;
+	hideNotice();
+	page.call?.mute(page.muted);
+	if (page.state === 'live')
+		setLive();
+	showMute();
+}
+
 function toggleMute() {
 	if (!page.microphone?.isOpen)
-		return;
+		return useMicrophone();
 	page.muted = !page.muted;
 	page.microphone.muted = page.muted;
 	page.call?.mute(page.muted);
@@ -304,7 +323,6 @@ function onKey(event) {
 function setState(state, words) {
 	page.state = state;
 	document.body.dataset.state = state;
-	$('state').dataset.said = words;
 	if ($('state').textContent !== words)
 		$('state').textContent = words;
 	const idle = state === 'idle';
@@ -346,9 +364,8 @@ function others() {
 
 function showMute() {
 	const able = Boolean(page.microphone?.isOpen);
-	$('mute').disabled = !able;
 	$('mute').setAttribute('aria-pressed', String(page.muted));
-	$('mute-label').textContent = !able ? 'No microphone' : page.muted ? 'Unmute' : 'Mute';
+	$('mute-label').textContent = !able ? 'Use microphone' : page.muted ? 'Unmute' : 'Mute';
 	document.body.classList.toggle('muted', page.muted || !able);
 	showHeadline();
 }
@@ -417,9 +434,9 @@ function showProblem(kind, facts = {}) {
 	notice.classList.toggle('calm', retry === 'auto');
 	const actions = [];
 	if (['denied', 'missing', 'busy', 'unknown'].includes(kind))
-		actions.push(button('Only listen', () => join({ listenOnly: true })));
+		actions.push(button('Only listen', page.call ? hideNotice : () => join({ listenOnly: true })));
 	if (retry === 'ask')
-		actions.push(button('Try again', () => join()));
+		actions.push(button('Try again', page.call ? useMicrophone : () => join()));
 	if (retry === 'auto')
 		actions.push(button('Try now', () => page.hurry?.()));
 	notice.querySelector('.notice-actions').replaceChildren(...actions);
@@ -552,18 +569,16 @@ function listen() {
 	});
 	$('mute').addEventListener('click', toggleMute);
 	$('write').addEventListener('submit', send);
-	$('microphone').addEventListener('change', async () => {
+	$('microphone').addEventListener('change', () => {
 		memory.set('microphone', $('microphone').value);
-		if (page.microphone)
-			await openMicrophone();
-		showMute();
+		if (page.call)
+			useMicrophone();
 	});
-	$('headphones').addEventListener('change', async () => {
+	$('headphones').addEventListener('change', () => {
 		memory.set('headphones', $('headphones').checked ? 'yes' : 'no');
 		chooseRoute();
 		if (page.microphone?.isOpen)
-			await openMicrophone(); // echo cancelling is chosen when a microphone is opened
-		showMute();
+			useMicrophone(); // echo cancelling is chosen when a microphone is opened
 	});
 	document.addEventListener('keydown', onKey);
 	document.addEventListener('visibilitychange', keepAwake);

@@ -5,7 +5,7 @@
  *
  *	const context = await openAudio();                     // in a click, so that it may sound
  *	const microphone = new Microphone(context, { rate: 16000, frameMs: 20 });
- *	microphone.onframe = (samples) => call.sendAudio(samples, 16000);
+ *	microphone.newPort().onmessage = ({ data }) => call.sendAudio(data, 16000);
  *	await microphone.open({ echoCancelling: true });
  *	const speaker = new Speaker(context);
  *	call.on('audio', (frame) => speaker.play(frame));
@@ -46,8 +46,8 @@ export async function listMicrophones() {
 		.map(({ deviceId, label }) => ({ id: deviceId, label }));
 }
 
-/* The user's voice as frames: onframe(Int16Array), not called while muted; onlevel({rms, peak}
- * in dBFS) always; onended() when the device went away. */
+/* The user's voice as frames (Int16Array), none while muted, through the port that newPort()
+ * gave last. onlevel({rms, peak} in dBFS) always; onended() when the device went away. */
 export class Microphone {
 	#context;
 	#options;
@@ -55,11 +55,11 @@ export class Microphone {
 	#source = null;
 	#node = null;
 	#muted = false;
+	#port = null; // the worklet's end, until there is a worklet
 
 	constructor(context, { rate = 16000, frameMs = 20 } = {}) {
 		this.#context = context;
 		this.#options = { rate, frameMs };
-		this.onframe = null;
 		this.onlevel = null;
 		this.onended = null;
 	}
@@ -80,6 +80,22 @@ export class Microphone {
 	set muted(muted) {
 		this.#muted = Boolean(muted);
 		this.#node?.port.postMessage({ muted: this.#muted });
+	}
+
+	/* Where the frames come out from now on; may be handed to a worker. To be asked for again
+	 * after each open(): a port ends with the worklet that had its other end. */
+	newPort() {
+		const { port1, port2 } = new MessageChannel();
+		this.#port = port2;
+		this.#givePort();
+		return port1;
+	}
+
+	#givePort() {
+		if (!this.#node || !this.#port)
+			return;
+		this.#node.port.postMessage({ port: this.#port }, [this.#port]);
+		this.#port = null;
 	}
 
 	/* Opens a device, in place of the one that was open. Rejects as getUserMedia does; the
@@ -106,12 +122,9 @@ export class Microphone {
 			numberOfInputs: 1, numberOfOutputs: 1, channelCount: 1, channelCountMode: 'explicit',
 			processorOptions: this.#options,
 		});
-		this.#node.port.onmessage = ({ data }) => {
-			this.onlevel?.(data);
-			if (data.samples)
-				this.onframe?.(data.samples);
-		};
+		this.#node.port.onmessage = ({ data }) => this.onlevel?.(data);
 		this.muted = this.#muted;
+		this.#givePort();
 		this.#source.connect(this.#node);
 		this.#node.connect(this.#context.destination); // silent; Safari runs only what leads there
 	}
@@ -150,6 +163,13 @@ export class Speaker {
 	/* Plays one frame; copies its samples, since others may listen as well. */
 	play({ rate, samples }) {
 		this.#node.port.postMessage({ rate, samples });
+	}
+
+	/* A port for frames ({ rate, samples }) from another thread. */
+	newPort() {
+		const { port1, port2 } = new MessageChannel();
+		this.#node.port.postMessage({ port: port2 }, [port2]);
+		return port1;
 	}
 
 	/* Forgets what is waiting to be played. */

@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
  * The audio thread's end of the microphone (audio.js holds the other end).
- * Out: { samples: Int16Array | null when muted, rms, peak } once per frame.
- * In: { muted }, { end }.
+ * Out, once per frame: { rms, peak } here, and unless muted its samples (Int16Array) through
+ * the port given last, which may lead to another thread.
+ * In: { port }, { muted }, { end }.
  */
 import { FrameCutter } from './dsp.js';
 
 class Capture extends AudioWorkletProcessor {
 	constructor({ processorOptions: { rate, frameMs } }) {
 		super();
-		this.cutter = new FrameCutter(sampleRate, rate, frameMs, (samples, { rms, peak }) =>
-			this.port.postMessage({ samples, rms, peak }, samples ? [samples.buffer] : []));
+		this.frames = null;
+		this.cutter = new FrameCutter(sampleRate, rate, frameMs, (samples, level) => {
+			this.port.postMessage(level);
+			if (samples)
+				this.frames?.postMessage(samples, [samples.buffer]);
+		});
 		this.ended = false;
 		this.port.onmessage = ({ data }) => {
+			if (data.port)
+				this.frames = data.port;
 			if ('muted' in data)
 				this.cutter.muted = data.muted;
 			if (data.end)

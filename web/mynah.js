@@ -258,7 +258,8 @@ export function backoffMs(attempt, random = Math.random) {
 /* ---- the call ----------------------------------------------------------------------- */
 
 /* Opens a session. Options: url; certificateHashes (hex; none for a public certificate);
- * room, name, rate, token; signal to give up; timeoutMs (10 s); statsMs (2 s, 0 for none).
+ * room, name, rate, token; signal to give up; timeoutMs (10 s); statsMs (2 s, 0 for none);
+ * onCall(call), called before the server's first word, for who must not miss the welcome.
  * Resolves once the server has said welcome, or, for a server that speaks only audio,
  * three seconds after the session opened. */
 export async function connect(options) {
@@ -275,6 +276,7 @@ export async function connect(options) {
 		await within(transport.ready, timeoutMs, signal);
 		opened = true;
 		const call = new Call(transport, options);
+		options.onCall?.(call);
 		await call.opened(signal);
 		return call;
 	} catch (error) {

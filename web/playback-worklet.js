@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The audio thread's end of the speaker (audio.js holds the other end).
- * In: { samples: Int16Array, rate } for each frame, { reset }, { record: seconds }, { end }.
+ * In: { samples: Int16Array, rate } for each frame, here or through a { port } given before;
+ * { reset }, { record: seconds }, { end }.
  * Out: { figures, rms, peak } ten times a second, { recorded: Float32Array, rate }.
  */
 import { Playout } from './dsp.js';
@@ -20,6 +21,8 @@ class Playback extends AudioWorkletProcessor {
 	receive(data) {
 		if (data.samples)
 			this.playout.push(data.samples, data.rate);
+		else if (data.port)
+			data.port.onmessage = this.port.onmessage;
 		else if (data.reset)
 			this.playout.reset();
 		else if (data.record)
