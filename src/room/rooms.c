@@ -101,7 +101,7 @@ int rooms_new(const struct rooms_opts *opts, const struct log *log, struct rooms
 		return ERR_NOMEM;
 	rs->opts = *opts;
 	rs->log = *log;
-	schedule_init(rs);
+	grid_init(rs);
 	err = map_new(ROOM_NAME_MAX, &rs->by_name);
 	if (err)
 		goto fail_rooms;
