@@ -191,7 +191,7 @@ static void sound_waits_for_the_margin_and_at_most_one_tick(void **state)
 		world_open(&w, NULL);
 		while (w.n_out == 0)
 			one_tick(&w);
-		double waited = 20 * (double)(w.n_ticks - 1) - phase;
+		double waited = 20 * (double)(w.n_ticks - 1) - phase + 1; /* and the filter's */
 
 		assert_true(waited >= 3 && waited <= 23);
 		run_for(&w, 5);
@@ -440,6 +440,46 @@ static void a_flood_is_bounded(void **state)
 	world_close(&w);
 }
 
+/* Once the lead is held, a lost frame is a hole within what is stored, not an underrun. */
+static void drift_loss_and_jitter_together_leave_no_click(void **state)
+{
+	(void)state;
+	for (int sign = -1; sign <= 1; sign += 2) {
+		struct world w = {TALKER, .loss = 0.1, .phase_ms = 8, .ppm = 300 * sign, .jitter_ms = 2};
+
+		world_open(&w, NULL);
+		run_for(&w, 39);
+		struct jitter_stats s = stats(&w);
+		double db = click_db(&w, 0.05, 2000);
+
+		print_message("10 %% lost at %+.0f ppm: concealed %lu, depth %.1f, margin %.1f, click %.1f dB\n", w.ppm,
+			      (unsigned long)s.n_concealed, s.depth_ms, s.target_ms, db);
+		assert_true(s.depth_ms < 60);
+		assert_true(db < -50);
+		world_close(&w);
+	}
+}
+
+static void every_talkspurt_begins_as_promptly_as_the_first(void **state)
+{
+	struct world w = {TALKER, .phase_ms = 8};
+
+	(void)state;
+	world_open(&w, NULL);
+	for (unsigned i = 1; i <= 10; i++) {
+		run_for(&w, 1);
+		assert_int_equal(stats(&w).n_spurts, i);
+		assert_true(stats(&w).depth_ms < 0.01);
+		w.n_sent += 500; /* ten seconds of nothing */
+		w.next_s = 0;
+		run_for(&w, 9.9);
+		assert_int_equal(w.result, JITTER_IDLE);
+		run_for(&w, 0.1);
+	}
+	assert_true(click_db(&w, 0.05, 2000) < -50);
+	world_close(&w);
+}
+
 static void one_frame_of_seconds_is_bounded_too(void **state)
 {
 	static uint8_t pcm[65534];
@@ -591,6 +631,8 @@ int main(void)
 		cmocka_unit_test(a_stall_is_made_good_and_its_delay_given_back),
 		cmocka_unit_test(surplus_is_given_back_at_once_in_silence),
 		cmocka_unit_test(a_flood_is_bounded),
+		cmocka_unit_test(drift_loss_and_jitter_together_leave_no_click),
+		cmocka_unit_test(every_talkspurt_begins_as_promptly_as_the_first),
 		cmocka_unit_test(one_frame_of_seconds_is_bounded_too),
 		cmocka_unit_test(when_the_talker_stops_the_sound_fades_and_all_is_idle),
 		cmocka_unit_test(something_shorter_than_a_tick_is_played),
