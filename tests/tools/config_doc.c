@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Writes what is made from the schema: config_doc reference >docs/configuration.md, config_doc example >packaging/mynah.toml */
 #include "config/config.h"
-#include "../unit/config/stand_in.h"
 
 #include <stdio.h>
 #include <string.h>

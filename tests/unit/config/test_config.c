@@ -8,7 +8,6 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "config/schema.h"
-#include "stand_in.h"
 
 #include <stdio.h>
 #include <stdlib.h>
