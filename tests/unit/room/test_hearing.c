@@ -121,15 +121,13 @@ static void echo_at(uint32_t rate_hz, uint32_t room_hz, uint32_t bridge_hz, uint
 	stage_open(s);
 	a = stage_join_at(s, "all", rate_hz);
 	actor_talk(a, 0.1 * low, 0.2);
+	a->frame = nsec_from_ms(rate_hz == 11025 ? 40 : 20); /* whole samples: a clock that seems to drift is jitter's test */
 	a->hz[1] = 0.35 * low;
 	a->amplitude[1] = 0.1;
 	hz[0] = a->hz[0];
 	hz[1] = a->hz[1];
-	/* where a frame has no whole number of samples the playout buffer first gives back what it had to wait */
-	uint32_t ms = rate_hz % 50 ? 16000 : 4000;
-
-	stage_run(s, ms);
-	assert_in_range(a->n_frames, (ms - 60) / frame_ms, ms / frame_ms);
+	stage_run(s, 4000);
+	assert_in_range(a->n_frames, (4000 - 60) / frame_ms, 4000 / frame_ms);
 	assert_true(a->n_heard > n);
 	double snr = sig_snr(a->heard + a->n_heard - n, n, rate_hz, hz, 2, amplitudes, NULL);
 
