@@ -20,7 +20,7 @@
 
 enum {
 	TICK_SAMPLES_MAX = 48000 / 50, /* 20 ms at the highest rate */
-	OUT_SAMPLES_MAX = TICK_SAMPLES_MAX + 64,
+	OUT_SAMPLES_MAX = TICK_SAMPLES_MAX + 256, /* and what resample_out_max() wants to be free */
 	SLOTS_MAX = 20,
 	RETRY_LEVELS = 10,
 };
