@@ -230,7 +230,7 @@ async function openMicrophone() {
 	microphone.muted = page.muted;
 	try {
 		await microphone.open({
-			deviceId: $('microphone').value,
+			deviceId: $('microphone').value || memory.get('microphone'),
 			echoCancelling: !$('headphones').checked,
 			processing: parameters.get('processing') !== '0',
 		});
@@ -248,6 +248,7 @@ async function openMicrophone() {
 async function lostMicrophone() {
 	page.levelIn = -100;
 	$('microphone').value = '';
+	memory.set('microphone', '');
 	if (page.microphone && (await openMicrophone()))
 		note('The microphone was unplugged; another one took over');
 	else
@@ -258,7 +259,7 @@ async function lostMicrophone() {
 async function showMicrophones() {
 	const list = await listMicrophones().catch(() => []);
 	const chosen = page.microphone?.deviceId ?? memory.get('microphone');
-	const options = list.filter(({ id }) => id).map(({ id, label }, i) => new Option(label || `Microphone ${i + 1}`, id));
+	const options = list.map(({ id, label }, i) => new Option(label || `Microphone ${i + 1}`, id));
 	$('microphone').replaceChildren(new Option('The system’s choice', ''), ...options);
 	$('microphone').value = options.some(({ value }) => value === chosen) ? chosen : '';
 }
@@ -344,9 +345,9 @@ function showHeadline() {
 	const where = page.call?.welcome?.room || room;
 	const names = {
 		idle: ['Say something.', 'Talk to the people in a room, or to a bird that talks back.'],
-		connecting: ['One moment …', room ? `Opening the room ${room}.` : 'Waking the parrot.'],
+		connecting: ['One moment …', room ? `Opening the room ${room}.` : 'Opening a room of your own.'],
 		waiting: ['Hold the line.', ''],
-		live: room ? [where, others()] : ['Talk to the parrot.', 'Say something and pause: it repeats what you said.'],
+		live: room ? [where, others()] : alone(),
 	};
 	const [headline, subline] = names[page.state];
 	const muted = page.state === 'live' && page.muted && page.microphone?.isOpen;
@@ -358,8 +359,22 @@ function showHeadline() {
 
 function others() {
 	const { call } = page;
-	const n = call ? [...call.participants.values()].filter(({ id, bridge }) => id !== call.me && !bridge).length : 0;
-	return n === 0 ? 'You are the first one here.' : n === 1 ? 'You and one other person.' : `You and ${n} other people.`;
+	const rest = call ? [...call.participants.values()].filter(({ id }) => id !== call.me) : [];
+	const n = rest.filter(({ bridge }) => !bridge).length;
+	const robot = rest.find(({ bridge }) => bridge);
+	if (n === 0)
+		return robot ? `You and ${robot.name}.` : 'You are the first one here.';
+	return n === 1 ? 'You and one other person.' : `You and ${n} other people.`;
+}
+
+/* In a private room there is whoever the server's owner put there. */
+function alone() {
+	const bridge = page.call?.welcome?.bridge;
+	if (page.call?.welcome && !bridge)
+		return ['Just you.', 'Nobody talks back in this private room. Name a room to meet others.'];
+	if (bridge && bridge !== 'parrot')
+		return [`Talk to ${bridge}.`, 'Say something: it answers.'];
+	return ['Talk to the parrot.', 'Say something and pause: it repeats what you said.'];
 }
 
 function showMute() {

@@ -38,12 +38,26 @@ export function microphoneProblem(error) {
 	return kinds[error?.name] ?? 'unknown';
 }
 
-/* Microphones as [{id, label}]; labels are empty until the user has allowed one. */
+/* Microphones as [{id, label}], without the stand-ins for "whichever is the default". Empty
+ * until the user has allowed one. */
 export async function listMicrophones() {
 	const devices = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];
 	return devices
-		.filter(({ kind, deviceId }) => kind === 'audioinput' && deviceId !== 'communications')
+		.filter(({ kind, deviceId }) => kind === 'audioinput' && !['', 'default', 'communications'].includes(deviceId))
 		.map(({ deviceId, label }) => ({ id: deviceId, label }));
+}
+
+/* The device asked for, or, when that one is gone, the system's choice. */
+async function openStream(wanted, deviceId) {
+	if (deviceId) {
+		try {
+			return await navigator.mediaDevices.getUserMedia({ audio: { ...wanted, deviceId: { exact: deviceId } } });
+		} catch (error) {
+			if (microphoneProblem(error) !== 'missing')
+				throw error;
+		}
+	}
+	return navigator.mediaDevices.getUserMedia({ audio: wanted });
 }
 
 /* The user's voice as frames (Int16Array), none while muted, through the port that newPort()
@@ -109,9 +123,7 @@ export class Microphone {
 			echoCancellation: processing && echoCancelling, noiseSuppression: processing,
 			autoGainControl: processing, channelCount: 1,
 		};
-		if (deviceId)
-			wanted.deviceId = { ideal: deviceId };
-		this.#stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });
+		this.#stream = await openStream(wanted, deviceId);
 		const [track] = this.#stream.getAudioTracks();
 		track.addEventListener('ended', () => {
 			this.close();
