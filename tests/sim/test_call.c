@@ -42,7 +42,7 @@ struct person {
 	char path[128];
 	int16_t says;          /* 0: silent */
 	uint32_t rate_hz;      /* what his frames claim */
-	nsec first_tick;
+	uint32_t phase_ms;     /* his own moment within the frame */
 	unsigned status;
 	uint64_t sent, heard;  /* frames */
 	uint64_t wrong;        /* frames with another sample in the middle than `expect`, once that is set */
@@ -82,9 +82,16 @@ static const struct wt_app server_app = {
 	.on_closed = link_closed,
 };
 
-static void mix(void *ctx, nsec now)
+static void say(struct person *p, nsec now);
+
+/* Every millisecond: rooms that are due, people whose moment it is. */
+static void tick(void *ctx, nsec now)
 {
 	struct world *w = ctx;
+
+	for (size_t i = 0; i < w->n_people; i++)
+		if (nsec_to_ms(now) % 20 == w->people[i].phase_ms)
+			say(&w->people[i], now);
 
 	if (rooms_deadline(w->rooms) <= now)
 		rooms_run(w->rooms, now);
@@ -161,9 +168,8 @@ static const struct wt_app client_app = {
 	.on_closed = on_gone,
 };
 
-static void say(void *ctx, nsec now)
+static void say(struct person *p, nsec now)
 {
-	struct person *p = ctx;
 	uint8_t frame[FRAME_BYTES];
 
 	if (!p->session || !p->says)
@@ -213,7 +219,7 @@ static void world_init(struct world *w, uint64_t seed, size_t n_people)
 	wt_attach(w->cw, w->ce);
 	sim_attach(w->sn, w->se);
 	sim_attach(w->cn, w->ce);
-	sim_every(w->sim, sim_now(w->sim), nsec_from_ms(1), mix, w);
+	sim_every(w->sim, sim_now(w->sim), nsec_from_ms(1), tick, w);
 	sim_every(w->sim, sim_now(w->sim), nsec_from_ms(100), housekeep, w);
 	w->people = calloc(n_people, sizeof *w->people);
 }
@@ -221,7 +227,7 @@ static void world_init(struct world *w, uint64_t seed, size_t n_people)
 static struct person *join(struct world *w, const char *room, int16_t says)
 {
 	struct person *p = &w->people[w->n_people++];
-	struct quic_path path = sim_path(w->cn, w->sn);
+	const struct quic_path path = sim_path(w->cn, w->sn);
 
 	p->w = w;
 	p->says = says;
@@ -230,8 +236,7 @@ static struct person *join(struct world *w, const char *room, int16_t says)
 	snprintf(p->path, sizeof p->path, "/audio?room=%s&name=p%zu", room, w->n_people);
 	assert_int_equal(quic_endpoint_connect(w->ce, w->ct, &path, "localhost", sim_now(w->sim), &p->conn), 0);
 	assert_int_equal(wt_client_connect(w->cw, p->conn, "localhost:4433", p->path, NULL, p), 0);
-	/* Everybody has a moment of his own within the frame. */
-	sim_every(w->sim, sim_now(w->sim) + nsec_from_us(sim_random(w->sim) % 20000), nsec_from_ms(20), say, p);
+	p->phase_ms = (uint32_t)(sim_random(w->sim) % 20);
 	return p;
 }
 
