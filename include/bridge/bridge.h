@@ -30,16 +30,21 @@ struct bridge_opts {
 	double tone_dbfs;           /* -60..0, RMS of a full-scale sine is -3. default -20 */
 	/* parrot */
 	uint32_t pause_ms;          /* silence after which it answers, 100..5000. default 600 */
-	uint32_t max_ms;            /* longest repetition, 1000..60000. default 15000 */
+	uint32_t max_ms;            /* longest repetition, 1000..60000: the last of what was said. default 15000 */
+	/* A driver of the caller's own instead of a built-in type; the room hands its open() this very
+	 * struct. Not in the configuration. default NULL */
+	const struct bridge_ops *ops;
 };
 void bridge_opts_default(struct bridge_opts *o); /* type "parrot" */
 
 /* What the room does for a driver. Every call returns at once and copies. */
 struct bridge_sink {
 	/* Speech at the driver's rate, -1..1, faster than real time if it likes. `item` names
-	 * the utterance (any number that grows). ERR_LIMIT: beyond backlog_ms, not taken. */
+	 * the utterance (a number from 1 that grows). All or nothing: ERR_LIMIT: beyond backlog_ms (or
+	 * more than 32 utterances are waiting), ERR_NOMEM, ERR_STATE after `failed`: not taken. */
 	int (*audio)(void *ctx, uint64_t item, const float *pcm, size_t n);
-	/* Takes back what was not played yet. */
+	/* Takes back what was not played yet; BRIDGE_INTERRUPTED follows if there was something,
+	 * after the call that the driver is in, or with the next tick. */
 	void (*flush)(void *ctx);
 	/* To everybody's control stream: type "message" from the bridge. */
 	void (*message)(void *ctx, const char *text);
@@ -51,8 +56,9 @@ struct bridge_sink {
 
 /* What one tick of the room sounded like to the driver. */
 struct bridge_hearing {
-	const float *pcm;  /* mix of all people, bridge excluded; `n` samples at the driver's rate */
-	size_t n;
+	const float *pcm;  /* mix of all people, bridge excluded, limited; `n` samples at the driver's rate */
+	size_t n;          /* the time of one tick, give or take a sample where the rate has no whole number */
+	uint32_t talkers;  /* people whose sound is in it; 0: silence, but for the end of a filter */
 	bool speech;       /* somebody is speaking, by voice detection with hangover */
 	float level_dbfs;  /* RMS of this tick, -100 for silence */
 	uint64_t heard_item; /* the utterance being played now, 0: none */
@@ -71,7 +77,9 @@ struct bridge_event {
 
 struct bridge_ops {
 	const char *type;
-	/* `rate_hz` and `frame_samples` (per tick) are settled. `self` is the driver's own. */
+	/* `rate_hz` and `frame_samples` (per tick, rounded up) are settled. `opts`, `sink` and `log` are
+	 * borrowed until close. `self` is the driver's own. An error (or `failed` from inside,
+	 * which needs none) is tried again later; after an error nothing is open and close is not called. */
 	int (*open)(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples, const struct bridge_sink *sink,
 		void *sink_ctx, const struct log *log, nsec now, void **self);
 	/* Once a tick. Returns true while it wants ticks even when nobody makes a sound. */

@@ -78,8 +78,10 @@ struct room_event {
 	bool final, up;
 };
 
-/* What a participant receives. Both are called from rooms_run() or from the calls below and
- * must not leave, join or free from inside; sending is fine. */
+/* What a participant receives. Both are called from rooms_run(), from the calls below (rooms_join() sets *out
+ * before the newcomer's first event) and from a driver's own loop callbacks. They must not leave, join, run or free
+ * from inside (asserted); mute and message are fine, but what is sent in answer to an event of
+ * the bridge does not reach that bridge. */
 struct participant_sink {
 	/* One frame of the mix of all others: `n` samples at `rate_hz`, little-endian bytes of PCM16. Borrowed. */
 	void (*audio)(void *user, uint32_t rate_hz, const int16_t *pcm, size_t n, nsec now);
@@ -118,12 +120,13 @@ extern const double rooms_late_bound_ms[9];
 extern const double rooms_depth_bound_ms[8];
 
 /* Copies `opts`; rules and bridges are borrowed until free. ERR_NOMEM, ERR_NOTFOUND: a rule names
- * a bridge that is neither configured nor built in. */
+ * a bridge that is neither configured nor built in; ERR_RANGE: a rate, delay or size outside its range. */
 int rooms_new(const struct rooms_opts *opts, const struct log *log, struct rooms **out);
 /* Everybody has left before. Accepts NULL. */
 void rooms_free(struct rooms *rs);
 
-/* When rooms_run() wants to be called; NSEC_NONE while nobody makes a sound. */
+/* When rooms_run() wants to be called, maybe in the past; NSEC_NONE while nobody makes a sound. Cheap, whatever the
+ * number of rooms: ask again after every batch of calls, and after a driver's loop callbacks. */
 nsec rooms_deadline(const struct rooms *rs);
 /* Mixes every room that is due. */
 void rooms_run(struct rooms *rs, nsec now);

@@ -190,7 +190,7 @@ struct wt_conn {
 };
 
 /* wt.c */
-void conn_fail(struct wt_conn *c, uint64_t code, const char *what); /* the peer is wrong: ends session and connection */
+void h3_fail(struct wt_conn *c, uint64_t code, const char *what); /* the peer is wrong: ends session and connection */
 void conn_end(struct wt_conn *c, uint64_t code);                    /* in peace */
 void conn_end_after(struct wt_conn *c, unsigned n_pto);
 void conn_active(struct wt_conn *c);                                /* pushes idle_at on */

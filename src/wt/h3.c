@@ -216,7 +216,7 @@ void h3_control_input(struct wt_conn *c, const uint8_t *p, size_t len)
 	int err = c->peer.done ? 0 : settings_read(&c->peer, p, len);
 
 	if (err)
-		conn_fail(c, err == ERR_LIMIT ? H3_EXCESSIVE_LOAD : H3_SETTINGS_ERROR, "bad SETTINGS");
+		h3_fail(c, err == ERR_LIMIT ? H3_EXCESSIVE_LOAD : H3_SETTINGS_ERROR, "bad SETTINGS");
 	c->unsettled |= c->peer.done;
 }
 
@@ -227,7 +227,7 @@ void h3_feed(struct wt_conn *c, struct wt_stream *st, const uint8_t *p, size_t l
 	if (n < 0) {
 		uint64_t code = c->fail_code ? c->fail_code : nghttp3_err_infer_quic_app_error_code((int)n);
 
-		conn_fail(c, code, nghttp3_strerror((int)n));
+		h3_fail(c, code, nghttp3_strerror((int)n));
 		return;
 	}
 	quic_stream_consume(c->qc, st->id, (size_t)n);
@@ -288,7 +288,7 @@ static void offer_nghttp3(struct wt_conn *c, struct quic_send *out)
 
 	if (n < 0) {
 		out->id = -1;
-		conn_fail(c, nghttp3_err_infer_quic_app_error_code((int)n), nghttp3_strerror((int)n));
+		h3_fail(c, nghttp3_err_infer_quic_app_error_code((int)n), nghttp3_strerror((int)n));
 		return;
 	}
 	out->fin = fin;
@@ -323,7 +323,7 @@ void h3_data_sent(struct wt_conn *c, int64_t id, size_t len, bool fin)
 	} else if ((st = own_stream(c, id))) {
 		stream_sent(st, len, fin);
 	} else if (nghttp3_conn_add_write_offset(c->h3, id, len)) {
-		conn_fail(c, H3_INTERNAL_ERROR, "out of memory");
+		h3_fail(c, H3_INTERNAL_ERROR, "out of memory");
 	}
 }
 
@@ -372,5 +372,5 @@ void h3_stream_acked(struct wt_conn *c, int64_t id, uint64_t len)
 	else
 		conn_active(c); /* an answer moves on */
 	if (nghttp3_conn_add_ack_offset(c->h3, id, len))
-		conn_fail(c, H3_INTERNAL_ERROR, "acknowledgement refused");
+		h3_fail(c, H3_INTERNAL_ERROR, "acknowledgement refused");
 }

@@ -216,7 +216,7 @@ static void submit(struct request *r, const nghttp3_nv *nv, size_t n, bool with_
 	r->answered = true;
 	release_fields(r);
 	if (nghttp3_conn_submit_response(c->h3, r->st->id, nv, n, with_body ? &reader : NULL))
-		conn_fail(c, H3_INTERNAL_ERROR, "out of memory");
+		h3_fail(c, H3_INTERNAL_ERROR, "out of memory");
 	else
 		quic_conn_wake(c->qc);
 }

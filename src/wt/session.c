@@ -379,7 +379,7 @@ void session_datagram(struct wt_conn *c, const uint8_t *p, size_t len)
 	size_t left = cursor_left(&in);
 
 	if (in.bad || quarter > QUARTER_MAX) {
-		conn_fail(c, H3_DATAGRAM_ERROR, "bad quarter stream id");
+		h3_fail(c, H3_DATAGRAM_ERROR, "bad quarter stream id");
 	} else if (!left) {
 		c->w->stats.datagrams_empty++;
 	} else if (s && s->state == SESSION_OPEN && (uint64_t)s->id == quarter * 4) {

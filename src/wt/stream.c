@@ -176,7 +176,7 @@ static void join_session(struct wt_stream *st)
 	bool mine = s && s->id >= 0 && (uint64_t)s->id == id;
 
 	if (id & 3) {
-		conn_fail(c, H3_ID_ERROR, "session id is no client's bidirectional stream");
+		h3_fail(c, H3_ID_ERROR, "session id is no client's bidirectional stream");
 	} else if ((mine && s->state == SESSION_ENDED) || (c->refused_id >= 0 && (uint64_t)c->refused_id == id)) {
 		stream_refuse(st, WT_SESSION_GONE);
 	} else if (mine && s->state == SESSION_OPEN) {
@@ -293,7 +293,7 @@ static void request_reset(struct wt_stream *st)
 	struct wt_close why = {.end = WT_END_RESET, .reason = ""};
 
 	if (nghttp3_conn_shutdown_stream_read(c->h3, st->id))
-		conn_fail(c, H3_INTERNAL_ERROR, "out of memory");
+		h3_fail(c, H3_INTERNAL_ERROR, "out of memory");
 	else if (r && r->session)
 		session_end(r->session, &why);
 	else if (!r || !r->answered)
@@ -304,7 +304,7 @@ void stream_reset_by_peer(struct wt_stream *st, uint64_t code)
 {
 	st->peer_done = true;
 	if (is_critical_of_peer(st)) {
-		conn_fail(st->c, H3_CLOSED_CRITICAL_STREAM, "peer reset a critical stream");
+		h3_fail(st->c, H3_CLOSED_CRITICAL_STREAM, "peer reset a critical stream");
 	} else if (st->kind == KIND_H3) {
 		request_reset(st);
 		h3_settle(st->c);

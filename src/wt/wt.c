@@ -142,7 +142,7 @@ void conn_end_after(struct wt_conn *c, unsigned n_pto)
 	conn_arm(c);
 }
 
-void conn_fail(struct wt_conn *c, uint64_t code, const char *what)
+void h3_fail(struct wt_conn *c, uint64_t code, const char *what)
 {
 	struct wt_close why = {.end = WT_END_ERROR, .reason = what};
 
@@ -192,7 +192,7 @@ static void on_stream_data(void *user, int64_t id, const uint8_t *p, size_t len,
 	if (!st)
 		st = stream_new(c, id, KIND_NEW, false);
 	if (!st) {
-		conn_fail(c, H3_INTERNAL_ERROR, "out of memory");
+		h3_fail(c, H3_INTERNAL_ERROR, "out of memory");
 		return;
 	}
 	stream_input(st, p, len, fin);
@@ -217,7 +217,7 @@ static void on_stop_sending(void *user, int64_t id, uint64_t code, nsec now)
 	if (c->dead)
 		return;
 	if (h3_is_critical(c, id)) {
-		conn_fail(c, H3_CLOSED_CRITICAL_STREAM, "peer stopped a critical stream");
+		h3_fail(c, H3_CLOSED_CRITICAL_STREAM, "peer stopped a critical stream");
 		return;
 	}
 	struct wt_stream *st = stream_find(c, id);
@@ -276,7 +276,7 @@ static void on_stream_closed(void *user, int64_t id, uint64_t code, nsec now)
 		int rv = nghttp3_conn_close_stream(c->h3, id, code);
 
 		if (rv && rv != NGHTTP3_ERR_STREAM_NOT_FOUND)
-			conn_fail(c, nghttp3_err_infer_quic_app_error_code(rv), "critical stream closed");
+			h3_fail(c, nghttp3_err_infer_quic_app_error_code(rv), "critical stream closed");
 	}
 	if (!c->dead && c->server && !(id & 3))
 		nghttp3_conn_set_max_client_streams_bidi(c->h3, ++c->bidi_closed + H3_PRIORITY_AHEAD);

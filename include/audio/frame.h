@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frame - the audio of one datagram, legacy format: u16 LE sample rate / 100, then PCM-16 LE
+ * mono. The top bit of the first field is never part of a rate; it marks the v1 header, which
+ * is not built yet. Pure functions over the caller's bytes: no state, no allocation.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FRAME_HEADER_BYTES 2
+#define AUDIO_RATE_MIN_HZ 8000
+#define AUDIO_RATE_MAX_HZ 48000
+
+enum frame_fault {
+	FRAME_OK,
+	FRAME_SHORT,       /* under two bytes */
+	FRAME_EMPTY,       /* a header without a whole sample */
+	FRAME_BAD_RATE,    /* outside 8000..48000 Hz */
+	FRAME_ODD,         /* half a sample at the end was cut; the frame is usable */
+	FRAME_UNSUPPORTED, /* top bit set: a v1 header */
+	FRAME_N_FAULTS,
+};
+
+struct frame {
+	uint32_t rate_hz;
+	const uint8_t *pcm; /* 16-bit little endian, borrowed, maybe unaligned: see pcm.h */
+	size_t n_samples;
+};
+
+/* Whether sound of this rate may enter or leave: 8000..48000. */
+bool audio_rate_ok(uint32_t rate_hz);
+
+/* snake_case, for metrics and warnings: "ok", "short", "empty", ... */
+const char *frame_fault_name(enum frame_fault fault);
+
+/* Takes a datagram apart. Rate field 0 means `default_rate_hz` (8000..48000); 110, 220 and 441
+ * mean 11025, 22050 and 44100 Hz exactly. `out` borrows `p` and is filled on FRAME_OK and
+ * FRAME_ODD only. `p` may be NULL if `len` is 0. */
+enum frame_fault frame_parse(const uint8_t *p, size_t len, uint32_t default_rate_hz, struct frame *out);
+
+/* The first field for a rate: hundreds of Hz, rounded down. */
+uint16_t frame_rate_field(uint32_t rate_hz);
+
+/* Most samples that one datagram of `max_payload` bytes carries; 0 if none. */
+size_t frame_samples_max(size_t max_payload);
+
+/* In how many datagrams of at most `max_payload` bytes `n_samples` travel: the fewest, and
+ * frame_piece() makes them equal to within a sample. 0 if nothing fits or there is nothing. */
+size_t frame_pieces(size_t n_samples, size_t max_payload);
+
+/* Samples in piece `i` of `n_pieces`; the pieces add up to `n_samples`. i < n_pieces. */
+size_t frame_piece(size_t n_samples, size_t n_pieces, size_t i);
+
+/* Writes header and samples; returns the bytes written, 0 if they exceed `cap`. */
+size_t frame_write(uint8_t *out, size_t cap, uint32_t rate_hz, const int16_t *pcm, size_t n_samples);
+
+/* The same from float samples, saturating and rounding as pcm_from_float(). */
+size_t frame_write_float(uint8_t *out, size_t cap, uint32_t rate_hz, const float *x, size_t n_samples);

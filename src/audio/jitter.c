@@ -1,0 +1,619 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ring is a plain buffer that is moved down when its end is reached:
+ *
+ *     buf  | played (for concealment) | rd ... stored ... wr | free
+ *
+ * Lead is what the control looks at: after a tick, what is still stored plus the time since the
+ * last arrival, i.e. by how much the talker's stream is ahead of the ticks. It does not depend
+ * on how the stream is cut into datagrams or where they fall between two ticks.
+ *  - Playing begins with the first tick at which the lead is at least the margin. Frames of
+ *    exactly a tick then need no more than that, and as long as the least lead of two seconds stays
+ *    between margin and margin + one frame nothing is bent: samples pass bit for bit.
+ *  - A lead that leaves this band is a clock that drifts or a network that changed. From then on
+ *    the lead is held at margin + one frame, where any phase of arrivals is safe, by trimming
+ *    the resampler: a proportional and a slow integral part, which is the drift.
+ */
+#include "audio/jitter.h"
+
+#include "audio/pcm.h"
+#include "audio/resample.h"
+#include "base/err.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK 240            /* input samples converted at once */
+#define LAG_MIN_MS 5         /* of the repetition in concealment: 200 .. */
+#define LAG_MAX_MS 17        /* .. 59 Hz */
+#define MATCH_MS 6           /* compared to find it */
+#define PLAYED_MS (LAG_MAX_MS + MATCH_MS + 1)
+#define FADE_MS 5            /* of every splice */
+#define CONCEAL_FULL_MS 10   /* invented sound at full level, ... */
+#define CONCEAL_MS 50        /* ... and the end of it */
+#define SAME_BURST_MS 2      /* datagrams of one frame come within this */
+#define HOLE_GAP 1.5         /* times the frame before: one seems to be missing */
+#define SPURT_GAP_MS 60      /* idle for so long: a new talkspurt, nothing to carry over */
+#define WINDOW_MS 1000       /* the least lead is that of one to two of these */
+#define BAND_MS 2            /* lead above margin + frame that is let be */
+#define SLACK_MS 2.0         /* an arrival is before its tick by this at the least */
+#define LOW_SHARE 0.85       /* of the margin: less lead than this is raised */
+#define SHRINK_MS 5          /* surplus worth a splice in silence */
+#define SILENCE_RMS 0.003f   /* -50 dBFS */
+#define SLEW_PPM 250.0       /* most that the ratio changes in a tick: a bend, not a corner */
+#define TRIM_S 2.0           /* time constant of the proportional part, ... */
+#define RAISE_S 0.4          /* ... and of what a frame may soon lack, ... */
+#define NEAR_MS 1.0          /* ... if it is more than this */
+#define DRIFT_S 30.0         /* of the integral part, times TRIM_S */
+#define DRIFT_MAX_PPM 1000.0
+#define PEAK_DECAY_S 20.0    /* of the lateness that widens the margin */
+
+enum state {
+	STATE_IDLE,       /* nothing is playing */
+	STATE_PLAYING,    /* the talker's sound, tick by tick */
+	STATE_CONCEALING, /* it ran out; its last sound goes on, fading */
+};
+
+struct jitter {
+	struct jitter_opts opts;
+	struct resample *rs;
+	enum state state;
+	struct jitter_stats stats;
+	size_t tick; /* samples of frame_ms */
+
+	/* arrivals */
+	bool heard;          /* last_put is valid */
+	nsec last_put;
+	double burst_ms;     /* media in the datagrams that came together last */
+	double frame_ms;     /* of such a burst, smoothed; 0: none complete yet */
+	double media_ms;     /* of everything in this talkspurt */
+	double transit_ms;   /* last arrival against media time */
+	bool has_transit;
+	bool hole;           /* the next samples may not follow the last */
+
+	/* control; all leads in ms */
+	double lead_ms;      /* after the last tick */
+	double min_now, min_before; /* least lead of this window and the one before */
+	nsec window_end;
+	double peak_ms;      /* lateness seen, decaying */
+	bool holding;        /* the lead left its band: it is held from now on */
+	double trim_ppm;
+
+	/* concealment */
+	nsec missed_at;      /* the tick that ran out; NSEC_NONE: none, or its lateness is known */
+	double late_ms;      /* of the first arrival after it */
+	size_t lag;          /* period that is repeated */
+	size_t invented;     /* samples so far */
+	float step;          /* jump that the repetition would make, faded out */
+	bool fade_in;        /* the next sound begins from nothing */
+
+	size_t cap, rd, wr;
+	float buf[];
+};
+
+static size_t samples(const struct jitter *j, double ms)
+{
+	return (size_t)(ms * j->opts.rate_hz / 1000);
+}
+
+static double ms_of(const struct jitter *j, size_t n)
+{
+	return 1000.0 * (double)n / j->opts.rate_hz;
+}
+
+static double ms_since(nsec then, nsec now)
+{
+	return now > then ? (double)(now - then) * 1e-6 : 0;
+}
+
+/* The weight of the new in a cross-fade, at sample i of n: without corners, which are heard. */
+static float rising(size_t i, size_t n)
+{
+	float w = (float)(i + 1) / (float)(n + 1);
+
+	return w * w * (3 - 2 * w);
+}
+
+static size_t level(const struct jitter *j)
+{
+	return j->wr - j->rd;
+}
+
+static size_t chunk_max(uint32_t rate_hz)
+{
+	return CHUNK * (size_t)rate_hz / AUDIO_RATE_MIN_HZ * 102 / 100 + rate_hz / 300;
+}
+
+static int check(struct jitter_opts *o)
+{
+	o->frame_ms = o->frame_ms ? o->frame_ms : 20;
+	o->min_delay_ms = o->min_delay_ms ? o->min_delay_ms : 3;
+	o->max_delay_ms = o->max_delay_ms ? o->max_delay_ms : 200;
+	if (!audio_rate_ok(o->rate_hz) || o->frame_ms > 100 || o->max_delay_ms < 40 || o->max_delay_ms > 1000)
+		return ERR_RANGE;
+	return o->min_delay_ms > o->max_delay_ms / 2 || o->max_delay_ms < 2 * o->frame_ms ? ERR_RANGE : 0;
+}
+
+int jitter_new(const struct jitter_opts *opts, const struct resample_table *t, struct jitter **out)
+{
+	struct jitter_opts o = *opts;
+	int err = check(&o);
+
+	if (err)
+		return err;
+	size_t cap = (size_t)o.rate_hz * (o.max_delay_ms + PLAYED_MS) / 1000 + chunk_max(o.rate_hz);
+	struct jitter *j = calloc(1, sizeof *j + cap * sizeof(float));
+
+	if (!j)
+		return ERR_NOMEM;
+	j->opts = o;
+	j->cap = cap;
+	j->tick = samples(j, o.frame_ms);
+	err = resample_new(t, o.rate_hz, o.rate_hz, &j->rs);
+	if (err) {
+		free(j);
+		return err;
+	}
+	jitter_clear(j);
+	*out = j;
+	return 0;
+}
+
+void jitter_free(struct jitter *j)
+{
+	if (!j)
+		return;
+	resample_free(j->rs);
+	free(j);
+}
+
+void jitter_clear(struct jitter *j)
+{
+	size_t played = samples(j, PLAYED_MS);
+
+	memset(j->buf, 0, played * sizeof *j->buf);
+	j->rd = j->wr = played;
+	j->state = STATE_IDLE;
+	j->heard = j->has_transit = j->holding = false;
+	j->burst_ms = j->trim_ppm = 0;
+	j->invented = 0;
+	j->fade_in = true;
+	j->missed_at = NSEC_NONE;
+	resample_reset(j->rs, j->opts.rate_hz);
+	resample_trim_ppm(j->rs, 0);
+}
+
+/* Moves everything down when fewer than `n` samples are free behind wr. */
+static void make_room(struct jitter *j, size_t n)
+{
+	size_t played = samples(j, PLAYED_MS), drop = j->rd - played;
+
+	if (j->cap - j->wr >= n)
+		return;
+	memmove(j->buf, j->buf + drop, (j->wr - drop) * sizeof *j->buf);
+	j->rd -= drop;
+	j->wr -= drop;
+	assert(j->cap - j->wr >= n);
+}
+
+/* ---- finding where sound resembles itself ---- */
+
+static float likeness(const float *a, const float *b, size_t n, size_t stride)
+{
+	float ab = 0, bb = 1e-9f;
+
+	for (size_t i = 0; i < n; i += stride) {
+		ab += a[i] * b[i];
+		bb += b[i] * b[i];
+	}
+	return ab / sqrtf(bb);
+}
+
+/* The lag in [low, high] at which a + dir * lag is most like a, over `n` samples. At high rates
+ * every third lag and sample is tried first, then all of its neighbours. */
+static size_t best_lag(const float *a, ptrdiff_t dir, size_t low, size_t high, size_t n)
+{
+	size_t stride = n / 100 + 1, best = low;
+	float most = -1e30f;
+
+	for (size_t lag = low; lag <= high; lag += stride) {
+		float v = likeness(a, a + dir * (ptrdiff_t)lag, n, stride);
+
+		if (v > most) {
+			most = v;
+			best = lag;
+		}
+	}
+	size_t from = best > low + stride ? best - stride + 1 : low;
+	size_t to = best + stride < high ? best + stride - 1 : high;
+
+	most = -1e30f;
+	for (size_t lag = from; stride > 1 && lag <= to; lag++) {
+		float v = likeness(a, a + dir * (ptrdiff_t)lag, n, 1);
+
+		if (v > most) {
+			most = v;
+			best = lag;
+		}
+	}
+	return best;
+}
+
+/* ---- giving delay back at once ---- */
+
+static void move_leads(struct jitter *j, double ms)
+{
+	j->min_now += ms;
+	j->min_before += ms;
+}
+
+/* Skips about `n` stored samples (up to a period more), cross-fading over the cut. */
+static void skip(struct jitter *j, size_t n)
+{
+	size_t fade = samples(j, FADE_MS), match = samples(j, MATCH_MS), spare = level(j) - n;
+	float *x = j->buf + j->rd;
+
+	if (spare > match + 1) {
+		size_t more = spare - match < samples(j, LAG_MAX_MS) ? spare - match : samples(j, LAG_MAX_MS);
+
+		n = best_lag(x, 1, n, n + more, match);
+	}
+	fade = fade < level(j) - n ? fade : level(j) - n;
+	for (size_t i = 0; i < fade; i++) {
+		float w = rising(i, fade);
+
+		x[n + i] = w * x[n + i] + (1 - w) * x[i];
+	}
+	j->rd += n;
+	j->stats.dropped_ms += ms_of(j, n);
+	move_leads(j, -ms_of(j, n));
+}
+
+/* ---- arrivals ---- */
+
+static void begin_spurt(struct jitter *j, uint32_t rate_hz)
+{
+	resample_reset(j->rs, rate_hz);
+	resample_trim_ppm(j->rs, 0);
+	j->trim_ppm = 0;
+	j->holding = false;
+	j->has_transit = false;
+	j->burst_ms = 0;
+	j->media_ms = 0;
+	j->hole = true;
+}
+
+/* The first datagram of a burst: the one before is complete now. */
+static void end_burst(struct jitter *j, nsec now)
+{
+	double transit = (double)now * 1e-6 - j->media_ms;
+
+	if (j->burst_ms > 0)
+		j->frame_ms += j->frame_ms > 0 ? (j->burst_ms - j->frame_ms) / 32 : j->burst_ms;
+	j->burst_ms = 0;
+	if (j->has_transit)
+		j->stats.jitter_ms += (fabs(transit - j->transit_ms) - j->stats.jitter_ms) / 16;
+	j->transit_ms = transit;
+	j->has_transit = true;
+}
+
+static void note_arrival(struct jitter *j, const struct frame *f, nsec now)
+{
+	double gap_ms = j->heard ? ms_since(j->last_put, now) : 1e9, ms = 1000.0 * (double)f->n_samples / f->rate_hz;
+
+	if (j->state == STATE_IDLE && level(j) == 0 && gap_ms > SPURT_GAP_MS)
+		begin_spurt(j, f->rate_hz);
+	else if (gap_ms > HOLE_GAP * j->burst_ms && gap_ms > SAME_BURST_MS)
+		j->hole = true;
+	if (gap_ms > SAME_BURST_MS)
+		end_burst(j, now);
+	j->burst_ms += ms;
+	j->media_ms += ms;
+	j->last_put = now;
+	j->heard = true;
+	if (j->missed_at != NSEC_NONE) {
+		j->late_ms = ms_since(j->missed_at, now);
+		j->missed_at = NSEC_NONE;
+	}
+	/* the trim changes every lead that will be; those in the window are to be compared with them */
+	move_leads(j, -ms * j->trim_ppm * 1e-6);
+	j->stats.n_put++;
+}
+
+static bool overflow(struct jitter *j)
+{
+	size_t most = samples(j, j->opts.max_delay_ms), n = level(j);
+
+	if (n <= most)
+		return false;
+	skip(j, n - most + (j->tick < most / 2 ? j->tick : most / 2));
+	j->stats.n_overflows++;
+	return true;
+}
+
+enum jitter_put jitter_put(struct jitter *j, const struct frame *f, nsec now)
+{
+	bool dropped = false;
+
+	if (f->n_samples == 0 || !audio_rate_ok(f->rate_hz))
+		return JITTER_REFUSED;
+	note_arrival(j, f, now);
+	if (f->rate_hz != resample_in_hz(j->rs)) {
+		resample_change_rate(j->rs, f->rate_hz);
+		j->stats.n_rate_changes++;
+	}
+	for (size_t at = 0, n; at < f->n_samples; at += n) {
+		float in[CHUNK];
+
+		n = f->n_samples - at < CHUNK ? f->n_samples - at : CHUNK;
+		pcm_to_float(in, f->pcm + 2 * at, n);
+		if (j->hole)
+			resample_join(j->rs, in, n);
+		j->hole = false;
+		make_room(j, resample_out_max(j->rs, n));
+		j->wr += resample_run(j->rs, in, n, j->buf + j->wr, j->cap - j->wr);
+		dropped |= overflow(j);
+	}
+	return dropped ? JITTER_DROPPED_OLD : JITTER_STORED;
+}
+
+/* ---- concealment ---- */
+
+static float conceal_gain(const struct jitter *j, size_t at)
+{
+	size_t full = samples(j, CONCEAL_FULL_MS), end = samples(j, CONCEAL_MS);
+
+	if (at <= full)
+		return 1;
+	return at >= end ? 0 : 1 - rising(at - full, end - full);
+}
+
+/* Repeats the last period, found by likeness. What is left of a jump between its end and its
+ * beginning is faded out over the first repetition. */
+static void start_concealing(struct jitter *j, nsec now)
+{
+	size_t match = samples(j, MATCH_MS);
+	const float *end = j->buf + j->rd;
+
+	j->lag = best_lag(end - match, -1, samples(j, LAG_MIN_MS), samples(j, LAG_MAX_MS), match);
+	j->step = end[-1] - end[-1 - (ptrdiff_t)j->lag];
+	j->invented = 0;
+	j->missed_at = now;
+	j->late_ms = 0;
+	j->state = STATE_CONCEALING;
+}
+
+/* What is left of the jump `at` samples after the sound ran out. */
+static float step_at(const struct jitter *j, size_t at)
+{
+	size_t fade = samples(j, FADE_MS);
+
+	return at < fade ? j->step * (1 - rising(at, fade)) : 0;
+}
+
+/* Invents `n` samples before what is stored. They become part of the past, at full level. */
+static void conceal(struct jitter *j, float *out, size_t n)
+{
+	make_room(j, n);
+	float *x = j->buf + j->rd;
+
+	memmove(x + n, x, level(j) * sizeof *x);
+	for (size_t i = 0; i < n; i++, j->invented++) {
+		x[i] = x[(ptrdiff_t)i - (ptrdiff_t)j->lag] + step_at(j, j->invented);
+		out[i] = x[i] * conceal_gain(j, j->invented);
+	}
+	j->rd += n;
+	j->wr += n;
+}
+
+static void to_idle(struct jitter *j)
+{
+	j->state = STATE_IDLE;
+	j->invented = 0;
+	j->fade_in = true;
+	j->missed_at = NSEC_NONE;
+}
+
+/* ---- playing ---- */
+
+static double lead_now(const struct jitter *j, nsec now)
+{
+	return ms_of(j, level(j)) + ms_since(j->last_put, now);
+}
+
+/* Sound begins, or is back: from nothing, or from what was invented meanwhile. */
+static void fade_in(struct jitter *j, float *out, size_t n)
+{
+	size_t fade = samples(j, FADE_MS) < n ? samples(j, FADE_MS) : n;
+	const float *past = j->buf + j->rd - j->lag; /* rd is still before `out` */
+	float gain = j->state == STATE_CONCEALING ? conceal_gain(j, j->invented) : 0;
+
+	for (size_t i = 0; i < fade; i++) {
+		float w = rising(i, fade);
+
+		out[i] *= w;
+		if (gain > 0)
+			out[i] += (1 - w) * gain * (past[i % j->lag] + step_at(j, j->invented + i));
+	}
+}
+
+/* The lead tells whether the sound was late or lost: what was invented for a late frame is
+ * added to the lead, for a lost one it only fills its place. */
+static void judge_lateness(struct jitter *j, double lead_ms)
+{
+	if (j->late_ms > 0 && lead_ms > j->lead_ms + ms_of(j, j->invented) / 2) {
+		j->stats.n_late++;
+		j->peak_ms = fmin(fmax(j->peak_ms, j->late_ms + 1), j->opts.max_delay_ms / 4.0);
+	}
+	j->late_ms = 0;
+}
+
+static void play(struct jitter *j, float *out, size_t n, nsec now)
+{
+	memcpy(out, j->buf + j->rd, n * sizeof *out);
+	if (j->state == STATE_CONCEALING || j->fade_in)
+		fade_in(j, out, n);
+	j->rd += n;
+	if (j->state == STATE_CONCEALING)
+		judge_lateness(j, lead_now(j, now));
+	j->fade_in = false;
+	j->invented = 0;
+	j->state = STATE_PLAYING;
+}
+
+/* ---- control ---- */
+
+/* The delay of the resampler counts as part of min_delay_ms, but for the last SLACK_MS. */
+static double margin_ms(const struct jitter *j)
+{
+	double wanted = j->opts.min_delay_ms, slack = fmax(wanted - resample_delay_ms(j->rs), fmin(wanted, SLACK_MS));
+
+	return fmin(slack + j->peak_ms, j->opts.max_delay_ms / 2.0);
+}
+
+static double least_lead(const struct jitter *j)
+{
+	return fmin(j->min_now, j->min_before);
+}
+
+/* By how much the lead can exceed the margin for no better reason than the grid of ticks. */
+static double frame_ms(const struct jitter *j)
+{
+	return fmin(j->frame_ms > 0 ? j->frame_ms : fmax(j->burst_ms, 1), j->opts.max_delay_ms / 2.0);
+}
+
+/* Frames that are not a whole part of a tick arrive at any phase in turn: they need more lead at
+ * the start. */
+static double phase_reserve_ms(const struct jitter *j, double tick)
+{
+	double frame = frame_ms(j), ratio = frame < tick ? tick / frame : frame / tick;
+
+	if (fabs(ratio - round(ratio)) > 0.002 * ratio)
+		return frame;
+	return frame > 1.5 * tick ? frame - tick : 0;
+}
+
+static bool ready(const struct jitter *j, size_t n, nsec now)
+{
+	double waited = ms_since(j->last_put, now), tick = ms_of(j, n);
+
+	if (level(j) < n)
+		return level(j) > 0 && waited >= 2 * tick; /* the end of something short */
+	return waited + ms_of(j, level(j) - n) >= margin_ms(j) + phase_reserve_ms(j, tick);
+}
+
+static void start_window(struct jitter *j, nsec now)
+{
+	j->min_now = j->min_before = 1e9;
+	j->window_end = now + nsec_from_ms(WINDOW_MS);
+}
+
+static void note_lead(struct jitter *j, nsec now)
+{
+	j->lead_ms = lead_now(j, now);
+	if (now >= j->window_end) {
+		j->min_before = j->min_now;
+		j->min_now = 1e9;
+		j->window_end = now + nsec_from_ms(WINDOW_MS);
+	}
+	j->min_now = fmin(j->min_now, j->lead_ms);
+}
+
+static void set_trim(struct jitter *j, double ppm)
+{
+	if (ppm == j->trim_ppm)
+		return;
+	j->trim_ppm = ppm;
+	resample_trim_ppm(j->rs, ppm);
+}
+
+static void hold_lead(struct jitter *j, double surplus_ms, double dt_s)
+{
+	double most = RESAMPLE_TRIM_MAX_PPM, ppm = surplus_ms * 1000 / TRIM_S + j->stats.drift_ppm;
+
+	if (surplus_ms < -NEAR_MS)
+		ppm += (surplus_ms + NEAR_MS) * 1000 / RAISE_S;
+	/* while the proportional part alone is at its limit there is nothing to learn */
+	if (fabs(ppm) < most)
+		j->stats.drift_ppm += surplus_ms * 1000 / TRIM_S * dt_s / DRIFT_S;
+	j->stats.drift_ppm = fmin(fmax(j->stats.drift_ppm, -DRIFT_MAX_PPM), DRIFT_MAX_PPM);
+	ppm = fmin(fmax(ppm, j->trim_ppm - SLEW_PPM), j->trim_ppm + SLEW_PPM);
+	set_trim(j, fmin(fmax(ppm, -most), most));
+}
+
+static float rms(const float *x, size_t n)
+{
+	float sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += x[i] * x[i];
+	return sqrtf(sum / (float)n);
+}
+
+static void control(struct jitter *j, const float *out, size_t n, nsec now)
+{
+	double safe = margin_ms(j) + frame_ms(j), dt_s = ms_of(j, n) / 1000, surplus;
+
+	j->peak_ms *= 1 - dt_s / PEAK_DECAY_S;
+	note_lead(j, now);
+	surplus = least_lead(j) - safe;
+	if (j->min_before < 1e9 && (surplus > BAND_MS || least_lead(j) < margin_ms(j) * LOW_SHARE))
+		j->holding = true;
+	if (surplus > SHRINK_MS && j->min_before < 1e9 && level(j) > samples(j, surplus) + samples(j, FADE_MS) &&
+	    rms(out, n) < SILENCE_RMS && rms(j->buf + j->rd, samples(j, surplus)) < SILENCE_RMS) {
+		skip(j, samples(j, surplus));
+		j->stats.n_shrinks++;
+		surplus = least_lead(j) - safe;
+	}
+	if (j->holding)
+		hold_lead(j, surplus, dt_s);
+}
+
+enum jitter_result jitter_get(struct jitter *j, float *out, size_t n, nsec now)
+{
+	size_t have = level(j) < n ? level(j) : n;
+
+	assert(n > 0 && n <= j->tick);
+	if (j->state == STATE_IDLE) {
+		if (!ready(j, n, now)) {
+			memset(out, 0, n * sizeof *out);
+			return JITTER_IDLE;
+		}
+		j->stats.n_spurts++;
+		start_window(j, now);
+	}
+	j->stats.n_got++;
+	if (have == n) {
+		play(j, out, n, now);
+		control(j, out, n, now);
+		return JITTER_PLAYING;
+	}
+	if (j->state == STATE_CONCEALING)
+		have = 0; /* wait for a whole tick */
+	else if (have > 0)
+		play(j, out, have, now);
+	if (j->state != STATE_CONCEALING)
+		start_concealing(j, now);
+	conceal(j, out + have, n - have);
+	j->stats.n_concealed++;
+	if (j->invented >= samples(j, CONCEAL_MS))
+		to_idle(j);
+	return JITTER_CONCEALED;
+}
+
+bool jitter_active(const struct jitter *j)
+{
+	return j->state != STATE_IDLE || level(j) > 0;
+}
+
+void jitter_stats(const struct jitter *j, struct jitter_stats *out)
+{
+	*out = j->stats;
+	out->depth_ms = ms_of(j, level(j));
+	out->target_ms = margin_ms(j);
+	out->lead_ms = least_lead(j) < 1e9 ? least_lead(j) : 0;
+	out->trim_ppm = j->trim_ppm;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#include "audio/vad.h"
+
+#include <math.h>
+
+#define SPEECH_OVER_FLOOR_DB 9.0f
+#define SPEECH_MIN_DBFS (-50.0f)
+#define FLOOR_MIN_DBFS (-70.0f)
+#define FLOOR_START_MAX_DBFS (-45.0f) /* a talker who begins at once is not the noise */
+#define FLOOR_RISE_DB_S 2.0f
+#define FLOOR_FALL_DB_S 60.0f
+
+void vad_init(struct vad *v, uint32_t rate_hz)
+{
+	*v = (struct vad){.level_dbfs = VAD_SILENCE_DBFS, .floor_dbfs = FLOOR_MIN_DBFS, .rate_hz = rate_hz};
+}
+
+static float level_of(const float *x, size_t n)
+{
+	float sum = 0, squares = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += x[i];
+	sum /= (float)n;
+	for (size_t i = 0; i < n; i++)
+		squares += (x[i] - sum) * (x[i] - sum);
+	squares /= (float)n;
+	return squares > 1e-10f ? 10 * log10f(squares) : VAD_SILENCE_DBFS;
+}
+
+static float clamp(float x, float low, float high)
+{
+	return x < low ? low : x > high ? high : x;
+}
+
+/* Digital silence says nothing about the noise in the room: the talker is muted. */
+static void follow_floor(struct vad *v, float ms)
+{
+	float step = v->level_dbfs - v->floor_dbfs;
+
+	if (v->level_dbfs <= VAD_SILENCE_DBFS)
+		return;
+	if (!v->primed) {
+		v->primed = true;
+		v->floor_dbfs = clamp(v->level_dbfs, FLOOR_MIN_DBFS, FLOOR_START_MAX_DBFS);
+		return;
+	}
+	step = clamp(step, -FLOOR_FALL_DB_S * ms / 1000, FLOOR_RISE_DB_S * ms / 1000);
+	v->floor_dbfs = clamp(v->floor_dbfs + step, FLOOR_MIN_DBFS, 0);
+}
+
+static bool decide(struct vad *v, float ms)
+{
+	bool above = v->level_dbfs >= SPEECH_MIN_DBFS && v->level_dbfs >= v->floor_dbfs + SPEECH_OVER_FLOOR_DB;
+
+	v->above_ms = above ? v->above_ms + ms : 0;
+	v->below_ms = above ? 0 : v->below_ms + ms;
+	if (v->above_ms >= VAD_ENTER_MS)
+		v->speaking = true;
+	else if (v->below_ms >= VAD_LEAVE_MS)
+		v->speaking = false;
+	return v->speaking;
+}
+
+bool vad_run(struct vad *v, const float *x, size_t n)
+{
+	float ms = 1000 * (float)n / (float)v->rate_hz;
+
+	v->level_dbfs = level_of(x, n);
+	follow_floor(v, ms);
+	return decide(v, ms);
+}
+
+bool vad_run_silence(struct vad *v, size_t n)
+{
+	v->level_dbfs = VAD_SILENCE_DBFS;
+	return decide(v, 1000 * (float)n / (float)v->rate_hz);
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * parrot - waits until everybody pauses, then repeats what was said, once. Who talks over it
+ * makes it stop at once, and is repeated in turn.
+ *
+ *     hears -> heard (the last 300 ms while listening, the last max_ms while recording)
+ *                | a pause
+ *              said -> speaks, a little ahead of the clock
+ *
+ * Of a speech longer than max_ms it keeps the end: the freshest is what one remembers having
+ * said, and sound that never pauses stays bounded either way. Only ticks count time.
+ */
+#include "audio/vad.h"
+#include "base/err.h"
+#include "bridge/drivers.h"
+#include "bridge/pcm_queue.h"
+
+#include <stdlib.h>
+
+enum {
+	PRE_ROLL_MS = 300,  /* from before the voice was detected: soft beginnings */
+	TAIL_MS = 200,      /* of the pause that is kept: soft endings */
+	LEAST_VOICED_MS = 200, /* less is a cough or a click, not worth repeating */
+	AHEAD_MS = 60,      /* how far speech is handed over before its time */
+	FADE_MS = 5,
+	PIECE = 240,        /* samples handed over at once */
+};
+#define ONSET_MS 40.0f      /* above the noise for so long somebody talks over it ... */
+#define LOUD_DBFS (-35.0f)  /* ... or is this loud in one tick */
+
+enum parrot_state {
+	PARROT_LISTENING, /* nobody speaks; the pre-roll is kept */
+	PARROT_RECORDING, /* somebody speaks, or paused for less than pause_ms */
+	PARROT_REPEATING, /* speaks */
+};
+
+struct parrot {
+	const struct bridge_opts *opts;
+	const struct bridge_sink *sink;
+	void *sink_ctx;
+	uint32_t rate_hz;
+	enum parrot_state state;
+	struct vad vad;               /* of the mix */
+	struct pcm_queue heard, said;
+	float voiced_ms, quiet_ms;    /* of the recording: in all; since the last voice */
+	size_t n_handed;              /* samples of `said` handed over */
+	uint64_t item;
+};
+
+static size_t samples(const struct parrot *p, uint32_t ms)
+{
+	return (size_t)((uint64_t)p->rate_hz * ms / 1000);
+}
+
+static int parrot_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
+	const struct bridge_sink *sink, void *sink_ctx, const struct log *log, nsec now, void **self)
+{
+	struct parrot *p = calloc(1, sizeof *p);
+
+	(void)log, (void)now;
+	if (!p)
+		return ERR_NOMEM;
+	p->opts = opts;
+	p->sink = sink;
+	p->sink_ctx = sink_ctx;
+	p->rate_hz = rate_hz;
+	vad_init(&p->vad, rate_hz);
+	pcm_queue_init(&p->heard, samples(p, opts->max_ms) + 2 * frame_samples);
+	pcm_queue_init(&p->said, samples(p, opts->max_ms) + 2 * frame_samples);
+	*self = p;
+	return 0;
+}
+
+static void parrot_close(void *self)
+{
+	struct parrot *p = self;
+
+	pcm_queue_clear(&p->heard);
+	pcm_queue_clear(&p->said);
+	free(p);
+}
+
+/* Keeps the end of what was heard. Without memory there is a hole in it, no more. */
+static void keep(struct parrot *p, const struct bridge_hearing *h)
+{
+	size_t most = samples(p, p->state == PARROT_RECORDING ? p->opts->max_ms : PRE_ROLL_MS);
+
+	(void)pcm_queue_push(&p->heard, h->pcm, h->n);
+	if (p->heard.len > most)
+		pcm_queue_pull(&p->heard, NULL, p->heard.len - most);
+}
+
+static bool onset(const struct parrot *p)
+{
+	return p->vad.above_ms >= ONSET_MS || (p->vad.above_ms > 0 && p->vad.level_dbfs >= LOUD_DBFS);
+}
+
+static void record(struct parrot *p)
+{
+	p->state = PARROT_RECORDING;
+	p->voiced_ms = p->vad.above_ms;
+	p->quiet_ms = 0;
+}
+
+static void repeat(struct parrot *p)
+{
+	size_t pause = samples(p, (uint32_t)p->quiet_ms), tail = samples(p, TAIL_MS);
+
+	if (pause > tail)
+		pcm_queue_cut(&p->heard, p->heard.len > pause - tail ? p->heard.len - (pause - tail) : 0);
+	pcm_queue_clear(&p->said);
+	p->said = p->heard;
+	pcm_queue_init(&p->heard, p->said.max);
+	p->n_handed = 0;
+	p->item++;
+	p->state = PARROT_REPEATING;
+}
+
+static void forget(struct parrot *p)
+{
+	pcm_queue_clear(&p->heard);
+	p->state = PARROT_LISTENING;
+}
+
+static void go_on_recording(struct parrot *p, float ms)
+{
+	if (p->vad.above_ms > 0) {
+		p->voiced_ms += ms;
+		p->quiet_ms = 0;
+		return;
+	}
+	p->quiet_ms += ms;
+	if (p->quiet_ms < (float)p->opts->pause_ms)
+		return;
+	if (p->voiced_ms >= LEAST_VOICED_MS)
+		repeat(p);
+	else
+		forget(p);
+}
+
+/* The recording was cut out of the middle of something: soft at both ends. */
+static void soften(const struct parrot *p, float *pcm, size_t n)
+{
+	size_t fade = samples(p, FADE_MS), after = p->said.len;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t from_start = p->n_handed + i, from_end = after + n - 1 - i;
+		size_t nearest = from_start < from_end ? from_start : from_end;
+
+		if (nearest < fade)
+			pcm[i] *= (float)nearest / (float)fade;
+	}
+}
+
+/* Only a little ahead, so that the room need not hold it too. Returns whether there was something. */
+static bool hand_over(struct parrot *p, uint32_t waiting_ms)
+{
+	size_t waiting = samples(p, waiting_ms), want = samples(p, AHEAD_MS);
+	bool had_some = p->said.len > 0;
+	float pcm[PIECE];
+
+	while (waiting < want && p->said.len > 0) {
+		size_t n = pcm_queue_pull(&p->said, pcm, PIECE);
+
+		soften(p, pcm, n);
+		if (p->sink->audio(p->sink_ctx, p->item, pcm, n)) {
+			pcm_queue_clear(&p->said); /* the backlog is smaller than this: say what fits */
+			break;
+		}
+		p->n_handed += n;
+		waiting += n;
+	}
+	return had_some;
+}
+
+static void go_on_repeating(struct parrot *p, const struct bridge_hearing *h)
+{
+	if (onset(p)) {
+		pcm_queue_clear(&p->said);
+		p->sink->flush(p->sink_ctx);
+		record(p);
+		return;
+	}
+	if (!hand_over(p, h->waiting_ms) && h->waiting_ms == 0) {
+		pcm_queue_clear(&p->said);
+		p->state = PARROT_LISTENING;
+	}
+}
+
+static bool parrot_audio(void *self, const struct bridge_hearing *h, nsec now)
+{
+	struct parrot *p = self;
+	float ms = 1000 * (float)h->n / (float)p->rate_hz;
+
+	(void)now;
+	if (h->n == 0)
+		return p->state != PARROT_LISTENING;
+	vad_run(&p->vad, h->pcm, h->n);
+	keep(p, h);
+	switch (p->state) {
+	case PARROT_LISTENING:
+		if (p->vad.speaking)
+			record(p);
+		else if (h->talkers == 0)
+			forget(p);
+		break;
+	case PARROT_RECORDING:
+		go_on_recording(p, ms);
+		break;
+	case PARROT_REPEATING:
+		go_on_repeating(p, h);
+		break;
+	}
+	return p->state != PARROT_LISTENING;
+}
+
+const struct bridge_ops bridge_parrot = {
+	.type = "parrot",
+	.open = parrot_open,
+	.audio = parrot_audio,
+	.close = parrot_close,
+};

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/drivers.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct bridge_ops *const drivers[] = {&bridge_echo, &bridge_parrot, &bridge_tone};
+
+void bridge_opts_default(struct bridge_opts *o)
+{
+	*o = (struct bridge_opts){
+		.name = "parrot",
+		.type = "parrot",
+		.backlog_ms = 60000,
+		.tone_hz = 440,
+		.tone_dbfs = -20,
+		.pause_ms = 600,
+		.max_ms = 15000,
+	};
+}
+
+const struct bridge_ops *bridge_find(const char *type)
+{
+	for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
+		if (strcmp(drivers[i]->type, type) == 0)
+			return drivers[i];
+	return NULL;
+}
+
+const char *bridge_types(void)
+{
+	return "echo, parrot, tone";
+}

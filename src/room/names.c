@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#include "room/names.h"
+
+#include "base/err.h"
+
+#include <stdint.h>
+#include <string.h>
+
+static size_t sequence_length(uint8_t lead)
+{
+	if (lead < 0x80)
+		return 1;
+	if (lead < 0xc2) /* a continuation, or an over-long form */
+		return 0;
+	if (lead < 0xe0)
+		return 2;
+	return lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+}
+
+size_t utf8_char(const char *s)
+{
+	const uint8_t *b = (const uint8_t *)s;
+	size_t n = b[0] ? sequence_length(b[0]) : 0;
+
+	for (size_t i = 1; i < n; i++)
+		if ((b[i] & 0xc0) != 0x80)
+			return 0;
+	if (n == 3 && ((b[0] == 0xe0 && b[1] < 0xa0) || (b[0] == 0xed && b[1] > 0x9f)))
+		return 0; /* over-long; surrogate */
+	if (n == 4 && ((b[0] == 0xf0 && b[1] < 0x90) || (b[0] == 0xf4 && b[1] > 0x8f)))
+		return 0; /* over-long; above U+10FFFF */
+	return n;
+}
+
+bool utf8_ok(const char *s)
+{
+	for (size_t n; *s; s += n)
+		if (!(n = utf8_char(s)))
+			return false;
+	return true;
+}
+
+static bool is_control(const char *s)
+{
+	uint8_t a = (uint8_t)s[0], b = (uint8_t)s[1];
+
+	return a < 0x20 || a == 0x7f || (a == 0xc2 && b < 0xa0); /* C0, DEL, C1 */
+}
+
+/* What stands between the blanks at both ends; -1 if it is not clean. */
+static int trim(const char **s, size_t *len)
+{
+	const char *at = *s + strspn(*s, " "), *end = at;
+
+	*s = at;
+	for (size_t n; *at; at += n) {
+		n = utf8_char(at);
+		if (!n || is_control(at))
+			return ERR_RANGE;
+		if (*at != ' ')
+			end = at + n;
+	}
+	*len = (size_t)(end - *s);
+	return 0;
+}
+
+static void copy(char *out, const char *s, size_t len)
+{
+	memcpy(out, s, len);
+	out[len] = 0;
+}
+
+int name_clean(const char *s, char *out, size_t cap)
+{
+	size_t len;
+
+	if (trim(&s, &len) || len == 0 || len >= cap)
+		return ERR_RANGE;
+	copy(out, s, len);
+	return 0;
+}
+
+int name_clean_person(const char *s, char *out, size_t cap)
+{
+	size_t len, fits = 0;
+
+	if (trim(&s, &len))
+		return ERR_RANGE;
+	while (fits < len && fits + utf8_char(s + fits) < cap)
+		fits += utf8_char(s + fits);
+	while (fits > 0 && s[fits - 1] == ' ')
+		fits--;
+	copy(out, s, fits);
+	return 0;
+}
+
+/* Remembers the last star only: a later one can do all that an earlier one could. */
+bool name_matches(const char *pattern, const char *name)
+{
+	const char *star = NULL, *resume = NULL;
+
+	while (*name) {
+		if (*pattern == '*') {
+			star = pattern++;
+			resume = name;
+		} else if (*pattern == *name) {
+			pattern++;
+			name++;
+		} else if (star) {
+			pattern = star + 1;
+			name = ++resume;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return *pattern == 0;
+}

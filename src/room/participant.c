@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+#include "audio/jitter.h"
+#include "audio/resample.h"
+#include "base/err.h"
+#include "room/names.h"
+#include "room/room_private.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- coming and going ---- */
+
+static struct output *find_output(struct room *r, uint32_t rate_hz)
+{
+	list_each(it, &r->outputs, tmp) {
+		struct output *o = list_entry(it, struct output, node);
+
+		if (o->rate_hz == rate_hz)
+			return o;
+	}
+	return NULL;
+}
+
+static int output_new(struct room *r, uint32_t rate_hz, struct output **out)
+{
+	struct output *o = calloc(1, sizeof *o);
+
+	if (!o)
+		return ERR_NOMEM;
+	o->rate_hz = rate_hz;
+	list_init(&o->members);
+	int err = path_init(&o->path, r->rooms->table, r->rate_hz, rate_hz);
+
+	if (err) {
+		free(o);
+		return err;
+	}
+	list_append(&r->outputs, &o->node);
+	*out = o;
+	return 0;
+}
+
+/* If nobody listens to it. */
+static void output_release(struct output *o)
+{
+	if (!list_empty(&o->members))
+		return;
+	list_remove(&o->node);
+	path_fini(&o->path);
+	free(o);
+}
+
+static int listen_at(struct participant *p, uint32_t rate_hz)
+{
+	struct room *r = p->room;
+	struct output *o = find_output(r, rate_hz);
+	int err = o ? 0 : output_new(r, rate_hz, &o);
+
+	if (err)
+		return err;
+	err = path_init(&p->path, r->rooms->table, r->rate_hz, rate_hz);
+	if (err) {
+		output_release(o);
+		return err;
+	}
+	p->output = o;
+	list_append(&o->members, &p->out_node);
+	return 0;
+}
+
+static int new_jitter(struct participant *p)
+{
+	const struct rooms_opts *o = &p->room->rooms->opts;
+	struct jitter_opts opts = {
+		.rate_hz = p->room->rate_hz,
+		.frame_ms = o->frame_ms,
+		.min_delay_ms = o->min_delay_ms,
+		.max_delay_ms = o->max_delay_ms,
+	};
+
+	return jitter_new(&opts, p->room->rooms->table, &p->jitter);
+}
+
+static int take_name(struct participant *p, const char *name)
+{
+	if (name && name_clean_person(name, p->name, sizeof p->name))
+		return ERR_RANGE;
+	if (!p->name[0])
+		snprintf(p->name, sizeof p->name, "guest-%u", p->id);
+	return 0;
+}
+
+int participant_new(struct room *r, const struct participant_opts *opts, const struct participant_sink *sink,
+	void *user, struct participant **out)
+{
+	struct participant *p = calloc(1, sizeof *p);
+	int err;
+
+	if (!p)
+		return ERR_NOMEM;
+	p->room = r;
+	p->id = rooms_next_id(r->rooms);
+	p->sink = *sink;
+	p->user = user;
+	vad_init(&p->vad, r->rate_hz);
+	err = take_name(p, opts->name);
+	if (err)
+		goto fail_participant;
+	err = new_jitter(p);
+	if (err)
+		goto fail_participant;
+	err = listen_at(p, opts->out_rate_hz);
+	if (err)
+		goto fail_jitter;
+	list_append(&r->people, &p->node);
+	r->n_people++;
+	*out = p;
+	return 0;
+
+fail_jitter:
+	jitter_free(p->jitter);
+fail_participant:
+	free(p);
+	return err;
+}
+
+void participant_free(struct participant *p)
+{
+	list_remove(&p->node);
+	list_remove(&p->out_node);
+	p->room->n_people--;
+	output_release(p->output);
+	path_fini(&p->path);
+	jitter_free(p->jitter);
+	free(p);
+}
+
+/* The others heard him until now: his sound ends softly, in the next tick. */
+static void leave_sound(struct participant *p, nsec now)
+{
+	struct room *r = p->room;
+	struct rooms *rs = r->rooms;
+	float *x = rs->block;
+
+	if (p->muted || r->n_people < 2 || !jitter_active(p->jitter))
+		return;
+	if (jitter_get(p->jitter, x, r->n, now) == JITTER_IDLE)
+		return;
+	if (!r->leftover)
+		r->leftover = calloc(r->n, sizeof *r->leftover);
+	for (size_t i = 0; r->leftover && i < r->n; i++)
+		r->leftover[i] += x[i] * (float)(r->n - i - 1) / (float)r->n;
+	schedule_wake(r, now);
+}
+
+static void say_goodbye(struct room *r, const struct room_member *m, enum leave_reason reason, nsec now)
+{
+	struct room_event ev = {.kind = ROOM_LEFT, .member = *m, .reason = reason, .text = ""};
+	struct bridge_event heard = {.kind = BRIDGE_LEFT, .participant = m->id, .name = m->name, .text = ""};
+
+	room_tell(r, &ev, now);
+	if (r->worker)
+		worker_event(r->worker, &heard, now);
+}
+
+void participant_leave(struct participant *p, enum leave_reason reason, nsec now)
+{
+	struct room *r = p->room;
+	struct rooms *rs = r->rooms;
+	char name[PARTICIPANT_NAME_MAX + 1];
+	struct room_member m = participant_member(p);
+
+	assert(!rs->calling);
+	rs->now = now > rs->now ? now : rs->now;
+	memcpy(name, p->name, sizeof name);
+	m.name = name;
+	leave_sound(p, now);
+	participant_free(p);
+	rs->stats.participants--;
+	rs->stats.leaves++;
+	log_info(&r->log, "left participant=%u reason=%s people=%u", m.id, leave_reason_name(reason), r->n_people);
+	say_goodbye(r, &m, reason, now);
+	if (r->n_people > 0)
+		return;
+	if (r->worker)
+		worker_close(r->worker);
+	room_free(r);
+}
+
+/* ---- speaking ---- */
+
+static enum frame_fault count_fault(struct participant *p, enum frame_fault fault)
+{
+	if (fault != FRAME_OK) {
+		p->stats.faults[fault]++;
+		p->room->rooms->stats.faults[fault]++;
+	}
+	return fault;
+}
+
+enum frame_fault participant_audio(struct participant *p, const uint8_t *data, size_t len, nsec now)
+{
+	struct rooms *rs = p->room->rooms;
+	struct frame f;
+	enum frame_fault fault = frame_parse(data, len, rs->opts.input_rate_hz, &f);
+
+	rs->now = now > rs->now ? now : rs->now;
+	if (fault != FRAME_OK && fault != FRAME_ODD)
+		return count_fault(p, fault);
+	p->stats.frames_in++;
+	p->stats.samples_in += f.n_samples;
+	rs->stats.frames_in++;
+	if (p->muted) {
+		p->stats.muted_frames++;
+		return count_fault(p, fault);
+	}
+	jitter_put(p->jitter, &f, now);
+	schedule_wake(p->room, now);
+	return count_fault(p, fault);
+}
+
+/* After the voice detection has looked at a tick; `before`: what it said until then. */
+void participant_set_speaking(struct participant *p, bool before, nsec now)
+{
+	struct room_event ev = {.kind = ROOM_SPEAKING, .member = participant_member(p), .text = ""};
+	struct bridge_event heard = {
+		.kind = BRIDGE_SPEAKING,
+		.participant = p->id,
+		.name = p->name,
+		.text = "",
+		.speaking = p->vad.speaking,
+	};
+
+	if (before == p->vad.speaking)
+		return;
+	room_tell(p->room, &ev, now);
+	if (p->room->worker)
+		worker_event(p->room->worker, &heard, now);
+}
+
+void participant_mute(struct participant *p, bool muted, nsec now)
+{
+	bool spoke = p->vad.speaking;
+
+	if (p->muted == muted)
+		return;
+	p->muted = muted;
+	if (!muted)
+		p->fade_in = true;
+	struct room_event ev = {.kind = ROOM_MUTED, .member = participant_member(p), .text = ""};
+
+	room_tell(p->room, &ev, now);
+	if (muted) {
+		vad_init(&p->vad, p->room->rate_hz);
+		participant_set_speaking(p, spoke, now);
+	}
+}
+
+/* ---- writing ---- */
+
+static void bring_to_bridge(struct participant *p, const char *text, nsec now)
+{
+	struct bridge_event ev = {.kind = BRIDGE_MESSAGE, .participant = p->id, .name = p->name, .text = text};
+
+	worker_event(p->room->worker, &ev, now);
+}
+
+int participant_message(struct participant *p, uint32_t to, const char *text, nsec now)
+{
+	struct room *r = p->room;
+	struct room_event ev = {.kind = ROOM_MESSAGE, .member = participant_member(p), .to = to, .text = text};
+	bool to_bridge = r->worker && (to == 0 || to == r->worker->id);
+	struct participant *other = to ? room_find(r, to) : NULL;
+
+	if (!text[0] || strnlen(text, MESSAGE_MAX + 1) > MESSAGE_MAX || !utf8_ok(text))
+		return ERR_RANGE;
+	if (to && !other && !to_bridge)
+		return ERR_NOTFOUND;
+	if (to == 0) {
+		room_tell(r, &ev, now);
+	} else {
+		if (other && other != p)
+			room_tell_one(other, &ev, now);
+		room_tell_one(p, &ev, now);
+	}
+	if (to_bridge)
+		bring_to_bridge(p, text, now);
+	return 0;
+}
+
+/* ---- questions ---- */
+
+uint32_t participant_id(const struct participant *p)
+{
+	return p->id;
+}
+
+const char *participant_name(const struct participant *p)
+{
+	return p->name;
+}
+
+const char *participant_room(const struct participant *p)
+{
+	return p->room->name;
+}
+
+uint32_t participant_room_rate(const struct participant *p)
+{
+	return p->room->rate_hz;
+}
+
+struct room_member participant_member(const struct participant *p)
+{
+	return (struct room_member){.id = p->id, .name = p->name, .muted = p->muted, .speaking = p->vad.speaking};
+}
+
+void participant_stats(const struct participant *p, struct participant_stats *out)
+{
+	struct jitter_stats j;
+
+	jitter_stats(p->jitter, &j);
+	*out = p->stats;
+	out->concealed = j.n_concealed;
+	out->dropped_ms = (uint64_t)j.dropped_ms;
+	out->rate_changes = j.n_rate_changes;
+	out->buffer_ms = (uint32_t)(j.depth_ms + 0.5);
+	out->target_ms = (uint32_t)(j.target_ms + 0.5);
+	out->jitter_ms = (float)j.jitter_ms;
+	out->drift_ppm = (int32_t)j.drift_ppm;
+	out->level_dbfs = p->vad.level_dbfs;
+}
+
+void participant_each_member(const struct participant *p, void (*each)(void *ctx, const struct room_member *m), void *ctx)
+{
+	const struct worker *w = p->room->worker;
+
+	list_each(it, &p->room->people, tmp) {
+		struct room_member m = participant_member(list_entry(it, struct participant, node));
+
+		each(ctx, &m);
+	}
+	if (w) {
+		struct room_member m = {.id = w->id, .name = worker_name(w), .speaking = w->vad.speaking, .bridge = true};
+
+		each(ctx, &m);
+	}
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/err.h"
+#include "room/room_private.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The bridge that a rule names: a configured one, or a built-in type with every default. */
+static const struct bridge_opts *find_bridge(struct room *r, const char *name)
+{
+	const struct rooms_opts *o = &r->rooms->opts;
+
+	for (size_t i = 0; i < o->n_bridges; i++)
+		if (strcmp(o->bridges[i].name, name) == 0)
+			return &o->bridges[i];
+	bridge_opts_default(&r->builtin);
+	snprintf(r->builtin.name, sizeof r->builtin.name, "%s", name);
+	snprintf(r->builtin.type, sizeof r->builtin.type, "%s", name);
+	return &r->builtin;
+}
+
+static int give_bridge(struct room *r)
+{
+	if (strcmp(r->rule->bridge, "none") == 0)
+		return 0;
+	const struct bridge_opts *opts = find_bridge(r, r->rule->bridge);
+	const struct bridge_ops *ops = opts->ops ? opts->ops : bridge_find(opts->type);
+
+	return ops ? worker_new(r, ops, opts, &r->worker) : ERR_NOTFOUND;
+}
+
+static int enter_name(struct room *r)
+{
+	return r->name[0] ? map_put(r->rooms->by_name, r->name, strlen(r->name), r) : 0;
+}
+
+int room_new(struct rooms *rs, const struct room_rule *rule, const char *name, struct room **out)
+{
+	struct room *r = calloc(1, sizeof *r);
+	int err;
+
+	if (!r)
+		return ERR_NOMEM;
+	r->rooms = rs;
+	r->rule = rule;
+	r->rate_hz = rule->rate_hz;
+	r->n = (size_t)rule->rate_hz * rs->opts.frame_ms / 1000;
+	list_init(&r->people);
+	list_init(&r->outputs);
+	snprintf(r->name, sizeof r->name, "%s", name);
+	log_child(&r->log, &rs->log, "room=%s", name[0] ? name : "-");
+	err = give_bridge(r);
+	if (err)
+		goto fail_room;
+	err = enter_name(r);
+	if (err)
+		goto fail_worker;
+	grid_add(rs, r);
+	rs->stats.rooms++;
+	*out = r;
+	return 0;
+
+fail_worker:
+	worker_free(r->worker);
+fail_room:
+	free(r);
+	return err;
+}
+
+void room_free(struct room *r)
+{
+	assert(list_empty(&r->people) && list_empty(&r->outputs) && r->n_people == 0);
+	if (r->name[0])
+		map_remove(r->rooms->by_name, r->name, strlen(r->name));
+	worker_free(r->worker);
+	grid_remove(r);
+	r->rooms->stats.rooms--;
+	free(r->leftover);
+	free(r);
+}
+
+bool room_is_full(const struct room *r)
+{
+	return r->n_people >= r->rule->max_participants;
+}
+
+void room_tell_one(struct participant *p, const struct room_event *ev, nsec now)
+{
+	struct rooms *rs = p->room->rooms;
+
+	if (!p->sink.event)
+		return;
+	rs->calling++;
+	p->sink.event(p->user, ev, now);
+	rs->calling--;
+}
+
+void room_tell(struct room *r, const struct room_event *ev, nsec now)
+{
+	list_each(it, &r->people, tmp)
+		room_tell_one(list_entry(it, struct participant, node), ev, now);
+}
+
+struct participant *room_find(struct room *r, uint32_t id)
+{
+	list_each(it, &r->people, tmp) {
+		struct participant *p = list_entry(it, struct participant, node);
+
+		if (p->id == id)
+			return p;
+	}
+	return NULL;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * room_private - what the files of this layer share. One thread; time is an argument.
+ *
+ *   rooms.c        all rooms: options, names, rules, admission
+ *   schedule.c     their clock: slots of a millisecond, late ticks, bridges to be tried again
+ *   room.c         one room: members, what they are told
+ *   participant.c  one person in it
+ *   tick.c         one mix
+ *   path.c         limiter and resampler of what somebody hears, shared or his own
+ *   worker.c       the bridge's seat
+ */
+#pragma once
+#include "audio/limiter.h"
+#include "audio/vad.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "room/room.h"
+#include "room/worker.h"
+
+enum {
+	TICK_SAMPLES_MAX = 48000 / 50, /* 20 ms at the highest rate */
+	OUT_SAMPLES_MAX = TICK_SAMPLES_MAX + 256, /* and what resample_out_max() wants to be free */
+	SLOTS_MAX = 20,
+	RETRY_LEVELS = 10,
+};
+
+/* The rooms whose ticks fall on the same millisecond of the frame. */
+struct slot {
+	struct list awake; /* of struct room */
+	uint32_t n_rooms;  /* asleep ones too */
+	nsec due;          /* next tick; NSEC_NONE: nobody is awake */
+	nsec next;         /* first point of the grid that has not been ticked */
+	bool unclocked;    /* woken by a call that carried no time: `due` may lie in the past */
+};
+
+struct rooms {
+	struct rooms_opts opts;
+	struct log log;
+	struct rooms_stats stats;
+	struct resample_table *table;
+	struct map *by_name;
+	uint32_t last_id;
+	nsec now;                       /* the latest that was seen */
+	nsec frame;                     /* between ticks */
+	struct slot slots[SLOTS_MAX];   /* opts.frame_ms of them */
+	struct list broken;             /* workers to be buried by the next rooms_run() */
+	struct list retry[RETRY_LEVELS]; /* workers that wait, one list for each pause: sorted by itself */
+	int calling;                    /* depth of calls into sinks and drivers */
+	double dropped_ms, bridge_dropped_ms, depth_sum_ms;
+
+	/* scratch of the tick */
+	float *contributions;           /* one tick of each talker */
+	size_t n_contributions;         /* talkers there is room for */
+	float sum[TICK_SAMPLES_MAX];
+	float block[TICK_SAMPLES_MAX];
+	float resampled[OUT_SAMPLES_MAX];
+	int16_t shared_pcm[OUT_SAMPLES_MAX], own_pcm[OUT_SAMPLES_MAX];
+};
+
+/* Limiter and resampler of one listener, or of all silent ones with the same rate. */
+struct path {
+	struct limiter limiter;
+	struct resample *resample; /* NULL: the room's rate is wanted */
+	uint32_t room_rate_hz;
+	uint64_t ran;              /* the last tick it ran in */
+};
+
+/* Listeners of one rate. */
+struct output {
+	struct list node;    /* in room.outputs */
+	struct list members; /* of struct participant */
+	uint32_t rate_hz;
+	struct path path;
+	size_t n_shared;     /* samples in shared_pcm, this tick; 0: not computed yet */
+	unsigned n_served;   /* listeners who got them */
+};
+
+struct room {
+	struct list awake;   /* in slot.awake */
+	struct rooms *rooms;
+	struct slot *slot;
+	const struct room_rule *rule;
+	char name[ROOM_NAME_MAX + 1]; /* "": private */
+	struct log log;
+	uint32_t rate_hz;
+	size_t n;            /* samples of a tick */
+	struct list people, outputs;
+	uint32_t n_people;
+	uint64_t tick;       /* counts */
+	nsec awake_since;
+	float *leftover;     /* the end of somebody who left while talking; for the next tick, else NULL */
+	struct worker *worker; /* NULL: no bridge here */
+	struct bridge_opts builtin; /* of a bridge that is not configured */
+};
+
+struct participant {
+	struct list node;    /* in room.people */
+	struct list out_node; /* in output.members */
+	struct room *room;
+	struct output *output;
+	uint32_t id;
+	char name[PARTICIPANT_NAME_MAX + 1];
+	struct participant_sink sink;
+	void *user;
+	struct jitter *jitter;
+	struct vad vad;
+	bool muted;
+	bool fade_in;        /* the next sound begins softly */
+
+	/* hearing */
+	const float *own;    /* his part of this tick's sum, NULL: none */
+	bool alone;          /* hears through his own path, because he talks or did so lately */
+	uint64_t alone_until; /* tick */
+	bool ringing;        /* was fed in the last tick: the filter has an end to give */
+	struct path path;
+
+	struct participant_stats stats; /* what jitter does not count */
+	double dropped_ms;   /* of the buffer, as already counted for the shard */
+};
+
+/* rooms.c */
+uint32_t rooms_next_id(struct rooms *rs);
+
+/* schedule.c */
+void grid_init(struct rooms *rs);
+void grid_add(struct rooms *rs, struct room *r);
+void grid_remove(struct room *r);
+/* Its next tick is the next point of its grid. `now` NSEC_NONE: the caller has no clock. */
+void schedule_wake(struct room *r, nsec now);
+
+/* room.c */
+int room_new(struct rooms *rs, const struct room_rule *rule, const char *name, struct room **out);
+void room_free(struct room *r);
+bool room_is_full(const struct room *r);
+/* To everybody's sink. */
+void room_tell(struct room *r, const struct room_event *ev, nsec now);
+void room_tell_one(struct participant *p, const struct room_event *ev, nsec now);
+struct participant *room_find(struct room *r, uint32_t id);
+
+/* participant.c */
+int participant_new(struct room *r, const struct participant_opts *opts, const struct participant_sink *sink,
+	void *user, struct participant **out);
+void participant_free(struct participant *p);
+struct room_member participant_member(const struct participant *p);
+void participant_set_speaking(struct participant *p, bool before, nsec now);
+
+/* tick.c: false: nobody makes a sound and the bridge wants none either. */
+bool room_tick(struct room *r, nsec now);
+
+/* path.c */
+int path_init(struct path *p, const struct resample_table *t, uint32_t room_rate_hz, uint32_t out_rate_hz);
+void path_fini(struct path *p);
+/* Goes on where `from` was; of the same rates. */
+void path_clone(struct path *to, const struct path *from);
+static inline bool path_live(const struct path *p, uint64_t tick) { return p->ran + 1 >= tick && p->ran > 0; }
+/* Turns `n` samples of the room into 16-bit ones; `x` is used up. Begins anew unless it ran in the tick before. */
+size_t path_run(struct path *p, struct rooms *rs, uint64_t tick, float *x, size_t n, int16_t *out);
+/* Takes `p` from the shared path to his own or back: see path.c. */
+void path_leave_shared(struct participant *p);
+void path_deliver(struct room *r, struct output *o, unsigned n_sources, nsec now);

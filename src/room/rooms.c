@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+#include "audio/jitter.h"
+#include "audio/resample.h"
+#include "base/err.h"
+#include "room/names.h"
+#include "room/room_private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+const double rooms_depth_bound_ms[8] = {5, 10, 20, 40, 60, 100, 150, 200};
+
+void room_rule_default(struct room_rule *r)
+{
+	*r = (struct room_rule){.name = "*", .bridge = "none", .rate_hz = 16000, .max_participants = 100};
+}
+
+void rooms_opts_default(struct rooms_opts *o)
+{
+	*o = (struct rooms_opts){
+		.private_rule = {.bridge = "parrot", .rate_hz = 16000, .max_participants = 1},
+		.frame_ms = 20,
+		.max_rooms = 1000,
+		.input_rate_hz = 16000,
+		.min_delay_ms = 3,
+		.max_delay_ms = 200,
+		.max_late_ms = 200,
+	};
+}
+
+const char *leave_reason_name(enum leave_reason r)
+{
+	static const char *const names[] = {"closed", "lost", "kicked", "shutdown"};
+
+	return (size_t)r < sizeof names / sizeof *names ? names[r] : "unknown";
+}
+
+/* ---- options ---- */
+
+static bool bridge_known(const struct rooms_opts *o, const char *name)
+{
+	for (size_t i = 0; i < o->n_bridges; i++)
+		if (strcmp(o->bridges[i].name, name) == 0)
+			return o->bridges[i].ops || bridge_find(o->bridges[i].type);
+	return strcmp(name, "none") == 0 || bridge_find(name);
+}
+
+static int check_rule(const struct rooms_opts *o, const struct room_rule *r)
+{
+	if (r->rate_hz != 8000 && r->rate_hz != 16000 && r->rate_hz != 24000 && r->rate_hz != 48000)
+		return ERR_RANGE;
+	if (r->max_participants == 0)
+		return ERR_RANGE;
+	return bridge_known(o, r->bridge) ? 0 : ERR_NOTFOUND;
+}
+
+static int check_opts(const struct rooms_opts *o)
+{
+	int err = check_rule(o, &o->private_rule);
+
+	for (size_t i = 0; !err && i < o->n_rules; i++)
+		err = check_rule(o, &o->rules[i]);
+	for (size_t i = 0; !err && i < o->n_bridges; i++)
+		if (o->bridges[i].rate_hz && !audio_rate_ok(o->bridges[i].rate_hz))
+			err = ERR_RANGE;
+	if (!err && ((o->frame_ms != 10 && o->frame_ms != 20) || o->max_rooms == 0 || !audio_rate_ok(o->input_rate_hz)))
+		err = ERR_RANGE;
+	return err;
+}
+
+/* The delays fit together? The buffer itself knows best. */
+static int check_delays(const struct rooms *rs)
+{
+	const struct rooms_opts *o = &rs->opts;
+	struct jitter_opts opts = {
+		.rate_hz = 8000,
+		.frame_ms = o->frame_ms,
+		.min_delay_ms = o->min_delay_ms,
+		.max_delay_ms = o->max_delay_ms,
+	};
+	struct jitter *j;
+	int err = jitter_new(&opts, rs->table, &j);
+
+	if (!err)
+		jitter_free(j);
+	return err;
+}
+
+/* ---- life ---- */
+
+int rooms_new(const struct rooms_opts *opts, const struct log *log, struct rooms **out)
+{
+	int err = check_opts(opts);
+
+	if (err)
+		return err;
+	struct rooms *rs = calloc(1, sizeof *rs);
+
+	if (!rs)
+		return ERR_NOMEM;
+	rs->opts = *opts;
+	rs->log = *log;
+	grid_init(rs);
+	err = map_new(ROOM_NAME_MAX, &rs->by_name);
+	if (err)
+		goto fail_rooms;
+	err = resample_table_new(&rs->table);
+	if (err)
+		goto fail_map;
+	err = check_delays(rs);
+	if (err)
+		goto fail_table;
+	*out = rs;
+	return 0;
+
+fail_table:
+	resample_table_free(rs->table);
+fail_map:
+	map_free(rs->by_name);
+fail_rooms:
+	free(rs);
+	return err;
+}
+
+void rooms_free(struct rooms *rs)
+{
+	if (!rs)
+		return;
+	assert(!rs->calling && rs->stats.rooms == 0 && rs->stats.participants == 0 && rs->stats.bridges == 0);
+	resample_table_free(rs->table);
+	map_free(rs->by_name);
+	free(rs->contributions);
+	free(rs);
+}
+
+const struct rooms_stats *rooms_stats(const struct rooms *rs)
+{
+	return &rs->stats;
+}
+
+uint32_t rooms_next_id(struct rooms *rs)
+{
+	if (++rs->last_id == 0)
+		++rs->last_id;
+	return rs->last_id;
+}
+
+/* ---- admission ---- */
+
+static const struct room_rule *find_rule(const struct rooms *rs, const char *name)
+{
+	for (size_t i = 0; i < rs->opts.n_rules; i++)
+		if (name_matches(rs->opts.rules[i].name, name))
+			return &rs->opts.rules[i];
+	return NULL;
+}
+
+/* Where a newcomer belongs: a room that exists (`*room`), or a rule to make one by. */
+static int find_place(const struct rooms *rs, const char *wish, char name[ROOM_NAME_MAX + 1], struct room **room,
+	const struct room_rule **rule)
+{
+	*room = NULL;
+	*rule = &rs->opts.private_rule;
+	name[0] = 0;
+	if (wish && wish[0]) {
+		if (name_clean(wish, name, ROOM_NAME_MAX + 1))
+			return ERR_RANGE;
+		*room = map_get(rs->by_name, name, strlen(name));
+		if (*room)
+			return room_is_full(*room) ? ERR_LIMIT : 0;
+		*rule = find_rule(rs, name);
+		if (!*rule)
+			return ERR_NOTFOUND;
+	}
+	return rs->stats.rooms >= rs->opts.max_rooms ? ERR_LIMIT : 0;
+}
+
+int rooms_check(const struct rooms *rs, const char *wish)
+{
+	char name[ROOM_NAME_MAX + 1];
+	const struct room_rule *rule;
+	struct room *room;
+
+	return find_place(rs, wish, name, &room, &rule);
+}
+
+static void count_refusal(struct rooms *rs, int err, const struct room *room)
+{
+	if (err == ERR_LIMIT && room)
+		rs->stats.refused_full++;
+	else if (err == ERR_LIMIT)
+		rs->stats.refused_rooms++;
+	else if (err == ERR_RANGE || err == ERR_NOTFOUND)
+		rs->stats.refused_name++;
+}
+
+/* A place in the scratch for each who may talk. */
+static int grow_scratch(struct rooms *rs, size_t n_talkers)
+{
+	if (n_talkers <= rs->n_contributions)
+		return 0;
+	size_t n = n_talkers < 8 ? 8 : n_talkers + n_talkers / 2;
+	float *p = realloc(rs->contributions, n * TICK_SAMPLES_MAX * sizeof *p);
+
+	if (!p)
+		return ERR_NOMEM;
+	rs->contributions = p;
+	rs->n_contributions = n;
+	return 0;
+}
+
+static void welcome(struct participant *p, nsec now)
+{
+	struct room *r = p->room;
+	struct room_event ev = {.kind = ROOM_JOINED, .member = participant_member(p), .text = ""};
+	struct bridge_event heard = {.kind = BRIDGE_JOINED, .participant = p->id, .name = p->name, .text = ""};
+
+	list_each(it, &r->people, tmp) {
+		struct participant *other = list_entry(it, struct participant, node);
+
+		if (other != p)
+			room_tell_one(other, &ev, now);
+	}
+	if (r->worker && r->n_people == 1)
+		worker_open(r->worker, now);
+	else if (r->worker)
+		worker_event(r->worker, &heard, now);
+}
+
+static int enter(struct rooms *rs, struct room *r, const struct participant_opts *opts,
+	const struct participant_sink *sink, void *user, nsec now, struct participant **out)
+{
+	struct participant *p;
+	int err = grow_scratch(rs, r->n_people + 1);
+
+	if (!err)
+		err = participant_new(r, opts, sink, user, &p);
+	if (err)
+		return err;
+	rs->stats.participants++;
+	rs->stats.joins++;
+	log_info(&r->log, "joined participant=%u name=\"%s\" people=%u", p->id, p->name, r->n_people);
+	*out = p;
+	welcome(p, now);
+	return 0;
+}
+
+int rooms_join(struct rooms *rs, const struct participant_opts *opts, const struct participant_sink *sink, void *user,
+	nsec now, struct participant **out)
+{
+	char name[ROOM_NAME_MAX + 1];
+	const struct room_rule *rule;
+	struct room *room;
+	bool made = false;
+
+	assert(!rs->calling);
+	rs->now = now > rs->now ? now : rs->now;
+	int err = find_place(rs, opts->room, name, &room, &rule);
+
+	if (!err && !audio_rate_ok(opts->out_rate_hz))
+		err = ERR_RANGE;
+	if (!err && !room) {
+		err = room_new(rs, rule, name, &room);
+		made = !err;
+	}
+	if (!err)
+		err = enter(rs, room, opts, sink, user, now, out);
+	if (err && made)
+		room_free(room);
+	if (err)
+		count_refusal(rs, err, made ? NULL : room);
+	return err;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Time is cut into frames and each frame into slots of a millisecond:
+ *
+ *     |0 1 2 ... 19|0 1 2 ... 19|     a room ticks in its slot of every frame
+ *
+ * A slot's points are multiples of the frame plus its number, counted from time zero: nothing
+ * accumulates, so nothing drifts. Only slots with rooms awake have a deadline; the number of
+ * rooms asleep does not matter to anything here.
+ */
+#include "room/room_private.h"
+
+#include <assert.h>
+
+const double rooms_late_bound_ms[9] = {0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50};
+
+/* Neighbours in time are filled late: 7 has no factor in common with 10 and 20. */
+#define SLOT_STRIDE 7
+
+void grid_init(struct rooms *rs)
+{
+	rs->frame = nsec_from_ms(rs->opts.frame_ms);
+	for (uint32_t i = 0; i < rs->opts.frame_ms; i++) {
+		list_init(&rs->slots[i].awake);
+		rs->slots[i].due = NSEC_NONE;
+		rs->slots[i].next = nsec_from_ms(i);
+	}
+	list_init(&rs->broken);
+	for (int i = 0; i < RETRY_LEVELS; i++)
+		list_init(&rs->retry[i]);
+}
+
+void grid_add(struct rooms *rs, struct room *r)
+{
+	struct slot *best = &rs->slots[0];
+
+	for (uint32_t i = 1; i < rs->opts.frame_ms; i++) {
+		struct slot *s = &rs->slots[i * SLOT_STRIDE % rs->opts.frame_ms];
+
+		if (s->n_rooms < best->n_rooms)
+			best = s;
+	}
+	best->n_rooms++;
+	r->slot = best;
+	list_init(&r->awake);
+}
+
+static void sleep_room(struct room *r)
+{
+	list_remove(&r->awake);
+	if (list_empty(&r->slot->awake))
+		r->slot->due = NSEC_NONE;
+}
+
+void grid_remove(struct room *r)
+{
+	sleep_room(r);
+	r->slot->n_rooms--;
+}
+
+/* The first point of the slot's grid at or after `t`. */
+static nsec grid_after(const struct rooms *rs, const struct slot *s, nsec t)
+{
+	nsec behind = t > s->next ? t - s->next : 0;
+
+	return s->next + (behind + rs->frame - 1) / rs->frame * rs->frame;
+}
+
+void schedule_wake(struct room *r, nsec now)
+{
+	struct slot *s = r->slot;
+
+	if (!list_empty(&r->awake))
+		return;
+	list_append(&s->awake, &r->awake);
+	r->awake_since = now == NSEC_NONE ? r->rooms->now : now;
+	if (s->due != NSEC_NONE)
+		return;
+	s->due = grid_after(r->rooms, s, r->awake_since);
+	s->unclocked = now == NSEC_NONE;
+}
+
+nsec rooms_deadline(const struct rooms *rs)
+{
+	nsec first = list_empty(&rs->broken) ? NSEC_NONE : rs->now;
+
+	for (uint32_t i = 0; i < rs->opts.frame_ms; i++)
+		first = rs->slots[i].due < first ? rs->slots[i].due : first;
+	for (int i = 0; i < RETRY_LEVELS; i++) {
+		nsec at = worker_retry_at(&rs->retry[i]);
+
+		first = at < first ? at : first;
+	}
+	return first;
+}
+
+static struct slot *first_due(struct rooms *rs)
+{
+	struct slot *first = &rs->slots[0];
+
+	for (uint32_t i = 1; i < rs->opts.frame_ms; i++)
+		if (rs->slots[i].due < first->due)
+			first = &rs->slots[i];
+	return first;
+}
+
+static void note_lateness(struct rooms *rs, nsec late)
+{
+	double ms = (double)late * 1e-6;
+	int i = 0;
+
+	while (i < 9 && ms > rooms_late_bound_ms[i])
+		i++;
+	rs->stats.late_bucket[i]++;
+	rs->stats.late_sum_ns += late;
+	rs->stats.ticks++;
+}
+
+static uint32_t rooms_awake_since(struct slot *s, nsec point)
+{
+	uint32_t n = 0;
+
+	list_each(it, &s->awake, tmp)
+		n += list_entry(it, struct room, awake)->awake_since <= point;
+	return n;
+}
+
+/* Passes over the points that are too late to be caught up. */
+static void skip_late(struct rooms *rs, struct slot *s, nsec now)
+{
+	nsec most = nsec_from_ms(rs->opts.max_late_ms);
+
+	if (now - s->due <= most)
+		return;
+	uint64_t points = (now - s->due - most + rs->frame - 1) / rs->frame;
+
+	rs->stats.ticks_skipped += points * rooms_awake_since(s, s->due);
+	s->due += points * rs->frame;
+}
+
+/* Ticks the rooms of one slot once. The ones that fell asleep leave it. */
+static void run_slot(struct rooms *rs, struct slot *s, nsec now)
+{
+	if (s->unclocked) /* not late: nobody could know */
+		s->due += (now - s->due) / rs->frame * rs->frame;
+	s->unclocked = false;
+	skip_late(rs, s, now);
+	if (s->due > now)
+		return;
+	nsec point = s->due;
+
+	list_each(it, &s->awake, tmp) {
+		struct room *r = list_entry(it, struct room, awake);
+
+		if (r->awake_since > point)
+			continue;
+		note_lateness(rs, now - point);
+		if (!room_tick(r, now))
+			list_remove(&r->awake);
+	}
+	s->next = point + rs->frame;
+	s->due = list_empty(&s->awake) ? NSEC_NONE : s->next;
+}
+
+void rooms_run(struct rooms *rs, nsec now)
+{
+	assert(!rs->calling);
+	rs->now = now;
+	workers_run(rs, now);
+	for (struct slot *s = first_due(rs); s->due <= now; s = first_due(rs))
+		run_slot(rs, s, now);
+	workers_run(rs, now); /* what failed in a tick is told at once */
+}

@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: MIT */
+#include "room/worker.h"
+
+#include "audio/mixer.h"
+#include "audio/resample.h"
+#include "base/err.h"
+#include "room/room_private.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRY_FIRST_MS 100
+#define RETRY_MOST_MS 30000
+#define WORKED_MS 10000 /* who lasted so long begins with the shortest pause again */
+#define FADE_MS 5       /* of every end and beginning of speech */
+#define SLACK 2         /* samples of speech kept back where rates have no whole ticks */
+
+static size_t worker_samples(const struct worker *w, uint32_t ms)
+{
+	return (size_t)((uint64_t)w->rate_hz * ms / 1000);
+}
+
+const char *worker_name(const struct worker *w)
+{
+	return w->opts->name[0] ? w->opts->name : w->ops->type;
+}
+
+static struct room_event event_of(const struct worker *w, enum room_event_kind kind)
+{
+	return (struct room_event){
+		.kind = kind,
+		.member = {.id = w->id, .name = worker_name(w), .bridge = true, .speaking = w->vad.speaking},
+	};
+}
+
+/* ---- calls into the driver ---- */
+
+static void call_begin(struct worker *w)
+{
+	assert(!w->in_call);
+	w->in_call = true;
+	w->room->rooms->calling++;
+}
+
+static void call_end(struct worker *w)
+{
+	w->room->rooms->calling--;
+	w->in_call = false;
+}
+
+void worker_event(struct worker *w, const struct bridge_event *ev, nsec now)
+{
+	if (w->state != WORKER_UP || !w->ops->event || w->in_call)
+		return;
+	call_begin(w);
+	w->ops->event(w->self, ev, now);
+	call_end(w);
+}
+
+static void tell_interrupted(struct worker *w, nsec now)
+{
+	struct bridge_event ev = {
+		.kind = BRIDGE_INTERRUPTED,
+		.name = "",
+		.text = "",
+		.item = w->interrupted_item,
+		.heard_ms = w->interrupted_ms,
+	};
+
+	if (!w->interrupted)
+		return;
+	w->interrupted = false;
+	worker_event(w, &ev, now);
+}
+
+/* ---- calls from the driver ---- */
+
+/* What is left to the next rooms_run(). */
+static void break_worker(struct worker *w, const char *why)
+{
+	if (w->state == WORKER_BROKEN)
+		return;
+	w->state = WORKER_BROKEN;
+	snprintf(w->why, sizeof w->why, "%s", why);
+	list_append(&w->room->rooms->broken, &w->node);
+}
+
+static void on_failed(void *ctx, const char *why)
+{
+	struct worker *w = ctx;
+
+	if (w->state == WORKER_UP)
+		break_worker(w, why);
+}
+
+static int add_mark(struct worker *w, uint64_t item, size_t n)
+{
+	struct worker_mark *last = w->n_marks ? &w->marks[w->n_marks - 1] : NULL;
+
+	if (last && last->item == item) {
+		last->n += n;
+		return 0;
+	}
+	if (w->n_marks == WORKER_MARKS)
+		return ERR_LIMIT;
+	w->marks[w->n_marks++] = (struct worker_mark){item, n};
+	return 0;
+}
+
+static void count_dropped(struct worker *w, size_t n)
+{
+	struct rooms *rs = w->room->rooms;
+
+	rs->bridge_dropped_ms += 1000.0 * (double)n / w->rate_hz;
+	rs->stats.bridge_dropped_ms = (uint64_t)rs->bridge_dropped_ms;
+}
+
+static int on_audio(void *ctx, uint64_t item, const float *pcm, size_t n)
+{
+	struct worker *w = ctx;
+	size_t before = w->backlog.len;
+
+	if (w->state != WORKER_UP)
+		return ERR_STATE;
+	if (n == 0)
+		return 0;
+	int err = pcm_queue_push(&w->backlog, pcm, n);
+
+	if (!err && (err = add_mark(w, item, n)))
+		pcm_queue_cut(&w->backlog, before);
+	if (err) {
+		count_dropped(w, n);
+		return err;
+	}
+	schedule_wake(w->room, w->in_call ? w->room->rooms->now : NSEC_NONE);
+	return 0;
+}
+
+/* Leaves a few milliseconds to fade out with. */
+static void drop_backlog(struct worker *w)
+{
+	size_t fade = worker_samples(w, FADE_MS);
+
+	if (w->n_marks == 0)
+		return; /* nothing, or the end of an earlier flush */
+	w->n_marks = 0;
+	if (w->fade_left > 0) { /* that end first */
+		pcm_queue_cut(&w->backlog, w->fade_left);
+		return;
+	}
+	pcm_queue_cut(&w->backlog, w->sounding ? fade : 0);
+	w->fade_len = w->fade_left = w->backlog.len;
+}
+
+static void on_flush(void *ctx)
+{
+	struct worker *w = ctx;
+
+	if (w->state != WORKER_UP || w->n_marks == 0)
+		return;
+	w->interrupted = true;
+	w->interrupted_item = w->marks[0].item;
+	w->interrupted_ms = 0;
+	if (w->item == w->interrupted_item)
+		w->interrupted_ms = (uint32_t)(1000 * (uint64_t)w->item_played / w->rate_hz);
+	drop_backlog(w);
+	schedule_wake(w->room, w->in_call ? w->room->rooms->now : NSEC_NONE);
+}
+
+static void on_message(void *ctx, const char *text)
+{
+	struct worker *w = ctx;
+	struct room_event ev = event_of(w, ROOM_MESSAGE);
+
+	ev.text = text;
+	if (w->state == WORKER_UP)
+		room_tell(w->room, &ev, w->room->rooms->now);
+}
+
+static void on_transcript(void *ctx, uint32_t participant, const char *text, bool final)
+{
+	struct worker *w = ctx;
+	struct participant *p = room_find(w->room, participant);
+	struct room_event ev = event_of(w, ROOM_TRANSCRIPT);
+
+	if (w->state != WORKER_UP || (!p && participant != 0 && participant != w->id))
+		return; /* he has left */
+	if (p)
+		ev.member = participant_member(p);
+	ev.text = text;
+	ev.final = final;
+	room_tell(w->room, &ev, w->room->rooms->now);
+}
+
+static const struct bridge_sink sink = {
+	.audio = on_audio,
+	.flush = on_flush,
+	.message = on_message,
+	.transcript = on_transcript,
+	.failed = on_failed,
+};
+
+/* ---- life ---- */
+
+int worker_new(struct room *room, const struct bridge_ops *ops, const struct bridge_opts *opts, struct worker **out)
+{
+	struct worker *w = calloc(1, sizeof *w);
+	int err = 0;
+
+	if (!w)
+		return ERR_NOMEM;
+	list_init(&w->node);
+	w->room = room;
+	w->ops = ops;
+	w->opts = opts;
+	w->rate_hz = opts->rate_hz ? opts->rate_hz : room->rate_hz;
+	w->id = rooms_next_id(room->rooms);
+	log_child(&w->log, &room->log, "bridge=%s", worker_name(w));
+	limiter_init(&w->limiter, room->rate_hz);
+	vad_init(&w->vad, room->rate_hz);
+	pcm_queue_init(&w->backlog, worker_samples(w, opts->backlog_ms));
+	if (w->rate_hz != room->rate_hz)
+		err = resample_new(room->rooms->table, room->rate_hz, w->rate_hz, &w->hear);
+	if (!err && w->hear)
+		err = resample_new(room->rooms->table, w->rate_hz, room->rate_hz, &w->speak);
+	if (err) {
+		worker_free(w);
+		return err;
+	}
+	*out = w;
+	return 0;
+}
+
+void worker_free(struct worker *w)
+{
+	if (!w)
+		return;
+	assert(!w->is_open);
+	list_remove(&w->node);
+	pcm_queue_clear(&w->backlog);
+	resample_free(w->hear);
+	resample_free(w->speak);
+	free(w);
+}
+
+static void tell_who_is_there(struct worker *w, nsec now)
+{
+	list_each(it, &w->room->people, tmp) {
+		struct participant *p = list_entry(it, struct participant, node);
+		struct bridge_event ev = {.kind = BRIDGE_JOINED, .participant = p->id, .name = p->name, .text = ""};
+
+		worker_event(w, &ev, now);
+	}
+}
+
+void worker_open(struct worker *w, nsec now)
+{
+	size_t n = (w->rate_hz * w->room->rooms->opts.frame_ms + 999) / 1000;
+
+	w->state = WORKER_UP;
+	w->opened_at = now;
+	call_begin(w);
+	int err = w->ops->open(w->opts, w->rate_hz, n, &sink, w, &w->log, now, &w->self);
+
+	call_end(w);
+	if (err) {
+		break_worker(w, err_str(err));
+		return;
+	}
+	w->is_open = true;
+	w->room->rooms->stats.bridges++;
+	if (w->state != WORKER_UP)
+		return;
+	log_info(&w->log, "open type=%s rate_hz=%u", w->ops->type, w->rate_hz);
+	tell_who_is_there(w, now);
+	schedule_wake(w->room, now); /* only a tick can tell whether it wants ticks */
+}
+
+static void close_driver(struct worker *w)
+{
+	if (w->is_open) {
+		w->is_open = false;
+		w->ops->close(w->self);
+		w->room->rooms->stats.bridges--;
+	}
+	w->self = NULL;
+	w->interrupted = false;
+}
+
+void worker_close(struct worker *w)
+{
+	list_remove(&w->node);
+	close_driver(w);
+	w->state = WORKER_CLOSED;
+}
+
+/* Its speech ends softly; people go on. */
+static void bury(struct worker *w, nsec now)
+{
+	struct rooms *rs = w->room->rooms;
+	struct room_event ev = event_of(w, ROOM_BRIDGE);
+	bool worked = w->is_open && now - w->opened_at >= nsec_from_ms(WORKED_MS);
+
+	list_remove(&w->node);
+	drop_backlog(w);
+	close_driver(w);
+	if (worked)
+		w->level = 0;
+	uint64_t pause_ms = (uint64_t)RETRY_FIRST_MS << w->level;
+
+	pause_ms = pause_ms < RETRY_MOST_MS ? pause_ms : RETRY_MOST_MS;
+	w->retry_at = now + nsec_from_ms(pause_ms);
+	w->state = WORKER_WAITS;
+	list_append(&rs->retry[w->level], &w->node);
+	w->level += w->level < RETRY_LEVELS - 1;
+	rs->stats.bridge_failures++;
+	log_warn(&w->log, "failed why=\"%s\" retry_ms=%u", w->why, (unsigned)pause_ms);
+	ev.up = false;
+	ev.text = w->why;
+	room_tell(w->room, &ev, now);
+}
+
+static void try_again(struct worker *w, nsec now)
+{
+	struct room_event ev = event_of(w, ROOM_BRIDGE);
+
+	list_remove(&w->node);
+	worker_open(w, now);
+	if (w->state != WORKER_UP)
+		return;
+	ev.up = true;
+	ev.text = "";
+	room_tell(w->room, &ev, now);
+}
+
+nsec worker_retry_at(const struct list *retry)
+{
+	return list_empty(retry) ? NSEC_NONE : list_entry(retry->next, struct worker, node)->retry_at;
+}
+
+static void bury_all(struct rooms *rs, nsec now)
+{
+	while (!list_empty(&rs->broken))
+		bury(list_entry(rs->broken.next, struct worker, node), now);
+}
+
+void workers_run(struct rooms *rs, nsec now)
+{
+	bury_all(rs, now);
+	for (int i = 0; i < RETRY_LEVELS; i++)
+		while (worker_retry_at(&rs->retry[i]) <= now)
+			try_again(list_entry(rs->retry[i].next, struct worker, node), now);
+	bury_all(rs, now); /* who failed again at once */
+}
+
+/* ---- speech: from the backlog, exactly a tick at a time ---- */
+
+/* What was played belongs to whom. */
+static void count_played(struct worker *w, size_t n)
+{
+	for (size_t take; n > 0 && w->n_marks > 0; n -= take) {
+		struct worker_mark *m = &w->marks[0];
+
+		take = n < m->n ? n : m->n;
+		if (m->item != w->item) {
+			w->item = m->item;
+			w->item_played = 0;
+		}
+		w->item_played += take;
+		m->n -= take;
+		if (m->n == 0)
+			memmove(m, m + 1, --w->n_marks * sizeof *m);
+	}
+}
+
+/* The end of what was flushed. Adds to `x`. */
+static size_t take_fading(struct worker *w, float *x, size_t n)
+{
+	float pcm[256];
+	size_t want = w->fade_left < n ? w->fade_left : n;
+	size_t got = pcm_queue_pull(&w->backlog, pcm, want < 256 ? want : 256);
+
+	for (size_t i = 0; i < got; i++)
+		x[i] += pcm[i] * (float)(w->fade_left - i - 1) / (float)w->fade_len;
+	w->fade_left -= got;
+	if (got > 0 && w->fade_left == 0) {
+		w->sounding = false;
+		w->ring_left = 0;
+	}
+	return got;
+}
+
+/* Speech begins: without a jump from nothing to its first sample. */
+static void soften_start(const struct worker *w, float *x, size_t n)
+{
+	size_t len = worker_samples(w, FADE_MS) < n ? worker_samples(w, FADE_MS) : n;
+	float step = x[0];
+
+	for (size_t i = 0; i < len; i++)
+		x[i] -= step * (1 - (float)i / (float)len);
+}
+
+/* Speech ran out: its last sample fades. */
+static void ring(struct worker *w, float *x, size_t n)
+{
+	size_t len = worker_samples(w, FADE_MS);
+
+	for (size_t i = 0; i < n && w->ring_left > 0; i++, w->ring_left--)
+		x[i] += w->last * (float)(w->ring_left - 1) / (float)len;
+}
+
+/* Returns whether there is something to fade. */
+static bool run_dry(struct worker *w, float *x, size_t n)
+{
+	w->sounding = false;
+	if (fabsf(w->last) < 1e-4f)
+		return false;
+	w->ring_left = worker_samples(w, FADE_MS);
+	ring(w, x, n);
+	return true;
+}
+
+static size_t take_speech(struct worker *w, float *x, size_t n)
+{
+	float *pcm = w->room->rooms->block;
+	size_t got = pcm_queue_pull(&w->backlog, pcm, n);
+
+	if (got == 0)
+		return 0;
+	count_played(w, got);
+	if (!w->sounding)
+		soften_start(w, pcm, got);
+	mix_add(x, pcm, got);
+	w->sounding = true;
+	w->last = pcm[got - 1];
+	return got;
+}
+
+/* Where the rates have no whole number of samples in a tick, driver and mix may differ by one: speech starts so
+ * late that it does not run dry for that. */
+static size_t lead_in(const struct worker *w, size_t n)
+{
+	size_t have = w->backlog.len;
+
+	if (!w->speak || w->sounding || have == 0 || have >= n + SLACK)
+		return 0;
+	return have > SLACK ? n - (have - SLACK) : n - 1;
+}
+
+/* `n` samples at the driver's rate. Returns whether any is not silence for certain. */
+static bool take(struct worker *w, float *x, size_t n)
+{
+	size_t at = 0;
+	bool rang = w->ring_left > 0;
+
+	mix_clear(x, n);
+	if (w->fade_left > 0)
+		at = take_fading(w, x, n);
+	else
+		at = lead_in(w, n);
+	ring(w, x, n); /* of an earlier end, under whatever comes */
+	if (w->fade_left == 0)
+		at += take_speech(w, x + at, n - at);
+	if (w->sounding && at < n && w->fade_left == 0)
+		rang |= run_dry(w, x + at, n - at);
+	return rang || at > 0;
+}
+
+static bool silent(const struct worker *w)
+{
+	return w->backlog.len == 0 && !w->sounding && w->ring_left == 0 && !w->filter_rings;
+}
+
+/* One tick at the room's rate in rooms.resampled, through the resampler. */
+static bool take_resampled(struct worker *w)
+{
+	struct room *r = w->room;
+	float *out = r->rooms->resampled, x[TICK_SAMPLES_MAX];
+	size_t have = w->n_carry;
+	bool spoke = false;
+
+	memcpy(out, w->carry, have * sizeof *out);
+	while (have < r->n) {
+		size_t n = ((r->n - have) * w->rate_hz + r->rate_hz - 1) / r->rate_hz;
+
+		spoke |= take(w, x, n);
+		have += resample_run(w->speak, x, n, out + have, OUT_SAMPLES_MAX - have);
+	}
+	w->n_carry = have - r->n;
+	assert(w->n_carry <= WORKER_CARRY);
+	memcpy(w->carry, out + r->n, w->n_carry * sizeof *out);
+	bool sounds = spoke || w->filter_rings;
+
+	w->filter_rings = spoke;
+	return sounds;
+}
+
+static void set_speaking(struct worker *w, bool before, nsec now)
+{
+	struct room_event ev = event_of(w, ROOM_SPEAKING);
+
+	if (before != w->vad.speaking)
+		room_tell(w->room, &ev, now);
+}
+
+static bool speak(struct worker *w, float *sum, nsec now)
+{
+	struct room *r = w->room;
+	float *x = r->rooms->resampled;
+	bool before = w->vad.speaking, spoke = false;
+
+	if (!silent(w))
+		spoke = w->speak ? take_resampled(w) : take(w, x, r->n);
+	if (spoke) {
+		vad_run(&w->vad, x, r->n);
+		mix_add(sum, x, r->n);
+	} else {
+		vad_run_silence(&w->vad, r->n);
+	}
+	set_speaking(w, before, now);
+	return spoke;
+}
+
+/* ---- hearing ---- */
+
+static float level_dbfs(const float *x, size_t n)
+{
+	float sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += x[i] * x[i];
+	sum /= (float)n;
+	return sum > 1e-10f ? 10 * log10f(sum) : VAD_SILENCE_DBFS;
+}
+
+static uint32_t waiting_ms(const struct worker *w)
+{
+	uint64_t n = w->n_marks ? w->backlog.len - w->fade_left : 0;
+
+	return (uint32_t)((1000 * n + w->rate_hz - 1) / w->rate_hz);
+}
+
+static bool hear(struct worker *w, const struct worker_ears *ears, nsec now)
+{
+	struct room *r = w->room;
+	float *x = r->rooms->block;
+	struct bridge_hearing h = {.pcm = x, .n = r->n, .talkers = ears->talkers, .speech = ears->speech};
+
+	memcpy(x, ears->people, r->n * sizeof *x);
+	limiter_run(&w->limiter, x, r->n);
+	h.level_dbfs = level_dbfs(x, r->n);
+	if (w->hear) {
+		h.pcm = r->rooms->resampled;
+		h.n = resample_run(w->hear, x, r->n, r->rooms->resampled, OUT_SAMPLES_MAX);
+	}
+	h.heard_item = w->n_marks ? w->marks[0].item : 0;
+	h.waiting_ms = waiting_ms(w);
+	call_begin(w);
+	bool wants = w->ops->audio(w->self, &h, now);
+
+	call_end(w);
+	return wants;
+}
+
+bool worker_tick(struct worker *w, const struct worker_ears *ears, float *sum, bool *spoke, nsec now)
+{
+	bool wants = false;
+
+	if (w->state == WORKER_UP) {
+		tell_interrupted(w, now);
+		wants = hear(w, ears, now);
+		tell_interrupted(w, now);
+	}
+	*spoke = speak(w, sum, now);
+	if (silent(w) && !wants)
+		pcm_queue_clear(&w->backlog);
+	return wants || !silent(w) || w->vad.speaking;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker - the bridge's seat in a room: opens and closes the driver, brings it what people say,
+ * holds what it says until its time has come, and tries again after a failure. To the
+ * room it is one more member.
+ *
+ *   people -> limiter -> [resample] -> driver -> backlog -> [resample] -> mix
+ *
+ * A driver that fails does so by a flag; it is buried at the edge of rooms_run(), so no list changes
+ * under anybody's feet.
+ */
+#pragma once
+#include "audio/limiter.h"
+#include "audio/vad.h"
+#include "base/list.h"
+#include "bridge/bridge.h"
+#include "bridge/pcm_queue.h"
+
+struct room;
+struct rooms;
+struct resample;
+
+enum { WORKER_MARKS = 32, WORKER_CARRY = 16, WORKER_WHY = 128 };
+
+enum worker_state {
+	WORKER_CLOSED, /* nobody is in the room */
+	WORKER_UP,     /* the driver is open */
+	WORKER_BROKEN, /* it failed and is to be closed and told about by the next rooms_run() */
+	WORKER_WAITS,  /* closed until retry_at */
+};
+
+/* A stretch of the backlog that belongs to one utterance. */
+struct worker_mark {
+	uint64_t item;
+	size_t n;
+};
+
+struct worker {
+	struct list node;  /* in rooms.broken or rooms.retry[] */
+	struct room *room;
+	const struct bridge_ops *ops;
+	const struct bridge_opts *opts;
+	void *self;
+	uint32_t id;       /* as a member */
+	uint32_t rate_hz;
+	struct log log;
+	enum worker_state state;
+	bool is_open;      /* ops->close is due */
+	bool in_call;
+	char why[WORKER_WHY];
+	nsec opened_at, retry_at;
+	unsigned level;    /* of the back-off */
+
+	/* hears */
+	struct limiter limiter;
+	struct resample *hear; /* NULL: the room's rate is its own */
+
+	/* speaks */
+	struct pcm_queue backlog;
+	struct worker_mark marks[WORKER_MARKS];
+	unsigned n_marks;
+	uint64_t item;      /* played last or now */
+	size_t item_played; /* samples of it */
+	bool interrupted;   /* to be told to the driver */
+	uint64_t interrupted_item;
+	uint32_t interrupted_ms;
+	size_t fade_len, fade_left; /* samples at the front that end what was flushed */
+	bool sounding;      /* the last sample was speech */
+	float last;         /* it */
+	size_t ring_left;   /* samples until `last` has faded to nothing */
+	bool filter_rings;  /* the resampler has an end to give */
+	struct resample *speak; /* NULL: as hear */
+	float carry[WORKER_CARRY]; /* resampled, for the next tick */
+	size_t n_carry;
+	struct vad vad;     /* of its speech */
+};
+
+/* `opts` is borrowed. ERR_NOMEM, ERR_RANGE for its rate. */
+int worker_new(struct room *room, const struct bridge_ops *ops, const struct bridge_opts *opts, struct worker **out);
+void worker_free(struct worker *w);
+const char *worker_name(const struct worker *w);
+/* Never fails: what cannot be opened is tried again. Tells the driver who is there. */
+void worker_open(struct worker *w, nsec now);
+void worker_close(struct worker *w);
+void worker_event(struct worker *w, const struct bridge_event *ev, nsec now);
+
+struct worker_ears {
+	const float *people; /* their sum, one tick at the room's rate */
+	uint32_t talkers;
+	bool speech;
+};
+/* One tick. Adds its speech to `sum` (which may be `people`); `*spoke` tells whether there was any. Returns whether
+ * it wants the next tick too. */
+bool worker_tick(struct worker *w, const struct worker_ears *ears, float *sum, bool *spoke, nsec now);
+
+/* Buries the broken and opens those whose pause is over. */
+void workers_run(struct rooms *rs, nsec now);
+/* When the first of a list is to be tried again; NSEC_NONE. */
+nsec worker_retry_at(const struct list *retry);
