@@ -237,7 +237,7 @@ static void net_start(struct net *n)
 	struct quic_out out = sim_out(n->sn);
 
 	static const struct log_out err = {.fd = 2, .level = LOG_DEBUG};
-	struct log log = {.out = getenv("TEST_LOG") ? &err : NULL};
+	struct log log = {.out = getenv("MYNAH_TEST_LOG") ? &err : NULL};
 
 	assert_int_equal(wt_new(&n->wo, &app, n, &log, &n->sw), 0);
 	assert_int_equal(quic_endpoint_new(&n->so, &out, wt_quic_app(), n->sw, n->st, &log, &n->se), 0);
@@ -848,6 +848,7 @@ struct raw {
 	struct net *net;
 	struct quic_conn *c;
 	struct quic_endpoint *ep;
+	struct sim_node *node;
 	bool open, closed;
 	struct quic_close why;
 	int64_t control;
@@ -1000,6 +1001,7 @@ static struct raw *raw_new(struct net *n)
 	struct quic_path way = sim_path(node, n->sn);
 
 	r->net = n;
+	r->node = node;
 	sim_both(node, sim_up(n->cn));
 	assert_int_equal(quic_endpoint_new(&n->co, &out, &raw_app, r, NULL, NULL, &r->ep), 0);
 	sim_attach(node, r->ep);
@@ -1010,6 +1012,7 @@ static struct raw *raw_new(struct net *n)
 
 static void raw_free(struct raw *r)
 {
+	sim_attach(r->node, NULL);
 	quic_endpoint_free(r->ep);
 	for (size_t i = 0; i < r->n; i++) {
 		buf_fini(&r->s[i].out);
