@@ -508,6 +508,7 @@ static void a_fin_closes_with_code_0(void **state)
 	assert_int_equal(fake_find(&r->c, BIDI)->reset_code, WT_SESSION_GONE);
 	assert_int_equal(fake_find(&r->c, BIDI)->stop_code, WT_SESSION_GONE);
 	fake_close_stream(&r->c, REQ, 0);
+	fake_wait(&r->c, 4 * r->c.pto);
 	assert_true(r->c.closed);
 	assert_int_equal(r->c.close_code, H3_NO_ERROR);
 }
@@ -560,6 +561,9 @@ static void our_close_is_one_capsule_and_a_fin(void **state)
 	fake_feed(&r->c, REQ, NULL, 0, true, 0);
 	assert_false(r->c.closed);
 	fake_close_stream(&r->c, REQ, 0);
+	fake_wait(&r->c, 2 * r->c.pto);
+	assert_false(r->c.closed); /* the peer is yet to hear that its FIN arrived */
+	fake_wait(&r->c, 2 * r->c.pto);
 	assert_true(r->c.closed);
 }
 
