@@ -18,7 +18,8 @@ struct wt_session;
 struct wt_stream;
 
 struct wt_opts {
-	uint32_t connect_timeout_ms;   /* from handshake to CONNECT or GET; else closed. default 10000 */
+	uint32_t connect_timeout_ms;   /* without a session: from handshake to CONNECT, between requests and
+	                                * while an answer makes no progress; else closed. default 10000 */
 	uint32_t max_early_datagrams;  /* kept until the session is there. default 8 of 1500 bytes */
 	uint32_t max_early_streams;    /* WebTransport streams that wait for their session. default 4 */
 	uint32_t max_early_bytes;      /* bytes kept for each of those. default 4096 */
@@ -72,19 +73,22 @@ struct wt_close {
 /* What the application does. `ctx` is that of wt_new(), `user` what on_connect stored. */
 struct wt_app {
 	/* A session is asked for. Return 200 to accept (then *user is kept and the session is
-	 * open, answer on its way), else a status 400..599; `res` may then carry a body. */
+	 * open, answer on its way), else a status 400..599; `res` may then carry a body, and `s` is
+	 * gone on return, without on_closed. The connection of a refused client ends soon after. */
 	unsigned (*on_connect)(void *ctx, struct wt_session *s, const struct wt_request *req, struct wt_response *res,
 		void **user, nsec now);
 	/* Any other request; fill `res`. */
 	void (*on_request)(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now);
-	/* Client: the server's answer to wt_client_connect(). 200: the session is open. */
+	/* Client: the server's answer to wt_client_connect(). 200: the session is open. Anything else is
+	 * a refusal and the last call: no on_closed follows. */
 	void (*on_answer)(void *user, struct wt_session *s, unsigned status, nsec now);
 	void (*on_datagram)(void *user, const uint8_t *p, size_t len, nsec now); /* never empty */
 	/* The peer opened a stream; store your own pointer with wt_stream_set_user(). */
 	void (*on_stream)(void *user, struct wt_stream *st, nsec now);
 	void (*on_stream_data)(void *user, struct wt_stream *st, const uint8_t *p, size_t len, bool fin, nsec now);
 	void (*on_stream_sent)(void *user, struct wt_stream *st, nsec now); /* room again in its send buffer */
-	/* Gone, for whatever reason; the pointer is invalid afterwards. */
+	/* Gone, for whatever reason; the pointer is invalid afterwards. A peer that resets its side ends
+	 * both (nothing tells a half-heard stream from a whole one); one that stops ours goes on speaking. */
 	void (*on_stream_closed)(void *user, struct wt_stream *st, nsec now);
 	/* The last call for this session. Streams were closed before. */
 	void (*on_closed)(void *user, const struct wt_close *why, nsec now);

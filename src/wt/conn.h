@@ -90,7 +90,6 @@ struct request {
 	unsigned status;  /* client: of the answer */
 	bool complete;    /* the fields are all there */
 	bool answered;
-	bool fin;         /* the peer's side ended */
 	bool too_large;   /* of the fields */
 	bool bad;         /* a field that must be one came twice, or holds a NUL */
 	bool draft02;     /* the version field was there */
@@ -165,7 +164,6 @@ struct wt_conn {
 	bool server;
 	bool dead;        /* closed by us: neither nghttp3 nor QUIC is to be touched */
 	bool unsettled;   /* h3_settle() has something to look at */
-	bool goaway;
 	uint64_t fail_code; /* why a callback of nghttp3 failed */
 	nsec now;           /* of the last call that told it */
 
@@ -205,7 +203,7 @@ void h3_control_input(struct wt_conn *c, const uint8_t *p, size_t len);
 void h3_settle(struct wt_conn *c);
 void h3_reject(struct wt_stream *st, uint64_t code); /* both sides, without an answer */
 void h3_resume(struct wt_conn *c, int64_t id);
-void h3_goaway(struct wt_conn *c);
+void h3_goaway(struct wt_conn *c); /* once */
 void h3_next_data(struct wt_conn *c, struct quic_send *out);
 void h3_data_sent(struct wt_conn *c, int64_t id, size_t len, bool fin);
 void h3_data_blocked(struct wt_conn *c, int64_t id);
@@ -236,7 +234,7 @@ void streams_refuse_early(struct wt_conn *c);
 struct request *request_new(struct wt_stream *st);
 void request_free(struct request *r);
 void request_field(struct request *r, int32_t token, nghttp3_rcbuf *name, nghttp3_rcbuf *value);
-void request_headers_end(struct request *r, bool fin);
+void request_headers_end(struct request *r);
 void request_body(struct request *r, const uint8_t *p, size_t len);
 void request_run(struct request *r); /* answers it, if it is time */
 void request_answer(struct request *r, const struct wt_response *res);

@@ -60,9 +60,9 @@ static int end_headers(nghttp3_conn *h3, int64_t id, int fin, void *conn, void *
 	struct wt_conn *c = conn;
 	struct request *r = request_of(c, id);
 
-	(void)h3, (void)stream;
+	(void)h3, (void)stream, (void)fin; /* end_stream follows */
 	if (r)
-		request_headers_end(r, fin);
+		request_headers_end(r);
 	return 0;
 }
 
@@ -93,11 +93,9 @@ static int end_stream(nghttp3_conn *h3, int64_t id, void *conn, void *stream)
 	struct request *r = request_of(c, id);
 
 	(void)h3, (void)stream;
-	if (!r)
+	if (!r || !r->session)
 		return 0;
-	r->fin = true;
-	if (r->session)
-		r->session->fin_in = true;
+	r->session->fin_in = true;
 	c->unsettled = true;
 	return 0;
 }
@@ -198,9 +196,6 @@ void h3_goaway(struct wt_conn *c)
 {
 	uint8_t *p = c->control_out + c->control_len;
 
-	if (c->goaway)
-		return;
-	c->goaway = true;
 	*p++ = FRAME_GOAWAY;
 	*p++ = (uint8_t)varint_len((uint64_t)c->next_bidi);
 	p = varint_put(p, (uint64_t)c->next_bidi);

@@ -119,20 +119,18 @@ static bool is_webtransport(const struct request *r)
 	return is_connect(r) && (!strcmp(p, "webtransport") || !strcmp(p, "webtransport-h3"));
 }
 
-void request_headers_end(struct request *r, bool fin)
+void request_headers_end(struct request *r)
 {
 	struct wt_conn *c = r->st->c;
 
 	if (!c->server && r->status < 200)
 		return; /* interim */
 	r->complete = true;
-	r->fin = fin;
 	c->unsettled = true;
 	conn_active(c);
 	/* Capsules may follow in the next byte, long before the answer: their reader must be there. */
 	if (c->server && is_webtransport(r) && !c->session && !r->too_large && !r->bad)
-		if (!session_new(c, r->st->id, &r->session))
-			r->session->fin_in = fin;
+		session_new(c, r->st->id, &r->session); /* without it the answer is 429 */
 }
 
 void request_body(struct request *r, const uint8_t *p, size_t len)

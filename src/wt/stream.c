@@ -219,8 +219,6 @@ static void identify(struct wt_stream *st, const uint8_t **p, size_t *len, bool 
 	case CLASSIFY_WT:
 		quic_stream_consume(c->qc, st->id, st->head.n);
 		join_session(st);
-		if (st->kind == KIND_WT)
-			session_heard(c->session);
 		break;
 	}
 }

@@ -755,8 +755,10 @@ static void a_connect_reset_before_its_answer_is_forgotten(void **state)
 	struct rig *r = *state;
 
 	send_connect(r, REQ);
+	send_stream(r, 4, 0, "early", false);
 	r->c.app->on_stream_reset(r->c.user, REQ, 1, r->c.now);
 	fake_flush(&r->c);
+	assert_int_equal(fake_find(&r->c, 4)->stop_code, WT_SESSION_GONE);
 	send_settings(r);
 	assert_string_equal(r->app.log, "");
 	assert_true(fake_find(&r->c, REQ)->reset);
@@ -802,6 +804,7 @@ static void early_datagrams_and_streams_are_kept_within_bounds(void **state)
 		fake_datagram(&r->c, dg, 2);
 	}
 	fake_datagram(&r->c, "\1other", 6);
+	assert_int_equal(wt_stats(r->w)->early_dropped, 13);
 	for (int i = 1; i <= 6; i++)
 		send_stream(r, 4 * i, 0, "hi", i == 2);
 	assert_int_equal(wt_stats(r->w)->streams_rejected, 2);
@@ -822,6 +825,28 @@ static void early_datagrams_and_streams_are_kept_within_bounds(void **state)
 	assert_non_null(strstr(r->app.log, "data:more| "));
 	for (int i = 1; i <= 4; i++)
 		assert_int_equal(fake_find(&r->c, 4 * i)->consumed, fake_find(&r->c, 4 * i)->in);
+}
+
+static void a_huge_early_datagram_is_dropped(void **state)
+{
+	struct rig *r = *state;
+	static uint8_t big[1501];
+
+	fake_datagram(&r->c, big, sizeof big);
+	assert_int_equal(wt_stats(r->w)->early_dropped, 1);
+	fake_datagram(&r->c, big, sizeof big - 1);
+	assert_int_equal(wt_stats(r->w)->early_dropped, 1);
+}
+
+static void a_close_before_the_answer_is_refused(void **state)
+{
+	struct rig *r = *state;
+
+	send_connect(r, REQ);
+	send_close(r, 5, "never mind");
+	send_settings(r);
+	assert_string_equal(r->app.log, "");
+	assert_int_equal(status_of(r, REQ), 400);
 }
 
 static void early_streams_that_change_their_mind_are_forgotten(void **state)
@@ -904,7 +929,11 @@ static void the_send_buffer_is_bounded(void **state)
 	fake_ack(&r->c);
 	assert_string_equal(r->app.log, "sent ");
 	assert_int_equal(wt_stream_room(st), 1000);
-	fake_credit(&r->c, BIDI, SIZE_MAX);
+	fake_credit(&r->c, BIDI, 500);
+	fake_flush(&r->c);
+	fake_ack(&r->c);
+	assert_string_equal(r->app.log, "sent "); /* nobody was refused since */
+	fake_credit(&r->c, BIDI, SIZE_MAX / 2);
 	assert_int_equal(wt_stream_send(st, "end", 3, true, r->c.now), 0);
 	assert_int_equal(wt_stream_send(st, "x", 1, false, r->c.now), ERR_STATE);
 	fake_flush(&r->c);
@@ -955,7 +984,11 @@ static void our_own_streams_carry_their_head(void **state)
 	open_session(r);
 	assert_int_equal(wt_stream_open(r->app.session, false, &st), 0);
 	assert_int_equal(wt_stream_room(st), 65536);
-	assert_int_equal(wt_stream_send(st, big, sizeof big, true, r->c.now), 0);
+	assert_int_equal(wt_stream_send(st, big, 1000, false, r->c.now), 0);
+	fake_flush(&r->c);
+	fake_ack(&r->c);
+	assert_int_equal(wt_stream_room(st), 65536);
+	assert_int_equal(wt_stream_send(st, big, sizeof big - 1000, true, r->c.now), 0);
 	fake_flush(&r->c);
 	struct fake_stream *s = fake_find(&r->c, 15);
 
@@ -1037,6 +1070,95 @@ static void a_cut_datagram_is_an_error(void **state)
 	open_session(r);
 	fake_datagram(&r->c, "\x40", 1);
 	assert_int_equal(r->c.close_code, H3_DATAGRAM_ERROR);
+}
+
+static void streams_go_on_when_credit_comes(void **state)
+{
+	static const char *const get[] = {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/x", NULL};
+	struct rig *r = *state;
+
+	fake_fini(&r->c, QUIC_END_PEER);
+	fake_init(&r->c, wt_quic_app(), true);
+	r->c.credit = 5;
+	assert_int_equal(fake_open(&r->c, r->w), 0);
+	fake_flush(&r->c);
+	assert_int_equal(fake_find(&r->c, 3)->out.len, 5);
+	fake_credit(&r->c, 3, SIZE_MAX);
+	r->app.body = "a page of some length";
+	r->b.len = 0;
+	raw_headers(&r->b, get);
+	fake_feed(&r->c, 0, r->b.p, r->b.len, true, 0);
+	assert_int_equal(fake_find(&r->c, 3)->out.len, 33);
+	assert_int_equal(fake_find(&r->c, 0)->out.len, 5);
+	for (int i = 0; i < 200; i++)
+		fake_credit(&r->c, 0, 1), fake_flush(&r->c);
+	assert_frames(r, 0, "H D21 |");
+}
+
+static void a_fin_waits_for_the_last_of_many_pieces(void **state)
+{
+	struct rig *r = *state;
+	static uint8_t piece[600];
+
+	open_session(r);
+	send_stream(r, BIDI, 0, "x", false);
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(wt_stream_send(r->app.stream, piece, sizeof piece, i == 39, r->c.now), 0);
+	struct quic_send o = {.id = -1};
+
+	r->c.app->next_data(r->c.user, &o);
+	assert_int_equal(o.n, QUIC_SEND_VECS);
+	assert_false(o.fin);
+	fake_flush(&r->c);
+	assert_int_equal(fake_find(&r->c, BIDI)->out.len, 24000);
+	assert_true(fake_find(&r->c, BIDI)->out_fin);
+}
+
+static void streams_take_turns(void **state)
+{
+	struct rig *r = *state;
+	static uint8_t bulk[5000];
+	struct wt_stream *a;
+
+	open_session(r);
+	send_stream(r, 4, 0, "x", false);
+	a = r->app.stream;
+	send_stream(r, 8, 0, "x", false);
+	assert_int_equal(wt_stream_send(a, bulk, sizeof bulk, false, r->c.now), 0);
+	assert_int_equal(wt_stream_send(r->app.stream, bulk, sizeof bulk, false, r->c.now), 0);
+	for (int i = 0; i < 10; i++) {
+		struct quic_send o = {.id = -1};
+
+		r->c.app->next_data(r->c.user, &o);
+		assert_int_equal(o.id, i % 2 ? 8 : 4);
+		r->c.app->data_sent(r->c.user, o.id, 100, false);
+	}
+}
+
+static void a_request_reset_in_its_fields_is_reset(void **state)
+{
+	struct rig *r = *state;
+
+	fake_feed(&r->c, 0, "\x01\x20\0\0", 4, false, 0);
+	r->c.app->on_stream_reset(r->c.user, 0, 1, r->c.now);
+	assert_int_equal(fake_find(&r->c, 0)->reset_code, H3_REQUEST_CANCELLED);
+	fake_close_stream(&r->c, 0, 1);
+	assert_false(r->c.closed);
+}
+
+static void a_session_that_ends_at_birth_takes_the_rest_along(void **state)
+{
+	struct rig *r = *state;
+
+	send_stream(r, 4, 0, "one", false);
+	send_stream(r, 8, 0, "two", false);
+	fake_datagram(&r->c, "\0dg", 3);
+	r->app.close_in_data = true;
+	send_settings(r);
+	send_connect(r, REQ);
+	assert_string_equal(r->app.log, "connect bidi data:one gone closed:local:9:enough ");
+	assert_int_equal(fake_find(&r->c, 8)->stop_code, WT_SESSION_GONE);
+	assert_int_equal(wt_stats(r->w)->early_dropped, 1);
 }
 
 static void grease_is_ignored_everywhere(void **state)
@@ -1418,6 +1540,8 @@ int main(void)
 		CASE(nothing_is_sent_before_the_client_saw_the_200),
 		CASE(a_stream_or_an_acknowledgement_shows_it),
 		CASE(early_datagrams_and_streams_are_kept_within_bounds),
+		CASE(a_huge_early_datagram_is_dropped),
+		CASE(a_close_before_the_answer_is_refused),
 		CASE(early_streams_that_change_their_mind_are_forgotten),
 		CASE(streams_echo),
 		CASE(heads_may_have_any_form_and_be_split),
@@ -1429,6 +1553,11 @@ int main(void)
 		CASE(a_session_id_that_can_be_none_is_an_error),
 		CASE(bad_datagrams_are_told_apart),
 		CASE(a_cut_datagram_is_an_error),
+		CASE(streams_go_on_when_credit_comes),
+		CASE(a_fin_waits_for_the_last_of_many_pieces),
+		CASE(streams_take_turns),
+		CASE(a_request_reset_in_its_fields_is_reset),
+		CASE(a_session_that_ends_at_birth_takes_the_rest_along),
 		CASE(grease_is_ignored_everywhere),
 		CASE(a_critical_stream_must_stay),
 		CASE(what_http3_forbids_ends_the_connection),
