@@ -464,6 +464,24 @@ static void a_flood_is_bounded(void **state)
 	world_close(&w);
 }
 
+static void a_talker_who_sends_too_fast_is_cut_without_clicks(void **state)
+{
+	struct world w = {TALKER, .phase_ms = 8, .ppm = 300000, .hz2 = 271.3};
+
+	(void)state;
+	world_open(&w, NULL);
+	run_for(&w, 20);
+	struct jitter_stats s = stats(&w);
+	double db = click_db(&w, 0.05, 2000);
+
+	print_message("30 %% too fast: %lu overflows, %.0f ms dropped, click %.1f dB\n", (unsigned long)s.n_overflows,
+		      s.dropped_ms, db);
+	assert_true(s.dropped_ms > 5000 && s.depth_ms <= 200);
+	assert_int_equal(s.n_concealed, 0);
+	assert_true(db < -55);
+	world_close(&w);
+}
+
 /* Once the lead is held, a lost frame is a hole within what is stored, not an underrun. */
 static void drift_loss_and_jitter_together_leave_no_click(void **state)
 {
@@ -656,6 +674,7 @@ int main(void)
 		cmocka_unit_test(a_late_frame_widens_the_margin_for_a_while),
 		cmocka_unit_test(surplus_is_given_back_at_once_in_silence),
 		cmocka_unit_test(a_flood_is_bounded),
+		cmocka_unit_test(a_talker_who_sends_too_fast_is_cut_without_clicks),
 		cmocka_unit_test(drift_loss_and_jitter_together_leave_no_click),
 		cmocka_unit_test(every_talkspurt_begins_as_promptly_as_the_first),
 		cmocka_unit_test(one_frame_of_seconds_is_bounded_too),
