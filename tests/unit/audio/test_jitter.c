@@ -205,6 +205,36 @@ static void sound_waits_for_the_margin_and_at_most_one_tick(void **state)
 	}
 }
 
+/* A tick of 10 ms, as some rooms have it: frames of one, two and six ticks. */
+static void short_ticks_take_frames_of_any_length(void **state)
+{
+	struct jitter_opts o = {.rate_hz = 16000, .frame_ms = 10};
+
+	(void)state;
+	for (size_t frame = 160; frame <= 960; frame += frame == 160 ? 160 : 640) {
+		for (unsigned phase = 0; phase < 10; phase++) {
+			uint8_t pcm[1920] = {0};
+			struct frame f = {16000, pcm, frame};
+			struct jitter_stats s;
+			struct jitter *j;
+			float out[160];
+			nsec sent = nsec_from_ms(phase) + 300000;
+
+			assert_int_equal(jitter_new(&o, table, &j), 0);
+			for (unsigned t = 0; t < 1000; t++) {
+				for (; sent <= nsec_from_ms(10 * t); sent += nsec_from_ms(frame / 16))
+					jitter_put(j, &f, sent);
+				jitter_get(j, out, 160, nsec_from_ms(10 * t));
+			}
+			jitter_stats(j, &s);
+			assert_int_equal(s.n_concealed, 0);
+			assert_in_range(s.n_got, 1000 - 3 - frame / 160, 1000);
+			assert_true(s.depth_ms <= (double)frame / 16 + 10.01);
+			jitter_free(j);
+		}
+	}
+}
+
 static void what_arrives_in_time_is_not_touched(void **state)
 {
 	struct jitter_opts o = {.rate_hz = 16000};
@@ -663,6 +693,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sound_waits_for_the_margin_and_at_most_one_tick),
+		cmocka_unit_test(short_ticks_take_frames_of_any_length),
 		cmocka_unit_test(what_arrives_in_time_is_not_touched),
 		cmocka_unit_test(a_frame_in_pieces_plays_like_a_whole_one),
 		cmocka_unit_test(frames_of_any_length_settle),
