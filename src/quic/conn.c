@@ -20,7 +20,6 @@ enum {
 	ACK_HOLD_PACKETS = 16, /* bulk senders need their ACK clock */
 	TIMER_MIN_US = 100,    /* a deadline that cannot be met yet must not spin */
 	CLOSE_PTOS = 3,        /* RFC 9000 10.2 */
-	PEER_IDS = 4,          /* active_connection_id_limit: ids of the peer that we remember */
 };
 
 /* --- ids ---------------------------------------------------------------------------------- */
@@ -100,6 +99,9 @@ static void conn_free(struct quic_conn *c)
 		dgram_put(&ep->pool, d);
 	for (size_t i = 0; i < c->n_ids; i++)
 		cid_table_remove(ep->cids, c->ids[i].id, c->ids[i].len, &c->owner);
+	for (size_t i = 0; i < PEER_IDS + 1; i++)
+		if (c->resets[i].used)
+			map_remove(ep->resets, c->resets[i].b, sizeof c->resets[i].b);
 	drop_tls(c);
 	ngtcp2_conn_del(c->q);
 	ngtcp2_crypto_ossl_ctx_del(c->ossl);
@@ -406,7 +408,8 @@ int conn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, co
 	int rv = ngtcp2_conn_read_pkt(c->q, &view, &pi, p, len, c->ep->now);
 
 	if (rv == NGTCP2_ERR_RETRY && c->half_open) {
-		conn_destroy(c);
+		c->ep->stats.conns_accepted--;
+		conn_free(c);
 		return ERR_STATE;
 	}
 	c->held++;

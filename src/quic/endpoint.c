@@ -66,10 +66,15 @@ int quic_endpoint_new(const struct quic_opts *opts, const struct quic_out *out, 
 	err = addr_limit_new(&ep->addrs);
 	if (err)
 		goto fail_cids;
+	err = map_new(NGTCP2_STATELESS_RESET_TOKENLEN, &ep->resets);
+	if (err)
+		goto fail_addrs;
 	ep->tls = tls ? quic_tls_ref(tls) : NULL;
 	*result = ep;
 	return 0;
 
+fail_addrs:
+	addr_limit_free(ep->addrs);
 fail_cids:
 	cid_table_free(ep->cids);
 fail_ep:
@@ -101,6 +106,8 @@ void quic_endpoint_free(struct quic_endpoint *ep)
 	assert(ep->stats.conns == 0 && ep->stats.half_open == 0);
 	schedule_fini(&ep->sched);
 	dgram_pool_fini(&ep->pool);
+	assert(map_count(ep->resets) == 0);
+	map_free(ep->resets);
 	addr_limit_free(ep->addrs);
 	cid_table_free(ep->cids);
 	quic_tls_unref(ep->tls);
@@ -136,6 +143,16 @@ static void advance(struct quic_endpoint *ep, nsec now)
 		ep->now = now;
 }
 
+/* A stateless reset has a random id; only its last bytes say whose it is (RFC 9000 10.3.1). */
+static struct cid_owner *owner_of_reset(const struct quic_endpoint *ep, const uint8_t *p, size_t len)
+{
+	enum { TOKEN = NGTCP2_STATELESS_RESET_TOKENLEN, RESET_MIN = TOKEN + 5 };
+
+	if (map_count(ep->resets) == 0 || len < RESET_MIN)
+		return NULL;
+	return map_get(ep->resets, p + len - TOKEN, TOKEN);
+}
+
 void quic_endpoint_recv(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, uint8_t *p, size_t len,
 	nsec now)
 {
@@ -156,6 +173,8 @@ void quic_endpoint_recv(struct quic_endpoint *ep, const struct quic_path *path, 
 	}
 	struct cid_owner *who = cid_table_get(ep->cids, vc.dcid, vc.dcidlen);
 
+	if (!who)
+		who = owner_of_reset(ep, p, len);
 	if (!who)
 		ep_recv_unknown(ep, path, ecn, p, len, &vc);
 	else if (who->kind == CID_CONN)

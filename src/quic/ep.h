@@ -11,6 +11,7 @@
 #pragma once
 #include "addr_limit.h"
 #include "base/list.h"
+#include "base/map.h"
 #include "cid_table.h"
 #include "dgram.h"
 #include "quic/endpoint.h"
@@ -34,6 +35,7 @@ struct quic_endpoint {
 	struct quic_stats stats;
 	struct cid_table *cids;
 	struct addr_limit *addrs;
+	struct map *resets; /* stateless reset tokens of servers that we are clients of */
 	struct dgram_pool pool;
 	struct schedule sched;
 	struct list dirty; /* connections to be looked at by the next flush */
@@ -46,6 +48,14 @@ struct quic_endpoint {
 
 /* ngtcp2 keeps 8 alive at most; one more is the client's first choice. */
 enum { CONN_IDS_MAX = 12 };
+
+/* active_connection_id_limit: ids of the peer that we remember. */
+enum { PEER_IDS = 4 };
+
+struct reset_token {
+	bool used;
+	uint8_t b[NGTCP2_STATELESS_RESET_TOKENLEN];
+};
 
 enum conn_state {
 	CONN_HANDSHAKE, /* keys are being agreed */
@@ -85,6 +95,7 @@ struct quic_conn {
 	struct addr_entry *addr;
 	struct tomb_id ids[CONN_IDS_MAX]; /* ours in the table, the client's first choice among them */
 	size_t n_ids;
+	struct reset_token resets[PEER_IDS + 1];
 	uint64_t id, packets_lost;
 	uint32_t key_preparations;
 };

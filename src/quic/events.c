@@ -5,8 +5,7 @@
  */
 #include "ep.h"
 
-#include "base/err.h"
-
+#include <string.h>
 
 /* The application hears nothing more once the end is decided. */
 static bool deaf(const struct quic_conn *c)
@@ -167,19 +166,6 @@ static int on_stream_reset(ngtcp2_conn *q, int64_t id, uint64_t size, uint64_t c
 	return 0;
 }
 
-static int on_stop_sending(ngtcp2_conn *q, int64_t id, uint64_t code, void *user, void *stream_user)
-{
-	struct quic_conn *c = user;
-
-	(void)stream_user;
-	c->want_plain = true;
-	/* Later versions of ngtcp2 leave the answer to us; here it is harmless. */
-	ngtcp2_conn_shutdown_stream_write(q, 0, id, code);
-	if (!deaf(c))
-		c->ep->app->on_stop_sending(c->user, id, code, c->ep->now);
-	return 0;
-}
-
 static int on_acked(ngtcp2_conn *q, int64_t id, uint64_t offset, uint64_t len, void *user, void *stream_user)
 {
 	struct quic_conn *c = user;
@@ -251,6 +237,33 @@ static int on_stateless_reset(ngtcp2_conn *q, const ngtcp2_pkt_stateless_reset2 
 	return 0;
 }
 
+/* A client learns by which token its server may reset it. */
+static int on_dcid_status(ngtcp2_conn *q, ngtcp2_connection_id_status_type type, uint64_t seq, const ngtcp2_cid *cid,
+	const ngtcp2_stateless_reset_token *token, void *user)
+{
+	struct quic_conn *c = user;
+	bool add = type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE;
+
+	(void)q;
+	(void)seq;
+	(void)cid;
+	for (size_t i = 0; token && i < PEER_IDS + 1; i++) {
+		struct reset_token *t = &c->resets[i];
+
+		if (add && !t->used && !map_put(c->ep->resets, token->data, sizeof t->b, c)) {
+			memcpy(t->b, token->data, sizeof t->b);
+			t->used = true;
+			break;
+		}
+		if (!add && t->used && memcmp(t->b, token->data, sizeof t->b) == 0) {
+			map_remove(c->ep->resets, t->b, sizeof t->b);
+			t->used = false;
+			break;
+		}
+	}
+	return 0;
+}
+
 #define COMMON_CALLBACKS \
 	.recv_crypto_data = on_crypto_data, .handshake_completed = on_handshake, .encrypt = ngtcp2_crypto_encrypt_cb, \
 	.decrypt = ngtcp2_crypto_decrypt_cb, .hp_mask = ngtcp2_crypto_hp_mask_cb, .recv_stream_data = on_stream_data, \
@@ -260,7 +273,7 @@ static int on_stateless_reset(ngtcp2_conn *q, const ngtcp2_pkt_stateless_reset2 
 	.extend_max_stream_data = on_stream_credit, .handshake_confirmed = on_confirmed, \
 	.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb, \
 	.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb, .recv_datagram = on_datagram, \
-	.stream_stop_sending = on_stop_sending, .version_negotiation = ngtcp2_crypto_version_negotiation_cb, \
+	.version_negotiation = ngtcp2_crypto_version_negotiation_cb, \
 	.recv_tx_key = on_tx_key, .recv_stateless_reset2 = on_stateless_reset, \
 	.get_path_challenge_data2 = ngtcp2_crypto_get_path_challenge_data2_cb
 
@@ -273,4 +286,5 @@ const ngtcp2_callbacks conn_callbacks_client = {
 	COMMON_CALLBACKS,
 	.client_initial = ngtcp2_crypto_client_initial_cb,
 	.recv_retry = ngtcp2_crypto_recv_retry_cb,
+	.dcid_status2 = on_dcid_status,
 };

@@ -166,16 +166,6 @@ static void on_stream_reset(void *user, int64_t id, uint64_t code, nsec now)
 	t->last_code = code;
 }
 
-static void on_stop_sending(void *user, int64_t id, uint64_t code, nsec now)
-{
-	struct talker *t = user;
-
-	(void)id;
-	(void)now;
-	t->stops++;
-	t->last_code = code;
-}
-
 static void on_stream_closed(void *user, int64_t id, uint64_t code, nsec now)
 {
 	struct talker *t = user;
@@ -267,7 +257,7 @@ static void on_closed(void *user, const struct quic_close *why, nsec now)
 
 static const struct quic_app app = {
 	.on_open = on_open, .on_handshake = on_handshake, .on_stream_data = on_stream_data,
-	.on_stream_reset = on_stream_reset, .on_stop_sending = on_stop_sending, .on_stream_acked = on_stream_acked,
+	.on_stream_reset = on_stream_reset, .on_stream_acked = on_stream_acked,
 	.on_stream_credit = on_stream_credit, .on_stream_closed = on_stream_closed, .on_datagram = on_datagram,
 	.next_data = next_data, .data_sent = data_sent, .data_blocked = data_blocked, .data_refused = data_refused,
 	.on_timer = on_timer, .on_closed = on_closed,

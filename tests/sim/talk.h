@@ -24,7 +24,7 @@ struct talker {
 	nsec opened_at, handshaken_at, closed_at, last_datagram_at;
 	uint64_t datagrams_in, bytes_in;
 	uint8_t seen[TALK_SEEN]; /* how often the datagram with this number came */
-	uint64_t streams_closed, streams_finished, resets, stops, last_code;
+	uint64_t streams_closed, streams_finished, resets, last_code;
 	bool wrong; /* a byte was not what it should be */
 	struct talk_out out[TALK_STREAMS];
 	uint64_t in_len[TALK_STREAMS]; /* by stream id / 4 */

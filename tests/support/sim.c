@@ -204,6 +204,7 @@ static void on_commit(void *ctx, const struct quic_path *path, uint8_t ecn, size
 	assert(len > 0 && len <= QUIC_PACKET_MAX);
 	n->sent.packets++;
 	n->sent.bytes += len;
+	n->sent.ect += ecn != 0;
 	if (first)
 		seen.local = n->public;
 	if (s->tap && !s->tap(s->tap_ctx, &seen, n->slot, len))

@@ -32,6 +32,7 @@ struct sim_link {
 
 struct sim_counts {
 	uint64_t packets, bytes, lost; /* offered; of these not delivered */
+	uint64_t ect; /* marked as capable of ECN */
 };
 
 struct sim *sim_new(uint64_t seed);

@@ -193,6 +193,30 @@ static void empty_and_huge_packets_are_dropped(void **state)
 	close_both(&loop, &a, &b);
 }
 
+static void losses_in_a_full_receive_buffer_are_counted(void **state)
+{
+	enum { N = 1000 };
+	static const uint8_t p[1200];
+	struct end a, b;
+	uv_loop_t loop;
+
+	(void)state;
+	assert_int_equal(uv_loop_init(&loop), 0);
+	end_open(&a, &loop, "127.0.0.1");
+	end_open(&b, &loop, "127.0.0.1");
+	for (int i = 0; i < N; i++)
+		post(&a, b.addr, 2, p, sizeof p);
+	udp_flush(a.u);
+	for (int i = 0; i < 100; i++)
+		uv_run(&loop, UV_RUN_NOWAIT);
+	post(&a, b.addr, 2, "x", 1); /* carries the count */
+	udp_flush(a.u);
+	turn(&loop, &b, b.packets + 1);
+	assert_true(b.packets < N);
+	assert_int_equal(udp_stats(b.u)->kernel_dropped + b.packets, N + 1);
+	close_both(&loop, &a, &b);
+}
+
 static void what_has_no_socket_is_dropped_and_counted(void **state)
 {
 	struct end a, b;
@@ -254,6 +278,7 @@ int main(void)
 		cmocka_unit_test(packets_keep_address_and_ecn_on_ipv6),
 		cmocka_unit_test(a_burst_longer_than_a_batch_arrives),
 		cmocka_unit_test(empty_and_huge_packets_are_dropped),
+		cmocka_unit_test(losses_in_a_full_receive_buffer_are_counted),
 		cmocka_unit_test(what_has_no_socket_is_dropped_and_counted),
 		cmocka_unit_test(a_taken_port_is_an_error_with_errno),
 		cmocka_unit_test(the_kernel_tells_our_address),
