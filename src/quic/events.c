@@ -73,18 +73,25 @@ static int on_crypto_data(ngtcp2_conn *q, ngtcp2_encryption_level level, uint64_
 
 /* --- the handshake ------------------------------------------------------------------------ */
 
-static int on_tx_key(ngtcp2_conn *q, ngtcp2_encryption_level level, void *user)
+static int open_app(struct quic_conn *c)
 {
-	struct quic_conn *c = user;
-
-	(void)q;
-	if (level != NGTCP2_ENCRYPTION_LEVEL_1RTT || c->opened || c->state == CONN_ENDING)
+	if (c->opened || c->state == CONN_ENDING)
 		return 0;
 	if (c->ep->app->on_open(c->ep->app_ctx, c, &c->user, c->ep->now))
 		return NGTCP2_ERR_CALLBACK_FAILURE;
 	c->opened = true;
 	c->want_stream = true;
 	return 0;
+}
+
+/* A client waits for on_handshake: OpenSSL gives it the key for sending first, and ngtcp2
+ * knows the server's limits of streams only with the other one. */
+static int on_tx_key(ngtcp2_conn *q, ngtcp2_encryption_level level, void *user)
+{
+	struct quic_conn *c = user;
+
+	(void)q;
+	return level == NGTCP2_ENCRYPTION_LEVEL_1RTT && c->server ? open_app(c) : 0;
 }
 
 static int on_handshake(ngtcp2_conn *q, void *user)
@@ -105,6 +112,8 @@ static int on_handshake(ngtcp2_conn *q, void *user)
 		c->state = CONN_LIVE;
 	c->confirmed = c->server; /* RFC 9001 4.1.2 */
 	c->want_plain = true;
+	if (!c->server && open_app(c))
+		return NGTCP2_ERR_CALLBACK_FAILURE;
 	if (!deaf(c))
 		c->ep->app->on_handshake(c->user, c->ep->now);
 	return 0;
