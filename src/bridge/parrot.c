@@ -80,14 +80,15 @@ static void parrot_close(void *self)
 	free(p);
 }
 
-/* Keeps the end of what was heard. Without memory there is a hole in it, no more. */
+/* Keeps the end of what was heard; drops first, so that the chunk can be used again. Without memory there is a hole
+ * in it, no more. */
 static void keep(struct parrot *p, const struct bridge_hearing *h)
 {
 	size_t most = samples(p, p->state == PARROT_RECORDING ? p->opts->max_ms : PRE_ROLL_MS);
 
+	if (p->heard.len + h->n > most)
+		pcm_queue_pull(&p->heard, NULL, p->heard.len + h->n - most);
 	(void)pcm_queue_push(&p->heard, h->pcm, h->n);
-	if (p->heard.len > most)
-		pcm_queue_pull(&p->heard, NULL, p->heard.len - most);
 }
 
 static bool onset(const struct parrot *p)

@@ -393,30 +393,38 @@ static size_t take_fading(struct worker *w, float *x, size_t n)
 	return got;
 }
 
-/* Speech begins: without a jump from nothing to its first sample. */
+/* Speech begins. */
 static void soften_start(const struct worker *w, float *x, size_t n)
 {
-	size_t len = worker_samples(w, FADE_MS) < n ? worker_samples(w, FADE_MS) : n;
-	float step = x[0];
+	size_t len = worker_samples(w, FADE_MS);
 
-	for (size_t i = 0; i < len; i++)
-		x[i] -= step * (1 - (float)i / (float)len);
+	for (size_t i = 0; i < n && i < len; i++) {
+		float t = (float)(i + 1) / (float)(len + 1);
+
+		x[i] *= t * t * (3 - 2 * t);
+	}
 }
 
-/* Speech ran out: its last sample fades. */
+/* Speech ran out, and nobody knew before: its last value sinks to nothing, and its last slope, which
+ * would be heard as a click if it broke off, does so in a third of that. */
 static void ring(struct worker *w, float *x, size_t n)
 {
 	size_t len = worker_samples(w, FADE_MS);
 
-	for (size_t i = 0; i < n && w->ring_left > 0; i++, w->ring_left--)
-		x[i] += w->last * (float)(w->ring_left - 1) / (float)len;
+	for (size_t i = 0; i < n && w->ring_left > 0; i++, w->ring_left--) {
+		float at = (float)(len - w->ring_left + 1), t = at / (float)len, u = 3 * t;
+
+		x[i] += w->last * (1 - t) * (1 - t) * (1 + 2 * t);
+		if (u < 1)
+			x[i] += w->slope * at * (1 - u) * (1 - u);
+	}
 }
 
 /* Returns whether there is something to fade. */
 static bool run_dry(struct worker *w, float *x, size_t n)
 {
 	w->sounding = false;
-	if (fabsf(w->last) < 1e-4f)
+	if (fabsf(w->last) + fabsf(w->slope) < 1e-4f)
 		return false;
 	w->ring_left = worker_samples(w, FADE_MS);
 	ring(w, x, n);
@@ -434,8 +442,9 @@ static size_t take_speech(struct worker *w, float *x, size_t n)
 	if (!w->sounding)
 		soften_start(w, pcm, got);
 	mix_add(x, pcm, got);
-	w->sounding = true;
+	w->slope = pcm[got - 1] - (got > 1 ? pcm[got - 2] : w->sounding ? w->last : 0);
 	w->last = pcm[got - 1];
+	w->sounding = true;
 	return got;
 }
 
