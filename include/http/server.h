@@ -2,7 +2,8 @@
 /*
  * server - the small HTTP/1.1 server beside the voice: the page, health, metrics. Runs on
  * the caller's libuv loop; one thread. Every connection, request and response is bounded;
- * bodies of requests are refused. With a certificate it speaks TLS.
+ * bodies of requests are refused. With a certificate it speaks TLS. The process must ignore
+ * SIGPIPE: libuv writes to sockets that the peer may have closed.
  */
 #pragma once
 #include "base/err.h"
