@@ -118,6 +118,7 @@ class Mynahd:
             self.process.wait()
             raise AssertionError(f"mynahd did not end:\n{self.log()}") from None
         self.reader.join(5)
+        self.process.stderr.close()
         self.process = None
         log = self.log()
         if status != 0 or "Sanitizer" in log or "runtime error" in log:
