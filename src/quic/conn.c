@@ -541,6 +541,8 @@ int quic_conn_send_datagram(struct quic_conn *c, const struct quic_vec *v, size_
 	d->at = now;
 	d->len = 0;
 	for (size_t i = 0; i < n; i++) {
+		if (v[i].len == 0)
+			continue; /* its pointer may be NULL */
 		memcpy(d->data + d->len, v[i].p, v[i].len);
 		d->len += (uint32_t)v[i].len;
 	}
