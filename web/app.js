@@ -76,7 +76,7 @@ async function join({ listenOnly = false } = {}) {
 		if (!signal.aborted)
 			await stay(signal);
 	} catch (error) {
-		showProblem(error instanceof MynahError ? error.kind : 'audio', { text: error.message, ...error.facts });
+		showProblem(error instanceof MynahError ? error.kind : page.speaker ? 'failed' : 'audio', { text: error.message, ...error.facts });
 	}
 	if (!signal.aborted)
 		leave();
