@@ -412,12 +412,14 @@ int wt_session_send(struct wt_session *s, const void *head, size_t head_len, con
 		return ERR_STATE;
 	if (!head_len && !body_len)
 		return ERR_RANGE; /* trips Chrome */
-	struct quic_vec v[] = {
-		{quarter, (size_t)(varint_put(quarter, (uint64_t)s->id / 4) - quarter)},
-		{head, head_len},
-		{body, body_len},
-	};
-	int err = quic_conn_send_datagram(c->qc, v, sizeof v / sizeof *v, now);
+	struct quic_vec v[3] = {{quarter, (size_t)(varint_put(quarter, (uint64_t)s->id / 4) - quarter)}};
+	size_t n = 1;
+
+	if (head_len)
+		v[n++] = (struct quic_vec){head, head_len};
+	if (body_len)
+		v[n++] = (struct quic_vec){body, body_len};
+	int err = quic_conn_send_datagram(c->qc, v, n, now);
 
 	if (!err)
 		c->w->stats.datagrams_out++;

@@ -71,7 +71,7 @@ static int step(struct settings_reader *r)
 
 int settings_read(struct settings_reader *r, const uint8_t *p, size_t len)
 {
-	for (const uint8_t *end = p + len; p != end && !r->done;) {
+	for (; len && !r->done; len--) {
 		bool inside = r->state >= SETTINGS_ID;
 		bool complete = varint_in_byte(&r->in, *p++);
 

@@ -261,8 +261,8 @@ static inline void fake_feed(struct quic_conn *c, int64_t id, const void *p, siz
 		s->in += n;
 		c->app->on_stream_data(c->user, id, copy, n, fin && n == len, c->now);
 		free(copy);
-		b += n;
 		len -= n;
+		b = len ? b + n : NULL;
 	} while (len);
 	fake_flush(c);
 }
