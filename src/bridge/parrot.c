@@ -18,13 +18,13 @@
 #include <stdlib.h>
 
 enum {
-	PRE_ROLL_MS = 300,  /* from before the voice was detected: soft beginnings */
-	TAIL_MS = 200,      /* of the pause that is kept: soft endings */
-	LEAST_VOICED_MS = 200, /* less is a cough or a click, not worth repeating */
-	AHEAD_MS = 60,      /* how far speech is handed over before its time */
+	PRE_ROLL_MS = 300, /* from before the voice was detected: soft beginnings */
+	TAIL_MS = 200,     /* of the pause that is kept: soft endings */
+	AHEAD_MS = 60,     /* how far speech is handed over before its time */
 	FADE_MS = 5,
-	PIECE = 240,        /* samples handed over at once */
+	PIECE = 240,       /* samples handed over at once */
 };
+#define LEAST_VOICED_MS 200.0f /* less is a cough or a click, not worth repeating */
 #define ONSET_MS 40.0f      /* above the noise for so long somebody talks over it ... */
 #define LOUD_DBFS (-35.0f)  /* ... or is this loud in one tick */
 

@@ -78,15 +78,13 @@ static void seat_close(struct seat *s)
 /* One tick of noise (0: nobody talks). */
 static void hear(struct seat *s, float level)
 {
-	float x[TICK], sum = 0;
+	float x[TICK];
 
-	for (size_t i = 0; i < TICK; i++) {
+	for (size_t i = 0; i < TICK; i++)
 		x[i] = level * sig_noise(&s->seed);
-		sum += x[i] * x[i];
-	}
 	struct bridge_hearing h = {.pcm = x, .n = TICK, .talkers = level > 0, .speech = level > 0.01f};
 
-	h.level_dbfs = level > 0 ? 10 * log10f(sum / TICK) : -100;
+	h.level_dbfs = level > 0 ? (float)sig_db(sig_rms(x, TICK)) : -100;
 	h.waiting_ms = (uint32_t)((s->n_said - s->n_played) * 1000 / RATE);
 	s->wants = s->ops->audio(s->self, &h, 0);
 	s->n_played = s->n_said - s->n_played > TICK ? s->n_played + TICK : s->n_said;

@@ -269,6 +269,27 @@ static void coming_and_going_makes_no_clicks(void **state)
 	}
 }
 
+static void who_comes_in_the_middle_hears_no_click(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 8; i++) {
+		struct stage *s = stage_new();
+
+		stage_open(s);
+		struct actor *a = stage_join(s, "all");
+
+		actor_talk(a, 440, 0.3);
+		stage_run(s, 500 + 21 * i);
+		struct actor *b = stage_join(s, "all");
+
+		b->n_heard = 1000; /* after silence */
+		memset(b->heard, 0, 1000 * sizeof(float));
+		stage_run(s, 500);
+		assert_below(sig_db(sig_click(b->heard, b->n_heard, 16000, 2500, NULL)), -50);
+		stage_close(s);
+	}
+}
+
 /* He hears a steady tone while he begins to talk (own path) and long after he stopped (shared path). */
 static void a_listener_changes_path_without_a_seam(void **state)
 {
@@ -374,6 +395,7 @@ int main(void)
 		cmocka_unit_test(delay_is_at_most_margin_and_tick),
 		cmocka_unit_test(mute_is_soft_and_silent),
 		cmocka_unit_test(coming_and_going_makes_no_clicks),
+		cmocka_unit_test(who_comes_in_the_middle_hears_no_click),
 		cmocka_unit_test(a_listener_changes_path_without_a_seam),
 		cmocka_unit_test(what_we_send_ends_without_a_click),
 		cmocka_unit_test(ten_who_shout_do_not_clip),

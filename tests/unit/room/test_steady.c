@@ -59,7 +59,7 @@ void *realloc(void *p, size_t n)
 
 void free(void *p)
 {
-	heap.n_calls += heap.counts;
+	heap.n_calls += heap.counts && p;
 	__libc_free(p);
 }
 
