@@ -208,8 +208,12 @@ class Peer(QuicConnectionProtocol):
         self._quic.send_datagram_frame(encode_uint_var(self.session // 4) + payload)
         self.transmit()
 
-    def send_pcm(self, pcm, rate):
-        self.send_datagram((rate // 100).to_bytes(2, "little") + np.asarray(pcm, "<i2").tobytes())
+    def send_pcm(self, *pieces, rate=16000):
+        """Each piece in a datagram of its own, all at once."""
+        for pcm in pieces:
+            payload = (rate // 100).to_bytes(2, "little") + np.asarray(pcm, "<i2").tobytes()
+            self._quic.send_datagram_frame(encode_uint_var(self.session // 4) + payload)
+        self.transmit()
 
     def close_session(self, code=0, reason=""):
         """By a CLOSE capsule and the end of the CONNECT stream."""
@@ -304,8 +308,7 @@ async def talk(peer, sound, seconds, rate=16000, frame_ms=20, pieces=1, start=0)
     for i in range(n_frames):
         a, b = (round((i + k) * rate * frame_ms / 1000) for k in (0, 1))
         cuts = [a + (b - a) * k // pieces for k in range(pieces + 1)]
-        for c, d in zip(cuts, cuts[1:]):
-            peer.send_pcm(sound(start + c, d - c), rate)
+        peer.send_pcm(*(sound(start + c, d - c) for c, d in zip(cuts, cuts[1:])), rate=rate)
         wait = t0 + (i + 1) * frame_ms / 1000 - asyncio.get_running_loop().time()
         if wait > 0:
             await asyncio.sleep(wait)
@@ -331,3 +334,12 @@ def fit(x, rate, *hz):
     peaks = [20 * np.log10(max(np.hypot(w[2 * i], w[2 * i + 1]), 1e-9)) for i in range(len(hz))]
     signal = np.mean((basis @ w) ** 2)
     return peaks, 10 * np.log10(max(signal, 1e-18) / max(np.mean(rest ** 2), 1e-18))
+
+
+def quality(x, rate, *hz):
+    """Sines judged in pieces of 100 ms: [the level of each over all], the median and the worst signal to noise.
+    A client that is late itself makes the server expect a hole and smooth it, so single pieces near 50 dB are
+    its own fault; a frame that is missing leaves less than 20 dB."""
+    levels, _ = fit(x, rate, *hz)
+    noise = [fit(block, rate, *hz)[1] for block in np.array_split(x, max(1, len(x) * 10 // rate))]
+    return levels, float(np.median(noise)), min(noise)
