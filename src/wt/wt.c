@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LINGER_PTO = 3 };
+
 void wt_opts_default(struct wt_opts *o)
 {
 	*o = (struct wt_opts){
@@ -252,7 +254,8 @@ static void on_stream_credit(void *user, int64_t id)
 		h3_credit(c, id);
 }
 
-/* The CONNECT stream is over in both directions. */
+/* The CONNECT stream is over in both directions. The peer may not know it yet: Chrome reports a
+ * lost connection instead of our code if CONNECTION_CLOSE overtakes the ACK of its FIN. */
 static void connect_stream_over(struct wt_conn *c, uint64_t code)
 {
 	struct wt_close why = {.end = WT_END_RESET, .reason = ""};
@@ -261,7 +264,7 @@ static void connect_stream_over(struct wt_conn *c, uint64_t code)
 		log_debug(&c->session->log, "stream closed code=0x%llx", (unsigned long long)code);
 		session_end(c->session, &why);
 	}
-	conn_end(c, H3_NO_ERROR);
+	conn_end_after(c, LINGER_PTO);
 }
 
 static void on_stream_closed(void *user, int64_t id, uint64_t code, nsec now)

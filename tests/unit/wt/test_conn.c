@@ -30,7 +30,7 @@ struct app {
 	bool echo, close_in_data;
 	char origin[64], path[64];
 	const char *body;
-	bool static_body;
+	bool static_body, own;
 	size_t received;
 };
 
@@ -60,9 +60,14 @@ static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_requ
 	note(a, "connect ");
 	snprintf(a->origin, sizeof a->origin, "%s", req->origin);
 	snprintf(a->path, sizeof a->path, "%s", req->path);
+	if (a->own)
+		res->owned = strdup(a->body);
 	if (a->answer == 200) {
 		a->session = s;
 		*user = a;
+	} else if (a->own) {
+		res->body = res->owned;
+		res->len = strlen(a->body);
 	} else if (a->body) {
 		res->body = (const uint8_t *)a->body;
 		res->len = strlen(a->body);
@@ -79,6 +84,8 @@ static void on_request(void *ctx, const struct wt_request *req, struct wt_respon
 	*res = (struct wt_response){.status = 200, .content_type = "text/html", .cache_control = "no-store",
 		.csp = "default-src 'self'", .body = (const uint8_t *)a->body, .len = a->body ? strlen(a->body) : 0,
 		.static_body = a->static_body};
+	if (a->own)
+		res->body = res->owned = strdup(a->body);
 	if (strcmp(req->method, "GET") != 0 && strcmp(req->method, "HEAD") != 0)
 		res->status = 405;
 }
@@ -508,6 +515,7 @@ static void a_fin_closes_with_code_0(void **state)
 	assert_int_equal(fake_find(&r->c, BIDI)->reset_code, WT_SESSION_GONE);
 	assert_int_equal(fake_find(&r->c, BIDI)->stop_code, WT_SESSION_GONE);
 	fake_close_stream(&r->c, REQ, 0);
+	fake_wait(&r->c, 4 * r->c.pto);
 	assert_true(r->c.closed);
 	assert_int_equal(r->c.close_code, H3_NO_ERROR);
 }
@@ -560,6 +568,9 @@ static void our_close_is_one_capsule_and_a_fin(void **state)
 	fake_feed(&r->c, REQ, NULL, 0, true, 0);
 	assert_false(r->c.closed);
 	fake_close_stream(&r->c, REQ, 0);
+	fake_wait(&r->c, 2 * r->c.pto);
+	assert_false(r->c.closed); /* the peer is yet to hear that its FIN arrived */
+	fake_wait(&r->c, 2 * r->c.pto);
 	assert_true(r->c.closed);
 }
 
@@ -1113,6 +1124,63 @@ static void what_http3_forbids_ends_the_connection(void **state)
 	}
 }
 
+static void priority_update(struct rig *r, uint64_t id)
+{
+	struct buf body;
+
+	buf_init(&body, 64);
+	raw_varint(&body, id);
+	raw_bytes(&body, "u=1, i", 6);
+	r->b.len = 0;
+	raw_frame(&r->b, 0xf0700, body.p, body.len);
+	buf_fini(&body);
+	fake_feed(&r->c, CTL, r->b.p, r->b.len, false, 1);
+}
+
+static void priorities_may_come_before_their_streams(void **state)
+{
+	struct rig *r = *state;
+
+	send_settings(r);
+	for (uint64_t id = 0; id < 4 * 60; id += 4)
+		priority_update(r, id);
+	send_connect(r, REQ);
+	assert_int_equal(status_of(r, REQ), 200);
+	send_stream(r, 4, 0, "x", true); /* one that nghttp3 has heard of and shall never see */
+	assert_string_equal(r->app.log, "connect bidi data:x| ");
+	assert_int_equal(wt_stream_send(r->app.stream, "y", 1, true, r->c.now), 0);
+	fake_flush(&r->c);
+	assert_int_equal(fake_find(&r->c, 4)->out.len, 1);
+	fake_ack(&r->c);
+	fake_close_stream(&r->c, 4, 0);
+	assert_false(r->c.closed);
+	priority_update(r, 4 * 128); /* one was closed: one more is fine */
+	assert_false(r->c.closed);
+	priority_update(r, 4 * 129);
+	assert_true(r->c.closed);
+	assert_int_equal(r->c.close_code, H3_ID_ERROR);
+}
+
+static void an_answer_owns_its_memory(void **state)
+{
+	static const char *const get[] = {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/x", NULL};
+	struct rig *r = *state;
+
+	r->app.own = true;
+	r->app.body = "page";
+	r->b.len = 0;
+	raw_headers(&r->b, get);
+	fake_feed(&r->c, 0, r->b.p, r->b.len, true, 0);
+	assert_frames(r, 0, "H D4 |");
+	send_settings(r); /* a refusal, and an acceptance that leaves some behind */
+	r->app.answer = 403;
+	send_connect(r, REQ2);
+	assert_frames(r, REQ2, "H D4 |");
+	r->app.answer = 200;
+	send_connect(r, 8);
+	assert_frames(r, 8, "H ");
+}
+
 static void safari_is_given_credit(void **state)
 {
 	static const uint64_t safari[] = {0x1, 16383, 0x7, 100, 0x33, 1, 0xc671706a, 1, 0x14e9cd29, 1, 0x2b61, 8388608,
@@ -1364,6 +1432,8 @@ int main(void)
 		CASE(grease_is_ignored_everywhere),
 		CASE(a_critical_stream_must_stay),
 		CASE(what_http3_forbids_ends_the_connection),
+		CASE(priorities_may_come_before_their_streams),
+		CASE(an_answer_owns_its_memory),
 		CASE(safari_is_given_credit),
 		CASE(drain_says_goaway_and_drain),
 		CASE(get_and_head_are_answered),
