@@ -29,7 +29,7 @@ static const char *const format_names[] = {"text", "json", NULL};               
 static const struct field server_fields[] = {
 	{.key = "host", .type = FIELD_LIST, IN(server.host), WIDE(config, server.host[0]),
 		.count = offsetof(struct config, server.n_hosts), .min = 1, .max = CONFIG_HOSTS_MAX, HOST_TEXT,
-		.help = "addresses to listen on for sessions, UDP; one, or a list"},
+		.help = "addresses to listen on for sessions, UDP; one, or a list, since \"::\" takes IPv6 only"},
 	{.key = "port", .type = FIELD_U16, IN(server.port), .max = 65535,
 		.help = "UDP port; 0 takes any free one"},
 	{.key = "certificate", .type = FIELD_TEXT, IN(server.certificate), WIDE(config, server.certificate), FILE_TEXT,
@@ -57,7 +57,7 @@ static const struct field http_fields[] = {
 	{.key = "enabled", .type = FIELD_BOOL, IN(http.enabled), .help = "whether there is an HTTP server at all"},
 	{.key = "host", .type = FIELD_LIST, IN(http.host), WIDE(config, http.host[0]),
 		.count = offsetof(struct config, http.n_hosts), .min = 1, .max = CONFIG_HOSTS_MAX, HOST_TEXT,
-		.help = "addresses to listen on, TCP; one, or a list"},
+		.help = "addresses to listen on, TCP; one, or a list, since \"::\" takes IPv6 only"},
 	{.key = "port", .type = FIELD_U16, IN(http.port), .max = 65535, .help = "TCP port; 0 takes any free one"},
 	{.key = "tls", .type = FIELD_BOOL, IN(http.tls), .help = "HTTPS, with the certificate of [server]"},
 	{.key = "web_dir", .type = FIELD_TEXT, IN(http.web_dir), WIDE(config, http.web_dir), .fix = check_text,

@@ -139,6 +139,7 @@ struct client {
 	struct tls_stream *stream;
 	struct buf heard;
 	bool open, ended, gone;
+	bool stops, stopped; /* pauses itself in every on_data */
 	unsigned sent;
 	int err;
 };
@@ -153,6 +154,11 @@ static void client_data(void *ctx, const uint8_t *p, size_t len)
 	struct client *c = ctx;
 
 	assert_true(len > 0 && len <= 16384);
+	assert_false(c->stopped);
+	if (c->stops) {
+		c->stopped = true;
+		tls_stream_pause(c->stream, true);
+	}
 	assert_int_equal(buf_append(&c->heard, p, len), 0);
 }
 
@@ -344,6 +350,33 @@ static void a_paused_client_hears_it_later(void **state)
 	hang_up(&c);
 }
 
+/* Head and body of a short answer are two records in one TCP segment, or two that are read together. */
+static void a_pause_from_inside_holds_at_once(void **state)
+{
+	static const struct {
+		const char *request;
+		size_t len;
+	} asks[] = {{GET("/"), 5}, {GET("/big"), BIG}};
+	struct world *w = *state;
+	struct client c;
+
+	start(w);
+	dial(&c, w, w->first.chain, "localhost");
+	wait_open(&c);
+	c.stops = true;
+	for (size_t i = 0; i < 2; i++) {
+		say(&c, asks[i].request);
+		while (!heard_all(&c, asks[i].len)) {
+			while (!c.stopped)
+				run(&c);
+			c.stopped = false;
+			tls_stream_pause(c.stream, false);
+		}
+		buf_consume(&c.heard, c.heard.len);
+	}
+	hang_up(&c);
+}
+
 static void the_end_is_said_in_order(void **state)
 {
 	struct world *w = *state;
@@ -530,6 +563,7 @@ int main(void)
 		CASE(whoever_verifies_must_name_somebody),
 		CASE(a_big_answer_arrives_whole),
 		CASE(a_paused_client_hears_it_later),
+		CASE(a_pause_from_inside_holds_at_once),
 		CASE(the_end_is_said_in_order),
 		CASE(a_new_certificate_is_for_new_connections),
 		CASE(a_bad_certificate_changes_nothing),
