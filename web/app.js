@@ -76,7 +76,7 @@ async function join({ listenOnly = false } = {}) {
 		if (!signal.aborted)
 			await stay(signal);
 	} catch (error) {
-		showProblem(error instanceof MynahError ? error.kind : 'audio', { text: error.message, ...error.facts });
+		showProblem(error instanceof MynahError ? error.kind : page.speaker ? 'failed' : 'audio', { text: error.message, ...error.facts });
 	}
 	if (!signal.aborted)
 		leave();
@@ -350,8 +350,9 @@ function showHeadline() {
 		live: room ? [where, others()] : alone(),
 	};
 	const [headline, subline] = names[page.state];
+	const asleep = page.state === 'live' && page.context?.state !== 'running';
 	const muted = page.state === 'live' && page.muted && page.microphone?.isOpen;
-	for (const [id, words] of [['headline', headline], ['subline', muted ? 'You are muted. Nobody hears you.' : subline]])
+	for (const [id, words] of [['headline', headline], ['subline', asleep ? 'Click anywhere: before that, the browser plays no sound.' : muted ? 'You are muted. Nobody hears you.' : subline]])
 		if ($(id).textContent !== words)
 			$(id).textContent = words;
 	document.title = page.state === 'live' && room ? `${where} · mynah` : 'mynah';
@@ -544,6 +545,7 @@ function figures() {
 		trim_ppm: player.trim_ppm,
 		underruns: player.underruns,
 		pauses: player.pauses,
+		seams: player.seams,
 		cut_samples: player.cut,
 		played_samples: player.played,
 		frames_in: player.frames,

@@ -192,6 +192,18 @@ const QUIET = 0.001; // -60 dBFS
 const PAUSE_MS = 400; // a longer gap is a sender that stopped, not a late packet
 const SPLICE_MS = 5;
 const SEARCH_MS = 8;
+const SEAM_MS = 2; // over which a step between two frames is spread
+const SEAM_LOOK = 32; // samples on each side that say what is usual
+const SEAM_LEAST = 0.02; // -34 dBFS: smaller steps are not heard as clicks
+const SEAM_RATIO = 2; // a step is that much larger than any bend around it
+
+/* The largest second difference. */
+function bend(x) {
+	let most = 0;
+	for (let i = 2; i < x.length; i++)
+		most = Math.max(most, Math.abs(x[i] - 2 * x[i - 1] + x[i - 2]));
+	return most;
+}
 
 export class Playout {
 	constructor(outRate, { maxMs = 250, firstMs = MARGIN_FIRST_MS } = {}) {
@@ -212,7 +224,8 @@ export class Playout {
 		this.slots = [];
 		this.slot = Infinity;
 		this.heard = 0; // fading peak of what came in
-		this.counts = { played: 0, underruns: 0, pauses: 0, cut: 0, frames: 0 };
+		this.tail = new Float32Array(SEAM_LOOK); // the end of the last frame
+		this.counts = { played: 0, underruns: 0, pauses: 0, seams: 0, cut: 0, frames: 0 };
 		this.level = new Level();
 	}
 
@@ -229,7 +242,7 @@ export class Playout {
 		this.counts.frames++;
 		this.slot = Math.min(this.slot, this.playing ? this.depth : Infinity);
 		this.#tune(rate);
-		this.#write(this.resampler.process(this.#toFloat(samples)));
+		this.#write(this.resampler.process(this.#joined(this.#toFloat(samples))));
 		if (!this.playing && this.depthMs >= this.targetMs)
 			this.#start();
 		if (this.depthMs > this.maxMs)
@@ -294,6 +307,26 @@ export class Playout {
 		return this.scratch.subarray(0, samples.length);
 	}
 
+	/* A lost frame leaves a step in the waveform. Frames are not numbered, but such a step is
+	 * far larger than any bend around it: it is spread over two milliseconds. */
+	#joined(x) {
+		const { tail } = this;
+		const n = Math.min(x.length, Math.round((SEAM_MS * this.rate) / 1000));
+		if (x.length < SEAM_LOOK) {
+			tail.fill(0);
+			return x;
+		}
+		const step = x[0] - (2 * tail[SEAM_LOOK - 1] - tail[SEAM_LOOK - 2]);
+		const usual = Math.max(bend(tail), bend(x.subarray(0, SEAM_LOOK)));
+		if (this.depth > 0 && Math.abs(step) > Math.max(SEAM_LEAST, SEAM_RATIO * usual)) {
+			for (let i = 0; i < n; i++)
+				x[i] -= step * 0.5 * (1 + Math.cos((Math.PI * i) / n));
+			this.counts.seams++;
+		}
+		tail.set(x.subarray(x.length - SEAM_LOOK));
+		return x;
+	}
+
 	/* A sender may change its rate at any frame: what the old filter still holds comes out,
 	 * and the seam is faded on both sides. */
 	#tune(rate) {
@@ -304,6 +337,7 @@ export class Playout {
 			this.#fadeTail();
 		}
 		this.rate = rate;
+		this.tail.fill(0);
 		this.resampler = new Resampler(rate, this.outRate);
 	}
 

@@ -2,7 +2,8 @@
 /*
  * tls_stream - a TCP connection on the caller's libuv loop, in clear or under TLS (OpenSSL
  * over memory buffers), accepted or opened; the same calls for all four. One thread. Takes
- * memory when a connection begins and for every send; what is queued is bounded.
+ * memory when a connection begins and for every send; what is queued is bounded. The process
+ * must ignore SIGPIPE, since libuv does not.
  */
 #pragma once
 #include "base/err.h"

@@ -8,7 +8,8 @@
  *              said -> speaks, a little ahead of the clock
  *
  * Of a speech longer than max_ms it keeps the end: the freshest is what one remembers having
- * said, and sound that never pauses stays bounded either way. Only ticks count time.
+ * said, and sound that never pauses stays bounded either way. Only ticks count time. The room softens where
+ * speech begins and ends.
  */
 #include "audio/vad.h"
 #include "base/err.h"
@@ -18,13 +19,12 @@
 #include <stdlib.h>
 
 enum {
-	PRE_ROLL_MS = 300,  /* from before the voice was detected: soft beginnings */
-	TAIL_MS = 200,      /* of the pause that is kept: soft endings */
-	LEAST_VOICED_MS = 200, /* less is a cough or a click, not worth repeating */
-	AHEAD_MS = 60,      /* how far speech is handed over before its time */
-	FADE_MS = 5,
-	PIECE = 240,        /* samples handed over at once */
+	PRE_ROLL_MS = 300, /* from before the voice was detected: soft beginnings */
+	TAIL_MS = 200,     /* of the pause that is kept: soft endings */
+	AHEAD_MS = 60,     /* how far speech is handed over before its time */
+	PIECE = 240,       /* samples handed over at once */
 };
+#define LEAST_VOICED_MS 200.0f /* less is a cough or a click, not worth repeating */
 #define ONSET_MS 40.0f      /* above the noise for so long somebody talks over it ... */
 #define LOUD_DBFS (-35.0f)  /* ... or is this loud in one tick */
 
@@ -43,7 +43,6 @@ struct parrot {
 	struct vad vad;               /* of the mix */
 	struct pcm_queue heard, said;
 	float voiced_ms, quiet_ms;    /* of the recording: in all; since the last voice */
-	size_t n_handed;              /* samples of `said` handed over */
 	uint64_t item;
 };
 
@@ -80,14 +79,15 @@ static void parrot_close(void *self)
 	free(p);
 }
 
-/* Keeps the end of what was heard. Without memory there is a hole in it, no more. */
+/* Keeps the end of what was heard; drops first, so that the chunk can be used again. Without memory there is a hole
+ * in it, no more. */
 static void keep(struct parrot *p, const struct bridge_hearing *h)
 {
 	size_t most = samples(p, p->state == PARROT_RECORDING ? p->opts->max_ms : PRE_ROLL_MS);
 
+	if (p->heard.len + h->n > most)
+		pcm_queue_pull(&p->heard, NULL, p->heard.len + h->n - most);
 	(void)pcm_queue_push(&p->heard, h->pcm, h->n);
-	if (p->heard.len > most)
-		pcm_queue_pull(&p->heard, NULL, p->heard.len - most);
 }
 
 static bool onset(const struct parrot *p)
@@ -111,7 +111,6 @@ static void repeat(struct parrot *p)
 	pcm_queue_clear(&p->said);
 	p->said = p->heard;
 	pcm_queue_init(&p->heard, p->said.max);
-	p->n_handed = 0;
 	p->item++;
 	p->state = PARROT_REPEATING;
 }
@@ -138,20 +137,6 @@ static void go_on_recording(struct parrot *p, float ms)
 		forget(p);
 }
 
-/* The recording was cut out of the middle of something: soft at both ends. */
-static void soften(const struct parrot *p, float *pcm, size_t n)
-{
-	size_t fade = samples(p, FADE_MS), after = p->said.len;
-
-	for (size_t i = 0; i < n; i++) {
-		size_t from_start = p->n_handed + i, from_end = after + n - 1 - i;
-		size_t nearest = from_start < from_end ? from_start : from_end;
-
-		if (nearest < fade)
-			pcm[i] *= (float)nearest / (float)fade;
-	}
-}
-
 /* Only a little ahead, so that the room need not hold it too. Returns whether there was something. */
 static bool hand_over(struct parrot *p, uint32_t waiting_ms)
 {
@@ -162,12 +147,10 @@ static bool hand_over(struct parrot *p, uint32_t waiting_ms)
 	while (waiting < want && p->said.len > 0) {
 		size_t n = pcm_queue_pull(&p->said, pcm, PIECE);
 
-		soften(p, pcm, n);
 		if (p->sink->audio(p->sink_ctx, p->item, pcm, n)) {
 			pcm_queue_clear(&p->said); /* the backlog is smaller than this: say what fits */
 			break;
 		}
-		p->n_handed += n;
 		waiting += n;
 	}
 	return had_some;

@@ -111,7 +111,7 @@ static void admit(struct quic_endpoint *ep, const struct quic_path *path, uint8_
 	const ngtcp2_pkt_hd *hd, const ngtcp2_cid *odcid)
 {
 	struct quic_conn *c;
-	int err = conn_accept(ep, path, hd, odcid, &c);
+	int err = qconn_accept(ep, path, hd, odcid, &c);
 
 	if (err == ERR_LIMIT) {
 		ep->stats.refused_addr++;
@@ -122,7 +122,7 @@ static void admit(struct quic_endpoint *ep, const struct quic_path *path, uint8_
 		return;
 	/* A ClientHello of several packets whose first came late: the rest is kept only for a
 	 * proven address. */
-	if (conn_read(c, path, ecn, p, len) == ERR_STATE)
+	if (qconn_read(c, path, ecn, p, len) == ERR_STATE)
 		ep_send_retry(ep, path, hd);
 }
 

@@ -32,15 +32,19 @@ static int64_t time_s(const ASN1_TIME *t)
 /* A P-256, P-384 or P-521 key whose curve is given by name; explicit parameters are refused by browsers. */
 static bool key_is_named_ec(EVP_PKEY *key)
 {
+	static const char *const curves[] = {"prime256v1", "P-256", "secp384r1", "P-384", "secp521r1", "P-521"};
 	char group[32];
+	int explicit_params = 0;
 	size_t len;
 
 	if (!key || EVP_PKEY_get_base_id(key) != EVP_PKEY_EC ||
 		EVP_PKEY_get_group_name(key, group, sizeof group, &len) != 1)
 		return false;
-	return EVP_PKEY_get_ec_point_conv_form(key) != 0 &&
-		(!strcmp(group, "prime256v1") || !strcmp(group, "P-256") || !strcmp(group, "secp384r1") ||
-			!strcmp(group, "P-384") || !strcmp(group, "secp521r1") || !strcmp(group, "P-521"));
+	EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &explicit_params);
+	for (size_t i = 0; i < sizeof curves / sizeof *curves; i++)
+		if (strcmp(group, curves[i]) == 0)
+			return !explicit_params;
+	return false;
 }
 
 static void judge_pinning(const X509 *x, struct quic_cert_info *info)
@@ -50,7 +54,7 @@ static void judge_pinning(const X509 *x, struct quic_cert_info *info)
 
 	if (!key || EVP_PKEY_get_base_id(key) != EVP_PKEY_EC)
 		snprintf(info->unfit, sizeof info->unfit, "the key is %s, browsers pin ECDSA keys only",
-			key && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA ? "RSA" : "no ECDSA key");
+			key && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA ? "RSA" : "of another kind");
 	else if (!key_is_named_ec(key))
 		snprintf(info->unfit, sizeof info->unfit, "the key is on no named NIST curve");
 	else if (valid_s > (int64_t)PIN_DAYS_MAX * DAY_S)

@@ -24,7 +24,7 @@ enum {
 
 /* --- ids ---------------------------------------------------------------------------------- */
 
-int conn_add_id(struct quic_conn *c, const ngtcp2_cid *cid)
+int qconn_add_id(struct quic_conn *c, const ngtcp2_cid *cid)
 {
 	if (c->n_ids == CONN_IDS_MAX)
 		return ERR_LIMIT;
@@ -39,7 +39,7 @@ int conn_add_id(struct quic_conn *c, const ngtcp2_cid *cid)
 	return 0;
 }
 
-void conn_drop_id(struct quic_conn *c, const ngtcp2_cid *cid)
+void qconn_drop_id(struct quic_conn *c, const ngtcp2_cid *cid)
 {
 	for (size_t i = 0; i < c->n_ids; i++) {
 		if (c->ids[i].len != cid->datalen || memcmp(c->ids[i].id, cid->data, cid->datalen) != 0)
@@ -162,7 +162,7 @@ static int attach_tls(struct quic_conn *c, const char *server_name)
 
 static int start_server(struct quic_conn *c, const ngtcp2_pkt_hd *hd, const ngtcp2_cid *odcid)
 {
-	ngtcp2_path path = path_of(&c->path);
+	ngtcp2_path path = qpath_of(&c->path);
 	ngtcp2_settings s;
 	ngtcp2_transport_params p;
 	ngtcp2_cid scid;
@@ -181,16 +181,16 @@ static int start_server(struct quic_conn *c, const ngtcp2_pkt_hd *hd, const ngtc
 	if (reset_token_make(&c->ep->secret, &scid, p.stateless_reset_token))
 		return ERR_TLS;
 	p.stateless_reset_token_present = 1;
-	if (ngtcp2_conn_server_new(&c->q, &hd->scid, &scid, &path, hd->version, &conn_callbacks_server, &s, &p, NULL, c))
+	if (ngtcp2_conn_server_new(&c->q, &hd->scid, &scid, &path, hd->version, &qconn_callbacks_server, &s, &p, NULL, c))
 		return ERR_NOMEM;
-	int err = conn_add_id(c, &hd->dcid);
+	int err = qconn_add_id(c, &hd->dcid);
 
 	if (!err)
-		err = conn_add_id(c, &scid);
+		err = qconn_add_id(c, &scid);
 	return err ? err : attach_tls(c, NULL);
 }
 
-int conn_accept(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd,
+int qconn_accept(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd,
 	const ngtcp2_cid *odcid, struct quic_conn **out)
 {
 	struct addr_entry *addr;
@@ -220,7 +220,7 @@ int conn_accept(struct quic_endpoint *ep, const struct quic_path *path, const ng
 
 static int start_client(struct quic_conn *c, const char *server_name)
 {
-	ngtcp2_path path = path_of(&c->path);
+	ngtcp2_path path = qpath_of(&c->path);
 	ngtcp2_settings s;
 	ngtcp2_transport_params p;
 	ngtcp2_cid scid, dcid = {.datalen = CID_LEN + 8};
@@ -228,10 +228,10 @@ static int start_client(struct quic_conn *c, const char *server_name)
 	set_params(c->ep, &s, &p);
 	ep_random_cid(c->ep, &scid);
 	RAND_bytes(dcid.data, (int)dcid.datalen);
-	if (ngtcp2_conn_client_new(&c->q, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1, &conn_callbacks_client, &s, &p, NULL,
+	if (ngtcp2_conn_client_new(&c->q, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1, &qconn_callbacks_client, &s, &p, NULL,
 		    c))
 		return ERR_NOMEM;
-	int err = conn_add_id(c, &scid);
+	int err = qconn_add_id(c, &scid);
 
 	return err ? err : attach_tls(c, server_name);
 }
@@ -254,15 +254,14 @@ int quic_endpoint_connect(struct quic_endpoint *ep, struct quic_tls *tls, const 
 		return err;
 	}
 	c->want_plain = true;
-	conn_touch(c);
+	qconn_touch(c);
 	*out = c;
 	return 0;
 }
 
 /* --- end ---------------------------------------------------------------------------------- */
 
-/* Decides how `c` ends; the next flush does it. `goodbye` NULL: without a word. */
-static void end(struct quic_conn *c, enum quic_end how, bool app, uint64_t code, const ngtcp2_ccerr *goodbye)
+void qconn_end(struct quic_conn *c, enum quic_end how, bool app, uint64_t code, const ngtcp2_ccerr *goodbye)
 {
 	if (c->state == CONN_ENDING)
 		return;
@@ -271,7 +270,7 @@ static void end(struct quic_conn *c, enum quic_end how, bool app, uint64_t code,
 	c->silent = goodbye == NULL;
 	if (goodbye)
 		c->goodbye = *goodbye;
-	conn_touch(c);
+	qconn_touch(c);
 }
 
 static void end_by_peer(struct quic_conn *c)
@@ -280,12 +279,12 @@ static void end_by_peer(struct quic_conn *c)
 
 	c->silent = true; /* also if we were about to close ourselves */
 	if (c->was_reset)
-		end(c, QUIC_END_RESET, false, 0, NULL);
+		qconn_end(c, QUIC_END_RESET, false, 0, NULL);
 	else
-		end(c, QUIC_END_PEER, e->type == NGTCP2_CCERR_TYPE_APPLICATION, e->error_code, NULL);
+		qconn_end(c, QUIC_END_PEER, e->type == NGTCP2_CCERR_TYPE_APPLICATION, e->error_code, NULL);
 }
 
-void conn_fail(struct quic_conn *c, int rv)
+void qconn_fail(struct quic_conn *c, int rv)
 {
 	enum quic_end how = c->state == CONN_HANDSHAKE ? QUIC_END_HANDSHAKE : QUIC_END_ERROR;
 	uint8_t alert = ngtcp2_conn_get_tls_alert(c->q);
@@ -296,13 +295,13 @@ void conn_fail(struct quic_conn *c, int rv)
 		end_by_peer(c);
 		return;
 	case NGTCP2_ERR_IDLE_CLOSE:
-		end(c, QUIC_END_IDLE, false, 0, NULL);
+		qconn_end(c, QUIC_END_IDLE, false, 0, NULL);
 		return;
 	case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
 	case NGTCP2_ERR_DROP_CONN:
 	case NGTCP2_ERR_RETRY:
 	case NGTCP2_ERR_RECV_VERSION_NEGOTIATION:
-		end(c, QUIC_END_HANDSHAKE, false, 0, NULL);
+		qconn_end(c, QUIC_END_HANDSHAKE, false, 0, NULL);
 		return;
 	}
 	ngtcp2_ccerr_default(&e);
@@ -311,7 +310,7 @@ void conn_fail(struct quic_conn *c, int rv)
 	else
 		ngtcp2_ccerr_set_liberr(&e, rv, NULL, 0);
 	log_debug(&c->ep->log, "conn=%llu %s", (unsigned long long)c->id, ngtcp2_strerror(rv));
-	end(c, how, false, e.error_code, &e);
+	qconn_end(c, how, false, e.error_code, &e);
 }
 
 static void count_lost(struct quic_conn *c)
@@ -336,7 +335,7 @@ static void announce_end(struct quic_conn *c)
 		ep->app->on_closed(c->user, &c->why, ep->now);
 }
 
-void conn_destroy(struct quic_conn *c)
+void qconn_destroy(struct quic_conn *c)
 {
 	announce_end(c);
 	conn_free(c);
@@ -368,7 +367,7 @@ static void leave_tomb(struct quic_conn *c, const uint8_t *close, size_t len)
 static void bury(struct quic_conn *c)
 {
 	uint8_t close[QUIC_PACKET_MAX];
-	size_t len = c->silent ? 0 : conn_write_close(c, close);
+	size_t len = c->silent ? 0 : qconn_write_close(c, close);
 
 	announce_end(c);
 	if (leaves_tomb(c))
@@ -398,9 +397,9 @@ static void plan(struct quic_conn *c, bool wrote)
 	schedule_set(&ep->sched, c->slot, at < c->app_timer ? at : c->app_timer);
 }
 
-int conn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len)
+int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len)
 {
-	ngtcp2_path view = path_of(path);
+	ngtcp2_path view = qpath_of(path);
 	ngtcp2_pkt_info pi = {.ecn = ecn};
 
 	if (c->state == CONN_ENDING)
@@ -418,17 +417,17 @@ int conn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, co
 	if (!c->confirmed || c->blocked || !quic_addr_equal(&path->remote, &c->path.remote) ||
 		!quic_addr_equal(&path->local, &c->path.local))
 		c->want_plain = true;
-	conn_touch(c);
+	qconn_touch(c);
 	if (rv)
-		conn_fail(c, rv);
+		qconn_fail(c, rv);
 	return 0;
 }
 
-void conn_expire(struct quic_conn *c)
+void qconn_expire(struct quic_conn *c)
 {
 	struct quic_endpoint *ep = c->ep;
 
-	conn_touch(c);
+	qconn_touch(c);
 	if (c->state == CONN_ENDING)
 		return;
 	if (c->app_timer <= ep->now) {
@@ -443,13 +442,13 @@ void conn_expire(struct quic_conn *c)
 
 		count_lost(c);
 		if (rv)
-			conn_fail(c, rv);
+			qconn_fail(c, rv);
 	}
 	if (due || c->hold_until <= ep->now)
 		c->want_plain = true;
 }
 
-void conn_flush(struct quic_conn *c)
+void qconn_flush(struct quic_conn *c)
 {
 	bool wrote = false;
 
@@ -461,203 +460,10 @@ void conn_flush(struct quic_conn *c)
 			c->want_plain = true;
 		wrote = c->want_plain || c->want_stream || c->dgrams.head;
 		if (wrote)
-			conn_write(c);
+			qconn_write(c);
 	}
 	if (c->state == CONN_ENDING)
 		bury(c);
 	else
 		plan(c, wrote);
-}
-
-/* --- what the application may do ---------------------------------------------------------- */
-
-void quic_conn_wake(struct quic_conn *c)
-{
-	if (c->state == CONN_ENDING)
-		return;
-	c->want_stream = true;
-	conn_touch(c);
-}
-
-void quic_conn_close(struct quic_conn *c, uint64_t app_code)
-{
-	ngtcp2_ccerr e;
-
-	ngtcp2_ccerr_set_application_error(&e, app_code, NULL, 0);
-	end(c, QUIC_END_LOCAL, true, app_code, &e);
-}
-
-void quic_conn_set_timer(struct quic_conn *c, nsec at)
-{
-	c->app_timer = at;
-	if (c->state != CONN_ENDING && at < c->ep->sched.at[c->slot])
-		schedule_set(&c->ep->sched, c->slot, at);
-}
-
-size_t quic_conn_datagram_max(const struct quic_conn *c)
-{
-	enum { SHORT_HEADER = 1 + 4, AEAD_TAG = 16, FRAME = 1 + 2 };
-	const ngtcp2_transport_params *p = ngtcp2_conn_get_remote_transport_params(c->q);
-
-	if (c->state == CONN_ENDING || !c->opened || !p || p->max_datagram_frame_size <= FRAME)
-		return 0;
-	size_t path = ngtcp2_conn_get_path_max_tx_udp_payload_size(c->q);
-	size_t max = path - SHORT_HEADER - ngtcp2_conn_get_dcid(c->q)->datalen - AEAD_TAG - FRAME;
-
-	if (max > p->max_datagram_frame_size - FRAME)
-		max = (size_t)p->max_datagram_frame_size - FRAME;
-	return max < DGRAM_MAX ? max : DGRAM_MAX;
-}
-
-/* A buffer for one more datagram of `c`; over a bound its oldest makes room. */
-static struct dgram *take_buffer(struct quic_conn *c)
-{
-	struct quic_endpoint *ep = c->ep;
-	struct dgram *d = c->dgrams.n < ep->opts.datagram_queue ? dgram_get(&ep->pool) : NULL;
-
-	if (d)
-		return d;
-	++*(c->dgrams.n < ep->opts.datagram_queue ? &ep->stats.datagrams_dropped_pool : &ep->stats.datagrams_dropped_queue);
-	c->dgrams_dropped++;
-	return dgram_pop(&c->dgrams);
-}
-
-int quic_conn_send_datagram(struct quic_conn *c, const struct quic_vec *v, size_t n, nsec now)
-{
-	size_t len = 0, max = quic_conn_datagram_max(c);
-
-	if (max == 0)
-		return ERR_STATE;
-	for (size_t i = 0; i < n; i++)
-		len += v[i].len;
-	if (len == 0 || len > max) {
-		c->ep->stats.datagrams_dropped_size += len > max;
-		return ERR_RANGE;
-	}
-	struct dgram *d = take_buffer(c);
-
-	if (!d)
-		return 0; /* the pool is empty and this one is the oldest: dropped and counted */
-	d->at = now;
-	d->len = 0;
-	for (size_t i = 0; i < n; i++) {
-		memcpy(d->data + d->len, v[i].p, v[i].len);
-		d->len += (uint32_t)v[i].len;
-	}
-	dgram_push(&c->dgrams, d);
-	conn_touch(c);
-	return 0;
-}
-
-int quic_stream_open(struct quic_conn *c, bool bidi, int64_t *id)
-{
-	if (c->state == CONN_ENDING)
-		return ERR_STATE;
-	int rv = bidi ? ngtcp2_conn_open_bidi_stream(c->q, id, NULL) : ngtcp2_conn_open_uni_stream(c->q, id, NULL);
-
-	if (rv == NGTCP2_ERR_STREAM_ID_BLOCKED)
-		return ERR_LIMIT;
-	return rv ? ERR_NOMEM : 0;
-}
-
-uint64_t quic_streams_left(const struct quic_conn *c, bool bidi)
-{
-	return bidi ? ngtcp2_conn_get_streams_bidi_left(c->q) : ngtcp2_conn_get_streams_uni_left(c->q);
-}
-
-static void touch_plain(struct quic_conn *c)
-{
-	c->want_plain = true;
-	conn_touch(c);
-}
-
-void quic_stream_reset(struct quic_conn *c, int64_t id, uint64_t code)
-{
-	if (c->state == CONN_ENDING)
-		return;
-	ngtcp2_conn_shutdown_stream_write(c->q, 0, id, code);
-	touch_plain(c);
-}
-
-void quic_stream_stop(struct quic_conn *c, int64_t id, uint64_t code)
-{
-	if (c->state == CONN_ENDING)
-		return;
-	ngtcp2_conn_shutdown_stream_read(c->q, 0, id, code);
-	touch_plain(c);
-}
-
-void quic_stream_consume(struct quic_conn *c, int64_t id, size_t len)
-{
-	if (c->state == CONN_ENDING || len == 0)
-		return;
-	ngtcp2_conn_extend_max_stream_offset(c->q, id, len); /* a closed stream is no error here */
-	ngtcp2_conn_extend_max_offset(c->q, len);
-	touch_plain(c);
-}
-
-void quic_conn_info(const struct quic_conn *c, struct quic_conn_info *out)
-{
-	const ngtcp2_transport_params *p = ngtcp2_conn_get_remote_transport_params(c->q);
-	ngtcp2_conn_info i;
-
-	ngtcp2_conn_get_conn_info(c->q, &i);
-	bool measured = i.min_rtt != UINT64_MAX;
-
-	*out = (struct quic_conn_info){
-		.path = c->path,
-		.rtt_us = measured ? i.smoothed_rtt / 1000 : 0,
-		.rtt_var_us = measured ? i.rttvar / 1000 : 0,
-		.min_rtt_us = measured ? i.min_rtt / 1000 : 0,
-		.cwnd_bytes = i.cwnd,
-		.in_flight_bytes = i.bytes_in_flight,
-		.packets_in = i.pkt_recv,
-		.packets_out = i.pkt_sent,
-		.packets_lost = i.pkt_lost,
-		.bytes_in = i.bytes_recv,
-		.bytes_out = i.bytes_sent,
-		.datagrams_dropped = c->dgrams_dropped,
-		.datagrams_queued = c->dgrams.n,
-		.peer_datagram_max = p ? (size_t)p->max_datagram_frame_size : 0,
-		.server = c->server,
-		.handshake_done = ngtcp2_conn_get_handshake_completed(c->q),
-		.id = c->id,
-	};
-}
-
-nsec quic_conn_pto(const struct quic_conn *c)
-{
-	return ngtcp2_conn_get_pto(c->q);
-}
-
-void *quic_conn_user(const struct quic_conn *c)
-{
-	return c->user;
-}
-
-void quic_conn_set_user(struct quic_conn *c, void *user)
-{
-	c->user = user;
-}
-
-int quic_conn_update_keys(struct quic_conn *c, nsec now)
-{
-	if (now > c->ep->now)
-		c->ep->now = now;
-	if (c->state != CONN_LIVE || ngtcp2_conn_initiate_key_update(c->q, c->ep->now))
-		return ERR_STATE;
-	touch_plain(c);
-	return 0;
-}
-
-int quic_conn_migrate(struct quic_conn *c, const struct quic_path *path, nsec now)
-{
-	ngtcp2_path view = path_of(path);
-
-	if (now > c->ep->now)
-		c->ep->now = now;
-	if (c->server || c->state != CONN_LIVE || ngtcp2_conn_initiate_migration(c->q, &view, c->ep->now))
-		return ERR_STATE;
-	touch_plain(c);
-	return 0;
 }

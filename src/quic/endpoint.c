@@ -85,7 +85,7 @@ fail_ep:
 static void free_owner(struct quic_endpoint *ep, struct cid_owner *who)
 {
 	if (who->kind == CID_CONN) {
-		conn_destroy((struct quic_conn *)who);
+		qconn_destroy((struct quic_conn *)who);
 		return;
 	}
 	struct tomb *t = (struct tomb *)who;
@@ -178,7 +178,7 @@ void quic_endpoint_recv(struct quic_endpoint *ep, const struct quic_path *path, 
 	if (!who)
 		ep_recv_unknown(ep, path, ecn, p, len, &vc);
 	else if (who->kind == CID_CONN)
-		conn_read((struct quic_conn *)who, path, ecn, p, len);
+		qconn_read((struct quic_conn *)who, path, ecn, p, len);
 	else if (tomb_recv((struct tomb *)who, &ep->out, path, len))
 		ep->stats.packets_out++;
 }
@@ -198,7 +198,7 @@ static void flush_dirty(struct quic_endpoint *ep)
 		struct list *node = batch.next;
 
 		list_remove(node);
-		conn_flush(list_entry(node, struct quic_conn, dirty));
+		qconn_flush(list_entry(node, struct quic_conn, dirty));
 	}
 }
 
@@ -227,7 +227,7 @@ void quic_endpoint_expire(struct quic_endpoint *ep, nsec now)
 		if (s->at[i] > ep->now)
 			continue;
 		if (s->who[i]->kind == CID_CONN)
-			conn_expire((struct quic_conn *)s->who[i]);
+			qconn_expire((struct quic_conn *)s->who[i]);
 		else
 			free_owner(ep, s->who[i]);
 	}

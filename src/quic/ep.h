@@ -4,7 +4,8 @@
  *
  *   endpoint.c   made, fed, flushed, expired
  *   accept.c     packets that belong to no connection: new clients and stateless answers
- *   conn.c       a connection from its first packet to its end, and what the application may do with it
+ *   conn.c       a connection from its first packet to its end
+ *   conn_api.c   what the application may do with it
  *   events.c     what ngtcp2 tells about it
  *   write.c      packets out
  */
@@ -112,40 +113,42 @@ void ep_send_retry(struct quic_endpoint *ep, const struct quic_path *path, const
 
 /* --- conn.c */
 /* `odcid` is the id of the client's first packet if it was sent a Retry, else NULL. */
-int conn_accept(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd,
+int qconn_accept(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd,
 	const ngtcp2_cid *odcid, struct quic_conn **out);
 /* One packet. ERR_STATE: ngtcp2 wants the client to prove its address by Retry; `c` is gone. */
-int conn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len);
-void conn_expire(struct quic_conn *c);
-void conn_flush(struct quic_conn *c);
+int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len);
+void qconn_expire(struct quic_conn *c);
+void qconn_flush(struct quic_conn *c);
 /* An id that leads to `c`: ERR_EXISTS, ERR_LIMIT, ERR_NOMEM. */
-int conn_add_id(struct quic_conn *c, const ngtcp2_cid *cid);
-void conn_drop_id(struct quic_conn *c, const ngtcp2_cid *cid);
+int qconn_add_id(struct quic_conn *c, const ngtcp2_cid *cid);
+void qconn_drop_id(struct quic_conn *c, const ngtcp2_cid *cid);
+/* Decides how `c` ends; the next flush does it. `goodbye` NULL: without a word. */
+void qconn_end(struct quic_conn *c, enum quic_end how, bool app, uint64_t code, const ngtcp2_ccerr *goodbye);
 /* ngtcp2 gave up with `rv`: decides how the connection ends. */
-void conn_fail(struct quic_conn *c, int rv);
+void qconn_fail(struct quic_conn *c, int rv);
 /* Ends it now, without a packet and without remains. */
-void conn_destroy(struct quic_conn *c);
+void qconn_destroy(struct quic_conn *c);
 
-static inline void conn_touch(struct quic_conn *c)
+static inline void qconn_touch(struct quic_conn *c)
 {
 	if (list_empty(&c->dirty))
 		list_append(&c->ep->dirty, &c->dirty);
 }
 
-static inline ngtcp2_path path_of(const struct quic_path *p)
+static inline ngtcp2_path qpath_of(const struct quic_path *p)
 {
 	return (ngtcp2_path){
 		.local = {(ngtcp2_sockaddr *)&p->local.sa, p->local.len},
 		.remote = {(ngtcp2_sockaddr *)&p->remote.sa, p->remote.len},
 	};
 }
-void path_copy(struct quic_path *to, const ngtcp2_path *from);
+void qpath_copy(struct quic_path *to, const ngtcp2_path *from);
 
 /* --- events.c */
-extern const ngtcp2_callbacks conn_callbacks_server, conn_callbacks_client;
+extern const ngtcp2_callbacks qconn_callbacks_server, qconn_callbacks_client;
 
 /* --- write.c */
 /* Sends what may be sent now. */
-void conn_write(struct quic_conn *c);
+void qconn_write(struct quic_conn *c);
 /* Writes CONNECTION_CLOSE; returns its length and a copy in `copy`, 0 if there is none. */
-size_t conn_write_close(struct quic_conn *c, uint8_t copy[QUIC_PACKET_MAX]);
+size_t qconn_write_close(struct quic_conn *c, uint8_t copy[QUIC_PACKET_MAX]);

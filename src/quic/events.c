@@ -31,7 +31,7 @@ static int on_new_cid(ngtcp2_conn *q, ngtcp2_cid *cid, ngtcp2_stateless_reset_to
 	ep_random_cid(ep, cid);
 	if (reset_token_make(&ep->secret, cid, token->data))
 		return NGTCP2_ERR_CALLBACK_FAILURE;
-	return conn_add_id(c, cid) ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
+	return qconn_add_id(c, cid) ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 static int on_remove_cid(ngtcp2_conn *q, const ngtcp2_cid *cid, void *user)
@@ -39,7 +39,7 @@ static int on_remove_cid(ngtcp2_conn *q, const ngtcp2_cid *cid, void *user)
 	struct quic_conn *c = user;
 
 	(void)q;
-	conn_drop_id(c, cid);
+	qconn_drop_id(c, cid);
 	return 0;
 }
 
@@ -56,7 +56,7 @@ static int on_update_key(ngtcp2_conn *q, uint8_t *rx_secret, uint8_t *tx_secret,
 		user);
 }
 
-/* A server lets its TLS object go after the handshake (see conn_flush); nothing that a
+/* A server lets its TLS object go after the handshake (see qconn_flush); nothing that a
  * client may still say in CRYPTO frames is legal then. */
 static int on_crypto_data(ngtcp2_conn *q, ngtcp2_encryption_level level, uint64_t offset, const uint8_t *p, size_t len,
 	void *user)
@@ -229,7 +229,7 @@ static int on_path_validation(ngtcp2_conn *q, uint32_t flags, const ngtcp2_path 
 	c->want_plain = true;
 	if (res != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS)
 		return 0;
-	path_copy(&now, path);
+	qpath_copy(&now, path);
 	if (!quic_addr_equal(&now.remote, &c->path.remote) || !quic_addr_equal(&now.local, &c->path.local))
 		c->ep->stats.migrations++;
 	c->path = now;
@@ -286,12 +286,12 @@ static int on_dcid_status(ngtcp2_conn *q, ngtcp2_connection_id_status_type type,
 	.recv_tx_key = on_tx_key, .recv_stateless_reset2 = on_stateless_reset, \
 	.get_path_challenge_data2 = ngtcp2_crypto_get_path_challenge_data2_cb
 
-const ngtcp2_callbacks conn_callbacks_server = {
+const ngtcp2_callbacks qconn_callbacks_server = {
 	COMMON_CALLBACKS,
 	.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
 };
 
-const ngtcp2_callbacks conn_callbacks_client = {
+const ngtcp2_callbacks qconn_callbacks_client = {
 	COMMON_CALLBACKS,
 	.client_initial = ngtcp2_crypto_client_initial_cb,
 	.recv_retry = ngtcp2_crypto_recv_retry_cb,

@@ -5,6 +5,7 @@
  */
 #pragma once
 #define ERR_STATE ossl_err_state
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>

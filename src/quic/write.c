@@ -14,7 +14,7 @@
 
 _Static_assert(QUIC_SEND_VECS == 16, "struct quic_vec is handed to ngtcp2 piece by piece");
 
-void path_copy(struct quic_path *to, const ngtcp2_path *from)
+void qpath_copy(struct quic_path *to, const ngtcp2_path *from)
 {
 	memset(to, 0, sizeof *to);
 	memcpy(&to->local.sa, from->local.addr, from->local.addrlen);
@@ -35,7 +35,7 @@ struct packet {
 static void begin(struct quic_conn *c, struct packet *k)
 {
 	k->path.local.len = k->path.remote.len = 0;
-	k->view = path_of(&k->path);
+	k->view = qpath_of(&k->path);
 	k->pi = (ngtcp2_pkt_info){0};
 	k->p = c->ep->out.slot(c->ep->out.ctx);
 	k->begun = false;
@@ -191,7 +191,7 @@ static bool wants(const struct quic_conn *c)
 	return c->want_plain || c->want_stream || c->dgrams.head;
 }
 
-void conn_write(struct quic_conn *c)
+void qconn_write(struct quic_conn *c)
 {
 	size_t sent = 0, quantum = ngtcp2_conn_get_send_quantum(c->q);
 	struct packet k;
@@ -202,7 +202,7 @@ void conn_write(struct quic_conn *c)
 		ngtcp2_ssize n = fill(c, &k);
 
 		if (n < 0) {
-			conn_fail(c, (int)n);
+			qconn_fail(c, (int)n);
 			return;
 		}
 		if (n == 0)
@@ -216,7 +216,7 @@ void conn_write(struct quic_conn *c)
 	c->hold_until = NSEC_NONE;
 }
 
-size_t conn_write_close(struct quic_conn *c, uint8_t copy[QUIC_PACKET_MAX])
+size_t qconn_write_close(struct quic_conn *c, uint8_t copy[QUIC_PACKET_MAX])
 {
 	struct packet k;
 

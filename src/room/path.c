@@ -15,7 +15,7 @@
 #include <string.h>
 
 /* Longer than the limiter needs to recover to within 10^-4. */
-enum { ALONE_MS = 2000 };
+enum { ALONE_MS = 2000, EASE_IN_MS = 5 };
 
 int path_init(struct path *p, const struct resample_table *t, uint32_t room_rate_hz, uint32_t out_rate_hz)
 {
@@ -131,6 +131,17 @@ static bool hears_something(struct participant *p, unsigned n_sources)
 	return fed;
 }
 
+/* Who comes while others talk would hear them begin in the middle of a wave. */
+static const int16_t *ease_in(struct rooms *rs, const int16_t *pcm, size_t n, uint32_t rate_hz)
+{
+	int32_t len = (int32_t)(rate_hz * EASE_IN_MS / 1000);
+
+	memmove(rs->own_pcm, pcm, n * sizeof *pcm);
+	for (int32_t i = 0; i < len && i < (int32_t)n; i++)
+		rs->own_pcm[i] = (int16_t)(rs->own_pcm[i] * (i + 1) / (len + 1));
+	return rs->own_pcm;
+}
+
 static void feed(struct room *r, struct output *o, struct participant *p, nsec now)
 {
 	const int16_t *pcm = r->rooms->own_pcm;
@@ -145,7 +156,8 @@ static void feed(struct room *r, struct output *o, struct participant *p, nsec n
 	} else {
 		n = return_to_shared(r, o, p);
 	}
-	p->stats.frames_out++;
+	if (p->stats.frames_out++ == 0)
+		pcm = ease_in(r->rooms, pcm, n, o->rate_hz);
 	r->rooms->stats.frames_out++;
 	r->rooms->calling++;
 	p->sink.audio(p->user, o->rate_hz, pcm, n, now);

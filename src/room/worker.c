@@ -139,20 +139,11 @@ static int on_audio(void *ctx, uint64_t item, const float *pcm, size_t n)
 	return 0;
 }
 
-/* Leaves a few milliseconds to fade out with. */
+/* What was playing rings out: see run_dry(). */
 static void drop_backlog(struct worker *w)
 {
-	size_t fade = worker_samples(w, FADE_MS);
-
-	if (w->n_marks == 0)
-		return; /* nothing, or the end of an earlier flush */
+	pcm_queue_cut(&w->backlog, 0);
 	w->n_marks = 0;
-	if (w->fade_left > 0) { /* that end first */
-		pcm_queue_cut(&w->backlog, w->fade_left);
-		return;
-	}
-	pcm_queue_cut(&w->backlog, w->sounding ? fade : 0);
-	w->fade_len = w->fade_left = w->backlog.len;
 }
 
 static void on_flush(void *ctx)
@@ -376,47 +367,38 @@ static void count_played(struct worker *w, size_t n)
 	}
 }
 
-/* The end of what was flushed. Adds to `x`. */
-static size_t take_fading(struct worker *w, float *x, size_t n)
-{
-	float pcm[256];
-	size_t want = w->fade_left < n ? w->fade_left : n;
-	size_t got = pcm_queue_pull(&w->backlog, pcm, want < 256 ? want : 256);
-
-	for (size_t i = 0; i < got; i++)
-		x[i] += pcm[i] * (float)(w->fade_left - i - 1) / (float)w->fade_len;
-	w->fade_left -= got;
-	if (got > 0 && w->fade_left == 0) {
-		w->sounding = false;
-		w->ring_left = 0;
-	}
-	return got;
-}
-
-/* Speech begins: without a jump from nothing to its first sample. */
+/* Speech begins. */
 static void soften_start(const struct worker *w, float *x, size_t n)
 {
-	size_t len = worker_samples(w, FADE_MS) < n ? worker_samples(w, FADE_MS) : n;
-	float step = x[0];
+	size_t len = worker_samples(w, FADE_MS);
 
-	for (size_t i = 0; i < len; i++)
-		x[i] -= step * (1 - (float)i / (float)len);
+	for (size_t i = 0; i < n && i < len; i++) {
+		float t = (float)(i + 1) / (float)(len + 1);
+
+		x[i] *= t * t * (3 - 2 * t);
+	}
 }
 
-/* Speech ran out: its last sample fades. */
+/* Speech ran out, and nobody knew before: its last value sinks to nothing, and its last slope, which
+ * would be heard as a click if it broke off, does so in a third of that. */
 static void ring(struct worker *w, float *x, size_t n)
 {
 	size_t len = worker_samples(w, FADE_MS);
 
-	for (size_t i = 0; i < n && w->ring_left > 0; i++, w->ring_left--)
-		x[i] += w->last * (float)(w->ring_left - 1) / (float)len;
+	for (size_t i = 0; i < n && w->ring_left > 0; i++, w->ring_left--) {
+		float at = (float)(len - w->ring_left + 1), t = at / (float)len, u = 3 * t;
+
+		x[i] += w->last * (1 - t) * (1 - t) * (1 + 2 * t);
+		if (u < 1)
+			x[i] += w->slope * at * (1 - u) * (1 - u);
+	}
 }
 
 /* Returns whether there is something to fade. */
 static bool run_dry(struct worker *w, float *x, size_t n)
 {
 	w->sounding = false;
-	if (fabsf(w->last) < 1e-4f)
+	if (fabsf(w->last) + fabsf(w->slope) < 1e-4f)
 		return false;
 	w->ring_left = worker_samples(w, FADE_MS);
 	ring(w, x, n);
@@ -434,8 +416,9 @@ static size_t take_speech(struct worker *w, float *x, size_t n)
 	if (!w->sounding)
 		soften_start(w, pcm, got);
 	mix_add(x, pcm, got);
-	w->sounding = true;
+	w->slope = pcm[got - 1] - (got > 1 ? pcm[got - 2] : w->sounding ? w->last : 0);
 	w->last = pcm[got - 1];
+	w->sounding = true;
 	return got;
 }
 
@@ -453,18 +436,13 @@ static size_t lead_in(const struct worker *w, size_t n)
 /* `n` samples at the driver's rate. Returns whether any is not silence for certain. */
 static bool take(struct worker *w, float *x, size_t n)
 {
-	size_t at = 0;
+	size_t at = lead_in(w, n);
 	bool rang = w->ring_left > 0;
 
 	mix_clear(x, n);
-	if (w->fade_left > 0)
-		at = take_fading(w, x, n);
-	else
-		at = lead_in(w, n);
 	ring(w, x, n); /* of an earlier end, under whatever comes */
-	if (w->fade_left == 0)
-		at += take_speech(w, x + at, n - at);
-	if (w->sounding && at < n && w->fade_left == 0)
+	at += take_speech(w, x + at, n - at);
+	if (w->sounding && at < n)
 		rang |= run_dry(w, x + at, n - at);
 	return rang || at > 0;
 }
@@ -538,9 +516,7 @@ static float level_dbfs(const float *x, size_t n)
 
 static uint32_t waiting_ms(const struct worker *w)
 {
-	uint64_t n = w->n_marks ? w->backlog.len - w->fade_left : 0;
-
-	return (uint32_t)((1000 * n + w->rate_hz - 1) / w->rate_hz);
+	return (uint32_t)((1000 * (uint64_t)w->backlog.len + w->rate_hz - 1) / w->rate_hz);
 }
 
 static bool hear(struct worker *w, const struct worker_ears *ears, nsec now)

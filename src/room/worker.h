@@ -64,10 +64,9 @@ struct worker {
 	bool interrupted;   /* to be told to the driver */
 	uint64_t interrupted_item;
 	uint32_t interrupted_ms;
-	size_t fade_len, fade_left; /* samples at the front that end what was flushed */
 	bool sounding;      /* the last sample was speech */
-	float last;         /* it */
-	size_t ring_left;   /* samples until `last` has faded to nothing */
+	float last, slope;  /* it, and how it came there */
+	size_t ring_left;   /* samples until both have faded to nothing */
 	bool filter_rings;  /* the resampler has an end to give */
 	struct resample *speak; /* NULL: as hear */
 	float carry[WORKER_CARRY]; /* resampled, for the next tick */

@@ -95,11 +95,8 @@ static void tick(void *ctx, nsec now)
 
 	if (rooms_deadline(w->rooms) <= now)
 		rooms_run(w->rooms, now);
-}
-
-static void housekeep(void *ctx, nsec now)
-{
-	links_housekeeping(((struct world *)ctx)->links, now);
+	if (links_deadline(w->links) <= now)
+		links_run(w->links, now);
 }
 
 /* --- clients --------------------------------------------------------------------------------- */
@@ -220,7 +217,6 @@ static void world_init(struct world *w, uint64_t seed, size_t n_people)
 	sim_attach(w->sn, w->se);
 	sim_attach(w->cn, w->ce);
 	sim_every(w->sim, sim_now(w->sim), nsec_from_ms(1), tick, w);
-	sim_every(w->sim, sim_now(w->sim), nsec_from_ms(100), housekeep, w);
 	w->people = calloc(n_people, sizeof *w->people);
 }
 

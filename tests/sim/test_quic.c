@@ -485,6 +485,26 @@ static void an_oversize_datagram_does_not_stall_the_queue(void **state)
 	world_end(&w);
 }
 
+static void a_queued_datagram_that_fits_no_more_makes_way(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, 48, &clean);
+	struct talker *t = world_join(&w, nsec_from_s(2)), *s = world_server(&w);
+	/* As if the path had shrunk since it was queued. ngtcp2 would neither take nor refuse it. */
+	struct dgram *d = dgram_get(&w.se->pool);
+
+	d->len = DGRAM_MAX;
+	d->at = sim_now(w.sim);
+	dgram_push(&s->c->dgrams, d);
+	assert_int_equal(talk_datagram(s, 1, 100), 0);
+	world_run(&w, nsec_from_ms(15));
+	assert_int_equal(server_stats(&w)->datagrams_dropped_size, 1);
+	assert_int_equal(t->seen[1], 1);
+	world_end(&w);
+}
+
 static void a_small_mtu_is_found_out(void **state)
 {
 	struct sim_link l = {.delay_us = 10000, .mtu = 1350};
@@ -730,6 +750,26 @@ static void one_way_voice_costs_one_ack_for_two_packets(void **state)
 	world_end(&w);
 }
 
+static void a_burst_is_acknowledged_while_it_lasts(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, 63, &clean);
+	struct talker *t = world_join(&w, nsec_from_s(2));
+
+	world_run(&w, nsec_from_s(5));
+	uint64_t down = sim_sent(w.sn)->packets;
+
+	for (uint32_t i = 0; i < 64; i++) { /* in 6.4 ms; their ACK alone might wait for 22 */
+		talk_datagram(t, i, 20);
+		world_run(&w, nsec_from_us(100));
+	}
+	world_run(&w, nsec_from_ms(11));
+	assert_in_range(sim_sent(w.sn)->packets - down, 3, 6);
+	world_end(&w);
+}
+
 /* --- keys, paths ------------------------------------------------------------------------------------- */
 
 static void keys_change_from_either_side_while_datagrams_flow(void **state)
@@ -781,6 +821,25 @@ static void a_rebound_nat_keeps_the_connection(void **state)
 	assert_false(t->closed);
 	assert_true(talk_distinct(t) >= 235);
 	assert_int_equal(server_stats(&w)->migrations, 4);
+	world_end(&w);
+}
+
+static void a_new_address_is_challenged_at_once(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, 74, &clean);
+	struct talker *t = world_join(&w, nsec_from_s(2));
+
+	world_run(&w, nsec_from_s(5));
+	sim_rebind(w.cn, "203.0.113.9", 2000);
+	talk_datagram(t, 0, 100);
+	world_run(&w, nsec_from_ms(9));
+	uint64_t before = sim_sent(w.sn)->packets;
+
+	world_run(&w, nsec_from_ms(2)); /* not after the time that an ACK may wait */
+	assert_true(sim_sent(w.sn)->packets > before);
 	world_end(&w);
 }
 
@@ -1386,6 +1445,7 @@ int main(void)
 		cmocka_unit_test(a_silent_reader_fills_no_more_than_the_queue),
 		cmocka_unit_test(an_empty_pool_drops_and_counts),
 		cmocka_unit_test(an_oversize_datagram_does_not_stall_the_queue),
+		cmocka_unit_test(a_queued_datagram_that_fits_no_more_makes_way),
 		cmocka_unit_test(a_small_mtu_is_found_out),
 		cmocka_unit_test(packets_are_marked_for_ecn),
 		cmocka_unit_test(congestion_marks_do_not_stop_the_voice),
@@ -1397,8 +1457,10 @@ int main(void)
 		cmocka_unit_test(an_echo_costs_one_packet_each_way),
 		cmocka_unit_test(a_server_that_speaks_on_its_tick_sends_one_packet_a_tick),
 		cmocka_unit_test(one_way_voice_costs_one_ack_for_two_packets),
+		cmocka_unit_test(a_burst_is_acknowledged_while_it_lasts),
 		cmocka_unit_test(keys_change_from_either_side_while_datagrams_flow),
 		cmocka_unit_test(a_rebound_nat_keeps_the_connection),
+		cmocka_unit_test(a_new_address_is_challenged_at_once),
 		cmocka_unit_test(an_unproven_address_is_not_shown_and_gets_little),
 		cmocka_unit_test(a_client_moves_to_another_address),
 		cmocka_unit_test(every_client_proves_its_address_when_asked_to),

@@ -189,6 +189,23 @@ test('playout: an underrun fades out and in', () => {
 	assert.ok(roughness(heard) < 40 * SMOOTH, `${roughness(heard) / SMOOTH}`);
 });
 
+test('playout: a lost frame leaves a bend, not a click', () => {
+	const { heard, figures } = simulate({ seconds: 10, arrival: (k) => 0.02 * k, skip: (k) => k % 11 === 5, hz: 437 });
+	assert.ok(figures.seams > 20, `${figures.seams}`);
+	assert.ok(roughness(heard) < 50 * SMOOTH, `${roughness(heard) / SMOOTH}`);
+});
+
+test('playout: speech-like noise and onsets are left alone', () => {
+	const next = random(11);
+	const playout = new Playout(48000);
+	for (let k = 0; k < 500; k++) {
+		const loud = k % 7 < 3 ? 12000 : 20;
+		playout.push(Int16Array.from({ length: 320 }, () => loud * (next() - 0.5)), 16000);
+		playout.pull(new Float32Array(960));
+	}
+	assert.equal(playout.figures().seams, 0);
+});
+
 test('playout: a sender that pauses is no underrun and costs no delay', () => {
 	const { figures, playout } = simulate({ seconds: 6, arrival: (k) => 0.02 * k, skip: (k) => k % 100 >= 50 });
 	assert.equal(figures.underruns, 0);

@@ -181,6 +181,14 @@ static void judged(EVP_PKEY *key, long version, const EVP_MD *md, bool extension
 	EVP_PKEY_free(key);
 }
 
+static EVP_PKEY *explicit_key(void)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+
+	assert_int_equal(EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_ENCODING, "explicit"), 1);
+	return key;
+}
+
 static void other_kinds_are_served_but_named_unfit(void **state)
 {
 	(void)state;
@@ -189,6 +197,7 @@ static void other_kinds_are_served_but_named_unfit(void **state)
 	judged(EVP_RSA_gen(2048), X509_VERSION_3, EVP_sha256(), true, "RSA");
 	judged(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), X509_VERSION_3, NULL, true, "ECDSA");
 	judged(EVP_EC_gen("secp256k1"), X509_VERSION_3, EVP_sha256(), true, "NIST");
+	judged(explicit_key(), X509_VERSION_3, EVP_sha256(), true, "named");
 	judged(EVP_EC_gen("P-256"), X509_VERSION_1, EVP_sha256(), false, "version 1");
 	judged(EVP_EC_gen("P-256"), X509_VERSION_3, EVP_sha256(), false, "no extensions");
 }

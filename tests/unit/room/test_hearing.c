@@ -216,7 +216,7 @@ static void mute_is_soft_and_silent(void **state)
 	(void)state;
 	stage_open(s);
 	a = stage_join(s, "all");
-	b = stage_join(s, "all");
+	b = stage_join_at(s, "all", 48000);
 	actor_talk(a, 440, 0.3);
 	stage_run(s, 1000);
 	participant_mute(a->p, true, s->now);
@@ -227,7 +227,7 @@ static void mute_is_soft_and_silent(void **state)
 	participant_mute(a->p, false, s->now);
 	stage_run(s, 1000);
 	assert_in_range(b->n_frames, before + 47, before + 52);
-	assert_below(sig_db(sig_click(b->heard, b->n_heard, 16000, 4000, NULL)), -50);
+	assert_below(sig_db(sig_click(b->heard, b->n_heard, 48000, 4000, NULL)), -50);
 	assert_int_equal(actor_count(a, ROOM_MUTED), 2);
 	assert_int_equal(actor_count(b, ROOM_MUTED), 2);
 	struct participant_stats st;
@@ -269,32 +269,98 @@ static void coming_and_going_makes_no_clicks(void **state)
 	}
 }
 
-/* He hears a steady tone while he begins to talk (own path) and long after he stopped (shared path). */
-static void a_listener_changes_path_without_a_seam(void **state)
+static void who_comes_in_the_middle_hears_no_click(void **state)
 {
-	static const uint32_t out[] = {16000, 48000, 11025, 22050, 44100};
-
 	(void)state;
-	for (size_t k = 0; k < 5; k++) {
+	for (uint32_t i = 0; i < 8; i++) {
 		struct stage *s = stage_new();
-		static const double hz[] = {440};
 
 		stage_open(s);
-		struct actor *a = stage_join(s, "all"), *b = stage_join_at(s, "all", out[k]),
-			     *c = stage_join_at(s, "all", out[k]);
+		struct actor *a = stage_join(s, "all");
 
-		(void)c;
 		actor_talk(a, 440, 0.3);
-		stage_run(s, 1000);
-		actor_talk(b, 700, 0.3);
-		stage_run(s, 1000);
-		b->talks = false;
-		stage_run(s, 4000);
-		size_t n = b->n_heard - out[k] / 10;
-		double snr = sig_snr(b->heard + out[k] / 10, n, out[k], hz, 1, NULL, NULL);
+		stage_run(s, 500 + 21 * i);
+		struct actor *b = stage_join(s, "all");
 
-		print_message("changing path at %u: snr %.1f dB\n", out[k], snr);
+		b->n_heard = 1000; /* after silence */
+		memset(b->heard, 0, 1000 * sizeof(float));
+		stage_run(s, 500);
+		assert_below(sig_db(sig_click(b->heard, b->n_heard, 16000, 2500, NULL)), -50);
+		stage_close(s);
+	}
+}
+
+/* He hears a steady tone while he begins to talk (own path) and long after he stopped (shared path). */
+static void change_path(uint32_t out_hz, bool somebody_shares, uint32_t talks_before_ms)
+{
+	struct stage *s = stage_new();
+	static const double hz[] = {440};
+
+	stage_open(s);
+	struct actor *a = stage_join(s, "all"), *b = stage_join_at(s, "all", out_hz);
+
+	if (somebody_shares)
+		stage_join_at(s, "all", out_hz);
+	if (talks_before_ms) { /* the shared path runs meanwhile, his does not: they stand at different fractions */
+		actor_talk(b, 700, 0.3);
+		stage_run(s, talks_before_ms);
+	}
+	actor_talk(a, 440, 0.3);
+	stage_run(s, 1000);
+	if (!talks_before_ms)
+		actor_talk(b, 700, 0.3);
+	stage_run(s, 1000);
+	b->talks = false;
+	stage_run(s, 4000);
+	size_t skip = out_hz / 10, n = b->n_heard - skip;
+	double snr = sig_snr(b->heard + skip, n, out_hz, hz, 1, NULL, NULL);
+	double click = sig_click(b->heard + skip, n, out_hz, 2500, NULL);
+
+	print_message("changing path at %u: snr %.1f dB, click %.1f dB\n", out_hz, snr, sig_db(click));
+	assert_below(sig_db(click), -75);
+	if (!talks_before_ms) /* else half a sample later from then on */
 		assert_above(snr, 65);
+	stage_close(s);
+}
+
+static void a_listener_changes_path_without_a_seam(void **state)
+{
+	static const uint32_t out[] = {8000, 16000, 48000, 11025, 22050, 44100};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof out / sizeof *out; k++) {
+		change_path(out[k], true, 0);
+		change_path(out[k], false, 0);
+		change_path(out[k], true, 1003);
+		change_path(out[k], true, 1023);
+	}
+}
+
+static void speech_starts_clean_through_a_bridge_of_an_odd_rate(void **state)
+{
+	static const uint32_t odd[] = {11025, 22050, 44100};
+
+	(void)state;
+	for (size_t k = 0; k < 3; k++) {
+		struct stage *s = stage_new();
+
+		s->opts.frame_ms = 10;
+		s->rules[0].rate_hz = 24000;
+		snprintf(s->rules[0].bridge, BRIDGE_NAME_MAX, "t");
+		s->bridges[0] = (struct bridge_opts){.name = "t", .type = "tone", .rate_hz = odd[k], .backlog_ms = 1000,
+			.tone_hz = 440, .tone_dbfs = -12};
+		s->opts.n_bridges = 1;
+		stage_open(s);
+		struct actor *a = stage_join_at(s, "all", 24000);
+		static const double hz[] = {440};
+
+		stage_run(s, 1000);
+		double click = sig_click(a->heard, a->n_heard, 24000, 2500, NULL);
+		double snr = sig_snr(a->heard + 360, a->n_heard - 360, 24000, hz, 1, NULL, NULL);
+
+		print_message("a tone at %u from its start: click %.1f dB, snr %.1f dB\n", odd[k], sig_db(click), snr);
+		assert_below(sig_db(click), -50);
+		assert_above(snr, 75);
 		stage_close(s);
 	}
 }
@@ -334,6 +400,14 @@ static void ten_who_shout_do_not_clip(void **state)
 	stage_run(s, 2000);
 	for (size_t i = 0; i < 11; i++)
 		assert_below(sig_peak(s->actors[i].heard, s->actors[i].n_heard), 0.9);
+	/* what comes next is not turned down for it */
+	for (size_t i = 0; i < 10; i++)
+		s->actors[i].talks = false;
+	stage_run(s, 1000);
+	actor_forget_heard(&s->actors[10]);
+	actor_talk(&s->actors[0], 500, 0.2);
+	stage_run(s, 150);
+	assert_near(actor_level_db(&s->actors[10], 500, 100), sig_db(0.2), 0.1);
 	stage_close(s);
 }
 
@@ -374,7 +448,9 @@ int main(void)
 		cmocka_unit_test(delay_is_at_most_margin_and_tick),
 		cmocka_unit_test(mute_is_soft_and_silent),
 		cmocka_unit_test(coming_and_going_makes_no_clicks),
+		cmocka_unit_test(who_comes_in_the_middle_hears_no_click),
 		cmocka_unit_test(a_listener_changes_path_without_a_seam),
+		cmocka_unit_test(speech_starts_clean_through_a_bridge_of_an_odd_rate),
 		cmocka_unit_test(what_we_send_ends_without_a_click),
 		cmocka_unit_test(ten_who_shout_do_not_clip),
 		cmocka_unit_test(speaking_is_told_to_all),

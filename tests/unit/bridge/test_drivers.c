@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/* The built-in drivers by themselves, in the hands of a room that is a few arrays. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "bridge/bridge.h"
+#include "support/signal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RATE = 16000, TICK = 320, MOST = RATE * 40 };
+
+struct seat {
+	const struct bridge_ops *ops;
+	struct bridge_opts opts;
+	struct log log;
+	void *self;
+	float *said;
+	size_t n_said, n_played;
+	uint64_t last_item;
+	unsigned n_flushes;
+	bool wants;
+	uint32_t seed;
+};
+
+static int on_audio(void *ctx, uint64_t item, const float *pcm, size_t n)
+{
+	struct seat *s = ctx;
+
+	assert_true(item >= s->last_item && item > 0);
+	s->last_item = item;
+	assert_true(s->n_said + n <= MOST);
+	memcpy(s->said + s->n_said, pcm, n * sizeof *pcm);
+	s->n_said += n;
+	return 0;
+}
+
+static void on_flush(void *ctx)
+{
+	struct seat *s = ctx;
+
+	s->n_flushes++;
+	s->n_said = s->n_played;
+}
+
+static void on_text(void *ctx, const char *text)
+{
+	(void)ctx;
+	fail_msg("%s", text);
+}
+
+static const struct bridge_sink sink = {.audio = on_audio, .flush = on_flush, .message = on_text, .failed = on_text};
+
+/* With the options that are there, or with every default. */
+static int seat_open(struct seat *s, const char *type)
+{
+	if (!s->opts.type[0])
+		bridge_opts_default(&s->opts);
+	s->ops = bridge_find(type);
+	s->said = malloc(MOST * sizeof(float));
+	s->seed = 9;
+	return s->ops->open(&s->opts, RATE, TICK, &sink, s, &s->log, 0, &s->self);
+}
+
+static void seat_close(struct seat *s)
+{
+	if (s->self)
+		s->ops->close(s->self);
+	free(s->said);
+}
+
+/* One tick of noise (0: nobody talks). */
+static void hear(struct seat *s, float level)
+{
+	float x[TICK];
+
+	for (size_t i = 0; i < TICK; i++)
+		x[i] = level * sig_noise(&s->seed);
+	struct bridge_hearing h = {.pcm = x, .n = TICK, .talkers = level > 0, .speech = level > 0.01f};
+
+	h.level_dbfs = level > 0 ? (float)sig_db(sig_rms(x, TICK)) : -100;
+	h.waiting_ms = (uint32_t)((s->n_said - s->n_played) * 1000 / RATE);
+	s->wants = s->ops->audio(s->self, &h, 0);
+	s->n_played = s->n_said - s->n_played > TICK ? s->n_played + TICK : s->n_said;
+}
+
+static void hear_ms(struct seat *s, float level, unsigned ms)
+{
+	for (unsigned i = 0; i < ms / 20; i++)
+		hear(s, level);
+}
+
+static void the_registry_knows_three(void **state)
+{
+	struct bridge_opts o;
+
+	(void)state;
+	bridge_opts_default(&o);
+	assert_string_equal(o.type, "parrot");
+	assert_non_null(bridge_find("echo"));
+	assert_non_null(bridge_find("tone"));
+	assert_non_null(bridge_find("parrot"));
+	assert_null(bridge_find("nightingale"));
+	assert_null(bridge_find(""));
+	assert_non_null(strstr(bridge_types(), "parrot"));
+}
+
+static void tone_is_steady_and_of_its_level(void **state)
+{
+	struct seat s = {0};
+	static const double hz[] = {1000};
+
+	(void)state;
+	bridge_opts_default(&s.opts);
+	s.opts.tone_hz = 1000;
+	s.opts.tone_dbfs = -12;
+	assert_int_equal(seat_open(&s, "tone"), 0);
+	hear_ms(&s, 0, 2000);
+	assert_true(s.wants);
+	assert_int_equal(s.n_said, 2 * RATE);
+	assert_true(fabs(sig_db(sig_rms(s.said, s.n_said)) + 12) < 0.01);
+	assert_true(sig_snr(s.said, s.n_said, RATE, hz, 1, NULL, NULL) > 90);
+	seat_close(&s);
+}
+
+static void tone_above_half_the_rate_is_refused(void **state)
+{
+	struct seat s = {0};
+
+	(void)state;
+	bridge_opts_default(&s.opts);
+	s.opts.tone_hz = 8000;
+	assert_int_equal(seat_open(&s, "tone"), ERR_RANGE);
+	seat_close(&s);
+}
+
+static void echo_says_what_it_hears_when_it_hears_it(void **state)
+{
+	struct seat s = {0};
+
+	(void)state;
+	assert_int_equal(seat_open(&s, "echo"), 0);
+	hear_ms(&s, 0, 100);
+	assert_int_equal(s.n_said, 0);
+	assert_false(s.wants);
+	hear_ms(&s, 0.1f, 100);
+	assert_int_equal(s.n_said, 5 * TICK);
+	assert_int_equal(s.last_item, 1);
+	hear_ms(&s, 0, 100);
+	assert_int_equal(s.n_said, 5 * TICK);
+	hear_ms(&s, 0.1f, 20);
+	assert_int_equal(s.last_item, 2);
+	seat_close(&s);
+}
+
+static void parrot_waits_for_the_pause_it_was_given(void **state)
+{
+	static const uint32_t pause_ms[] = {100, 300, 600, 1500};
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		struct seat s = {0};
+
+		bridge_opts_default(&s.opts);
+		s.opts.pause_ms = pause_ms[i];
+		assert_int_equal(seat_open(&s, "parrot"), 0);
+		hear_ms(&s, 0.2f, 1000);
+		hear_ms(&s, 0, pause_ms[i] - 20);
+		assert_int_equal(s.n_said, 0);
+		assert_true(s.wants);
+		hear_ms(&s, 0, 60);
+		assert_true(s.n_said > 0);
+		hear_ms(&s, 0, 2000);
+		/* 200 ms of the pause are kept, no more */
+		size_t tail = pause_ms[i] < 200 ? pause_ms[i] : 200;
+
+		assert_in_range(s.n_said, (1000 + tail - 20) * 16, (1000 + tail + 20) * 16);
+		assert_false(s.wants);
+		seat_close(&s);
+	}
+}
+
+static void parrot_keeps_the_soft_beginning(void **state)
+{
+	struct seat s = {0};
+
+	(void)state;
+	assert_int_equal(seat_open(&s, "parrot"), 0);
+	hear_ms(&s, 0.002f, 3000);
+	hear_ms(&s, 0.2f, 1000);
+	hear_ms(&s, 0, 3000);
+	assert_in_range(s.n_said, (1000 + 200 + 200) * 16, (1000 + 200 + 320) * 16);
+	seat_close(&s);
+}
+
+static void parrot_says_nothing_after_a_cough(void **state)
+{
+	struct seat s = {0};
+
+	(void)state;
+	assert_int_equal(seat_open(&s, "parrot"), 0);
+	hear_ms(&s, 0.3f, 180);
+	hear_ms(&s, 0, 3000);
+	assert_int_equal(s.n_said, 0);
+	assert_false(s.wants);
+	hear_ms(&s, 0.3f, 220);
+	hear_ms(&s, 0, 3000);
+	assert_true(s.n_said > 0);
+	seat_close(&s);
+}
+
+static void parrot_stops_within_two_ticks(void **state)
+{
+	static const float levels[] = {0.3f, 0.02f};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct seat s = {0};
+
+		assert_int_equal(seat_open(&s, "parrot"), 0);
+		hear_ms(&s, 0.001f, 1000); /* a quiet place, where soft is enough */
+		hear_ms(&s, 0.2f, 3000);
+		hear_ms(&s, 0, 1200);
+		assert_int_equal(s.n_flushes, 0);
+		hear_ms(&s, levels[i], 40); /* loud: the first tick; soft: the second */
+		assert_int_equal(s.n_flushes, 1);
+		size_t n = s.n_said;
+		uint64_t item = s.last_item;
+
+		hear_ms(&s, levels[i], 460);
+		assert_int_equal(s.n_said, n);
+		hear_ms(&s, 0, 3000);
+		assert_int_equal(s.last_item, item + 1);
+		assert_in_range(s.n_said - n, 650 * 16, 1050 * 16);
+		seat_close(&s);
+	}
+}
+
+static void parrot_never_says_more_than_its_most(void **state)
+{
+	struct seat s = {0};
+
+	(void)state;
+	bridge_opts_default(&s.opts);
+	s.opts.max_ms = 2000;
+	assert_int_equal(seat_open(&s, "parrot"), 0);
+	for (int i = 0; i < 20; i++) {
+		hear_ms(&s, 0.2f, 300);
+		hear_ms(&s, 0, 200);
+	}
+	hear_ms(&s, 0, 5000);
+	assert_in_range(s.n_said, 1500 * 16, 2000 * 16);
+	seat_close(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_registry_knows_three),
+		cmocka_unit_test(tone_is_steady_and_of_its_level),
+		cmocka_unit_test(tone_above_half_the_rate_is_refused),
+		cmocka_unit_test(echo_says_what_it_hears_when_it_hears_it),
+		cmocka_unit_test(parrot_waits_for_the_pause_it_was_given),
+		cmocka_unit_test(parrot_keeps_the_soft_beginning),
+		cmocka_unit_test(parrot_says_nothing_after_a_cough),
+		cmocka_unit_test(parrot_stops_within_two_ticks),
+		cmocka_unit_test(parrot_never_says_more_than_its_most),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "bridge/pcm_queue.h"
+
+#include <stdlib.h>
+
+enum { MOST = 20000, AT_ONCE = 3000 };
+
+/* A queue, and where it stands in one endless row of numbers. */
+struct row {
+	struct pcm_queue q;
+	size_t wr, rd;
+	float x[AT_ONCE];
+};
+
+static float value(size_t i)
+{
+	return (float)((int)(i * 7919 % 60001) - 30000) / 32768;
+}
+
+static void push(struct row *r, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		r->x[i] = value(r->wr + i);
+	int err = pcm_queue_push(&r->q, r->x, n);
+
+	assert_int_equal(err, r->wr - r->rd + n > MOST ? ERR_LIMIT : 0);
+	r->wr += err ? 0 : n;
+}
+
+static void pull(struct row *r, size_t n)
+{
+	size_t want = n < r->wr - r->rd ? n : r->wr - r->rd;
+
+	assert_int_equal(pcm_queue_pull(&r->q, n % 2 ? r->x : NULL, n), want);
+	for (size_t i = 0; n % 2 && i < want; i++)
+		assert_true(r->x[i] == value(r->rd + i));
+	r->rd += want;
+}
+
+static void cut(struct row *r, size_t n)
+{
+	pcm_queue_cut(&r->q, n);
+	if (r->wr - r->rd > n)
+		r->wr = r->rd + n;
+}
+
+static void it_agrees_with_a_plain_row(void **state)
+{
+	static struct row r;
+	unsigned seed = 1;
+
+	(void)state;
+	pcm_queue_init(&r.q, MOST);
+	for (int step = 0; step < 5000; step++) {
+		seed = seed * 1103515245u + 12345u;
+		size_t n = (seed >> 8) % AT_ONCE;
+
+		if (seed >> 28 < 8)
+			push(&r, n);
+		else if (seed >> 28 < 15)
+			pull(&r, n);
+		else
+			cut(&r, n);
+		if (step % 500 == 499) {
+			pcm_queue_clear(&r.q);
+			r.wr = r.rd;
+		}
+		assert_int_equal(r.q.len, r.wr - r.rd);
+	}
+	pcm_queue_clear(&r.q);
+}
+
+static void it_saturates(void **state)
+{
+	float x[3] = {2, -2, 0.5f};
+	struct pcm_queue q;
+
+	(void)state;
+	pcm_queue_init(&q, 3);
+	assert_int_equal(pcm_queue_push(&q, x, 3), 0);
+	assert_int_equal(pcm_queue_pull(&q, x, 3), 3);
+	assert_true(x[0] == 32767.0f / 32768 && x[1] == -1 && x[2] == 0.5f);
+	pcm_queue_clear(&q);
+}
+
+static void a_full_queue_takes_nothing(void **state)
+{
+	float x[11] = {0};
+	struct pcm_queue q;
+
+	(void)state;
+	pcm_queue_init(&q, 10);
+	assert_int_equal(pcm_queue_push(&q, x, 11), ERR_LIMIT);
+	assert_int_equal(q.len, 0);
+	assert_int_equal(pcm_queue_push(&q, x, 10), 0);
+	assert_int_equal(pcm_queue_push(&q, x, 1), ERR_LIMIT);
+	pcm_queue_clear(&q);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(it_agrees_with_a_plain_row),
+		cmocka_unit_test(it_saturates),
+		cmocka_unit_test(a_full_queue_takes_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

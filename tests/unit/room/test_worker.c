@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: MIT */
+/* The bridge's seat, with a driver that does what the test says. */
+#include "unit/room/stage.h"
+
+#include "audio/tone.h"
+
+/* A puppet: the test pulls its strings through the struct that its options are in. */
+struct puppet {
+	struct bridge_opts opts;
+	/* strings */
+	bool fail_open, fail_in_open, wants;
+	const char *fail_next;    /* in the next tick */
+	size_t say;               /* samples to say in the next tick */
+	uint64_t item;
+	bool flush_next;
+	bool babble;              /* a tone, tick by tick */
+	/* what it saw */
+	const struct bridge_sink *sink;
+	void *sink_ctx;
+	bool open;
+	unsigned n_opens, n_closes, n_ticks;
+	int last_err;
+	struct tone tone;
+	struct bridge_hearing hearing;
+	struct bridge_event events[64];
+	char texts[64][32];
+	size_t n_events;
+};
+
+static struct puppet *puppet_of(const struct bridge_opts *o)
+{
+	return (struct puppet *)(uintptr_t)((const char *)o - offsetof(struct puppet, opts));
+}
+
+static int puppet_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
+	const struct bridge_sink *sink, void *sink_ctx, const struct log *log, nsec now, void **self)
+{
+	struct puppet *p = puppet_of(opts);
+
+	(void)frame_samples, (void)log, (void)now;
+	p->n_opens++;
+	if (p->fail_open)
+		return ERR_IO;
+	p->open = true;
+	p->sink = sink;
+	p->sink_ctx = sink_ctx;
+	tone_init(&p->tone, 440, rate_hz, 0.3f);
+	*self = p;
+	if (p->fail_in_open)
+		sink->failed(sink_ctx, "stillborn");
+	return 0;
+}
+
+static int puppet_say(struct puppet *p, uint64_t item, size_t n)
+{
+	float *x = malloc(n * sizeof *x);
+
+	tone_run(&p->tone, x, n);
+	int err = p->sink->audio(p->sink_ctx, item, x, n);
+
+	free(x);
+	return err;
+}
+
+static bool puppet_audio(void *self, const struct bridge_hearing *h, nsec now)
+{
+	struct puppet *p = self;
+
+	(void)now;
+	assert_true(p->open);
+	p->n_ticks++;
+	p->hearing = *h;
+	if (p->say)
+		p->last_err = puppet_say(p, p->item, p->say);
+	p->say = 0;
+	if (p->babble)
+		p->last_err = puppet_say(p, p->item, h->n);
+	if (p->flush_next)
+		p->sink->flush(p->sink_ctx);
+	p->flush_next = false;
+	if (p->fail_next)
+		p->sink->failed(p->sink_ctx, p->fail_next);
+	p->fail_next = NULL;
+	return p->wants;
+}
+
+static void puppet_event(void *self, const struct bridge_event *ev, nsec now)
+{
+	struct puppet *p = self;
+
+	(void)now;
+	assert_true(p->n_events < 64);
+	snprintf(p->texts[p->n_events], 32, "%s|%s", ev->name, ev->text);
+	p->events[p->n_events++] = *ev;
+}
+
+static void puppet_close(void *self)
+{
+	struct puppet *p = self;
+
+	assert_true(p->open);
+	p->open = false;
+	p->n_closes++;
+}
+
+static const struct bridge_ops puppet_ops = {"puppet", puppet_open, puppet_audio, puppet_event, puppet_close};
+
+static struct stage *puppet_stage(struct puppet *p)
+{
+	struct stage *s = stage_new();
+
+	bridge_opts_default(&p->opts);
+	snprintf(p->opts.name, BRIDGE_NAME_MAX, "puppet");
+	p->opts.ops = &puppet_ops;
+	s->opts.bridges = &p->opts;
+	s->opts.n_bridges = 1;
+	snprintf(s->rules[0].bridge, BRIDGE_NAME_MAX, "puppet");
+	stage_open(s);
+	return s;
+}
+
+static const struct bridge_event *last_event(const struct puppet *p, enum bridge_event_kind kind)
+{
+	for (size_t i = p->n_events; i-- > 0;)
+		if (p->events[i].kind == kind)
+			return &p->events[i];
+	return NULL;
+}
+
+static void it_opens_with_the_first_and_closes_with_the_last(void **state)
+{
+	struct puppet p = {0};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a, *b;
+
+	(void)state;
+	a = stage_join(s, "all");
+	b = stage_join(s, "all");
+	assert_int_equal(p.n_opens, 1);
+	actor_leave(a);
+	assert_int_equal(p.n_closes, 0);
+	actor_leave(b);
+	assert_int_equal(p.n_closes, 1);
+	assert_int_equal(rooms_stats(s->rooms)->bridges, 0);
+	stage_join(s, "all");
+	assert_int_equal(p.n_opens, 2);
+	stage_close(s);
+}
+
+static void it_is_told_what_happens(void **state)
+{
+	struct puppet p = {0};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a, *b;
+
+	(void)state;
+	a = stage_join(s, "all");
+	b = stage_join(s, "all");
+	assert_int_equal(p.n_events, 2);
+	assert_int_equal(p.events[0].kind, BRIDGE_JOINED);
+	assert_int_equal(p.events[1].participant, participant_id(b->p));
+	assert_int_equal(participant_message(a->p, 0, "hello", s->now), 0);
+	assert_int_equal(last_event(&p, BRIDGE_MESSAGE)->participant, participant_id(a->p));
+	assert_non_null(strstr(p.texts[2], "|hello"));
+	actor_talk(a, 440, 0.2);
+	stage_run(s, 200);
+	assert_true(last_event(&p, BRIDGE_SPEAKING)->speaking);
+	assert_int_equal(p.hearing.talkers, 1);
+	assert_true(p.hearing.speech);
+	assert_near(p.hearing.level_dbfs, sig_db(0.2) - 3, 0.3);
+	a->talks = false;
+	stage_run(s, 1000);
+	assert_false(last_event(&p, BRIDGE_SPEAKING)->speaking);
+	actor_leave(b);
+	assert_non_null(last_event(&p, BRIDGE_LEFT));
+	stage_close(s);
+}
+
+static void it_hears_people_and_not_itself(void **state)
+{
+	struct puppet p = {.babble = true, .item = 1, .wants = true};
+	struct stage *s = puppet_stage(&p);
+
+	(void)state;
+	stage_join(s, "all");
+	stage_run(s, 500);
+	assert_near(p.hearing.level_dbfs, -100, 0.1);
+	assert_int_equal(p.hearing.talkers, 0);
+	assert_true(s->actors[0].n_frames >= 24);
+	stage_close(s);
+}
+
+static void its_messages_and_transcripts_reach_all(void **state)
+{
+	struct puppet p = {0};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
+
+	(void)state;
+	p.sink->message(p.sink_ctx, "I am a puppet");
+	assert_string_equal(actor_last(a, ROOM_MESSAGE)->text, "I am a puppet");
+	assert_string_equal(actor_last(b, ROOM_MESSAGE)->name, "puppet");
+	p.sink->transcript(p.sink_ctx, participant_id(b->p), "what Bob said", true);
+	assert_int_equal(actor_last(a, ROOM_TRANSCRIPT)->id, participant_id(b->p));
+	assert_true(actor_last(a, ROOM_TRANSCRIPT)->final);
+	p.sink->transcript(p.sink_ctx, 0, "what I said", false);
+	assert_string_equal(actor_last(a, ROOM_TRANSCRIPT)->name, "puppet");
+	size_t n = a->n_events;
+
+	p.sink->transcript(p.sink_ctx, 4711, "what somebody said who left", true);
+	assert_int_equal(a->n_events, n);
+	/* a message to the bridge alone */
+	uint32_t id = actor_last(a, ROOM_MESSAGE)->id;
+
+	assert_int_equal(participant_message(a->p, id, "psst", s->now), 0);
+	assert_int_equal(last_event(&p, BRIDGE_MESSAGE)->participant, participant_id(a->p));
+	assert_int_equal(b->n_events, 3);
+	stage_close(s);
+}
+
+static void a_failed_open_never_fails_a_join(void **state)
+{
+	struct puppet p = {.fail_open = true};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+
+	(void)state;
+	assert_int_equal(a->n_events, 0);
+	assert_true(rooms_deadline(s->rooms) <= s->now); /* to tell of it */
+	stage_run(s, 0);
+	assert_int_equal(actor_count(a, ROOM_BRIDGE), 1);
+	assert_false(actor_last(a, ROOM_BRIDGE)->up);
+	assert_int_equal(rooms_stats(s->rooms)->bridge_failures, 1);
+	p.fail_open = false;
+	stage_run(s, 99);
+	assert_int_equal(p.n_opens, 1);
+	stage_run(s, 1);
+	assert_int_equal(p.n_opens, 2);
+	assert_true(actor_last(a, ROOM_BRIDGE)->up);
+	assert_int_equal(last_event(&p, BRIDGE_JOINED)->participant, participant_id(a->p));
+	assert_int_equal(rooms_stats(s->rooms)->bridges, 1);
+	stage_close(s);
+	assert_int_equal(p.n_closes, 1);
+}
+
+static void the_pause_doubles_to_half_a_minute(void **state)
+{
+	static const uint32_t pause_ms[] = {100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000};
+	struct puppet p = {.fail_open = true};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+
+	(void)state;
+	stage_run(s, 0);
+	for (size_t i = 0; i < sizeof pause_ms / sizeof *pause_ms; i++) {
+		assert_int_equal(rooms_deadline(s->rooms), s->now + nsec_from_ms(pause_ms[i]));
+		stage_run(s, pause_ms[i]);
+		assert_int_equal(p.n_opens, i + 2);
+	}
+	p.fail_open = false;
+	stage_run(s, 30000);
+	assert_true(p.open);
+	/* failing soon goes on with the long pause, failing after ten seconds begins anew */
+	p.sink->failed(p.sink_ctx, "soon");
+	assert_true(rooms_deadline(s->rooms) <= s->now);
+	stage_run(s, 29999);
+	assert_false(p.open);
+	stage_run(s, 1);
+	assert_true(p.open);
+	stage_run(s, 10000);
+	p.sink->failed(p.sink_ctx, "late");
+	stage_run(s, 100);
+	assert_true(p.open);
+	assert_string_equal(actor_last(a, ROOM_BRIDGE)->text, "");
+	assert_int_equal(p.n_closes, 2);
+	stage_close(s);
+}
+
+static void a_stillborn_driver_is_closed(void **state)
+{
+	struct puppet p = {.fail_in_open = true};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+
+	(void)state;
+	stage_run(s, 50);
+	assert_int_equal(p.n_closes, 1);
+	assert_string_equal(actor_last(a, ROOM_BRIDGE)->text, "stillborn");
+	stage_close(s);
+}
+
+static void people_hear_one_another_while_it_fails(void **state)
+{
+	struct puppet p = {.wants = true};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
+
+	(void)state;
+	actor_talk(a, 440, 0.3);
+	stage_run(s, 1000);
+	actor_forget_heard(b);
+	for (int i = 0; i < 10; i++) {
+		p.fail_next = "again";
+		stage_run(s, 500);
+	}
+	assert_int_equal(b->n_frames, 250);
+	static const double hz[] = {440};
+
+	assert_above(sig_snr(b->heard, b->n_heard, 16000, hz, 1, NULL, NULL), 80);
+	assert_true(actor_count(b, ROOM_BRIDGE) >= 6);
+	stage_close(s);
+}
+
+static void somebody_leaving_while_it_is_down_is_no_trouble(void **state)
+{
+	struct puppet p = {.fail_open = true};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
+
+	(void)state;
+	actor_leave(a);
+	stage_run(s, 150);
+	actor_leave(b);
+	assert_true(rooms_deadline(s->rooms) == NSEC_NONE);
+	a = stage_join(s, "all");
+	actor_leave(a); /* before anybody could tell */
+	assert_true(rooms_deadline(s->rooms) == NSEC_NONE);
+	stage_close(s);
+	assert_int_equal(p.n_closes, 0);
+}
+
+static void speech_ahead_of_its_time_is_played_in_its_time(void **state)
+{
+	struct puppet p = {0};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+	static const double hz[] = {440};
+
+	(void)state;
+	p.wants = true;
+	stage_run(s, 100);
+	p.wants = false; /* what waits keeps the room awake */
+	p.item = 7;
+	p.say = 5 * 16000;
+	stage_run(s, 2500);
+	assert_int_equal(p.last_err, 0);
+	assert_int_equal(p.hearing.heard_item, 7);
+	assert_near(p.hearing.waiting_ms, 2500, 45);
+	stage_run(s, 3500);
+	assert_int_equal(p.hearing.heard_item, 0);
+	assert_true(rooms_deadline(s->rooms) == NSEC_NONE);
+	assert_in_range(a->n_heard, 5 * 16000, 5 * 16000 + 320);
+	assert_above(sig_snr(a->heard + 1600, 4 * 16000, 16000, hz, 1, NULL, NULL), 80);
+	/* both its ends are soft */
+	memset(a->heard + a->n_heard, 0, 1000 * sizeof(float));
+	assert_below(sig_db(sig_click(a->heard, a->n_heard + 1000, 16000, 2500, NULL)), -50);
+	assert_int_equal(actor_count(a, ROOM_SPEAKING), 2);
+	stage_close(s);
+}
+
+static void the_backlog_is_bounded(void **state)
+{
+	struct puppet p = {0};
+	struct stage *s = puppet_stage(&p);
+
+	(void)state;
+	p.opts.backlog_ms = 60000;
+	stage_join(s, "all");
+	assert_int_equal(puppet_say(&p, 1, 16000 * 60), 0);
+	assert_int_equal(puppet_say(&p, 1, 1), ERR_LIMIT);
+	stage_run(s, 1000);
+	assert_int_equal(puppet_say(&p, 1, 16000 - 640), 0);
+	assert_int_equal(puppet_say(&p, 1, 16000), ERR_LIMIT);
+	assert_int_equal(rooms_stats(s->rooms)->bridge_dropped_ms, 1000);
+	stage_close(s);
+}
+
+static void so_are_the_utterances_that_wait(void **state)
+{
+	struct puppet p = {0};
+	struct stage *s = puppet_stage(&p);
+
+	(void)state;
+	stage_join(s, "all");
+	for (uint64_t i = 1; i <= 32; i++)
+		assert_int_equal(puppet_say(&p, i, 160), 0);
+	assert_int_equal(puppet_say(&p, 33, 160), ERR_LIMIT);
+	assert_int_equal(puppet_say(&p, 32, 160), 0);
+	stage_run(s, 100);
+	assert_int_equal(puppet_say(&p, 33, 160), 0);
+	stage_close(s);
+}
+
+static void a_flush_is_soft_and_tells_what_was_heard(void **state)
+{
+	struct puppet p = {.wants = true};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+
+	(void)state;
+	p.item = 3;
+	p.say = 16000 * 2;
+	stage_run(s, 500);
+	p.item = 4;
+	p.say = 16000 * 8;
+	stage_run(s, 2500);
+	assert_int_equal(p.hearing.heard_item, 4);
+	size_t before = a->n_frames;
+
+	p.flush_next = true;
+	stage_run(s, 500);
+	assert_in_range(a->n_frames - before, 1, 2);
+	const struct bridge_event *ev = last_event(&p, BRIDGE_INTERRUPTED);
+
+	assert_non_null(ev);
+	assert_int_equal(ev->item, 4);
+	assert_near(ev->heard_ms, 1000, 25);
+	assert_int_equal(p.hearing.waiting_ms, 0);
+	memset(a->heard + a->n_heard, 0, 1000 * sizeof(float));
+	assert_below(sig_db(sig_click(a->heard, a->n_heard + 1000, 16000, 2500, NULL)), -50);
+	/* with nothing to take back there is nothing to tell */
+	size_t n = p.n_events;
+
+	p.flush_next = true;
+	stage_run(s, 100);
+	assert_int_equal(p.n_events, n);
+	/* and what is said next is played from its start */
+	actor_forget_heard(a);
+	p.item = 5;
+	p.say = 16000;
+	stage_run(s, 1500);
+	assert_in_range(a->n_heard, 16000, 16320);
+	stage_close(s);
+}
+
+static void a_failure_in_the_middle_of_a_word_is_soft(void **state)
+{
+	struct puppet p = {.wants = true};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+
+	(void)state;
+	p.item = 1;
+	p.say = 16000 * 5;
+	stage_run(s, 1000);
+	p.fail_next = "power cut";
+	p.wants = false;
+	stage_run(s, 1000);
+	assert_in_range(a->n_frames, 49, 52);
+	memset(a->heard + a->n_heard, 0, 1000 * sizeof(float));
+	assert_below(sig_db(sig_click(a->heard, a->n_heard + 1000, 16000, 2500, NULL)), -50);
+	assert_true(p.open);
+	stage_close(s);
+}
+
+/* Speech from a callback of the loop, without a clock, wakes a room that sleeps. */
+static void speech_out_of_the_blue_wakes_the_room(void **state)
+{
+	struct puppet p = {0};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+
+	(void)state;
+	stage_run(s, 100);
+	assert_true(rooms_deadline(s->rooms) == NSEC_NONE);
+	stage_run(s, 5000);
+	assert_int_equal(puppet_say(&p, 1, 16000), 0);
+	assert_true(rooms_deadline(s->rooms) != NSEC_NONE);
+	uint64_t late = rooms_stats(s->rooms)->late_bucket[9], skipped = rooms_stats(s->rooms)->ticks_skipped;
+
+	stage_run(s, 1500);
+	assert_in_range(a->n_frames, 50, 51);
+	assert_int_equal(rooms_stats(s->rooms)->late_bucket[9], late);
+	assert_int_equal(rooms_stats(s->rooms)->ticks_skipped, skipped);
+	stage_close(s);
+}
+
+/* A worker that delivers late and in lumps: gaps, but no clicks. */
+static void a_worker_that_stutters_does_not_click(void **state)
+{
+	struct puppet p = {.wants = true, .item = 1};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+	uint32_t seed = 3;
+
+	(void)state;
+	for (int i = 0; i < 60; i++) {
+		p.say = 300 + (size_t)((1 + (double)sig_noise(&seed)) * 600);
+		stage_run(s, 60);
+	}
+	double click = sig_click(a->heard, a->n_heard, 16000, 2500, NULL);
+
+	print_message("stuttering: click %.1f dB\n", sig_db(click));
+	assert_below(sig_db(click), -50);
+	stage_close(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(it_opens_with_the_first_and_closes_with_the_last),
+		cmocka_unit_test(it_is_told_what_happens),
+		cmocka_unit_test(it_hears_people_and_not_itself),
+		cmocka_unit_test(its_messages_and_transcripts_reach_all),
+		cmocka_unit_test(a_failed_open_never_fails_a_join),
+		cmocka_unit_test(the_pause_doubles_to_half_a_minute),
+		cmocka_unit_test(a_stillborn_driver_is_closed),
+		cmocka_unit_test(people_hear_one_another_while_it_fails),
+		cmocka_unit_test(somebody_leaving_while_it_is_down_is_no_trouble),
+		cmocka_unit_test(speech_ahead_of_its_time_is_played_in_its_time),
+		cmocka_unit_test(the_backlog_is_bounded),
+		cmocka_unit_test(so_are_the_utterances_that_wait),
+		cmocka_unit_test(a_flush_is_soft_and_tells_what_was_heard),
+		cmocka_unit_test(a_failure_in_the_middle_of_a_word_is_soft),
+		cmocka_unit_test(speech_out_of_the_blue_wakes_the_room),
+		cmocka_unit_test(a_worker_that_stutters_does_not_click),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
