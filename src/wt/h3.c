@@ -258,7 +258,6 @@ void h3_reject(struct wt_stream *st, uint64_t code)
 
 void h3_resume(struct wt_conn *c, int64_t id)
 {
-	nghttp3_conn_unblock_stream(c->h3, id);
 	nghttp3_conn_resume_stream(c->h3, id);
 	quic_conn_wake(c->qc);
 }

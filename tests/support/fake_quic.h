@@ -32,6 +32,7 @@ struct quic_conn {
 	struct fake_stream stream[FAKE_STREAMS];
 	size_t n_streams;
 	uint64_t next_bidi, next_uni;
+	uint64_t max_streams; /* of each kind that the wt may open */
 	size_t piece;         /* most bytes taken from one offer; 0: all */
 	size_t credit;        /* of a new stream */
 	bool closed, gone;
@@ -106,6 +107,8 @@ int quic_stream_open(struct quic_conn *c, bool bidi, int64_t *id)
 {
 	uint64_t *next = bidi ? &c->next_bidi : &c->next_uni;
 
+	if (*next >= c->max_streams)
+		return ERR_LIMIT;
 	*id = (int64_t)(*next * 4 + (bidi ? 0 : 2) + c->info.server);
 	++*next;
 	fake_stream(c, *id);
@@ -156,6 +159,7 @@ static inline void fake_init(struct quic_conn *c, const struct quic_app *app, bo
 	c->info.rtt_us = 10000;
 	c->datagram_max = 1200;
 	c->credit = SIZE_MAX;
+	c->max_streams = 1000;
 	c->timer = NSEC_NONE;
 	c->pto = nsec_from_ms(30);
 	c->now = nsec_from_s(1);

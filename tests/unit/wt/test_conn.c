@@ -30,6 +30,7 @@ struct app {
 	bool echo, close_in_data;
 	char origin[64], path[64];
 	const char *body;
+	unsigned bad_status;
 	bool static_body, own;
 	size_t received;
 };
@@ -86,8 +87,19 @@ static void on_request(void *ctx, const struct wt_request *req, struct wt_respon
 		.static_body = a->static_body};
 	if (a->own)
 		res->body = res->owned = strdup(a->body);
-	if (strcmp(req->method, "GET") != 0 && strcmp(req->method, "HEAD") != 0)
+	if (a->bad_status)
+		res->status = a->bad_status;
+	else if (strcmp(req->method, "GET") != 0 && strcmp(req->method, "HEAD") != 0)
 		res->status = 405;
+}
+
+static void on_answer(void *user, struct wt_session *s, unsigned status, nsec now)
+{
+	struct app *a = user;
+
+	(void)now;
+	note(a, "answer:%u ", status);
+	a->session = status == 200 ? s : NULL;
 }
 
 static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
@@ -147,6 +159,7 @@ static void on_closed(void *user, const struct wt_close *why, nsec now)
 static const struct wt_app app = {
 	.on_connect = on_connect,
 	.on_request = on_request,
+	.on_answer = on_answer,
 	.on_datagram = on_datagram,
 	.on_stream = on_stream,
 	.on_stream_data = on_stream_data,
@@ -1506,6 +1519,188 @@ static void a_hundred_sessions_come_and_go(void **state)
 	assert_int_equal(wt_stats(r->w)->sessions, 0);
 }
 
+static void a_peer_that_allows_no_streams_is_left(void **state)
+{
+	struct rig *r = *state;
+
+	fake_fini(&r->c, QUIC_END_PEER);
+	fake_init(&r->c, wt_quic_app(), true);
+	r->c.max_streams = 2;
+	assert_int_equal(fake_open(&r->c, r->w), ERR_LIMIT);
+}
+
+static void a_request_cut_in_its_first_byte_is_an_error(void **state)
+{
+	struct rig *r = *state;
+
+	fake_feed(&r->c, 0, "\x40", 1, true, 0);
+	assert_true(r->c.closed);
+	assert_int_equal(r->c.close_code, H3_GENERAL_PROTOCOL_ERROR);
+}
+
+static void answers_that_make_no_sense_become_a_500(void **state)
+{
+	static const unsigned statuses[] = {1, 100, 199, 600, 4096};
+	static const char *const get[] = {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/x", NULL};
+	struct rig *r = *state;
+	int64_t id = 0;
+
+	for (size_t i = 0; i < 5; i++, id += 4) {
+		r->app.bad_status = statuses[i];
+		r->app.own = true;
+		r->app.body = "x";
+		r->b.len = 0;
+		raw_headers(&r->b, get);
+		fake_feed(&r->c, id, r->b.p, r->b.len, true, 0);
+		assert_int_equal(status_of(r, id), 500);
+	}
+	r->app.bad_status = 204;
+	r->app.own = false;
+	r->app.body = NULL;
+	fake_feed(&r->c, id, r->b.p, r->b.len, true, 0);
+	assert_int_equal(status_of(r, id), 204);
+	assert_frames(r, id, "H |");
+	send_settings(r);
+	r->app.answer = 302;
+	send_connect(r, id + 4);
+	assert_int_equal(status_of(r, id + 4), 500);
+}
+
+static void a_connect_stream_that_is_gone_ends_the_session(void **state)
+{
+	struct rig *r = *state;
+
+	open_session(r);
+	fake_close_stream(&r->c, REQ, 7);
+	assert_string_equal(r->app.log, "closed:reset:0: ");
+	fake_wait(&r->c, 4 * r->c.pto);
+	assert_true(r->c.closed);
+}
+
+static void a_stream_that_quic_refuses_takes_no_more(void **state)
+{
+	struct rig *r = *state;
+
+	open_session(r);
+	send_stream(r, BIDI, 0, "x", false);
+	wt_stream_set_user(r->app.stream, r);
+	assert_ptr_equal(wt_stream_user(r->app.stream), r);
+	assert_ptr_equal(wt_stream_session(r->app.stream), r->app.session);
+	assert_false(wt_stream_is_ours(r->app.stream));
+	fake_find(&r->c, BIDI)->reset = true;
+	assert_int_equal(wt_stream_send(r->app.stream, "y", 1, false, r->c.now), 0);
+	fake_flush(&r->c);
+	assert_int_equal(wt_stream_send(r->app.stream, "z", 1, false, r->c.now), ERR_STATE);
+	assert_int_equal(wt_stream_room(r->app.stream), 0);
+}
+
+/* --- the client against a server made by hand ----------------------------------------- */
+
+static void start_client(struct rig *r)
+{
+	fake_fini(&r->c, QUIC_END_PEER);
+	fake_init(&r->c, wt_quic_app(), false);
+	assert_int_equal(wt_client_connect(r->w, &r->c, "host:1", "/audio", "https://o", &r->app), 0);
+	assert_int_equal(wt_client_connect(r->w, &r->c, "host:1", "/audio", NULL, &r->app), ERR_EXISTS);
+	assert_int_equal(fake_open(&r->c, r->w), 0);
+	fake_flush(&r->c);
+	assert_null(fake_find(&r->c, 0)); /* nothing is asked before the server's SETTINGS */
+}
+
+static void server_settings(struct rig *r, size_t n)
+{
+	static const uint64_t pairs[] = {0x8, 1, 0x33, 1, 0xc671706a, 1};
+
+	r->b.len = 0;
+	raw_settings(&r->b, pairs, n);
+	fake_feed(&r->c, 3, r->b.p, r->b.len, false, 1);
+}
+
+static void server_answers(struct rig *r, const char *status)
+{
+	r->b.len = 0;
+	raw_headers(&r->b, (const char *const[]){":status", status, NULL});
+	fake_feed(&r->c, 0, r->b.p, r->b.len, false, 1);
+}
+
+static void a_client_asks_and_is_let_in(void **state)
+{
+	struct rig *r = *state;
+
+	start_client(r);
+	server_settings(r, 3);
+	assert_frames(r, 0, "H ");
+	assert_true(r->c.timer != NSEC_NONE);
+	send_stream(r, 3 + 4, 0, "early", false); /* of the server, before its answer */
+	r->b.len = 0;
+	raw_bytes(&r->b, "\x40\x41\0early", 8);
+	fake_feed(&r->c, 1, r->b.p, r->b.len, false, 1);
+	fake_datagram(&r->c, "\0dg", 3);
+	server_answers(r, "103");
+	assert_string_equal(r->app.log, "");
+	server_answers(r, "200");
+	assert_string_equal(r->app.log, "answer:200 uni data:early bidi data:early dg:dg ");
+	assert_int_equal(r->c.timer, NSEC_NONE);
+	assert_int_equal(wt_session_send(r->app.session, NULL, 0, "x", 1, r->c.now), 0);
+	assert_true(wt_session_id(r->app.session) > 0);
+	send_data(r, "\x80\x00\x78\xae\x00", 5, false);
+	send_close(r, 3, "done");
+	assert_non_null(strstr(r->app.log, "closed:peer:3:done"));
+}
+
+static void a_server_without_webtransport_is_left(void **state)
+{
+	for (size_t n = 0; n < 3; n++) {
+		struct rig *r = *state;
+
+		start_client(r);
+		server_settings(r, n);
+		assert_string_equal(r->app.log, "closed:error:0:server speaks no WebTransport ");
+		assert_true(r->c.closed);
+		if (n < 2) {
+			teardown(state);
+			setup(state);
+		}
+	}
+}
+
+static void a_client_hears_a_refusal(void **state)
+{
+	struct rig *r = *state;
+
+	start_client(r);
+	server_settings(r, 3);
+	server_answers(r, "429");
+	assert_string_equal(r->app.log, "answer:429 ");
+	send_data(r, "body", 4, true);
+	assert_true(fake_find(&r->c, 0)->out_fin);
+	fake_wait(&r->c, 4 * r->c.pto);
+	assert_true(r->c.closed);
+	assert_string_equal(r->app.log, "answer:429 ");
+}
+
+static void a_server_that_never_answers_is_left(void **state)
+{
+	struct rig *r = *state;
+
+	start_client(r);
+	server_settings(r, 3);
+	fake_wait(&r->c, nsec_from_s(11));
+	assert_true(r->c.closed);
+	fake_fini(&r->c, QUIC_END_LOCAL);
+	assert_string_equal(r->app.log, "closed:conn:0: ");
+}
+
+static void a_client_without_a_stream_to_ask_on(void **state)
+{
+	struct rig *r = *state;
+
+	start_client(r);
+	r->c.max_streams = 0;
+	server_settings(r, 3);
+	assert_string_equal(r->app.log, "closed:error:0:request could not be sent ");
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -1571,6 +1766,16 @@ int main(void)
 		CASE(a_field_twice_is_refused),
 		CASE(the_application_may_close_from_inside),
 		CASE(aborts_and_resets_of_streams),
+		CASE(a_peer_that_allows_no_streams_is_left),
+		CASE(a_request_cut_in_its_first_byte_is_an_error),
+		CASE(answers_that_make_no_sense_become_a_500),
+		CASE(a_connect_stream_that_is_gone_ends_the_session),
+		CASE(a_stream_that_quic_refuses_takes_no_more),
+		CASE(a_client_asks_and_is_let_in),
+		CASE(a_server_without_webtransport_is_left),
+		CASE(a_client_hears_a_refusal),
+		CASE(a_server_that_never_answers_is_left),
+		CASE(a_client_without_a_stream_to_ask_on),
 		CASE(a_hundred_sessions_come_and_go),
 	};
 
