@@ -7,7 +7,7 @@
  *     put: PCM -> float -> resample (trimmed) -> ring -> get: copy | conceal | nothing
  *
  * Single-threaded. Time is an argument and must not go backwards. Memory is taken in
- * jitter_new() alone: about 18 KB at 16 kHz, 50 KB at 48 kHz with the defaults.
+ * jitter_new() alone: about 20 KB at 16 kHz, 53 KB at 48 kHz with the defaults.
  */
 #pragma once
 #include "audio/frame.h"
@@ -22,7 +22,7 @@ struct jitter;
 struct jitter_opts {
 	uint32_t rate_hz;      /* of the mix, what is pulled; required */
 	uint32_t frame_ms;     /* of the tick, what is pulled at once; 0 = 20 */
-	uint32_t min_delay_ms; /* margin between an arrival and its tick at the least; 0 = 3 */
+	uint32_t min_delay_ms; /* from arrival to mix at the least, filter included; 0 = 3 */
 	uint32_t max_delay_ms; /* most that is ever stored, 40..1000; 0 = 200 */
 };
 
@@ -40,7 +40,7 @@ enum jitter_result {
 
 struct jitter_stats {
 	double depth_ms;    /* stored now */
-	double target_ms;   /* margin wanted between arrival and tick */
+	double target_ms;   /* margin wanted between arrival and tick: 2 ms or more */
 	double lead_ms;     /* the least margin there was within the last two seconds */
 	double jitter_ms;   /* RFC 3550 6.4.1, of arrivals against media time */
 	double drift_ppm;   /* of the talker's clock, once it had to be followed; positive: fast */

@@ -5,11 +5,11 @@
  * lower of the two rates, coefficients interpolated from a table that all streams share.
  *
  * A tone below 0.75 of the lower Nyquist frequency: SNR >= 80 dB, level within 0.1 dB; what
- * would fold (above 1.17 times that frequency) is <= -80 dB. tests/unit/audio/test_resample.c
+ * would fold (above 1.15 times that frequency) is <= -80 dB. tests/unit/audio/test_resample.c
  * holds every pair of rates to this. Delay: 16 samples of the lower rate, 0.33 ms (48 kHz) to
  * 2 ms (8 kHz); 1 ms between 48 and 16 kHz.
  *
- * Single-threaded, no clock. Memory: the table about 1.4 MB once, each stream about 2.5 KB
+ * Single-threaded, no clock. Memory: the table about 0.7 MB once, each stream 2.6 KB
  * taken in resample_new(); nothing is allocated later. The table is immutable: share it.
  */
 #pragma once
@@ -21,7 +21,7 @@
 struct resample_table;
 struct resample;
 
-/* Computes the filters (some 20 ms). ERR_NOMEM. */
+/* Computes the filters (under 10 ms). ERR_NOMEM. */
 int resample_table_new(struct resample_table **out);
 void resample_table_free(struct resample_table *t);
 

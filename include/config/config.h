@@ -22,7 +22,8 @@ struct config_server {
 	char host[CONFIG_HOSTS_MAX][64]; /* numeric addresses or "localhost" */
 	size_t n_hosts;                  /* default 1: "0.0.0.0" */
 	uint16_t port;                   /* default 4433; 0: any free one */
-	char certificate[CONFIG_TEXT_MAX], private_key[CONFIG_TEXT_MAX]; /* "": a development certificate */
+	/* "": a development certificate. "credential:NAME" in the file has become a path in $CREDENTIALS_DIRECTORY. */
+	char certificate[CONFIG_TEXT_MAX], private_key[CONFIG_TEXT_MAX];
 	uint32_t input_sample_rate, output_sample_rate; /* default 16000 */
 	char path[CONFIG_TEXT_MAX];      /* default "/audio" */
 	uint32_t max_datagram_size;      /* 64..65536, a ceiling; default 65536 */
@@ -49,6 +50,7 @@ struct config_limits {
 	uint32_t datagrams_per_s;         /* of one session, burst twice that. default 250 */
 };
 
+/* Not to be copied with `=` or memcpy: `rooms` points into the struct itself. About 60 KB: keep it off small stacks. */
 struct config {
 	struct config_server server;
 	struct config_http http;
@@ -74,5 +76,7 @@ int config_load(const char *path, struct config *c, char why[CONFIG_ERROR]);
 int config_parse(const char *text, size_t len, const char *file_name, struct config *c, char why[CONFIG_ERROR]);
 /* A complete file that means exactly `c`, each key with its help as a comment. */
 int config_print(const struct config *c, struct buf *out);
+/* The file to begin with (packaging/mynah.toml): every key with its help, commented out at its default. */
+int config_example(struct buf *out);
 /* docs/configuration.md */
 int config_document(struct buf *out);

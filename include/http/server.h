@@ -2,7 +2,8 @@
 /*
  * server - the small HTTP/1.1 server beside the voice: the page, health, metrics. Runs on
  * the caller's libuv loop; one thread. Every connection, request and response is bounded;
- * bodies of requests are refused. With a certificate it speaks TLS.
+ * bodies of requests are refused. With a certificate it speaks TLS. The process must ignore
+ * SIGPIPE: libuv writes to sockets that the peer may have closed.
  */
 #pragma once
 #include "base/err.h"
@@ -32,7 +33,9 @@ struct http_request {
 	const char *origin; /* Origin field, "" if absent */
 };
 
-/* Filled by the handler; all borrowed until it returns unless said otherwise. */
+/* Filled by the handler. What it points to is copied right after the handler has returned, so it must not lie on the
+ * handler's own stack; unless said otherwise it is not touched later. No control characters in the fields: that, a
+ * status that is none or a body over the bound are answered 500. */
 struct http_response {
 	unsigned status;           /* default 200 */
 	const char *content_type;  /* default "text/plain; charset=utf-8" */

@@ -39,6 +39,8 @@ struct quic_opts {
 	uint32_t stateless_per_s;      /* Retry, version negotiation, refusal and reset packets. default 2000 */
 	bool pmtud;                    /* probe for packets up to 1452 bytes. default true */
 	uint8_t shard;                 /* first byte of the connection ids we choose; for steering */
+	uint8_t secret[32];            /* signs Retry and stateless reset tokens; shards of one address need
+	                                * the same. All zero: random, made at start */
 };
 void quic_opts_default(struct quic_opts *o);
 
@@ -96,12 +98,15 @@ struct quic_app {
 	 * be 0). Give credit back with quic_stream_consume(). */
 	void (*on_stream_data)(void *user, int64_t id, const uint8_t *p, size_t len, bool fin, nsec now);
 	void (*on_stream_reset)(void *user, int64_t id, uint64_t code, nsec now); /* RESET_STREAM came */
-	void (*on_stop_sending)(void *user, int64_t id, uint64_t code, nsec now); /* our side was reset with `code` already */
+	/* STOP_SENDING came; our side was reset with `code` already. ngtcp2 1.22 keeps this to itself, so it
+	 * is not called today: data_refused tells at the next attempt to send, on_stream_closed at the end. */
+	void (*on_stop_sending)(void *user, int64_t id, uint64_t code, nsec now);
 	void (*on_stream_acked)(void *user, int64_t id, uint64_t len);            /* the next `len` bytes arrived */
 	void (*on_stream_credit)(void *user, int64_t id);                         /* a blocked stream may go on */
 	void (*on_stream_closed)(void *user, int64_t id, uint64_t code, nsec now);/* both sides done; credit was given back */
 	void (*on_datagram)(void *user, const uint8_t *p, size_t len, nsec now);  /* borrowed until return */
-	/* Offers the next stream bytes; called during flush until it answers id -1. */
+	/* Offers the next stream bytes; called during flush until it answers id -1. From this and the
+	 * three below only quic_conn_close(), quic_conn_wake() and questions may be called. */
 	void (*next_data)(void *user, struct quic_send *out);
 	/* The first `len` bytes of the last offer were taken (and its FIN, if `fin`). */
 	void (*data_sent)(void *user, int64_t id, size_t len, bool fin);
@@ -191,6 +196,9 @@ struct quic_conn_info {
 void quic_conn_info(const struct quic_conn *c, struct quic_conn_info *out);
 nsec quic_conn_pto(const struct quic_conn *c);
 void *quic_conn_user(const struct quic_conn *c);
+/* What the callbacks get. A client may set it right after quic_endpoint_connect(): then on_open
+ * finds it in *user, and on_closed comes even if the handshake fails before on_open. */
+void quic_conn_set_user(struct quic_conn *c, void *user);
 
 /* For tests and the client: begin a key update; move to another local address. */
 int quic_conn_update_keys(struct quic_conn *c, nsec now);

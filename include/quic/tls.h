@@ -56,6 +56,7 @@ int quic_tls_server(const struct quic_cert *cert, struct quic_tls **out);
 struct quic_tls_client_opts {
 	bool insecure;         /* accept any certificate */
 	const uint8_t *sha256; /* 32 bytes: accept exactly this leaf; NULL: the system's trust store */
+	bool post_quantum;     /* offer X25519MLKEM768 first, as browsers do: a ClientHello of two packets */
 };
 int quic_tls_client(const struct quic_tls_client_opts *opts, struct quic_tls **out);
 

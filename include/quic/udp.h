@@ -11,8 +11,7 @@
 #include "quic/addr.h"
 #include "quic/endpoint.h"
 
-#include <uv.h>
-
+struct uv_loop_s; /* uv_loop_t of <uv.h>, which only udp.c needs */
 struct udp;
 
 struct udp_opts {
@@ -36,14 +35,18 @@ struct udp_handler {
 	void (*on_batch)(void *ctx, nsec now);
 };
 
-int udp_new(uv_loop_t *loop, const struct udp_opts *opts, const struct udp_handler *handler, const struct log *log,
+int udp_new(struct uv_loop_s *loop, const struct udp_opts *opts, const struct udp_handler *handler, const struct log *log,
 	struct udp **out);
 /* Binds one more socket. `addr` may carry port 0; `bound` (may be NULL) says what it became.
  * ERR_IO with errno set. */
 int udp_bind(struct udp *u, const struct quic_addr *addr, struct quic_addr *bound);
+/* Which local address the kernel would use towards `remote`, port 0. A client binds to it: on a
+ * wildcard socket its first path would lack the address that answers come to. ERR_IO. */
+int udp_local_for(const struct quic_addr *remote, struct quic_addr *local);
 /* How an endpoint sends through these sockets; valid while `u` lives. */
 struct quic_out udp_out(struct udp *u);
-/* Sends what was committed. */
+/* Sends what was committed. What a full socket does not take (64 packets at most) is kept until
+ * it is writable; beyond that packets are dropped and counted. */
 void udp_flush(struct udp *u);
 const struct udp_stats *udp_stats(const struct udp *u);
 /* Closes the sockets; `on_closed` (may be NULL) is called by the loop when the memory is gone. */

@@ -39,11 +39,14 @@
 #define SPURT_GAP_MS 60      /* idle for so long: a new talkspurt, nothing to carry over */
 #define WINDOW_MS 1000       /* the least lead is that of one to two of these */
 #define BAND_MS 2            /* lead above margin + frame that is let be */
-#define LOW_SHARE 0.6        /* of the margin: less lead than this is raised */
+#define SLACK_MS 2.0         /* an arrival is before its tick by this at the least */
+#define LOW_SHARE 0.85       /* of the margin: less lead than this is raised */
 #define SHRINK_MS 5          /* surplus worth a splice in silence */
 #define SILENCE_RMS 0.003f   /* -50 dBFS */
 #define SLEW_PPM 250.0       /* most that the ratio changes in a tick: a bend, not a corner */
-#define TRIM_S 2.0           /* time constant of the proportional part */
+#define TRIM_S 2.0           /* time constant of the proportional part, ... */
+#define RAISE_S 0.4          /* ... and of what a frame may soon lack, ... */
+#define NEAR_MS 1.0          /* ... if it is more than this */
 #define DRIFT_S 30.0         /* of the integral part, times TRIM_S */
 #define DRIFT_MAX_PPM 1000.0
 #define PEAK_DECAY_S 20.0    /* of the lateness that widens the margin */
@@ -72,12 +75,12 @@ struct jitter {
 	bool hole;           /* the next samples may not follow the last */
 
 	/* control; all leads in ms */
+	double lead_ms;      /* after the last tick */
 	double min_now, min_before; /* least lead of this window and the one before */
 	nsec window_end;
 	double peak_ms;      /* lateness seen, decaying */
 	bool holding;        /* the lead left its band: it is held from now on */
 	double trim_ppm;
-	nsec last_get;
 
 	/* concealment */
 	nsec missed_at;      /* the tick that ran out; NSEC_NONE: none, or its lateness is known */
@@ -198,26 +201,26 @@ static void make_room(struct jitter *j, size_t n)
 
 /* ---- finding where sound resembles itself ---- */
 
-static double likeness(const float *a, const float *b, size_t n)
+static float likeness(const float *a, const float *b, size_t n, size_t stride)
 {
 	float ab = 0, bb = 1e-9f;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i += stride) {
 		ab += a[i] * b[i];
 		bb += b[i] * b[i];
 	}
-	return (double)ab / sqrt((double)bb);
+	return ab / sqrtf(bb);
 }
 
 /* The lag in [low, high] at which a + dir * lag is most like a, over `n` samples. At high rates
- * every third lag is tried first, then its neighbours. */
+ * every third lag and sample is tried first, then all of its neighbours. */
 static size_t best_lag(const float *a, ptrdiff_t dir, size_t low, size_t high, size_t n)
 {
 	size_t stride = n / 100 + 1, best = low;
-	double most = -1e30;
+	float most = -1e30f;
 
 	for (size_t lag = low; lag <= high; lag += stride) {
-		double v = likeness(a, a + dir * (ptrdiff_t)lag, n);
+		float v = likeness(a, a + dir * (ptrdiff_t)lag, n, stride);
 
 		if (v > most) {
 			most = v;
@@ -227,8 +230,9 @@ static size_t best_lag(const float *a, ptrdiff_t dir, size_t low, size_t high, s
 	size_t from = best > low + stride ? best - stride + 1 : low;
 	size_t to = best + stride < high ? best + stride - 1 : high;
 
+	most = -1e30f;
 	for (size_t lag = from; stride > 1 && lag <= to; lag++) {
-		double v = likeness(a, a + dir * (ptrdiff_t)lag, n);
+		float v = likeness(a, a + dir * (ptrdiff_t)lag, n, 1);
 
 		if (v > most) {
 			most = v;
@@ -415,6 +419,11 @@ static void to_idle(struct jitter *j)
 
 /* ---- playing ---- */
 
+static double lead_now(const struct jitter *j, nsec now)
+{
+	return ms_of(j, level(j)) + ms_since(j->last_put, now);
+}
+
 /* Sound begins, or is back: from nothing, or from what was invented meanwhile. */
 static void fade_in(struct jitter *j, float *out, size_t n)
 {
@@ -431,36 +440,38 @@ static void fade_in(struct jitter *j, float *out, size_t n)
 	}
 }
 
-/* What came after the missed tick was late, not lost, if more than a tick is there now. */
-static void judge_lateness(struct jitter *j)
+/* The lead tells whether the sound was late or lost: what was invented for a late frame is
+ * added to the lead, for a lost one it only fills its place. */
+static void judge_lateness(struct jitter *j, double lead_ms)
 {
-	double frame = fmax(j->frame_ms, 1), tick = ms_of(j, j->tick);
-
-	if (j->late_ms > 0 && ms_of(j, level(j)) >= fmax(frame, tick) + fmin(frame, tick) / 2) {
+	if (j->late_ms > 0 && lead_ms > j->lead_ms + ms_of(j, j->invented) / 2) {
 		j->stats.n_late++;
 		j->peak_ms = fmin(fmax(j->peak_ms, j->late_ms + 1), j->opts.max_delay_ms / 4.0);
 	}
 	j->late_ms = 0;
 }
 
-static void play(struct jitter *j, float *out, size_t n)
+static void play(struct jitter *j, float *out, size_t n, nsec now)
 {
 	memcpy(out, j->buf + j->rd, n * sizeof *out);
 	if (j->state == STATE_CONCEALING || j->fade_in)
 		fade_in(j, out, n);
+	j->rd += n;
 	if (j->state == STATE_CONCEALING)
-		judge_lateness(j);
+		judge_lateness(j, lead_now(j, now));
 	j->fade_in = false;
 	j->invented = 0;
 	j->state = STATE_PLAYING;
-	j->rd += n;
 }
 
 /* ---- control ---- */
 
+/* The delay of the resampler counts as part of min_delay_ms, but for the last SLACK_MS. */
 static double margin_ms(const struct jitter *j)
 {
-	return fmin(j->opts.min_delay_ms + j->peak_ms, j->opts.max_delay_ms / 2.0);
+	double wanted = j->opts.min_delay_ms, slack = fmax(wanted - resample_delay_ms(j->rs), fmin(wanted, SLACK_MS));
+
+	return fmin(slack + j->peak_ms, j->opts.max_delay_ms / 2.0);
 }
 
 static double least_lead(const struct jitter *j)
@@ -502,14 +513,13 @@ static void start_window(struct jitter *j, nsec now)
 
 static void note_lead(struct jitter *j, nsec now)
 {
-	double lead = ms_of(j, level(j)) + ms_since(j->last_put, now);
-
+	j->lead_ms = lead_now(j, now);
 	if (now >= j->window_end) {
 		j->min_before = j->min_now;
 		j->min_now = 1e9;
 		j->window_end = now + nsec_from_ms(WINDOW_MS);
 	}
-	j->min_now = fmin(j->min_now, lead);
+	j->min_now = fmin(j->min_now, j->lead_ms);
 }
 
 static void set_trim(struct jitter *j, double ppm)
@@ -524,6 +534,8 @@ static void hold_lead(struct jitter *j, double surplus_ms, double dt_s)
 {
 	double most = RESAMPLE_TRIM_MAX_PPM, ppm = surplus_ms * 1000 / TRIM_S + j->stats.drift_ppm;
 
+	if (surplus_ms < -NEAR_MS)
+		ppm += (surplus_ms + NEAR_MS) * 1000 / RAISE_S;
 	/* while the proportional part alone is at its limit there is nothing to learn */
 	if (fabs(ppm) < most)
 		j->stats.drift_ppm += surplus_ms * 1000 / TRIM_S * dt_s / DRIFT_S;
@@ -575,14 +587,14 @@ enum jitter_result jitter_get(struct jitter *j, float *out, size_t n, nsec now)
 	}
 	j->stats.n_got++;
 	if (have == n) {
-		play(j, out, n);
+		play(j, out, n, now);
 		control(j, out, n, now);
 		return JITTER_PLAYING;
 	}
 	if (j->state == STATE_CONCEALING)
 		have = 0; /* wait for a whole tick */
 	else if (have > 0)
-		play(j, out, have);
+		play(j, out, have, now);
 	if (j->state != STATE_CONCEALING)
 		start_concealing(j, now);
 	conceal(j, out + have, n - have);

@@ -33,7 +33,7 @@
 #define ORDER 32          /* of the prediction at a change of rate */
 #define JOIN_MS 5         /* over which a hole is bridged, ... */
 #define JOIN_MAX 240      /* ... and the same in samples at 48 kHz */
-#define N_BANKS_MAX 48
+#define N_BANKS_MAX 20
 
 static const uint32_t usual_hz[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000};
 #define N_USUAL (sizeof usual_hz / sizeof *usual_hz)

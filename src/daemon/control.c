@@ -257,12 +257,13 @@ int control_event(struct buf *out, const struct room_event *ev, int64_t wall_ms)
 	return line_end(&l, out);
 }
 
-int control_stats(struct buf *out, const struct participant_stats *p, const struct quic_conn_info *c)
+int control_stats(struct buf *out, uint64_t datagrams_in, const struct participant_stats *p,
+	const struct quic_conn_info *c)
 {
 	struct line l = line_of("stats");
 
 	put_ms(&l, "rtt_ms", (double)c->rtt_us / 1000);
-	put_uint(&l, "received_packets", c->packets_in);
+	put_uint(&l, "received_packets", datagrams_in);
 	put_uint(&l, "sent_packets", c->packets_out);
 	put_uint(&l, "lost_packets", c->packets_lost);
 	put_uint(&l, "dropped_datagrams", c->datagrams_dropped);

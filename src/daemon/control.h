@@ -40,7 +40,8 @@ struct control_welcome {
 };
 int control_welcome(struct buf *out, const struct control_welcome *w);
 int control_event(struct buf *out, const struct room_event *ev, int64_t wall_ms);
-int control_stats(struct buf *out, const struct participant_stats *p, const struct quic_conn_info *c);
+int control_stats(struct buf *out, uint64_t datagrams_in, const struct participant_stats *p,
+	const struct quic_conn_info *c);
 int control_pong(struct buf *out, double t);
 int control_warning(struct buf *out, const char *code, const char *text);
 int control_error(struct buf *out, const char *code, const char *text);

@@ -18,6 +18,7 @@ struct links {
 	struct log log;
 	struct list all; /* of struct link */
 	bool draining;
+	nsec due; /* see links_deadline() */
 	struct links_stats stats;
 };
 
@@ -40,6 +41,7 @@ struct link {
 	bool had_control;
 	bool skipping_line;        /* too long; up to its end it is thrown away */
 	bool leaving;              /* he said bye */
+	uint64_t datagrams_in;
 	uint32_t warned;           /* kinds of fault that he was told of, one bit each */
 	struct buf in;             /* the line being received */
 	struct bucket datagrams, messages;
@@ -75,6 +77,7 @@ int links_new(const struct config *cfg, struct rooms *rooms, const struct log *l
 	ls->rooms = rooms;
 	ls->log = *log;
 	list_init(&ls->all);
+	ls->due = NSEC_NONE;
 	*out = ls;
 	return 0;
 }
@@ -331,6 +334,7 @@ void link_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 {
 	struct link *l = user;
 
+	l->datagrams_in++;
 	l->owner->stats.datagrams_in++;
 	if (!bucket_take(&l->datagrams, l->owner->cfg->limits.datagrams_per_s, now)) {
 		l->owner->stats.rate_limited++;
@@ -364,7 +368,13 @@ static void send_stats(struct link *l, nsec now)
 
 	participant_stats(l->participant, &ps);
 	wt_session_info(l->session, &info);
-	control_send(l, &b, control_stats(&b, &ps, &info), now);
+	control_send(l, &b, control_stats(&b, l->datagrams_in, &ps, &info), now);
+}
+
+static void due_at(struct links *ls, nsec at)
+{
+	if (at < ls->due)
+		ls->due = at;
 }
 
 static void say(struct link *l, const struct control_msg *m, nsec now)
@@ -391,6 +401,7 @@ static void obey(struct link *l, const struct control_msg *m, nsec now)
 	case CONTROL_STATS:
 		l->stats_every_ms = m->every_ms;
 		l->next_stats = m->every_ms ? now + nsec_from_ms(m->every_ms) : NSEC_NONE;
+		due_at(l->owner, l->next_stats);
 		send_stats(l, now);
 		break;
 	case CONTROL_PING:
@@ -398,6 +409,7 @@ static void obey(struct link *l, const struct control_msg *m, nsec now)
 		break;
 	case CONTROL_BYE: /* closing from here would pull the stream away under its reader */
 		l->leaving = true;
+		due_at(l->owner, now);
 		break;
 	default:
 		break;
@@ -486,8 +498,14 @@ void link_stream_closed(void *user, struct wt_stream *st, nsec now)
 
 /* --- everybody ----------------------------------------------------------------------------- */
 
-void links_housekeeping(struct links *ls, nsec now)
+nsec links_deadline(const struct links *ls)
 {
+	return ls->due;
+}
+
+void links_run(struct links *ls, nsec now)
+{
+	ls->due = NSEC_NONE;
 	list_each (it, &ls->all, tmp) {
 		struct link *l = list_entry(it, struct link, node);
 
@@ -499,6 +517,7 @@ void links_housekeeping(struct links *ls, nsec now)
 			l->next_stats = now + nsec_from_ms(l->stats_every_ms);
 			send_stats(l, now);
 		}
+		due_at(ls, l->next_stats);
 	}
 }
 

@@ -32,8 +32,9 @@ void link_stream_data(void *user, struct wt_stream *st, const uint8_t *p, size_t
 void link_stream_closed(void *user, struct wt_stream *st, nsec now);
 void link_closed(void *user, const struct wt_close *why, nsec now);
 
-/* Every 100 ms or so: statistics that were asked for, sessions that asked to leave. */
-void links_housekeeping(struct links *ls, nsec now);
+/* Statistics that were asked for and sessions that asked to leave are due then; NSEC_NONE: nothing is. */
+nsec links_deadline(const struct links *ls);
+void links_run(struct links *ls, nsec now);
 /* Could a session for `room` be opened now? 200 or the status, as links_connect() would. */
 unsigned links_check(const struct links *ls, const char *room, char *why, size_t why_len);
 

@@ -17,7 +17,7 @@
 /* A room later than this without being mixed means that the shard is stuck. */
 static const nsec unhealthy_after = 1000000000u;
 
-enum { HOUSEKEEPING_MS = 100, CERTS_CHECK_MS = 60000, CLOSE_GRACE_MS = 700, RECONNECT_MS = 1500 };
+enum { CERTS_CHECK_MS = 60000, CLOSE_GRACE_MS = 700, RECONNECT_MS = 1500 };
 
 enum server_state {
 	SERVER_RUNNING,  /* sessions come and go */
@@ -44,7 +44,7 @@ struct server {
 	struct web web, web_h3;
 	bool draining; /* what /healthz says */
 	uint16_t port, http_port;
-	uv_timer_t housekeeping, certs_timer, drain_timer;
+	uv_timer_t certs_timer, drain_timer;
 	int n_open; /* handles that must close before on_done */
 	void (*on_done)(void *ctx);
 	void *done_ctx;
@@ -55,20 +55,27 @@ struct server {
 
 /* --- the shard's heartbeat ------------------------------------------------------------------ */
 
+static nsec earliest(const struct server *s)
+{
+	nsec mix = rooms_deadline(s->rooms), expiry = quic_endpoint_deadline(s->endpoint), links = links_deadline(s->links);
+
+	if (mix > expiry)
+		mix = expiry;
+	return mix < links ? mix : links;
+}
+
 /* After anything happened: mix what is due, write what is to be sent, sleep until the next deadline. */
 static void settle(struct server *s, nsec now)
 {
-	nsec mix = rooms_deadline(s->rooms), expiry = quic_endpoint_deadline(s->endpoint);
-
-	if (mix <= now)
+	if (links_deadline(s->links) <= now)
+		links_run(s->links, now);
+	if (rooms_deadline(s->rooms) <= now)
 		rooms_run(s->rooms, now);
-	if (expiry <= now)
+	if (quic_endpoint_deadline(s->endpoint) <= now)
 		quic_endpoint_expire(s->endpoint, now);
 	quic_endpoint_flush(s->endpoint, now);
 	udp_flush(s->udp);
-	mix = rooms_deadline(s->rooms);
-	expiry = quic_endpoint_deadline(s->endpoint);
-	ticker_set(s->ticker, mix < expiry ? mix : expiry);
+	ticker_set(s->ticker, earliest(s));
 }
 
 static void on_tick(void *ctx, nsec now)
@@ -213,15 +220,6 @@ static void on_certs_timer(uv_timer_t *t)
 	certs_check(s->certs, clock_wall_s());
 }
 
-static void on_housekeeping(uv_timer_t *t)
-{
-	struct server *s = t->data;
-	nsec now = clock_now();
-
-	links_housekeeping(s->links, now);
-	settle(s, now);
-}
-
 /* --- listening -------------------------------------------------------------------------------- */
 
 /* The addresses that a configured host stands for; `implied` ones may be missing on this machine.
@@ -324,13 +322,11 @@ const char *server_addresses(const struct server *s)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-static void start_timer(struct server *s, uv_timer_t *t, uv_timer_cb cb, uint64_t every_ms)
+static void open_timer(struct server *s, uv_timer_t *t)
 {
 	uv_timer_init(s->loop, t);
 	t->data = s;
 	s->n_open++;
-	if (cb)
-		uv_timer_start(t, cb, every_ms, every_ms);
 }
 
 static int open_voice(struct server *s)
@@ -410,9 +406,8 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, c
 	s->version = version;
 	s->log = *log;
 	s->started_s = clock_wall_s();
-	start_timer(s, &s->housekeeping, NULL, 0);
-	start_timer(s, &s->certs_timer, NULL, 0);
-	start_timer(s, &s->drain_timer, NULL, 0);
+	open_timer(s, &s->certs_timer);
+	open_timer(s, &s->drain_timer);
 	int err = open_all(s);
 
 	if (err) {
@@ -426,7 +421,6 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, c
 	s->web_h3 = s->web;
 	s->web_h3.metrics = NULL;
 	describe(s);
-	uv_timer_start(&s->housekeeping, on_housekeeping, HOUSEKEEPING_MS, HOUSEKEEPING_MS);
 	uv_timer_start(&s->certs_timer, on_certs_timer, CERTS_CHECK_MS, CERTS_CHECK_MS);
 	*out = s;
 	return 0;
@@ -459,7 +453,6 @@ static void close_handles(struct server *s)
 	s->state = SERVER_CLOSED;
 	quic_endpoint_free(s->endpoint); /* tells whoever is still there nothing: they were told before */
 	s->endpoint = NULL;
-	uv_close((uv_handle_t *)&s->housekeeping, timer_closed);
 	uv_close((uv_handle_t *)&s->certs_timer, timer_closed);
 	uv_close((uv_handle_t *)&s->drain_timer, timer_closed);
 	if (s->ticker)

@@ -180,7 +180,7 @@ void participant_leave(struct participant *p, enum leave_reason reason, nsec now
 	participant_free(p);
 	rs->stats.participants--;
 	rs->stats.leaves++;
-	log_info(&r->log, "left participant=%u reason=%s people=%u", m.id, leave_reason_name(reason), r->n_people);
+	log_debug(&r->log, "left participant=%u reason=%s people=%u", m.id, leave_reason_name(reason), r->n_people);
 	say_goodbye(r, &m, reason, now);
 	if (r->n_people > 0)
 		return;

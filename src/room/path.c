@@ -32,7 +32,7 @@ void path_fini(struct path *p)
 	p->resample = NULL;
 }
 
-void path_copy(struct path *to, const struct path *from)
+void path_clone(struct path *to, const struct path *from)
 {
 	to->limiter = from->limiter;
 	to->ran = from->ran;
@@ -68,7 +68,7 @@ void path_leave_shared(struct participant *p)
 		return;
 	p->alone = true;
 	if (path_live(&p->output->path, r->tick))
-		path_copy(&p->path, &p->output->path);
+		path_clone(&p->path, &p->output->path);
 	else
 		p->path.ran = 0;
 }
@@ -116,7 +116,7 @@ static size_t return_to_shared(struct room *r, struct output *o, struct particip
 {
 	p->alone = false;
 	if (path_live(&p->path, r->tick) && !path_live(&o->path, r->tick))
-		path_copy(&o->path, &p->path); /* nobody else listened: it goes on where his was */
+		path_clone(&o->path, &p->path); /* nobody else listened: it goes on where his was */
 	size_t n = run_alone(r, p);
 
 	run_shared(r, o);

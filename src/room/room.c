@@ -57,7 +57,7 @@ int room_new(struct rooms *rs, const struct room_rule *rule, const char *name, s
 	err = enter_name(r);
 	if (err)
 		goto fail_worker;
-	schedule_add(rs, r);
+	grid_add(rs, r);
 	rs->stats.rooms++;
 	*out = r;
 	return 0;
@@ -75,7 +75,7 @@ void room_free(struct room *r)
 	if (r->name[0])
 		map_remove(r->rooms->by_name, r->name, strlen(r->name));
 	worker_free(r->worker);
-	schedule_remove(r);
+	grid_remove(r);
 	r->rooms->stats.rooms--;
 	free(r->leftover);
 	free(r);

@@ -123,9 +123,9 @@ struct participant {
 uint32_t rooms_next_id(struct rooms *rs);
 
 /* schedule.c */
-void schedule_init(struct rooms *rs);
-void schedule_add(struct rooms *rs, struct room *r);
-void schedule_remove(struct room *r);
+void grid_init(struct rooms *rs);
+void grid_add(struct rooms *rs, struct room *r);
+void grid_remove(struct room *r);
 /* Its next tick is the next point of its grid. `now` NSEC_NONE: the caller has no clock. */
 void schedule_wake(struct room *r, nsec now);
 
@@ -152,7 +152,7 @@ bool room_tick(struct room *r, nsec now);
 int path_init(struct path *p, const struct resample_table *t, uint32_t room_rate_hz, uint32_t out_rate_hz);
 void path_fini(struct path *p);
 /* Goes on where `from` was; of the same rates. */
-void path_copy(struct path *to, const struct path *from);
+void path_clone(struct path *to, const struct path *from);
 static inline bool path_live(const struct path *p, uint64_t tick) { return p->ran + 1 >= tick && p->ran > 0; }
 /* Turns `n` samples of the room into 16-bit ones; `x` is used up. Begins anew unless it ran in the tick before. */
 size_t path_run(struct path *p, struct rooms *rs, uint64_t tick, float *x, size_t n, int16_t *out);

@@ -101,7 +101,7 @@ int rooms_new(const struct rooms_opts *opts, const struct log *log, struct rooms
 		return ERR_NOMEM;
 	rs->opts = *opts;
 	rs->log = *log;
-	schedule_init(rs);
+	grid_init(rs);
 	err = map_new(ROOM_NAME_MAX, &rs->by_name);
 	if (err)
 		goto fail_rooms;
@@ -240,7 +240,7 @@ static int enter(struct rooms *rs, struct room *r, const struct participant_opts
 		return err;
 	rs->stats.participants++;
 	rs->stats.joins++;
-	log_info(&r->log, "joined participant=%u name=\"%s\" people=%u", p->id, p->name, r->n_people);
+	log_debug(&r->log, "joined participant=%u name=\"%s\" people=%u", p->id, p->name, r->n_people);
 	*out = p;
 	welcome(p, now);
 	return 0;

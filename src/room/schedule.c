@@ -17,7 +17,7 @@ const double rooms_late_bound_ms[9] = {0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50};
 /* Neighbours in time are filled late: 7 has no factor in common with 10 and 20. */
 #define SLOT_STRIDE 7
 
-void schedule_init(struct rooms *rs)
+void grid_init(struct rooms *rs)
 {
 	rs->frame = nsec_from_ms(rs->opts.frame_ms);
 	for (uint32_t i = 0; i < rs->opts.frame_ms; i++) {
@@ -30,7 +30,7 @@ void schedule_init(struct rooms *rs)
 		list_init(&rs->retry[i]);
 }
 
-void schedule_add(struct rooms *rs, struct room *r)
+void grid_add(struct rooms *rs, struct room *r)
 {
 	struct slot *best = &rs->slots[0];
 
@@ -52,7 +52,7 @@ static void sleep_room(struct room *r)
 		r->slot->due = NSEC_NONE;
 }
 
-void schedule_remove(struct room *r)
+void grid_remove(struct room *r)
 {
 	sleep_room(r);
 	r->slot->n_rooms--;

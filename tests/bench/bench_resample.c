@@ -217,7 +217,25 @@ static void measure_jitter(uint32_t in_hz, uint32_t rate_hz)
 	LEAST(t, jitter_put(j, &f, now += nsec_from_ms(13)); jitter_get(j, out, rate_hz / 50, now += nsec_from_ms(7)));
 	printf("jitter put and get, %5u -> %5u Hz: %.2f us a frame of 20 ms, of what a talker costs a second: %.0f us\n", in_hz,
 	       rate_hz, t / 1000, t / 20);
+	LEAST(t, jitter_put(j, &f, now));
+	printf("the same when the buffer is full and the oldest goes: %.2f us\n", t / 1000);
+	LEAST(t, jitter_put(j, &f, now += nsec_from_ms(20)); jitter_get(j, out, rate_hz / 50, now += nsec_from_ms(20));
+	      jitter_get(j, out, rate_hz / 50, now += nsec_from_ms(20)));
+	printf("a frame, a hole concealed, and the way back: %.2f us\n", t / 1000);
 	jitter_free(j);
+}
+
+static void measure_change(void)
+{
+	struct resample *r;
+	double t;
+
+	if (resample_new(table, 48000, 16000, &r))
+		abort();
+	resample_run(r, in, 960, out, SAMPLES_MAX);
+	LEAST(t, resample_change_rate(r, resample_in_hz(r) == 48000 ? 16000 : 48000));
+	printf("change of rate: %.1f us\n", t / 1000);
+	resample_free(r);
 }
 
 int main(void)
@@ -231,9 +249,11 @@ int main(void)
 	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
 		measure_pair(pairs[i][0], pairs[i][1]);
 	printf("\n");
+	measure_change();
 	measure_jitter(16000, 16000);
 	measure_jitter(48000, 16000);
 	measure_jitter(44100, 16000);
+	measure_jitter(48000, 48000);
 	measure_blocks(16000);
 	measure_blocks(48000);
 	resample_table_free(table);

@@ -105,6 +105,17 @@ class Mynahd:
     def hashes(self):
         return json.loads(self.get("/mynah.json")[1])["certificate_hashes"]
 
+    def wait_for_hash(self, sha256, seconds=10):
+        until = time.monotonic() + seconds
+        while self.get("/certificate.sha256")[1].strip() != sha256:
+            if time.monotonic() > until:
+                raise AssertionError(f"the certificate is not {sha256}\n{self.log()}")
+            time.sleep(0.05)
+
+    def resident_kib(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.M).group(1))
+
     def stop(self, sig=signal.SIGTERM, seconds=15):
         """Ends it and insists on a clean end: status 0, and no report of a sanitizer."""
         if self.process is None:
@@ -118,6 +129,7 @@ class Mynahd:
             self.process.wait()
             raise AssertionError(f"mynahd did not end:\n{self.log()}") from None
         self.reader.join(5)
+        self.process.stderr.close()
         self.process = None
         log = self.log()
         if status != 0 or "Sanitizer" in log or "runtime error" in log:

@@ -34,6 +34,7 @@ struct world {
 	double jitter_ms;   /* uniform delay of every frame up to this */
 	double loss;        /* share of frames */
 	double hz, amplitude;
+	double hz2;         /* a second tone, half as loud; 0: none */
 	double stall_from_s, stall_to_s; /* frames sent in between arrive together at its end */
 	double silent_from_s;            /* from then on zeros are sent */
 	double stop_s;                   /* from then on nothing is sent; 0: never */
@@ -85,6 +86,8 @@ static void send_frame(struct world *w, double at_s)
 		bool silent = w->silent_from_s > 0 && t >= w->silent_from_s;
 
 		x[i] = silent ? 0 : (float)(w->amplitude * sin(2 * M_PI * fmod(w->hz * t, 1)));
+		if (w->hz2 > 0 && !silent)
+			x[i] += (float)(w->amplitude / 2 * sin(2 * M_PI * fmod(w->hz2 * t, 1)));
 	}
 	pcm_from_float(pcm, x, w->frame);
 	for (size_t p = 0; p < w->n_pieces; p++) {
@@ -191,7 +194,7 @@ static void sound_waits_for_the_margin_and_at_most_one_tick(void **state)
 		world_open(&w, NULL);
 		while (w.n_out == 0)
 			one_tick(&w);
-		double waited = 20 * (double)(w.n_ticks - 1) - phase;
+		double waited = 20 * (double)(w.n_ticks - 1) - phase + 1; /* and the filter's */
 
 		assert_true(waited >= 3 && waited <= 23);
 		run_for(&w, 5);
@@ -199,6 +202,36 @@ static void sound_waits_for_the_margin_and_at_most_one_tick(void **state)
 		assert_true(stats(&w).trim_ppm == 0);
 		assert_true(stats(&w).depth_ms < 20.01);
 		world_close(&w);
+	}
+}
+
+/* A tick of 10 ms, as some rooms have it: frames of one, two and six ticks. */
+static void short_ticks_take_frames_of_any_length(void **state)
+{
+	struct jitter_opts o = {.rate_hz = 16000, .frame_ms = 10};
+
+	(void)state;
+	for (size_t frame = 160; frame <= 960; frame += frame == 160 ? 160 : 640) {
+		for (unsigned phase = 0; phase < 10; phase++) {
+			uint8_t pcm[1920] = {0};
+			struct frame f = {16000, pcm, frame};
+			struct jitter_stats s;
+			struct jitter *j;
+			float out[160];
+			nsec sent = nsec_from_ms(phase) + 300000;
+
+			assert_int_equal(jitter_new(&o, table, &j), 0);
+			for (unsigned t = 0; t < 1000; t++) {
+				for (; sent <= nsec_from_ms(10 * t); sent += nsec_from_ms(frame / 16))
+					jitter_put(j, &f, sent);
+				jitter_get(j, out, 160, nsec_from_ms(10 * t));
+			}
+			jitter_stats(j, &s);
+			assert_int_equal(s.n_concealed, 0);
+			assert_in_range(s.n_got, 1000 - 3 - frame / 160, 1000);
+			assert_true(s.depth_ms <= (double)frame / 16 + 10.01);
+			jitter_free(j);
+		}
 	}
 }
 
@@ -299,7 +332,10 @@ static void a_clock_that_drifts_is_followed_without_a_slip(void **state)
 
 		w.ppm = 300 * sign;
 		world_open(&w, NULL);
-		run_for(&w, 120);
+		for (int i = 0; i < 120 * 50; i++) {
+			one_tick(&w);
+			assert_true(stats(&w).lead_ms < 2 + 20 + 4); /* raised, but not beyond what is safe */
+		}
 		double first = measure_delay_ms(&w, 2), low = first, high = first;
 
 		while (0.02 * (double)w.n_ticks < total_s) {
@@ -404,6 +440,24 @@ static void a_stall_is_made_good_and_its_delay_given_back(void **state)
 	world_close(&w);
 }
 
+static void a_late_frame_widens_the_margin_for_a_while(void **state)
+{
+	struct world w = {TALKER, .phase_ms = 8, .stall_from_s = 5, .stall_to_s = 5.0251};
+
+	(void)state;
+	world_open(&w, NULL);
+	run_for(&w, 4);
+	assert_true(stats(&w).target_ms == 2);
+	run_for(&w, 2);
+	assert_int_equal(stats(&w).n_late, 1);
+	assert_int_equal(stats(&w).n_concealed, 1);
+	assert_true(stats(&w).target_ms > 4);
+	run_for(&w, 60);
+	assert_true(stats(&w).target_ms < 3);
+	assert_int_equal(stats(&w).n_concealed, 1);
+	world_close(&w);
+}
+
 static void surplus_is_given_back_at_once_in_silence(void **state)
 {
 	struct world w = {TALKER, .phase_ms = 8, .stall_from_s = 5, .stall_to_s = 5.12, .silent_from_s = 6};
@@ -421,7 +475,7 @@ static void surplus_is_given_back_at_once_in_silence(void **state)
 
 static void a_flood_is_bounded(void **state)
 {
-	struct world w = {TALKER, .phase_ms = 8, .stall_from_s = 2, .stall_to_s = 4};
+	struct world w = {TALKER, .phase_ms = 8, .stall_from_s = 2, .stall_to_s = 4, .hz2 = 173.3};
 
 	(void)state;
 	world_open(&w, NULL);
@@ -437,6 +491,64 @@ static void a_flood_is_bounded(void **state)
 	assert_true(s.n_overflows > 10);
 	assert_true(s.dropped_ms > 1500 && s.dropped_ms < 2000);
 	assert_true(db < -50);
+	world_close(&w);
+}
+
+static void a_talker_who_sends_too_fast_is_cut_without_clicks(void **state)
+{
+	struct world w = {TALKER, .phase_ms = 8, .ppm = 300000, .hz2 = 271.3};
+
+	(void)state;
+	world_open(&w, NULL);
+	run_for(&w, 20);
+	struct jitter_stats s = stats(&w);
+	double db = click_db(&w, 0.05, 2000);
+
+	print_message("30 %% too fast: %lu overflows, %.0f ms dropped, click %.1f dB\n", (unsigned long)s.n_overflows,
+		      s.dropped_ms, db);
+	assert_true(s.dropped_ms > 5000 && s.depth_ms <= 200);
+	assert_int_equal(s.n_concealed, 0);
+	assert_true(db < -55);
+	world_close(&w);
+}
+
+/* Once the lead is held, a lost frame is a hole within what is stored, not an underrun. */
+static void drift_loss_and_jitter_together_leave_no_click(void **state)
+{
+	(void)state;
+	for (int sign = -1; sign <= 1; sign += 2) {
+		struct world w = {TALKER, .loss = 0.1, .phase_ms = 8, .ppm = 300 * sign, .jitter_ms = 2};
+
+		world_open(&w, NULL);
+		run_for(&w, 39);
+		struct jitter_stats s = stats(&w);
+		double db = click_db(&w, 0.05, 2000);
+
+		print_message("10 %% lost at %+.0f ppm: concealed %lu, depth %.1f, margin %.1f, click %.1f dB\n", w.ppm,
+			      (unsigned long)s.n_concealed, s.depth_ms, s.target_ms, db);
+		assert_true(s.depth_ms < 60);
+		assert_true(db < -50);
+		world_close(&w);
+	}
+}
+
+static void every_talkspurt_begins_as_promptly_as_the_first(void **state)
+{
+	struct world w = {TALKER, .phase_ms = 8};
+
+	(void)state;
+	world_open(&w, NULL);
+	for (unsigned i = 1; i <= 10; i++) {
+		run_for(&w, 1);
+		assert_int_equal(stats(&w).n_spurts, i);
+		assert_true(stats(&w).depth_ms < 0.01);
+		w.n_sent += 500; /* ten seconds of nothing */
+		w.next_s = 0;
+		run_for(&w, 9.9);
+		assert_int_equal(w.result, JITTER_IDLE);
+		run_for(&w, 0.1);
+	}
+	assert_true(click_db(&w, 0.05, 2000) < -50);
 	world_close(&w);
 }
 
@@ -581,6 +693,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sound_waits_for_the_margin_and_at_most_one_tick),
+		cmocka_unit_test(short_ticks_take_frames_of_any_length),
 		cmocka_unit_test(what_arrives_in_time_is_not_touched),
 		cmocka_unit_test(a_frame_in_pieces_plays_like_a_whole_one),
 		cmocka_unit_test(frames_of_any_length_settle),
@@ -589,8 +702,12 @@ int main(void)
 		cmocka_unit_test(jitter_widens_the_margin_until_nothing_is_late),
 		cmocka_unit_test(lost_frames_leave_no_click_and_no_delay),
 		cmocka_unit_test(a_stall_is_made_good_and_its_delay_given_back),
+		cmocka_unit_test(a_late_frame_widens_the_margin_for_a_while),
 		cmocka_unit_test(surplus_is_given_back_at_once_in_silence),
 		cmocka_unit_test(a_flood_is_bounded),
+		cmocka_unit_test(a_talker_who_sends_too_fast_is_cut_without_clicks),
+		cmocka_unit_test(drift_loss_and_jitter_together_leave_no_click),
+		cmocka_unit_test(every_talkspurt_begins_as_promptly_as_the_first),
 		cmocka_unit_test(one_frame_of_seconds_is_bounded_too),
 		cmocka_unit_test(when_the_talker_stops_the_sound_fades_and_all_is_idle),
 		cmocka_unit_test(something_shorter_than_a_tick_is_played),

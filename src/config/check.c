@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/check.h"
+
+#include "bridge/bridge.h"
+#include "quic/addr.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool check_wire_rate(uint32_t rate_hz)
+{
+	return rate_hz >= 8000 && rate_hz <= 48000 && (rate_hz % 100 == 0 || rate_hz == 11025 || rate_hz == 22050);
+}
+
+bool check_bridge_rate(uint32_t rate_hz)
+{
+	return rate_hz == 0 || check_wire_rate(rate_hz);
+}
+
+/* Control characters were refused already, in every text: see field_set(). */
+bool check_text(char *text, size_t size, char accepts[128])
+{
+	(void)text, (void)size, (void)accepts;
+	return true;
+}
+
+bool check_host(char *text, size_t size, char accepts[128])
+{
+	struct quic_addr a;
+
+	(void)size, (void)accepts;
+	return !strcmp(text, "localhost") || quic_addr_parse(text, 0, &a) == 0;
+}
+
+bool check_path(char *text, size_t size, char accepts[128])
+{
+	(void)size, (void)accepts;
+	if (text[0] != '/')
+		return false;
+	for (const char *p = text; *p; p++)
+		if (*p <= ' ' || *p > '~' || strchr("?#%\\", *p))
+			return false;
+	return true;
+}
+
+static bool is_scheme(const char *s, size_t n)
+{
+	if (n == 0 || !isalpha((unsigned char)s[0]))
+		return false;
+	for (size_t i = 1; i < n; i++)
+		if (!isalnum((unsigned char)s[i]) && !strchr("+-.", s[i]))
+			return false;
+	return true;
+}
+
+/* A name, an IPv4 address, or an IPv6 address in brackets. Returns its length, 0 if it is none. */
+static size_t host_len(const char *s)
+{
+	size_t n;
+
+	if (*s != '[') {
+		n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-._");
+		return n && s[0] != '.' && s[0] != '-' ? n : 0;
+	}
+	char inner[QUIC_ADDR_TEXT];
+	struct quic_addr a;
+
+	n = strcspn(s, "]");
+	if (s[n] != ']' || n - 1 >= sizeof inner)
+		return 0;
+	memcpy(inner, s + 1, n - 1);
+	inner[n - 1] = '\0';
+	return strchr(inner, ':') && quic_addr_parse(inner, 0, &a) == 0 ? n + 1 : 0;
+}
+
+/* ":1" to ":65535", the default of the scheme is cut off. */
+static bool fix_port(const char *scheme, size_t scheme_len, char *s)
+{
+	size_t n = strspn(s + 1, "0123456789");
+	unsigned long port = strtoul(s + 1, NULL, 10);
+
+	if (s[0] != ':' || n == 0 || n > 5 || s[1 + n] || port == 0 || port > 65535)
+		return false;
+	if ((port == 443 && scheme_len == 5 && !memcmp(scheme, "https", 5)) ||
+		(port == 80 && scheme_len == 4 && !memcmp(scheme, "http", 4)))
+		s[0] = '\0';
+	return true;
+}
+
+bool check_origin(char *text, size_t size, char accepts[128])
+{
+	(void)size, (void)accepts;
+	if (!strcmp(text, "*"))
+		return true;
+	for (char *p = text; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	char *mark = strstr(text, "://");
+
+	if (!mark || !is_scheme(text, (size_t)(mark - text)))
+		return false;
+	size_t n = host_len(mark + 3);
+
+	if (n == 0)
+		return false;
+	return !mark[3 + n] || fix_port(text, (size_t)(mark - text), mark + 3 + n);
+}
+
+bool check_credential(char *text, size_t size, char accepts[128])
+{
+	static const char prefix[] = "credential:";
+	const char *dir = getenv("CREDENTIALS_DIRECTORY"), *name = text + sizeof prefix - 1;
+	char path[512];
+
+	if (strncmp(text, prefix, sizeof prefix - 1) != 0)
+		return true;
+	if (!*name || *name == '.' || strchr(name, '/')) {
+		snprintf(accepts, 128, "a credential's name after \"credential:\", without '/' and not starting with '.'");
+		return false;
+	}
+	if (!dir || !*dir) {
+		snprintf(accepts, 128, "a file name, or run under systemd with LoadCredential=: CREDENTIALS_DIRECTORY is not set");
+		return false;
+	}
+	int n = snprintf(path, sizeof path, "%s/%s", dir, name);
+
+	if (n < 0 || (size_t)n >= size || (size_t)n >= sizeof path) {
+		snprintf(accepts, 128, "a shorter name: with CREDENTIALS_DIRECTORY it is longer than %zu bytes", size - 1);
+		return false;
+	}
+	memcpy(text, path, (size_t)n + 1);
+	return true;
+}
+
+bool check_room_pattern(char *text, size_t size, char accepts[128])
+{
+	(void)size, (void)accepts;
+	return text[0] != '\0' && text[0] != ' ' && text[strlen(text) - 1] != ' ';
+}
+
+bool bridge_name_ok(const char *name)
+{
+	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+	return name[0] != '\0' && strspn(name, good) == strlen(name);
+}
+
+bool check_bridge_name(char *text, size_t size, char accepts[128])
+{
+	(void)size, (void)accepts;
+	return bridge_name_ok(text);
+}
+
+bool check_bridge_type(char *text, size_t size, char accepts[128])
+{
+	(void)size;
+	if (bridge_find(text))
+		return true;
+	snprintf(accepts, 128, "one of the types %s", bridge_types());
+	return false;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* check - what single values must look like beyond their type and bounds. See fix_fn in schema.h. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+bool check_wire_rate(uint32_t rate_hz);   /* can stand in the rate field of a frame */
+bool check_bridge_rate(uint32_t rate_hz); /* the same, or 0 */
+
+bool bridge_name_ok(const char *name);    /* letters, digits, '-' and '_' */
+
+bool check_text(char *text, size_t size, char accepts[128]);
+bool check_host(char *text, size_t size, char accepts[128]);
+bool check_path(char *text, size_t size, char accepts[128]);
+/* Brings it to the form in which browsers send it: lower case, without the default port. */
+bool check_origin(char *text, size_t size, char accepts[128]);
+/* Turns "credential:NAME" into a file in $CREDENTIALS_DIRECTORY. */
+bool check_credential(char *text, size_t size, char accepts[128]);
+bool check_room_pattern(char *text, size_t size, char accepts[128]);
+bool check_bridge_name(char *text, size_t size, char accepts[128]);
+bool check_bridge_type(char *text, size_t size, char accepts[128]);

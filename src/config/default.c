@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void server_default(struct config_server *s, const struct rooms_opts *rooms)
+{
+	snprintf(s->host[0], sizeof s->host[0], "0.0.0.0");
+	s->n_hosts = 1;
+	s->port = 4433;
+	s->input_sample_rate = rooms->input_rate_hz;
+	s->output_sample_rate = 16000;
+	snprintf(s->path, sizeof s->path, "/audio");
+	s->max_datagram_size = 65536;
+	s->drain_ms = 1000;
+}
+
+static void http_default(struct config_http *h)
+{
+	h->enabled = true;
+	snprintf(h->host[0], sizeof h->host[0], "127.0.0.1");
+	h->n_hosts = 1;
+	h->port = 8080;
+}
+
+static void limits_default(struct config_limits *l)
+{
+	l->max_sessions = 5000;
+	l->control_line_bytes = 16384;
+	l->control_messages_per_s = 20;
+	l->datagrams_per_s = 250;
+}
+
+void config_default(struct config *c)
+{
+	memset(c, 0, sizeof *c);
+	quic_opts_default(&c->quic);
+	wt_opts_default(&c->wt);
+	udp_opts_default(&c->udp);
+	http_opts_default(&c->http_server);
+	rooms_opts_default(&c->rooms);
+	server_default(&c->server, &c->rooms);
+	http_default(&c->http);
+	limits_default(&c->limits);
+	room_rule_default(&c->room[0]);
+	c->rooms.rules = c->room;
+	c->rooms.n_rules = 1;
+	c->rooms.bridges = c->bridge;
+	c->rooms.n_bridges = 0;
+	c->log_level = LOG_INFO;
+	c->log_format = LOG_TEXT;
+}

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One request at a time: while an answer is on its way nothing is read, so a client that
+ * pipelines or does not take its answer costs no more than what one delivery brought
+ * along (`pending`) and one chunk in the send queue.
+ */
+#include "http/conn.h"
+
+#include "http/response.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	QUEUE_MAX = TLS_STREAM_CHUNK + 8192, /* a head and a chunk */
+	HEAD_MAX = 8192,
+	PENDING_MAX = 32768,                 /* twice what one on_data brings */
+	LINGER_MS = 2000,
+	LINGER_BYTES = 1 << 20,
+};
+
+enum conn_state {
+	CONN_OPENING, /* TLS handshake */
+	CONN_READING, /* waits for a request or the rest of one */
+	CONN_WRITING, /* an answer is on its way */
+	CONN_LINGER,  /* said goodbye: discards what still comes, so that no RST destroys our last answer */
+	CONN_CLOSED,
+};
+
+struct http_conn {
+	struct list link;
+	struct http_server *server;
+	struct tls_stream *stream;
+	uv_timer_t timer;
+	enum conn_state state;
+	struct request req;
+	struct buf pending;    /* of requests that came along with the one being answered */
+	const uint8_t *body;   /* what is left to send of it */
+	size_t body_len;
+	void *owned;           /* to be freed after it */
+	bool close_after;
+	size_t discarded;
+	unsigned handles;      /* stream and timer */
+	uint64_t n_requests;
+};
+
+static const bool may_follow[5][5] = {
+	[CONN_OPENING] = {[CONN_READING] = true, [CONN_CLOSED] = true},
+	[CONN_READING] = {[CONN_WRITING] = true, [CONN_CLOSED] = true},
+	[CONN_WRITING] = {[CONN_READING] = true, [CONN_LINGER] = true, [CONN_CLOSED] = true},
+	[CONN_LINGER] = {[CONN_CLOSED] = true},
+};
+
+static void set_state(struct http_conn *c, enum conn_state next)
+{
+	assert(may_follow[c->state][next]);
+	c->state = next;
+}
+
+static void on_timer(uv_timer_t *t);
+
+static void set_timer(struct http_conn *c, uint64_t ms)
+{
+	uv_timer_start(&c->timer, on_timer, ms, 0);
+}
+
+/* --- answering -------------------------------------------------------------------------- */
+
+static void count(struct http_stats *st, unsigned status)
+{
+	uint64_t *const by_class[] = {&st->responses_2xx, &st->responses_3xx, &st->responses_4xx, &st->responses_5xx};
+
+	(*by_class[status / 100 - 2])++;
+}
+
+static void drop_body(struct http_conn *c)
+{
+	free(c->owned);
+	c->owned = NULL;
+	c->body = NULL;
+	c->body_len = 0;
+}
+
+/* The next chunk. The rest follows when it is gone: a slow reader holds no more than this. */
+static void send_chunk(struct http_conn *c)
+{
+	size_t n = c->body_len < TLS_STREAM_CHUNK ? c->body_len : TLS_STREAM_CHUNK;
+
+	if (tls_stream_send(c->stream, c->body, n)) {
+		http_conn_close(c);
+		return;
+	}
+	c->body += n;
+	c->body_len -= n;
+	set_timer(c, c->server->opts.idle_timeout_ms);
+}
+
+static void send_head(struct http_conn *c, const struct http_response *res, const struct http_head *how)
+{
+	struct buf head;
+
+	buf_init(&head, HEAD_MAX);
+	int err = http_head(res, how, &head);
+
+	if (!err)
+		err = tls_stream_send(c->stream, head.p, head.len);
+	buf_fini(&head);
+	if (err) {
+		http_conn_close(c);
+		return;
+	}
+	count(&c->server->stats, res->status);
+	set_timer(c, c->server->opts.idle_timeout_ms);
+	if (c->body_len)
+		send_chunk(c);
+}
+
+/* The body as it will be sent: the handler's own, static, or a copy. */
+static int take_body(struct http_conn *c, const struct http_response *res)
+{
+	c->owned = res->owned;
+	c->body = res->body;
+	c->body_len = res->len;
+	if (res->owned || res->static_body || res->len == 0)
+		return 0;
+	c->owned = malloc(res->len);
+	if (!c->owned) {
+		c->body_len = 0;
+		return ERR_NOMEM;
+	}
+	memcpy(c->owned, res->body, res->len);
+	c->body = c->owned;
+	return 0;
+}
+
+static void begin_answer(struct http_conn *c)
+{
+	tls_stream_pause(c->stream, true);
+	set_state(c, CONN_WRITING);
+}
+
+/* What the server says itself. */
+static void answer_error(struct http_conn *c, unsigned status)
+{
+	char text[64];
+	int n = snprintf(text, sizeof text, "%s\n", http_reason(status));
+	struct http_response res = {.status = status, .content_type = "text/plain; charset=utf-8", .body = text,
+		.len = (size_t)n, .cache_control = "no-store"};
+	struct http_head how = {.close = c->close_after, .old = c->req.old, .allow = status == 405, .body_len = res.len};
+
+	if (c->state == CONN_READING)
+		begin_answer(c);
+	drop_body(c);
+	if (take_body(c, &res)) {
+		http_conn_close(c);
+		return;
+	}
+	if (c->req.head)
+		c->body_len = 0;
+	send_head(c, &res, &how);
+}
+
+static void serve(struct http_conn *c)
+{
+	struct http_server *s = c->server;
+	struct http_request req = {.method = c->req.head ? "HEAD" : "GET", .path = c->req.path, .query = c->req.query,
+		.host = c->req.host, .origin = c->req.origin};
+	struct http_response res = {.status = 200, .content_type = "text/plain; charset=utf-8", .cache_control = "no-store"};
+
+	begin_answer(c);
+	s->handler(s->ctx, &req, &res);
+	struct http_head how = {.close = c->close_after, .old = c->req.old, .body_len = res.len};
+	bool too_long = res.len > s->opts.max_response_bytes;
+
+	if (too_long || !http_response_ok(&res) || take_body(c, &res)) {
+		log_error(&s->log, "bad answer path=%.200s status=%u bytes=%zu%s", req.path, res.status, res.len,
+			too_long ? " (over http_max_response_bytes)" : "");
+		if (c->owned != res.owned)
+			free(res.owned);
+		answer_error(c, 500);
+		return;
+	}
+	log_debug(&s->log, "%s %.200s %u", req.method, req.path, res.status);
+	if (c->req.head || !http_response_has_body(res.status))
+		c->body_len = 0;
+	send_head(c, &res, &how);
+}
+
+/* --- reading ---------------------------------------------------------------------------- */
+
+static void request_done(struct http_conn *c)
+{
+	c->server->stats.requests++;
+	c->n_requests++;
+	c->close_after = !c->req.keep_alive || c->server->closing;
+	if (c->req.status)
+		answer_error(c, c->req.status);
+	else
+		serve(c);
+}
+
+static void request_bad(struct http_conn *c, unsigned status)
+{
+	c->server->stats.bad_requests++;
+	c->close_after = true;
+	answer_error(c, status);
+}
+
+static void take_bytes(struct http_conn *c, const uint8_t *p, size_t len)
+{
+	while (len && c->state == CONN_READING) {
+		if (c->req.n_bytes == 0) /* the time for a whole request runs from its first byte */
+			set_timer(c, c->server->opts.idle_timeout_ms);
+		size_t n = http_parse_feed(&c->req, p, len);
+
+		p += n;
+		len -= n;
+		if (c->req.state == REQUEST_BAD)
+			request_bad(c, c->req.status);
+		else if (c->req.state == REQUEST_READY)
+			request_done(c);
+	}
+	if (len && c->state == CONN_WRITING && !c->close_after && buf_append(&c->pending, p, len))
+		http_conn_close(c);
+}
+
+static void next_request(struct http_conn *c)
+{
+	struct buf again = c->pending;
+
+	buf_init(&c->pending, PENDING_MAX);
+	http_parse_next(&c->req);
+	set_state(c, CONN_READING);
+	set_timer(c, c->server->opts.idle_timeout_ms);
+	if (again.len)
+		take_bytes(c, again.p, again.len);
+	buf_fini(&again);
+	if (c->state == CONN_READING)
+		tls_stream_pause(c->stream, false);
+}
+
+static void linger(struct http_conn *c)
+{
+	uint32_t ms = c->server->opts.idle_timeout_ms;
+
+	set_state(c, CONN_LINGER);
+	set_timer(c, ms < LINGER_MS ? ms : LINGER_MS);
+	tls_stream_end(c->stream);
+	tls_stream_pause(c->stream, false);
+}
+
+/* --- events ----------------------------------------------------------------------------- */
+
+static void on_open(void *ctx)
+{
+	struct http_conn *c = ctx;
+
+	set_state(c, CONN_READING);
+	set_timer(c, c->server->opts.idle_timeout_ms);
+}
+
+static void on_data(void *ctx, const uint8_t *p, size_t len)
+{
+	struct http_conn *c = ctx;
+
+	if (c->state == CONN_LINGER) {
+		c->discarded += len;
+		if (c->discarded > LINGER_BYTES)
+			http_conn_close(c);
+		return;
+	}
+	take_bytes(c, p, len);
+}
+
+static void on_sent(void *ctx)
+{
+	struct http_conn *c = ctx;
+
+	if (c->state != CONN_WRITING)
+		return;
+	if (c->body_len) {
+		send_chunk(c);
+		return;
+	}
+	drop_body(c);
+	if (c->close_after)
+		linger(c);
+	else
+		next_request(c);
+}
+
+static void on_end(void *ctx, int err)
+{
+	struct http_conn *c = ctx;
+
+	if (err == ERR_TLS)
+		c->server->stats.tls_failures++;
+	http_conn_close(c);
+}
+
+static void on_timer(uv_timer_t *t)
+{
+	struct http_conn *c = t->data;
+	bool half = c->state == CONN_READING && c->req.n_bytes > 0;
+	bool idle = c->state == CONN_LINGER || (c->state == CONN_READING && !half && c->n_requests > 0);
+
+	c->server->stats.timeouts += !idle;
+	if (!half) {
+		http_conn_close(c);
+		return;
+	}
+	c->close_after = true;
+	answer_error(c, 408);
+}
+
+/* --- beginning and end ------------------------------------------------------------------ */
+
+static void handle_gone(struct http_conn *c)
+{
+	struct http_server *s = c->server;
+
+	if (--c->handles)
+		return;
+	drop_body(c);
+	http_parse_fini(&c->req);
+	buf_fini(&c->pending);
+	free(c);
+	http_server_release(s);
+}
+
+static void on_closed(void *ctx)
+{
+	handle_gone(ctx);
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+	handle_gone(h->data);
+}
+
+static const struct tls_stream_events events = {on_open, on_data, on_sent, on_end, on_closed};
+
+struct http_conn *http_conn_of(struct list *link)
+{
+	return list_entry(link, struct http_conn, link);
+}
+
+int http_conn_accept(struct http_server *s, uv_stream_t *listener, struct tls_context *tls)
+{
+	struct http_conn *c = calloc(1, sizeof *c);
+	int err = c ? http_parse_init(&c->req, s->opts.max_header_bytes) : ERR_NOMEM;
+
+	if (!err)
+		err = tls_stream_accept(listener, tls, QUEUE_MAX, &events, c, &c->stream);
+	else
+		tls_stream_refuse(listener);
+	if (err) {
+		if (c)
+			http_parse_fini(&c->req);
+		free(c);
+		return err;
+	}
+	c->server = s;
+	c->handles = 2;
+	c->state = tls ? CONN_OPENING : CONN_READING;
+	buf_init(&c->pending, PENDING_MAX);
+	uv_timer_init(s->loop, &c->timer);
+	c->timer.data = c;
+	set_timer(c, s->opts.idle_timeout_ms);
+	list_init(&c->link);
+	list_append(&s->conns, &c->link);
+	s->handles++;
+	s->stats.conns++;
+	return 0;
+}
+
+void http_conn_close(struct http_conn *c)
+{
+	if (c->state == CONN_CLOSED)
+		return;
+	set_state(c, CONN_CLOSED);
+	list_remove(&c->link);
+	c->server->stats.conns--;
+	tls_stream_close(c->stream);
+	uv_close((uv_handle_t *)&c->timer, on_timer_closed);
+}

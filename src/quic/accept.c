@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "ep.h"
+
+#include "base/err.h"
+
+
+enum {
+	INITIAL_MIN = 1200,  /* bytes of a datagram that may begin a connection (RFC 9000 14.1) */
+	RESET_MIN = 21,      /* bytes of the shortest stateless reset (RFC 9000 10.3) */
+	RESET_RAND_MAX = 27, /* in front of its token: 43 bytes in all look like any short packet */
+};
+
+/* Answers that no connection pays for: `stateless_per_s`, one second's worth at once. */
+static bool stateless_allowed(struct quic_endpoint *ep)
+{
+	nsec cost = ep->opts.stateless_per_s ? nsec_from_s(1) / ep->opts.stateless_per_s : 0;
+
+	if (cost == 0 || (ep->stateless_at > ep->now && ep->stateless_at - ep->now > nsec_from_s(1) - cost)) {
+		ep->stats.dropped_stateless++;
+		return false;
+	}
+	ep->stateless_at = (ep->stateless_at > ep->now ? ep->stateless_at : ep->now) + cost;
+	return true;
+}
+
+static bool send_stateless(struct quic_endpoint *ep, const struct quic_path *path, ngtcp2_ssize n)
+{
+	if (n <= 0)
+		return false;
+	ep->out.commit(ep->out.ctx, path, 0, (size_t)n);
+	ep->stats.packets_out++;
+	ep->stats.bytes_out += (size_t)n;
+	return true;
+}
+
+void ep_send_version_negotiation(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_version_cid *vc,
+	size_t len)
+{
+	/* The first is reserved: it keeps clients honest about unknown versions (RFC 9000 6.3). */
+	static const uint32_t versions[] = {0x1a2a3a4a, NGTCP2_PROTO_VER_V1};
+	uint8_t r;
+
+	if (!ep->tls || len < INITIAL_MIN) {
+		ep->stats.unknown_packets++;
+		return;
+	}
+	if (!stateless_allowed(ep))
+		return;
+	RAND_bytes(&r, 1);
+	uint8_t *b = ep->out.slot(ep->out.ctx);
+
+	if (send_stateless(ep, path,
+		    ngtcp2_pkt_write_version_negotiation(b, QUIC_PACKET_MAX, r, vc->scid, vc->scidlen, vc->dcid, vc->dcidlen,
+			    versions, sizeof versions / sizeof *versions)))
+		ep->stats.version_negotiations++;
+}
+
+/* A packet of a connection that we know nothing of (any more). Always shorter than what it
+ * answers, so two endpoints cannot keep each other busy. */
+static void send_reset(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_version_cid *vc, size_t len)
+{
+	ngtcp2_stateless_reset_token token;
+	uint8_t noise[RESET_RAND_MAX];
+	size_t n = len - 1 - sizeof token.data;
+	ngtcp2_cid cid;
+
+	if (n > RESET_RAND_MAX)
+		n = RESET_RAND_MAX;
+	if (!stateless_allowed(ep))
+		return;
+	ngtcp2_cid_init(&cid, vc->dcid, vc->dcidlen);
+	if (reset_token_make(&ep->secret, &cid, token.data) || RAND_bytes(noise, (int)n) != 1)
+		return;
+	uint8_t *b = ep->out.slot(ep->out.ctx);
+
+	if (send_stateless(ep, path, ngtcp2_pkt_write_stateless_reset2(b, QUIC_PACKET_MAX, &token, noise, n)))
+		ep->stats.stateless_resets++;
+}
+
+static bool send_close(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd, uint64_t code)
+{
+	if (!stateless_allowed(ep))
+		return false;
+	uint8_t *b = ep->out.slot(ep->out.ctx);
+
+	return send_stateless(ep, path,
+		ngtcp2_crypto_write_connection_close(b, QUIC_PACKET_MAX, hd->version, &hd->scid, &hd->dcid, code, NULL, 0));
+}
+
+void ep_send_retry(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd)
+{
+	uint8_t token[RETRY_TOKEN_MAX];
+	ngtcp2_cid scid;
+
+	if (!stateless_allowed(ep))
+		return;
+	ep_random_cid(ep, &scid);
+	size_t n = retry_token_make(&ep->secret, hd->version, &path->remote, &scid, &hd->dcid, ep->now, token);
+
+	if (n == 0)
+		return;
+	uint8_t *b = ep->out.slot(ep->out.ctx);
+
+	if (send_stateless(ep, path,
+		    ngtcp2_crypto_write_retry(b, QUIC_PACKET_MAX, hd->version, &hd->scid, &scid, &hd->dcid, token, n)))
+		ep->stats.retries_sent++;
+}
+
+/* A new client whose address may be proven: takes it in, or says why not. */
+static void admit(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len,
+	const ngtcp2_pkt_hd *hd, const ngtcp2_cid *odcid)
+{
+	struct quic_conn *c;
+	int err = qconn_accept(ep, path, hd, odcid, &c);
+
+	if (err == ERR_LIMIT) {
+		ep->stats.refused_addr++;
+		send_close(ep, path, hd, NGTCP2_CONNECTION_REFUSED);
+		return;
+	}
+	if (err)
+		return;
+	/* A ClientHello of several packets whose first came late: the rest is kept only for a
+	 * proven address. */
+	if (qconn_read(c, path, ecn, p, len) == ERR_STATE)
+		ep_send_retry(ep, path, hd);
+}
+
+static void recv_initial(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, const uint8_t *p,
+	size_t len, const ngtcp2_pkt_hd *hd)
+{
+	ngtcp2_cid odcid;
+	enum token_kind token = retry_token_check(&ep->secret, hd, &path->remote, ep->now, &odcid);
+
+	if (token == TOKEN_BAD) {
+		ep->stats.bad_tokens++;
+		send_close(ep, path, hd, NGTCP2_INVALID_TOKEN);
+	} else if (ep->refuse || ep->stats.conns >= ep->opts.max_conns) {
+		ep->stats.refused_limit++;
+		send_close(ep, path, hd, NGTCP2_CONNECTION_REFUSED);
+	} else if (ep->stats.half_open >= ep->opts.max_half_open) {
+		ep->stats.dropped_half_open++;
+	} else if (token == TOKEN_NONE && ep->stats.half_open >= ep->opts.retry_half_open) {
+		ep_send_retry(ep, path, hd);
+	} else {
+		admit(ep, path, ecn, p, len, hd, token == TOKEN_VALID ? &odcid : NULL);
+	}
+}
+
+void ep_recv_unknown(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len,
+	const ngtcp2_version_cid *vc)
+{
+	ngtcp2_pkt_hd hd;
+
+	if (ep->tls && vc->version != 0 && ngtcp2_accept(&hd, p, len) == 0 && hd.dcid.datalen >= NGTCP2_MIN_INITIAL_DCIDLEN) {
+		recv_initial(ep, path, ecn, p, len, &hd);
+		return;
+	}
+	ep->stats.unknown_packets++;
+	if (ep->tls && vc->version == 0 && !(p[0] & 0x80) && len > RESET_MIN)
+		send_reset(ep, path, vc, len);
+}

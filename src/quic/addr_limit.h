@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * addr_limit - how many connections each IPv4 address or IPv6 /64 has.
+ */
+#pragma once
+#include "quic/addr.h"
+
+struct addr_limit;
+struct addr_entry;
+
+int addr_limit_new(struct addr_limit **out);
+/* Asserts that all have left. Accepts NULL. */
+void addr_limit_free(struct addr_limit *l);
+/* Counts one more for `a`; ERR_LIMIT over `max`, ERR_NOMEM. */
+int addr_limit_enter(struct addr_limit *l, const struct quic_addr *a, uint32_t max, struct addr_entry **out);
+void addr_limit_leave(struct addr_limit *l, struct addr_entry *e); /* accepts NULL */

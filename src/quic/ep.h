@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ep - the inside of an endpoint, shared by the files that make it up:
+ *
+ *   endpoint.c   made, fed, flushed, expired
+ *   accept.c     packets that belong to no connection: new clients and stateless answers
+ *   conn.c       a connection from its first packet to its end
+ *   conn_api.c   what the application may do with it
+ *   events.c     what ngtcp2 tells about it
+ *   write.c      packets out
+ */
+#pragma once
+#include "addr_limit.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "cid_table.h"
+#include "dgram.h"
+#include "quic/endpoint.h"
+#include "schedule.h"
+#include "tls_ctx.h"
+#include "token.h"
+#include "tomb.h"
+
+#include <ngtcp2/ngtcp2.h>
+#include <ngtcp2/ngtcp2_crypto.h>
+#include <ngtcp2/ngtcp2_crypto_ossl.h>
+
+struct quic_endpoint {
+	struct quic_opts opts;
+	struct quic_out out;
+	const struct quic_app *app;
+	void *app_ctx;
+	struct quic_tls *tls;
+	struct log log;
+	struct secret secret;
+	struct quic_stats stats;
+	struct cid_table *cids;
+	struct addr_limit *addrs;
+	struct map *resets; /* stateless reset tokens of servers that we are clients of */
+	struct dgram_pool pool;
+	struct schedule sched;
+	struct list dirty; /* connections to be looked at by the next flush */
+	nsec now;          /* the latest time heard of; never goes back */
+	nsec stateless_at; /* see stateless_allowed() */
+	uint64_t next_id;
+	uint32_t n_tombs;
+	bool refuse;
+};
+
+/* ngtcp2 keeps 8 alive at most; one more is the client's first choice. */
+enum { CONN_IDS_MAX = 12 };
+
+/* active_connection_id_limit: ids of the peer that we remember. */
+enum { PEER_IDS = 4 };
+
+struct reset_token {
+	bool used;
+	uint8_t b[NGTCP2_STATELESS_RESET_TOKENLEN];
+};
+
+enum conn_state {
+	CONN_HANDSHAKE, /* keys are being agreed */
+	CONN_LIVE,      /* the handshake is complete */
+	CONN_ENDING,    /* `why` is known; the next flush says goodbye and frees */
+};
+
+struct quic_conn {
+	struct cid_owner owner; /* first: the table gives this back */
+	struct quic_endpoint *ep;
+	ngtcp2_conn *q;
+	void *user;
+	struct list dirty;
+	enum conn_state state;
+	uint32_t slot; /* in the schedule */
+
+	/* What the next flush has to do. */
+	bool want_plain;  /* a write without data: handshake, credit, retransmission, probes, ACK now */
+	bool want_stream; /* next_data may have something */
+	bool blocked;     /* the last write left something undone; any packet may unblock it */
+	uint32_t held;    /* packets read since the last write, their ACK waits for company */
+	nsec hold_until;  /* but not longer than this */
+
+	struct dgram_queue dgrams;
+	uint64_t dgrams_dropped;
+	nsec app_timer;
+
+	struct quic_path path; /* validated; what the application sees */
+	bool server, opened, confirmed, half_open, was_reset, silent;
+	struct quic_close why;
+	ngtcp2_ccerr goodbye;
+
+	SSL *ssl; /* NULL once a server needs it no more */
+	ngtcp2_crypto_ossl_ctx *ossl;
+	ngtcp2_crypto_conn_ref ref;
+	struct quic_tls *tls;
+	struct addr_entry *addr;
+	struct tomb_id ids[CONN_IDS_MAX]; /* ours in the table, the client's first choice among them */
+	size_t n_ids;
+	struct reset_token resets[PEER_IDS + 1];
+	uint64_t id, packets_lost;
+	uint32_t key_preparations;
+};
+
+/* --- endpoint.c */
+void ep_random_cid(struct quic_endpoint *ep, ngtcp2_cid *cid);
+
+/* --- accept.c */
+void ep_recv_unknown(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len,
+	const ngtcp2_version_cid *vc);
+void ep_send_version_negotiation(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_version_cid *vc,
+	size_t len);
+void ep_send_retry(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd);
+
+/* --- conn.c */
+/* `odcid` is the id of the client's first packet if it was sent a Retry, else NULL. */
+int qconn_accept(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd,
+	const ngtcp2_cid *odcid, struct quic_conn **out);
+/* One packet. ERR_STATE: ngtcp2 wants the client to prove its address by Retry; `c` is gone. */
+int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len);
+void qconn_expire(struct quic_conn *c);
+void qconn_flush(struct quic_conn *c);
+/* An id that leads to `c`: ERR_EXISTS, ERR_LIMIT, ERR_NOMEM. */
+int qconn_add_id(struct quic_conn *c, const ngtcp2_cid *cid);
+void qconn_drop_id(struct quic_conn *c, const ngtcp2_cid *cid);
+/* Decides how `c` ends; the next flush does it. `goodbye` NULL: without a word. */
+void qconn_end(struct quic_conn *c, enum quic_end how, bool app, uint64_t code, const ngtcp2_ccerr *goodbye);
+/* ngtcp2 gave up with `rv`: decides how the connection ends. */
+void qconn_fail(struct quic_conn *c, int rv);
+/* Ends it now, without a packet and without remains. */
+void qconn_destroy(struct quic_conn *c);
+
+static inline void qconn_touch(struct quic_conn *c)
+{
+	if (list_empty(&c->dirty))
+		list_append(&c->ep->dirty, &c->dirty);
+}
+
+static inline ngtcp2_path qpath_of(const struct quic_path *p)
+{
+	return (ngtcp2_path){
+		.local = {(ngtcp2_sockaddr *)&p->local.sa, p->local.len},
+		.remote = {(ngtcp2_sockaddr *)&p->remote.sa, p->remote.len},
+	};
+}
+void qpath_copy(struct quic_path *to, const ngtcp2_path *from);
+
+/* --- events.c */
+extern const ngtcp2_callbacks qconn_callbacks_server, qconn_callbacks_client;
+
+/* --- write.c */
+/* Sends what may be sent now. */
+void qconn_write(struct quic_conn *c);
+/* Writes CONNECTION_CLOSE; returns its length and a copy in `copy`, 0 if there is none. */
+size_t qconn_write_close(struct quic_conn *c, uint8_t copy[QUIC_PACKET_MAX]);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tls_ctx - the inside of a `quic_tls`: what a connection needs to begin its handshake.
+ */
+#pragma once
+#include "ossl.h"
+#include "quic/tls.h"
+
+
+struct quic_tls {
+	uint32_t refs; /* one thread */
+	SSL_CTX *ctx;
+	bool server;
+	bool system_trust; /* verify the name against the system's store */
+	bool pinned;
+	uint8_t sha256[32];
+};
+
+/* An SSL object ready for ngtcp2_crypto_ossl_configure_*_session. `server_name` is for
+ * clients and may be NULL. NULL if memory is short. */
+SSL *quic_tls_ssl(struct quic_tls *t, const char *server_name);
+/* "h3" was agreed; RFC 9001 8.1 forbids to go on without. */
+bool quic_tls_alpn_ok(const SSL *ssl);

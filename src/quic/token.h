@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * token - what a server signs so that it need not remember: Retry tokens (RFC 9000 8.1.2)
+ * and stateless reset tokens (10.3), both from one secret of the endpoint.
+ */
+#pragma once
+#include "base/time.h"
+#include "quic/addr.h"
+
+#include <ngtcp2/ngtcp2.h>
+#include <stdint.h>
+
+enum { SECRET_LEN = 32, RETRY_TOKEN_MAX = 256, RETRY_LIFE_S = 10 };
+
+struct secret {
+	uint8_t b[SECRET_LEN];
+};
+
+/* All zero: random. */
+void secret_init(struct secret *s, const uint8_t given[SECRET_LEN]);
+
+enum token_kind {
+	TOKEN_NONE,  /* absent, or none of ours */
+	TOKEN_VALID, /* *odcid is the id of the client's very first packet */
+	TOKEN_BAD,   /* looks like our Retry token, but is forged, too old or from another address */
+};
+
+/* Returns the length, 0 on failure. */
+size_t retry_token_make(const struct secret *s, uint32_t version, const struct quic_addr *remote,
+	const ngtcp2_cid *retry_scid, const ngtcp2_cid *odcid, nsec now, uint8_t out[RETRY_TOKEN_MAX]);
+/* For an Initial packet `hd` from `remote`. */
+enum token_kind retry_token_check(const struct secret *s, const ngtcp2_pkt_hd *hd, const struct quic_addr *remote,
+	nsec now, ngtcp2_cid *odcid);
+
+int reset_token_make(const struct secret *s, const ngtcp2_cid *cid, uint8_t out[NGTCP2_STATELESS_RESET_TOKENLEN]);

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests: the fields, the decision, the answer; plain ones and those for a session. */
+#include "wt/conn.h"
+#include "base/err.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	FIELD_OVERHEAD = 32,        /* RFC 9114 4.2.2: what a field counts beside its bytes */
+	BODY_DISCARD_MAX = 1 << 16, /* of a request: nobody here wants one */
+	LINGER_PTO = 3,             /* a refused client goes after so many */
+};
+
+struct request *request_new(struct wt_stream *st)
+{
+	struct request *r = calloc(1, sizeof *r);
+
+	if (!r)
+		return NULL;
+	r->st = st;
+	st->req = r;
+	st->c->n_requests++;
+	return r;
+}
+
+static void release_fields(struct request *r)
+{
+	for (size_t i = 0; i < FIELD_N; i++) {
+		if (r->field[i])
+			nghttp3_rcbuf_decref(r->field[i]);
+		r->field[i] = NULL;
+	}
+}
+
+void request_free(struct request *r)
+{
+	release_fields(r);
+	r->st->c->n_requests--;
+	r->st->req = NULL;
+	free(r->copy);
+	free(r);
+}
+
+/* --- the fields ----------------------------------------------------------------------- */
+
+static const char *text(const struct request *r, enum field f)
+{
+	return r->field[f] ? (const char *)nghttp3_rcbuf_get_buf(r->field[f]).base : "";
+}
+
+static enum field field_of(int32_t token)
+{
+	switch (token) {
+	case NGHTTP3_QPACK_TOKEN__METHOD:
+		return FIELD_METHOD;
+	case NGHTTP3_QPACK_TOKEN__PROTOCOL:
+		return FIELD_PROTOCOL;
+	case NGHTTP3_QPACK_TOKEN__SCHEME:
+		return FIELD_SCHEME;
+	case NGHTTP3_QPACK_TOKEN__AUTHORITY:
+		return FIELD_AUTHORITY;
+	case NGHTTP3_QPACK_TOKEN__PATH:
+		return FIELD_PATH;
+	case NGHTTP3_QPACK_TOKEN_ORIGIN:
+		return FIELD_ORIGIN;
+	case NGHTTP3_QPACK_TOKEN_USER_AGENT:
+		return FIELD_USER_AGENT;
+	default:
+		return FIELD_N;
+	}
+}
+
+static bool is_text(nghttp3_vec v, const char *s)
+{
+	return v.len == strlen(s) && !memcmp(v.base, s, v.len);
+}
+
+static unsigned parse_status(nghttp3_vec v)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < v.len && i < 3; i++)
+		n = n * 10 + (unsigned)(v.base[i] - '0'); /* nghttp3 let only digits through */
+	return n;
+}
+
+void request_field(struct request *r, int32_t token, nghttp3_rcbuf *name, nghttp3_rcbuf *value)
+{
+	nghttp3_vec n = nghttp3_rcbuf_get_buf(name), v = nghttp3_rcbuf_get_buf(value);
+	enum field f = field_of(token);
+
+	r->field_bytes += n.len + v.len + FIELD_OVERHEAD;
+	r->too_large |= r->field_bytes > r->st->c->w->opts.max_field_bytes;
+	if (token == NGHTTP3_QPACK_TOKEN__STATUS)
+		r->status = parse_status(v);
+	if (is_text(n, "sec-webtransport-http3-draft02"))
+		r->draft02 = true;
+	if (f == FIELD_N || r->too_large)
+		return;
+	if (r->field[f] || memchr(v.base, 0, v.len)) {
+		r->bad = true;
+		return;
+	}
+	nghttp3_rcbuf_incref(value);
+	r->field[f] = value;
+}
+
+static bool is_connect(const struct request *r)
+{
+	return !strcmp(text(r, FIELD_METHOD), "CONNECT");
+}
+
+static bool is_webtransport(const struct request *r)
+{
+	const char *p = text(r, FIELD_PROTOCOL);
+
+	return is_connect(r) && (!strcmp(p, "webtransport") || !strcmp(p, "webtransport-h3"));
+}
+
+void request_headers_end(struct request *r, bool fin)
+{
+	struct wt_conn *c = r->st->c;
+
+	if (!c->server && r->status < 200)
+		return; /* interim */
+	r->complete = true;
+	r->fin = fin;
+	c->unsettled = true;
+	conn_active(c);
+	/* Capsules may follow in the next byte, long before the answer: their reader must be there. */
+	if (c->server && is_webtransport(r) && !c->session && !r->too_large && !r->bad)
+		if (!session_new(c, r->st->id, &r->session))
+			r->session->fin_in = fin;
+}
+
+void request_body(struct request *r, const uint8_t *p, size_t len)
+{
+	struct wt_conn *c = r->st->c;
+	bool over = r->body_bytes > BODY_DISCARD_MAX;
+
+	if (r->session) {
+		session_capsules(r->session, p, len);
+		return;
+	}
+	r->body_bytes += len;
+	if (over || r->body_bytes <= BODY_DISCARD_MAX)
+		return;
+	nghttp3_conn_shutdown_stream_read(c->h3, r->st->id);
+	quic_stream_stop(c->qc, r->st->id, H3_NO_ERROR);
+}
+
+/* --- the answer ----------------------------------------------------------------------- */
+
+static nghttp3_nv pair(const char *name, const char *value)
+{
+	return (nghttp3_nv){(const uint8_t *)name, (const uint8_t *)value, strlen(name), strlen(value),
+		NGHTTP3_NV_FLAG_NONE}; /* nghttp3 copies both */
+}
+
+static const char *phrase(unsigned status)
+{
+	switch (status) {
+	case 400:
+		return "bad request\n";
+	case 401:
+		return "unauthorized\n";
+	case 403:
+		return "forbidden\n";
+	case 404:
+		return "not found\n";
+	case 405:
+		return "method not allowed\n";
+	case 429:
+		return "too many\n";
+	case 431:
+		return "header fields too large\n";
+	case 501:
+		return "not implemented\n";
+	case 503:
+		return "unavailable\n";
+	default:
+		return status < 500 ? "refused\n" : "server error\n";
+	}
+}
+
+static struct wt_response plain(unsigned status)
+{
+	const char *body = phrase(status);
+
+	return (struct wt_response){
+		.status = status, .body = (const uint8_t *)body, .len = strlen(body), .static_body = true};
+}
+
+static bool take_body(struct request *r, const struct wt_response *res)
+{
+	r->body = res->body;
+	r->body_len = res->len;
+	r->copy = res->owned;
+	if (!res->len || res->static_body || res->owned)
+		return true;
+	r->copy = malloc(res->len);
+	if (!r->copy)
+		return false;
+	memcpy(r->copy, res->body, res->len);
+	r->body = r->copy;
+	return true;
+}
+
+static void submit(struct request *r, const nghttp3_nv *nv, size_t n, bool with_body)
+{
+	static const nghttp3_data_reader reader = {request_read_data};
+	struct wt_conn *c = r->st->c;
+
+	r->answered = true;
+	release_fields(r);
+	if (nghttp3_conn_submit_response(c->h3, r->st->id, nv, n, with_body ? &reader : NULL))
+		h3_fail(c, H3_INTERNAL_ERROR, "out of memory");
+	else
+		quic_conn_wake(c->qc);
+}
+
+void request_answer(struct request *r, const struct wt_response *res)
+{
+	struct wt_conn *c = r->st->c;
+	struct wt_response failed = plain(500);
+	bool head = !strcmp(text(r, FIELD_METHOD), "HEAD");
+	char status[12], length[24];
+	nghttp3_nv nv[6];
+	size_t n = 0;
+
+	if (res->status < 200 || res->status > 599 || res->len > WT_BODY_MAX) {
+		log_warn(&c->log, "answer refused: status=%u body_bytes=%zu", res->status, res->len);
+		failed.owned = res->owned;
+		res = &failed;
+	}
+	if (!take_body(r, res)) {
+		h3_reject(r->st, H3_INTERNAL_ERROR);
+		r->answered = true;
+		return;
+	}
+	snprintf(status, sizeof status, "%u", res->status);
+	snprintf(length, sizeof length, "%zu", res->len);
+	nv[n++] = pair(":status", status);
+	nv[n++] = pair("server", "mynah");
+	if (res->status != 204 && res->status != 304) {
+		nv[n++] = pair("content-type", res->content_type ? res->content_type : "text/plain");
+		nv[n++] = pair("content-length", length);
+	}
+	if (res->cache_control)
+		nv[n++] = pair("cache-control", res->cache_control);
+	if (res->csp)
+		nv[n++] = pair("content-security-policy", res->csp);
+	submit(r, nv, n, res->len && !head);
+}
+
+static void answer_connect(struct request *r)
+{
+	nghttp3_nv nv[2];
+	size_t n = 0;
+
+	nv[n++] = pair(":status", "200");
+	if (r->draft02)
+		nv[n++] = pair("sec-webtransport-http3-draft", "draft02");
+	submit(r, nv, n, true);
+}
+
+nghttp3_ssize request_read_data(nghttp3_conn *h3, int64_t id, nghttp3_vec *vec, size_t cnt, uint32_t *flags, void *conn,
+	void *stream)
+{
+	struct wt_stream *st = stream_find(conn, id);
+
+	(void)h3, (void)cnt, (void)stream;
+	if (!st || !st->req)
+		return NGHTTP3_ERR_CALLBACK_FAILURE;
+	if (st->req->session)
+		return session_read_data(st->req->session, vec, flags);
+	*flags |= NGHTTP3_DATA_FLAG_EOF;
+	vec[0] = (nghttp3_vec){(uint8_t *)st->req->body, st->req->body_len}; /* nghttp3 only reads it */
+	return 1;
+}
+
+/* --- the decision --------------------------------------------------------------------- */
+
+/* No session comes of this CONNECT: what waited for it goes, and soon the connection. */
+static void refuse_with(struct request *r, const struct wt_response *res)
+{
+	struct wt_conn *c = r->st->c;
+
+	c->w->stats.refused++;
+	if (r->session) {
+		c->refused_id = r->st->id;
+		c->session = NULL;
+		session_free(r->session);
+		r->session = NULL;
+		streams_refuse_early(c);
+		session_drop_early(c);
+	}
+	request_answer(r, res);
+	if (!c->dead && !c->session)
+		conn_end_after(c, LINGER_PTO); /* else it would stay until it is idle */
+}
+
+void request_refuse(struct request *r, unsigned status)
+{
+	struct wt_response res = plain(status);
+
+	refuse_with(r, &res);
+}
+
+static struct wt_request describe(const struct request *r)
+{
+	struct quic_conn_info info;
+
+	quic_conn_info(r->st->c->qc, &info);
+	return (struct wt_request){
+		.method = text(r, FIELD_METHOD),
+		.protocol = text(r, FIELD_PROTOCOL),
+		.authority = text(r, FIELD_AUTHORITY),
+		.path = text(r, FIELD_PATH),
+		.origin = text(r, FIELD_ORIGIN),
+		.user_agent = text(r, FIELD_USER_AGENT),
+		.net = info.path,
+		.conn_id = info.id,
+	};
+}
+
+/* The application decides. */
+static void ask_for_session(struct request *r)
+{
+	struct wt_conn *c = r->st->c;
+	const struct wt_app *app = &c->w->app;
+	struct wt_request req = describe(r);
+	struct wt_response res = {0};
+	void *user = NULL;
+	unsigned status = 404;
+
+	if (app->on_connect)
+		status = app->on_connect(c->w->ctx, r->session, &req, &res, &user, c->now);
+	if (status == 200) {
+		free(res.owned);
+		answer_connect(r);
+		if (!c->dead)
+			session_accept(r->session, user);
+		return;
+	}
+	if (status < 400 || status > 599)
+		status = 500;
+	if (!res.len) {
+		struct wt_response text_only = plain(status);
+
+		text_only.cache_control = res.cache_control;
+		text_only.owned = res.owned;
+		res = text_only;
+	}
+	res.status = status;
+	refuse_with(r, &res);
+}
+
+static bool takes_datagrams(const struct wt_conn *c)
+{
+	struct quic_conn_info info;
+
+	quic_conn_info(c->qc, &info);
+	return c->peer.got.datagram && info.peer_datagram_max;
+}
+
+static void run_connect(struct request *r)
+{
+	struct wt_conn *c = r->st->c;
+	struct wt_session *s = r->session;
+
+	if (!is_webtransport(r)) {
+		request_refuse(r, 501); /* RFC 9220 3 */
+	} else if (!s) {
+		c->w->stats.second_sessions++;
+		request_refuse(r, 429);
+	} else if (!c->peer.done) {
+		return; /* it tells whether the client can; conn->idle_at bounds the wait */
+	} else if (c->w->draining) {
+		request_refuse(r, 503);
+	} else if (strcmp(text(r, FIELD_SCHEME), "https") || !takes_datagrams(c) || s->fin_in || s->close_seen ||
+		   s->malformed) {
+		request_refuse(r, 400);
+	} else {
+		ask_for_session(r);
+	}
+}
+
+static void run_plain(struct request *r)
+{
+	struct wt_conn *c = r->st->c;
+	const struct wt_app *app = &c->w->app;
+	struct wt_request req = describe(r);
+	struct wt_response res = plain(404);
+
+	c->w->stats.requests++;
+	if (app->on_request)
+		app->on_request(c->w->ctx, &req, &res, c->now);
+	request_answer(r, &res);
+}
+
+void request_run(struct request *r)
+{
+	struct wt_conn *c = r->st->c;
+
+	if (r->answered || !r->complete)
+		return;
+	if (!c->server) {
+		r->answered = true;
+		client_answered(r->session, r->status);
+	} else if (r->too_large) {
+		request_refuse(r, 431);
+	} else if (r->bad) {
+		request_refuse(r, 400);
+	} else if (is_connect(r)) {
+		run_connect(r);
+	} else {
+		run_plain(r);
+	}
+}

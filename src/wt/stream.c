@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: MIT */
+/* Streams: whose they are, and those of WebTransport in both directions. */
+#include "wt/conn.h"
+#include "base/err.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK_MIN = 512 };
+
+/* --- records -------------------------------------------------------------------------- */
+
+struct wt_stream *stream_find(struct wt_conn *c, int64_t id)
+{
+	list_each(it, &c->streams, next) { /* QUIC's limit keeps them few */
+		struct wt_stream *st = list_entry(it, struct wt_stream, link);
+
+		if (st->id == id)
+			return st;
+	}
+	return NULL;
+}
+
+struct wt_stream *stream_new(struct wt_conn *c, int64_t id, enum stream_kind kind, bool ours)
+{
+	struct wt_stream *st = calloc(1, sizeof *st);
+
+	if (!st)
+		return NULL;
+	st->c = c;
+	st->id = id;
+	st->kind = kind;
+	st->ours = ours;
+	st->peer_done = ours && !quic_stream_is_bidi(id);
+	st->send_closed = !ours && !quic_stream_is_bidi(id);
+	list_init(&st->send_link);
+	list_append(&c->streams, &st->link);
+	if (!ours && quic_stream_is_bidi(id) && id >= c->next_bidi)
+		c->next_bidi = id + 4;
+	return st;
+}
+
+static void drop_early(struct wt_stream *st)
+{
+	if (st->kind != KIND_EARLY)
+		return;
+	free(st->early);
+	st->early = NULL;
+	st->kind = KIND_DISCARD;
+	st->c->n_early_streams--;
+}
+
+void stream_free(struct wt_stream *st)
+{
+	assert(!st->announced);
+	drop_early(st);
+	if (st->req)
+		request_free(st->req);
+	for (struct chunk *k = st->first, *next; k; k = next) {
+		next = k->next;
+		free(k);
+	}
+	list_remove(&st->send_link);
+	list_remove(&st->link);
+	free(st);
+}
+
+void stream_gone(struct wt_stream *st)
+{
+	struct wt_conn *c = st->c;
+	const struct wt_app *app = &c->w->app;
+
+	if (!st->announced)
+		return;
+	st->announced = false;
+	if (!st->ours)
+		c->n_peer_streams--;
+	if (app->on_stream_closed)
+		app->on_stream_closed(c->session->user, st, c->now);
+}
+
+static void close_sending(struct wt_stream *st, uint64_t code)
+{
+	if (st->send_closed && !st->fin)
+		return;
+	st->send_closed = true;
+	st->fin = false;
+	list_remove(&st->send_link);
+	quic_stream_reset(st->c->qc, st->id, code);
+}
+
+void stream_refuse(struct wt_stream *st, uint64_t code)
+{
+	drop_early(st);
+	st->kind = KIND_DISCARD;
+	close_sending(st, code);
+	if (!st->peer_done)
+		quic_stream_stop(st->c->qc, st->id, code);
+}
+
+void stream_give_up(struct wt_stream *st)
+{
+	st->send_closed = true;
+	st->fin = false;
+	list_remove(&st->send_link);
+}
+
+/* --- from the peer -------------------------------------------------------------------- */
+
+static void deliver(struct wt_stream *st, const uint8_t *p, size_t len, bool fin)
+{
+	struct wt_conn *c = st->c;
+	const struct wt_app *app = &c->w->app;
+
+	if (app->on_stream_data)
+		app->on_stream_data(c->session->user, st, p, len, fin, c->now);
+}
+
+/* A stream of the peer becomes the application's. */
+static bool announce(struct wt_stream *st)
+{
+	struct wt_conn *c = st->c;
+	const struct wt_app *app = &c->w->app;
+
+	if (c->n_peer_streams >= c->w->opts.max_streams) {
+		c->w->stats.streams_rejected++;
+		stream_refuse(st, WT_BUFFERED_STREAM_REJECTED);
+		return false;
+	}
+	c->n_peer_streams++;
+	c->w->stats.streams_opened++;
+	st->kind = KIND_WT;
+	st->announced = true;
+	if (app->on_stream)
+		app->on_stream(c->session->user, st, c->now);
+	return st->kind == KIND_WT; /* the application may have closed it, or everything */
+}
+
+static void early_input(struct wt_stream *st, const uint8_t *p, size_t len, bool fin)
+{
+	struct wt_conn *c = st->c;
+
+	if (len > c->w->opts.max_early_bytes - st->n_early) {
+		c->w->stats.streams_rejected++;
+		stream_refuse(st, WT_BUFFERED_STREAM_REJECTED);
+		return;
+	}
+	if (len)
+		memcpy(st->early + st->n_early, p, len);
+	st->n_early += (uint32_t)len;
+	st->early_fin = fin;
+}
+
+static void keep_early(struct wt_stream *st)
+{
+	struct wt_conn *c = st->c;
+
+	if (c->n_early_streams < c->w->opts.max_early_streams)
+		st->early = malloc(c->w->opts.max_early_bytes + 1);
+	if (!st->early) {
+		c->w->stats.streams_rejected++;
+		stream_refuse(st, WT_BUFFERED_STREAM_REJECTED);
+		return;
+	}
+	st->kind = KIND_EARLY;
+	c->n_early_streams++;
+}
+
+/* The session id is known: to its session, to wait for it, or away. */
+static void join_session(struct wt_stream *st)
+{
+	struct wt_conn *c = st->c;
+	struct wt_session *s = c->session;
+	uint64_t id = st->head.session;
+	bool mine = s && s->id >= 0 && (uint64_t)s->id == id;
+
+	if (id & 3) {
+		h3_fail(c, H3_ID_ERROR, "session id is no client's bidirectional stream");
+	} else if ((mine && s->state == SESSION_ENDED) || (c->refused_id >= 0 && (uint64_t)c->refused_id == id)) {
+		stream_refuse(st, WT_SESSION_GONE);
+	} else if (mine && s->state == SESSION_OPEN) {
+		announce(st);
+	} else if (s && (s->state == SESSION_OPEN || s->state == SESSION_ENDED)) {
+		c->w->stats.streams_rejected++; /* one session for each connection */
+		stream_refuse(st, WT_BUFFERED_STREAM_REJECTED);
+	} else {
+		keep_early(st);
+	}
+}
+
+/* Ended before it said what it is. RFC 9114 6.2 wants unidirectional ones tolerated. */
+static void ended_in_head(struct wt_stream *st)
+{
+	struct wt_conn *c = st->c;
+
+	if (quic_stream_is_bidi(st->id) && !st->head.typed) {
+		st->kind = KIND_H3;
+		h3_feed(c, st, st->head.head, st->head.n_head, true);
+		return;
+	}
+	quic_stream_consume(c->qc, st->id, st->head.n);
+	stream_refuse(st, WT_BUFFERED_STREAM_REJECTED);
+}
+
+static void identify(struct wt_stream *st, const uint8_t **p, size_t *len, bool fin)
+{
+	struct wt_conn *c = st->c;
+
+	switch (classify_read(&st->head, quic_stream_is_bidi(st->id), p, len)) {
+	case CLASSIFY_MORE:
+		if (fin)
+			ended_in_head(st);
+		break;
+	case CLASSIFY_H3:
+		st->kind = KIND_H3;
+		h3_feed(c, st, st->head.head, st->head.n_head, fin && !*len);
+		break;
+	case CLASSIFY_WT:
+		quic_stream_consume(c->qc, st->id, st->head.n);
+		join_session(st);
+		if (st->kind == KIND_WT)
+			session_heard(c->session);
+		break;
+	}
+}
+
+static bool is_control(const struct wt_stream *st)
+{
+	return !quic_stream_is_bidi(st->id) && st->head.type == STREAM_CONTROL;
+}
+
+static void h3_input(struct wt_stream *st, const uint8_t *p, size_t len, bool fin)
+{
+	struct wt_conn *c = st->c;
+
+	h3_feed(c, st, p, len, fin);
+	if (!c->dead && is_control(st))
+		h3_control_input(c, p, len);
+	h3_settle(c);
+}
+
+static void dispatch(struct wt_stream *st, const uint8_t *p, size_t len, bool fin)
+{
+	struct wt_conn *c = st->c;
+
+	switch (st->kind) {
+	case KIND_H3:
+		h3_input(st, p, len, fin);
+		return;
+	case KIND_EARLY:
+		early_input(st, p, len, fin);
+		break;
+	case KIND_WT:
+		session_heard(c->session);
+		if (len || fin)
+			deliver(st, p, len, fin);
+		break;
+	case KIND_NEW:
+	case KIND_DISCARD:
+		break;
+	}
+	if (!c->dead)
+		quic_stream_consume(c->qc, st->id, len);
+}
+
+void stream_input(struct wt_stream *st, const uint8_t *p, size_t len, bool fin)
+{
+	bool fresh = st->kind == KIND_NEW;
+
+	st->peer_done |= fin;
+	if (fresh)
+		identify(st, &p, &len, fin);
+	if (st->c->dead)
+		return;
+	if (fresh && st->kind == KIND_H3 && !len) /* all of it was the head */
+		h3_settle(st->c);
+	else if (st->kind != KIND_NEW)
+		dispatch(st, p, len, fin);
+}
+
+static bool is_critical_of_peer(const struct wt_stream *st)
+{
+	return st->kind == KIND_H3 && !quic_stream_is_bidi(st->id) &&
+	       (st->head.type == STREAM_CONTROL || st->head.type == STREAM_QPACK_ENCODER ||
+		st->head.type == STREAM_QPACK_DECODER);
+}
+
+static void request_reset(struct wt_stream *st)
+{
+	struct wt_conn *c = st->c;
+	struct request *r = st->req;
+	struct wt_close why = {.end = WT_END_RESET, .reason = ""};
+
+	if (nghttp3_conn_shutdown_stream_read(c->h3, st->id))
+		h3_fail(c, H3_INTERNAL_ERROR, "out of memory");
+	else if (r && r->session)
+		session_end(r->session, &why);
+	else if (!r || !r->answered)
+		h3_reject(st, H3_REQUEST_CANCELLED);
+}
+
+void stream_reset_by_peer(struct wt_stream *st, uint64_t code)
+{
+	st->peer_done = true;
+	if (is_critical_of_peer(st)) {
+		h3_fail(st->c, H3_CLOSED_CRITICAL_STREAM, "peer reset a critical stream");
+	} else if (st->kind == KIND_H3) {
+		request_reset(st);
+		h3_settle(st->c);
+	} else { /* half of a stream is of no use to anybody here */
+		drop_early(st);
+		st->kind = KIND_DISCARD;
+		close_sending(st, code);
+	}
+}
+
+void stream_stopped_by_peer(struct wt_stream *st)
+{
+	struct wt_conn *c = st->c;
+	struct wt_close why = {.end = WT_END_RESET, .reason = ""};
+
+	if (st->kind != KIND_H3) {
+		stream_give_up(st);
+		return;
+	}
+	nghttp3_conn_shutdown_stream_write(c->h3, st->id);
+	if (st->req && st->req->session)
+		session_end(st->req->session, &why);
+}
+
+/* --- with the session ----------------------------------------------------------------- */
+
+void streams_of_session_open(struct wt_session *s)
+{
+	struct wt_conn *c = s->c;
+
+	list_each(it, &c->streams, next) {
+		struct wt_stream *st = list_entry(it, struct wt_stream, link);
+
+		if (st->kind != KIND_EARLY || c->dead || s->state != SESSION_OPEN)
+			continue;
+		uint8_t *p = st->early;
+
+		st->early = NULL;
+		st->kind = KIND_DISCARD;
+		c->n_early_streams--;
+		join_session(st);
+		if (st->kind == KIND_WT && (st->n_early || st->early_fin))
+			deliver(st, p, st->n_early, st->early_fin);
+		free(p);
+	}
+}
+
+void streams_refuse_early(struct wt_conn *c)
+{
+	list_each(it, &c->streams, next) {
+		struct wt_stream *st = list_entry(it, struct wt_stream, link);
+
+		if (st->kind == KIND_EARLY)
+			stream_refuse(st, WT_SESSION_GONE);
+	}
+}
+
+void streams_of_session_end(struct wt_session *s)
+{
+	struct wt_conn *c = s->c;
+
+	list_each(it, &c->streams, next) {
+		struct wt_stream *st = list_entry(it, struct wt_stream, link);
+
+		if (!st->announced)
+			continue;
+		if (!c->dead)
+			stream_refuse(st, WT_SESSION_GONE);
+		stream_gone(st);
+	}
+}
+
+/* --- to the peer ---------------------------------------------------------------------- */
+
+static int queue_bytes(struct wt_stream *st, const void *p, size_t len)
+{
+	struct chunk *k = st->last;
+
+	if (!k || k->cap - k->len < len) {
+		size_t cap = len > CHUNK_MIN ? len : CHUNK_MIN;
+
+		k = malloc(sizeof *k + cap);
+		if (!k)
+			return ERR_NOMEM;
+		*k = (struct chunk){.cap = cap};
+		if (st->last)
+			st->last->next = k;
+		else
+			st->first = st->cur = k;
+		st->last = k;
+	}
+	memcpy(k->p + k->len, p, len);
+	k->len += len;
+	return 0;
+}
+
+static bool all_sent(const struct wt_stream *st)
+{
+	return !st->cur || (st->cur == st->last && st->cur_sent == st->cur->len);
+}
+
+static void want_send(struct wt_stream *st)
+{
+	if (st->blocked || (all_sent(st) && (!st->fin || st->fin_sent)))
+		return;
+	list_remove(&st->send_link);
+	list_append(&st->c->sendq, &st->send_link);
+	quic_conn_wake(st->c->qc);
+}
+
+void stream_offer(struct wt_stream *st, struct quic_send *out)
+{
+	size_t from = st->cur_sent;
+
+	out->id = st->id;
+	for (struct chunk *k = st->cur; k && out->n < QUIC_SEND_VECS; k = k->next, from = 0) {
+		if (k->len > from)
+			out->v[out->n++] = (struct quic_vec){k->p + from, k->len - from};
+		out->fin = st->fin && !k->next;
+	}
+	if (!st->cur)
+		out->fin = st->fin;
+}
+
+void stream_sent(struct wt_stream *st, size_t len, bool fin)
+{
+	while (len) {
+		size_t left = st->cur->len - st->cur_sent;
+		size_t n = len < left ? len : left;
+
+		st->cur_sent += n;
+		len -= n;
+		if (st->cur_sent < st->cur->len || !st->cur->next)
+			break;
+		st->cur = st->cur->next;
+		st->cur_sent = 0;
+	}
+	assert(!len);
+	st->fin_sent |= fin;
+	list_remove(&st->send_link);
+	want_send(st); /* to the end of the queue: round and round */
+}
+
+/* The first chunk was acknowledged to its end: it is kept for what comes, or freed. */
+static void chunk_done(struct wt_stream *st)
+{
+	struct chunk *k = st->first;
+
+	st->first_acked = 0;
+	if (k->next) {
+		if (st->cur == k) {
+			st->cur = k->next;
+			st->cur_sent = 0;
+		}
+		st->first = k->next;
+		free(k);
+	} else if (k->cap > CHUNK_MIN) {
+		st->first = st->last = st->cur = NULL;
+		st->cur_sent = 0;
+		free(k);
+	} else {
+		k->len = 0;
+		st->cur_sent = 0;
+	}
+}
+
+void stream_acked(struct wt_stream *st, size_t len)
+{
+	const struct wt_app *app = &st->c->w->app;
+	size_t prefix = len < st->prefix ? len : st->prefix;
+
+	st->prefix -= prefix;
+	while (len && st->first && st->first->len) {
+		size_t left = st->first->len - st->first_acked;
+		size_t n = len < left ? len : left;
+
+		st->first_acked += n;
+		st->unacked -= n - (n < prefix ? n : prefix);
+		prefix -= n < prefix ? n : prefix;
+		len -= n;
+		if (st->first_acked == st->first->len)
+			chunk_done(st);
+	}
+	if (!st->starved || !st->announced || st->send_closed)
+		return;
+	st->starved = false;
+	if (app->on_stream_sent)
+		app->on_stream_sent(st->c->session->user, st, st->c->now);
+}
+
+void stream_unblock(struct wt_stream *st)
+{
+	st->blocked = false;
+	want_send(st);
+}
+
+/* --- the application's ---------------------------------------------------------------- */
+
+int wt_stream_open(struct wt_session *s, bool bidi, struct wt_stream **out)
+{
+	struct wt_conn *c = s->c;
+	uint8_t prefix[CLASSIFY_PREFIX_MAX];
+	int64_t id;
+
+	if (s->state != SESSION_OPEN || c->dead)
+		return ERR_STATE;
+	int err = quic_stream_open(c->qc, bidi, &id);
+
+	if (err)
+		return err;
+	struct wt_stream *st = stream_new(c, id, KIND_WT, true);
+
+	if (!st) {
+		quic_stream_reset(c->qc, id, H3_INTERNAL_ERROR);
+		return ERR_NOMEM;
+	}
+	st->announced = true;
+	st->prefix = classify_prefix(prefix, bidi, (uint64_t)s->id);
+	if (queue_bytes(st, prefix, st->prefix)) {
+		st->announced = false;
+		stream_refuse(st, H3_INTERNAL_ERROR);
+		return ERR_NOMEM;
+	}
+	c->w->stats.streams_opened++;
+	want_send(st);
+	*out = st;
+	return 0;
+}
+
+size_t wt_stream_room(const struct wt_stream *st)
+{
+	return st->send_closed ? 0 : st->c->w->opts.stream_send_bytes - st->unacked;
+}
+
+int wt_stream_send(struct wt_stream *st, const void *p, size_t len, bool fin, nsec now)
+{
+	if (now > st->c->now)
+		st->c->now = now;
+	if (st->send_closed || st->c->dead)
+		return ERR_STATE;
+	if (len > wt_stream_room(st)) {
+		st->starved = true;
+		return ERR_LIMIT;
+	}
+	int err = len ? queue_bytes(st, p, len) : 0;
+
+	if (err)
+		return err;
+	st->unacked += len;
+	st->fin = st->send_closed = fin;
+	st->starved = wt_stream_room(st) == 0;
+	want_send(st);
+	return 0;
+}
+
+void wt_stream_abort(struct wt_stream *st, uint32_t code, nsec now)
+{
+	if (now > st->c->now)
+		st->c->now = now;
+	if (st->c->dead || st->kind != KIND_WT)
+		return;
+	stream_refuse(st, wt_code_to_h3(code));
+}
+
+bool wt_stream_is_bidi(const struct wt_stream *st)
+{
+	return quic_stream_is_bidi(st->id);
+}
+
+bool wt_stream_is_ours(const struct wt_stream *st)
+{
+	return st->ours;
+}
+
+struct wt_session *wt_stream_session(const struct wt_stream *st)
+{
+	return st->c->session;
+}
+
+void wt_stream_set_user(struct wt_stream *st, void *user)
+{
+	st->user = user;
+}
+
+void *wt_stream_user(const struct wt_stream *st)
+{
+	return st->user;
+}

@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""The page and its neighbours, over HTTP/3 and HTTP/1.1, asked by curl and openssl."""
+import hashlib
+import json
+import pathlib
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from mynahd import Mynahd  # noqa: E402
+from voice import connection, session  # noqa: E402
+from voice_case import Certificate, VoiceCase, off_loop  # noqa: E402
+
+ROOMS = '[[room]]\nname = "small"\nmax_participants = 1\n[[room]]\nname = "team-*"\n'
+
+
+class Answer:
+    def __init__(self, text, version, status):
+        head, _, self.body = text.partition("\r\n\r\n")
+        self.version, self.status = version, int(status)
+        self.headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head.split("\r\n")[1:])}
+
+
+def curl(url, *args):
+    out = subprocess.run(["curl", "-sS", "-i", "-k", "--max-time", "15", "-w", "\n%{http_version} %{http_code}", *args,
+                          url], capture_output=True, timeout=30, check=True).stdout.decode()
+    text, _, last = out.rpartition("\n")
+    return Answer(text, *last.split())
+
+
+class Page(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Mynahd(ROOMS)
+        cls.server.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+        cls.server.dir.cleanup()
+
+    def h1(self, path, *args):
+        answer = curl(self.server.page.rstrip("/") + path, "--http1.1", *args)
+        self.assertEqual(answer.version, "1.1")
+        return answer
+
+    def h3(self, path, *args):
+        answer = curl(f"https://127.0.0.1:{self.server.port}{path}", "--http3-only", *args)
+        self.assertEqual(answer.version, "3")
+        return answer
+
+    def both(self, path, *args):
+        return self.h1(path, *args), self.h3(path, *args)
+
+    def test_page(self):
+        for a in self.both("/"):
+            self.assertEqual(a.status, 200)
+            self.assertIn("<html", a.body)
+            self.assertIn("text/html", a.headers["content-type"])
+            csp = a.headers["content-security-policy"]
+            self.assertIn("default-src 'none'", csp.replace("default-src 'self'", "default-src 'none'"))
+            self.assertNotIn("unsafe-inline", csp)
+            for address in re.findall(r'(?:src|href)="([^"#:]+)"', a.body):
+                self.assertEqual(self.h1("/" + address.lstrip("./")).status, 200, address)
+
+    def test_the_page_is_the_same_over_both(self):
+        for path in "/index.html", "/app.js", "/mynah.js", "/style.css":
+            one, three = self.both(path)
+            self.assertEqual(one.body, three.body)
+            self.assertEqual(one.headers["content-type"], three.headers["content-type"])
+            self.assertGreater(len(one.body), 100)
+
+    def test_health(self):
+        for a in self.both("/healthz"):
+            self.assertEqual(a.status, 200)
+            self.assertEqual(json.loads(a.body)["status"], "ok")
+
+    def test_head(self):
+        for path in "/", "/healthz", "/mynah.json":
+            for a in self.both(path, "--head"):
+                self.assertEqual((a.status, a.body.strip()), (200, ""))
+                self.assertGreater(int(a.headers["content-length"]), 10)
+
+    def test_not_there(self):
+        for path in "/nothing", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/index.html/", "//", "/.git/config":
+            for a in self.both(path, "--path-as-is"):
+                self.assertIn(a.status, (400, 404), path)
+
+    def test_other_methods(self):
+        for method in "POST", "PUT", "DELETE", "OPTIONS":
+            for a in self.both("/", "-X", method):
+                self.assertEqual(a.status, 405, method)
+        for a in self.both("/", "-d", "x" * 5000):
+            self.assertEqual(a.status, 405)
+
+    def test_metrics_over_http1_only(self):
+        a = self.h1("/metrics")
+        self.assertEqual(a.status, 200)
+        self.assertIn("text/plain; version=0.0.4", a.headers["content-type"])
+        families = set()
+        for line in a.body.splitlines():
+            if line.startswith("# TYPE "):
+                families.add(line.split()[2])
+            elif line and not line.startswith("#"):
+                name = re.match(r'^([a-z0-9_]+)(\{[a-z]+="[^"]*"\})? -?[0-9.e+-]+$', line)
+                self.assertTrue(name, line)
+                self.assertIn(re.sub(r"_(bucket|sum|count)$", "", name[1]) if "seconds_" in name[1] else name[1],
+                              families | {name[1]} & families)
+        self.assertEqual(self.h3("/metrics").status, 404)
+
+    def test_check(self):
+        for path, ok, status in [("/check?room=team-1", True, None), ("/check", True, None),
+                                 ("/check?room=other", False, 404), ("/check?room=%zz", False, 400),
+                                 ("/check?room=" + "x" * 70, False, 400), ("/check?room=team-%22%5c%0a", False, 400)]:
+            for a in self.both(path):
+                answer = json.loads(a.body)
+                self.assertEqual((answer["ok"], answer.get("status")), (ok, status), path)
+
+    def test_what_the_page_reads(self):
+        a = self.h1("/mynah.json", "-H", "Host: voice.example.com:8080")
+        info = json.loads(a.body)
+        self.assertEqual(info["url"], f"https://voice.example.com:{self.server.port}/audio")
+        self.assertEqual((info["port"], info["path"], info["frame_ms"], info["sample_rate"]),
+                         (self.server.port, "/audio", 20, 16000))
+        self.assertTrue(all(re.fullmatch("[0-9a-f]{64}", h) for h in info["certificate_hashes"]))
+        self.assertEqual(a.headers["access-control-allow-origin"], "*")
+        for host in 'a"b', "a<b>", "[::1", "a b", "", "\\":
+            a = self.h1("/mynah.json", "-H", f"Host: {host}" if host else "Host;")
+            if a.status == 200:
+                self.assertIn("port", json.loads(a.body))
+
+    def test_certificate_is_the_one_that_quic_shows(self):
+        shown = self.h1("/certificate.sha256").body.strip()
+        self.assertEqual(shown, self.server.hashes()[0])
+
+        async def over_quic():
+            async with connection(self.server) as p:
+                return p.certificate_sha256()
+        import asyncio
+        self.assertEqual(asyncio.run(over_quic()), shown)
+
+    @unittest.skipUnless(shutil.which("openssl"), "no openssl")
+    def test_certificate_as_openssl_sees_it(self):
+        out = subprocess.run(["openssl", "s_client", "-quic", "-alpn", "h3", "-connect", f"127.0.0.1:{self.server.port}"],
+                             input=b"", capture_output=True, timeout=30).stdout.decode()
+        pem = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", out, re.S).group(0)
+        der = ssl.PEM_cert_to_DER_cert(pem)
+        self.assertEqual(hashlib.sha256(der).hexdigest(), self.server.hashes()[0])
+        text = subprocess.run(["openssl", "x509", "-noout", "-text"], input=pem.encode(), capture_output=True,
+                              check=True).stdout.decode()
+        self.assertIn("prime256v1", text)
+        self.assertIn("DNS:localhost", text)
+
+
+class Busy(VoiceCase):
+    async def test_check_says_that_a_room_is_full(self):
+        with Mynahd(ROOMS) as server:
+            async with session(server, room="small"):
+                answer = json.loads((await off_loop(server.get, "/check?room=small"))[1])
+                self.assertEqual((answer["ok"], answer["status"]), (False, 503))
+                self.assertIn("full", answer["reason"])
+
+    def test_page_over_tls_with_the_certificate_of_the_voice(self):
+        with tempfile.TemporaryDirectory() as folder:
+            cert = Certificate(folder)
+            with Mynahd(server=cert.config(), http="tls = true\n") as server:
+                self.assertTrue(server.page.startswith("https://"))
+                answer = curl(server.page + "certificate.sha256", "--cacert", str(cert.cert_path))
+                self.assertEqual((answer.status, answer.body.strip()), (200, cert.sha256()))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whole calls in virtual time: QUIC, WebTransport, control stream, rooms and mixing of a shard, all but its
+ * sockets, against clients on a network that loses and delays.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "config/config.h"
+#include "daemon/link.h"
+#include "support/sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FRAME_SAMPLES = 320, FRAME_BYTES = 2 + 2 * FRAME_SAMPLES };
+
+struct world {
+	struct sim *sim;
+	struct sim_node *sn, *cn;
+	struct quic_tls *st, *ct;
+	struct quic_cert cert;
+	struct config *cfg;
+	struct rooms *rooms;
+	struct links *links;
+	struct wt *sw, *cw;
+	struct quic_endpoint *se, *ce;
+	struct person *people;
+	size_t n_people;
+};
+
+/* A client that knows the two-byte header and says the same sample over and over. */
+struct person {
+	struct world *w;
+	struct quic_conn *conn;
+	struct wt_session *session;
+	char path[128];
+	int16_t says;          /* 0: silent */
+	uint32_t rate_hz;      /* what his frames claim */
+	uint32_t phase_ms;     /* his own moment within the frame */
+	unsigned status;
+	uint64_t sent, heard;  /* frames */
+	uint64_t wrong;        /* frames with another sample in the middle than `expect`, once that is set */
+	int16_t expect;
+	int16_t last;
+	bool closed, controls;
+	struct wt_close why;
+	struct wt_stream *control;
+	struct buf lines;
+};
+
+/* --- server ---------------------------------------------------------------------------------- */
+
+static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_request *req, struct wt_response *res,
+	void **user, nsec now)
+{
+	struct world *w = ctx;
+	char why[128];
+
+	(void)res;
+	return links_connect(w->links, s, req, why, sizeof why, user, now);
+}
+
+static void on_request(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now)
+{
+	(void)ctx, (void)req, (void)now;
+	res->status = 404;
+}
+
+static const struct wt_app server_app = {
+	.on_connect = on_connect,
+	.on_request = on_request,
+	.on_datagram = link_datagram,
+	.on_stream = link_stream,
+	.on_stream_data = link_stream_data,
+	.on_stream_closed = link_stream_closed,
+	.on_closed = link_closed,
+};
+
+static void say(struct person *p, nsec now);
+
+/* Every millisecond: rooms that are due, people whose moment it is. */
+static void tick(void *ctx, nsec now)
+{
+	struct world *w = ctx;
+
+	for (size_t i = 0; i < w->n_people; i++)
+		if (nsec_to_ms(now) % 20 == w->people[i].phase_ms)
+			say(&w->people[i], now);
+
+	if (rooms_deadline(w->rooms) <= now)
+		rooms_run(w->rooms, now);
+	if (links_deadline(w->links) <= now)
+		links_run(w->links, now);
+}
+
+/* --- clients --------------------------------------------------------------------------------- */
+
+static void on_answer(void *user, struct wt_session *s, unsigned status, nsec now)
+{
+	struct person *p = user;
+
+	(void)now;
+	p->status = status;
+	p->session = status == 200 ? s : NULL;
+	if (p->session && p->controls)
+		assert_int_equal(wt_stream_open(s, true, &p->control), 0);
+	if (p->control)
+		wt_stream_send(p->control, "{\"type\":\"stats\"}\n", 17, false, now);
+}
+
+static void on_heard(void *user, const uint8_t *b, size_t len, nsec now)
+{
+	struct person *p = user;
+
+	(void)now;
+	if (len != FRAME_BYTES)
+		return;
+	p->heard++;
+	p->last = (int16_t)(b[2 + FRAME_SAMPLES] | b[3 + FRAME_SAMPLES] << 8);
+	if (p->expect && abs(p->last - p->expect) > 2)
+		p->wrong++;
+}
+
+static void on_line(void *user, struct wt_stream *st, const uint8_t *b, size_t len, bool fin, nsec now)
+{
+	struct person *p = user;
+
+	(void)st, (void)fin, (void)now;
+	buf_append(&p->lines, b, len);
+}
+
+static void on_gone(void *user, const struct wt_close *why, nsec now)
+{
+	struct person *p = user;
+
+	(void)now;
+	p->closed = true;
+	p->session = NULL;
+	p->why = *why;
+	p->why.reason = "";
+}
+
+static void on_stream(void *user, struct wt_stream *st, nsec now)
+{
+	(void)user, (void)st, (void)now;
+}
+
+static void on_stream_closed(void *user, struct wt_stream *st, nsec now)
+{
+	(void)user, (void)st, (void)now;
+}
+
+static const struct wt_app client_app = {
+	.on_answer = on_answer,
+	.on_datagram = on_heard,
+	.on_stream = on_stream,
+	.on_stream_data = on_line,
+	.on_stream_closed = on_stream_closed,
+	.on_closed = on_gone,
+};
+
+static void say(struct person *p, nsec now)
+{
+	uint8_t frame[FRAME_BYTES];
+
+	if (!p->session || !p->says)
+		return;
+	frame[0] = (uint8_t)(p->rate_hz / 100);
+	frame[1] = (uint8_t)(p->rate_hz / 100 >> 8);
+	for (size_t i = 0; i < FRAME_SAMPLES; i++) {
+		frame[2 + 2 * i] = (uint8_t)p->says;
+		frame[3 + 2 * i] = (uint8_t)((uint16_t)p->says >> 8);
+	}
+	if (wt_session_send(p->session, NULL, 0, frame, sizeof frame, now) == 0)
+		p->sent++;
+}
+
+/* --- world ----------------------------------------------------------------------------------- */
+
+static void world_init(struct world *w, uint64_t seed, size_t n_people)
+{
+	static const struct log quiet;
+	static const char *const names[] = {"localhost"};
+	struct quic_opts qo;
+	struct wt_opts wo;
+
+	memset(w, 0, sizeof *w);
+	w->sim = sim_new(seed);
+	w->sn = sim_node(w->sim, "10.0.0.1", 4433);
+	w->cn = sim_node(w->sim, "10.0.1.1", 50000);
+	assert_int_equal(quic_cert_make(names, 1, 13, clock_wall_s(), &w->cert), 0);
+	assert_int_equal(quic_tls_server(&w->cert, &w->st), 0);
+	assert_int_equal(quic_tls_client(&(struct quic_tls_client_opts){.insecure = true}, &w->ct), 0);
+	w->cfg = calloc(1, sizeof *w->cfg);
+	config_default(w->cfg);
+	assert_int_equal(rooms_new(&w->cfg->rooms, &quiet, &w->rooms), 0);
+	assert_int_equal(links_new(w->cfg, w->rooms, &quiet, &w->links), 0);
+	quic_opts_default(&qo);
+	wt_opts_default(&wo);
+	qo.max_conns_per_addr = 5000;
+	qo.retry_half_open = 5000;
+	qo.max_half_open = 5000;
+	const struct quic_out so = sim_out(w->sn), co = sim_out(w->cn);
+
+	assert_int_equal(wt_new(&wo, &server_app, w, &quiet, &w->sw), 0);
+	assert_int_equal(wt_new(&wo, &client_app, w, &quiet, &w->cw), 0);
+	assert_int_equal(quic_endpoint_new(&qo, &so, wt_quic_app(), w->sw, w->st, &quiet, &w->se), 0);
+	assert_int_equal(quic_endpoint_new(&qo, &co, wt_quic_app(), w->cw, NULL, &quiet, &w->ce), 0);
+	wt_attach(w->sw, w->se);
+	wt_attach(w->cw, w->ce);
+	sim_attach(w->sn, w->se);
+	sim_attach(w->cn, w->ce);
+	sim_every(w->sim, sim_now(w->sim), nsec_from_ms(1), tick, w);
+	w->people = calloc(n_people, sizeof *w->people);
+}
+
+static struct person *join(struct world *w, const char *room, int16_t says)
+{
+	struct person *p = &w->people[w->n_people++];
+	const struct quic_path path = sim_path(w->cn, w->sn);
+
+	p->w = w;
+	p->says = says;
+	p->rate_hz = 16000;
+	buf_init(&p->lines, 65536);
+	snprintf(p->path, sizeof p->path, "/audio?room=%s&name=p%zu", room, w->n_people);
+	assert_int_equal(quic_endpoint_connect(w->ce, w->ct, &path, "localhost", sim_now(w->sim), &p->conn), 0);
+	assert_int_equal(wt_client_connect(w->cw, p->conn, "localhost:4433", p->path, NULL, p), 0);
+	p->phase_ms = (uint32_t)(sim_random(w->sim) % 20);
+	return p;
+}
+
+static bool everybody_is_in(void *ctx)
+{
+	struct world *w = ctx;
+
+	for (size_t i = 0; i < w->n_people; i++)
+		if (!w->people[i].session)
+			return false;
+	return true;
+}
+
+static void run(struct world *w, nsec time)
+{
+	sim_run(w->sim, NULL, NULL, time);
+}
+
+static void gather(struct world *w)
+{
+	assert_true(sim_run(w->sim, everybody_is_in, w, nsec_from_s(20)));
+}
+
+static void world_end(struct world *w)
+{
+	quic_endpoint_free(w->ce);
+	quic_endpoint_free(w->se);
+	wt_free(w->cw);
+	wt_free(w->sw);
+	assert_int_equal(rooms_stats(w->rooms)->participants, 0);
+	assert_int_equal(rooms_stats(w->rooms)->rooms, 0);
+	assert_int_equal(links_stats(w->links)->links, 0);
+	links_free(w->links);
+	rooms_free(w->rooms);
+	for (size_t i = 0; i < w->n_people; i++)
+		buf_fini(&w->people[i].lines);
+	quic_tls_unref(w->st);
+	quic_tls_unref(w->ct);
+	quic_cert_free(&w->cert);
+	sim_free(w->sim);
+	free(w->people);
+	free(w->cfg);
+}
+
+/* From here on: what is heard is counted, and compared with `expect`. */
+static void listen_from_now(struct world *w)
+{
+	for (size_t i = 0; i < w->n_people; i++)
+		w->people[i].heard = w->people[i].wrong = 0;
+}
+
+/* --- cases ------------------------------------------------------------------------------------ */
+
+static void two_people_hear_each_other_fifty_times_a_second(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, 1, 2);
+	struct person *a = join(&w, "x", 1000), *b = join(&w, "x", 2000);
+
+	gather(&w);
+	run(&w, nsec_from_s(1));
+	a->expect = 2000;
+	b->expect = 1000;
+	listen_from_now(&w);
+	run(&w, nsec_from_s(10));
+	assert_in_range(a->heard, 499, 501);
+	assert_in_range(b->heard, 499, 501);
+	assert_int_equal(a->wrong + b->wrong, 0);
+	world_end(&w);
+}
+
+static void a_thousand_sessions_hear_their_own_rooms_and_nothing_else(void **state)
+{
+	enum { N = 1000, ROOM = 4 };
+	struct world w;
+
+	(void)state;
+	world_init(&w, 2, N);
+	for (int i = 0; i < N; i++) {
+		char room[16];
+
+		snprintf(room, sizeof room, "r%d", i / ROOM);
+		struct person *p = join(&w, room, i % ROOM == 0 ? (int16_t)(100 + i * 20) : 0);
+
+		if (i % 50 == 49)
+			run(&w, nsec_from_ms(100));
+		if (i % ROOM)
+			p->expect = (int16_t)(100 + i / ROOM * ROOM * 20);
+	}
+	gather(&w);
+	run(&w, nsec_from_s(1));
+	listen_from_now(&w);
+	run(&w, nsec_from_s(2));
+	for (int i = 0; i < N; i++) {
+		struct person *p = &w.people[i];
+
+		if (i % ROOM == 0)
+			assert_int_equal(p->heard, 0); /* he alone talks: nobody to hear */
+		else
+			assert_in_range(p->heard, 99, 101);
+		assert_int_equal(p->wrong, 0);
+	}
+	assert_int_equal(rooms_stats(w.rooms)->rooms, N / ROOM);
+	assert_int_equal(rooms_stats(w.rooms)->ticks_skipped, 0);
+	world_end(&w);
+}
+
+static void loss_jitter_and_reordering_cost_only_what_was_lost(void **state)
+{
+	static const struct sim_link rough = {
+		.loss = 0.05, .duplicate = 0.02, .reorder = 0.05, .reorder_us = 8000, .delay_us = 30000, .jitter_us = 15000};
+	struct world w;
+
+	(void)state;
+	world_init(&w, 3, 2);
+	sim_both(w.cn, &rough);
+	struct person *a = join(&w, "x", 1000), *b = join(&w, "x", 2000);
+
+	gather(&w);
+	run(&w, nsec_from_s(2));
+	listen_from_now(&w);
+	run(&w, nsec_from_s(20));
+	/* 5 % are lost on the way to the listener; what is lost on the way here is concealed. */
+	assert_in_range(a->heard, 900, 1000);
+	assert_in_range(b->heard, 900, 1000);
+	assert_false(a->closed || b->closed);
+	world_end(&w);
+}
+
+static void a_client_behind_a_new_address_goes_on_talking(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, 4, 2);
+	struct person *a = join(&w, "x", 1000), *b = join(&w, "x", 2000);
+
+	gather(&w);
+	run(&w, nsec_from_s(2));
+	sim_rebind(w.cn, "10.9.9.9", 60000);
+	run(&w, nsec_from_s(1));
+	listen_from_now(&w);
+	a->expect = 2000;
+	b->expect = 1000;
+	run(&w, nsec_from_s(2));
+	assert_in_range(a->heard, 99, 101);
+	assert_in_range(b->heard, 99, 101);
+	assert_int_equal(a->wrong + b->wrong, 0);
+	world_end(&w);
+}
+
+static void clients_that_vanish_leave_nothing_behind(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, 5, 50);
+	for (int i = 0; i < 50; i++)
+		join(&w, i % 2 ? "a" : "b", 500);
+	gather(&w);
+	run(&w, nsec_from_s(1));
+	sim_attach(w.cn, NULL); /* the whole network of theirs is gone */
+	run(&w, nsec_from_s(40));
+	assert_int_equal(rooms_stats(w.rooms)->participants, 0);
+	assert_int_equal(links_stats(w.links)->links, 0);
+	assert_int_equal(quic_endpoint_stats(w.se)->conns, 0);
+	sim_attach(w.cn, w.ce);
+	world_end(&w);
+}
+
+static void flood(void *ctx, nsec now)
+{
+	struct person *p = ctx;
+
+	for (int i = 0; i < 20 && p->session; i++)
+		say(p, now);
+}
+
+static void one_who_floods_is_heard_once_and_harms_nobody(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, 6, 4);
+	struct person *a = join(&w, "x", 1000), *b = join(&w, "x", 2000), *f = join(&w, "y", 300), *g = join(&w, "y", 0);
+
+	gather(&w);
+	run(&w, nsec_from_s(1));
+	sim_every(w.sim, sim_now(w.sim), nsec_from_ms(5), flood, f); /* 4000 a second */
+	run(&w, nsec_from_s(1));
+	a->expect = 2000;
+	b->expect = 1000;
+	listen_from_now(&w);
+	run(&w, nsec_from_s(5));
+	assert_in_range(a->heard, 249, 251);
+	assert_in_range(b->heard, 249, 251);
+	assert_int_equal(a->wrong + b->wrong, 0);
+	assert_in_range(g->heard, 240, 251);
+	assert_true(links_stats(w.links)->rate_limited > 1000);
+	world_end(&w);
+}
+
+static void the_control_stream_tells_who_is_there(void **state)
+{
+	struct world w;
+	char text[8192];
+
+	(void)state;
+	world_init(&w, 7, 2);
+	struct person *a = &w.people[0];
+
+	a->controls = true;
+	join(&w, "x", 0);
+	gather(&w);
+	run(&w, nsec_from_s(1));
+	struct person *b = join(&w, "x", 2000);
+
+	gather(&w);
+	run(&w, nsec_from_s(1));
+	wt_session_close(b->session, 0, "off", sim_now(w.sim));
+	run(&w, nsec_from_s(2));
+	snprintf(text, sizeof text, "%.*s", (int)a->lines.len, (const char *)a->lines.p);
+	const char *welcome = strstr(text, "{\"type\":\"welcome\""), *stats = strstr(text, "{\"type\":\"stats\"");
+	const char *joined = strstr(text, "{\"type\":\"joined\""), *left = strstr(text, "{\"type\":\"left\"");
+
+	assert_true(welcome && welcome == text && stats && joined && left && joined < left);
+	assert_non_null(strstr(text, "\"name\":\"p2\""));
+	assert_non_null(strstr(text, "\"reason\":\"closed\""));
+	world_end(&w);
+}
+
+static void refusals_carry_their_status(void **state)
+{
+	static const struct {
+		const char *room;
+		unsigned status;
+	} cases[] = {{"a&rate=1", 400}, {"a&codec=opus", 400}, {"a&frames=v1", 400}, {"%01", 400}, {"ok", 200}};
+	struct world w;
+
+	(void)state;
+	world_init(&w, 8, 8);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		join(&w, cases[i].room, 0);
+	run(&w, nsec_from_s(3));
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		assert_int_equal(w.people[i].status, cases[i].status);
+	world_end(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(two_people_hear_each_other_fifty_times_a_second),
+		cmocka_unit_test(a_thousand_sessions_hear_their_own_rooms_and_nothing_else),
+		cmocka_unit_test(loss_jitter_and_reordering_cost_only_what_was_lost),
+		cmocka_unit_test(a_client_behind_a_new_address_goes_on_talking),
+		cmocka_unit_test(clients_that_vanish_leave_nothing_behind),
+		cmocka_unit_test(one_who_floods_is_heard_once_and_harms_nobody),
+		cmocka_unit_test(the_control_stream_tells_who_is_there),
+		cmocka_unit_test(refusals_carry_their_status),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "quic/addr.h"
+
+#include "base/err.h"
+
+#include <string.h>
+
+static void addresses_round_trip_as_text(void **state)
+{
+	static const struct {
+		const char *host, *text;
+	} cases[] = {
+		{"127.0.0.1", "127.0.0.1:4433"}, {"0.0.0.0", "0.0.0.0:4433"}, {"::", "[::]:4433"}, {"[::1]", "[::1]:4433"},
+		{"2001:db8::17", "[2001:db8::17]:4433"}, {"::ffff:10.0.0.1", "[::ffff:10.0.0.1]:4433"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct quic_addr a;
+		char text[QUIC_ADDR_TEXT];
+
+		assert_int_equal(quic_addr_parse(cases[i].host, 4433, &a), 0);
+		assert_string_equal(quic_addr_format(&a, text), cases[i].text);
+		assert_int_equal(quic_addr_port(&a), 4433);
+	}
+}
+
+static void what_is_no_numeric_address_is_malformed(void **state)
+{
+	static const char *const cases[] = {"", "localhost", "1.2.3", "1.2.3.4.5", "256.1.1.1", "[127.0.0.1]", "[::1", "::1]",
+		"[]", "1.2.3.4 ", ":::",
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+	struct quic_addr a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		assert_int_equal(quic_addr_parse(cases[i], 1, &a), ERR_MALFORMED);
+}
+
+static void an_unset_address_has_text_and_no_port(void **state)
+{
+	struct quic_addr a = {.len = 0}, b = {.len = 0};
+	char text[QUIC_ADDR_TEXT];
+	uint8_t key[16];
+
+	(void)state;
+	assert_string_equal(quic_addr_format(&a, text), "-");
+	assert_int_equal(quic_addr_port(&a), 0);
+	assert_int_equal(quic_addr_limit_key(&a, key), 0);
+	assert_true(quic_addr_equal(&a, &b));
+	quic_addr_parse("127.0.0.1", 1, &b);
+	assert_false(quic_addr_equal(&a, &b));
+}
+
+static bool equal(const char *h1, uint16_t p1, const char *h2, uint16_t p2)
+{
+	struct quic_addr a, b;
+
+	assert_int_equal(quic_addr_parse(h1, p1, &a), 0);
+	assert_int_equal(quic_addr_parse(h2, p2, &b), 0);
+	return quic_addr_equal(&a, &b);
+}
+
+static void equality_is_host_and_port(void **state)
+{
+	(void)state;
+	assert_true(equal("10.0.0.1", 1, "10.0.0.1", 1));
+	assert_false(equal("10.0.0.1", 1, "10.0.0.1", 2));
+	assert_false(equal("10.0.0.1", 1, "10.0.0.2", 1));
+	assert_true(equal("::1", 1, "[::1]", 1));
+	assert_false(equal("::1", 1, "::2", 1));
+	assert_false(equal("::ffff:10.0.0.1", 1, "10.0.0.1", 1));
+}
+
+static void limits_count_ipv4_addresses_and_ipv6_networks(void **state)
+{
+	uint8_t k1[16], k2[16];
+	struct quic_addr a, b;
+
+	(void)state;
+	quic_addr_parse("192.0.2.7", 1, &a);
+	quic_addr_parse("::ffff:192.0.2.7", 9, &b);
+	assert_int_equal(quic_addr_limit_key(&a, k1), 4);
+	assert_int_equal(quic_addr_limit_key(&b, k2), 4);
+	assert_memory_equal(k1, k2, 4);
+	quic_addr_parse("2001:db8:1:2::1", 1, &a);
+	quic_addr_parse("2001:db8:1:2:ffff::9", 2, &b);
+	assert_int_equal(quic_addr_limit_key(&a, k1), 8);
+	assert_int_equal(quic_addr_limit_key(&b, k2), 8);
+	assert_memory_equal(k1, k2, 8);
+	quic_addr_parse("2001:db8:1:3::1", 1, &b);
+	quic_addr_limit_key(&b, k2);
+	assert_memory_not_equal(k1, k2, 8);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(addresses_round_trip_as_text),
+		cmocka_unit_test(what_is_no_numeric_address_is_malformed),
+		cmocka_unit_test(an_unset_address_has_text_and_no_port),
+		cmocka_unit_test(equality_is_host_and_port),
+		cmocka_unit_test(limits_count_ipv4_addresses_and_ipv6_networks),
+	};
+
+	return cmocka_run_group_tests_name("addr", tests, NULL, NULL);
+}

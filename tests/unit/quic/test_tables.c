@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "quic/addr_limit.h"
+#include "quic/cid_table.h"
+#include "quic/dgram.h"
+#include "quic/schedule.h"
+#include "quic/token.h"
+
+#include "base/err.h"
+
+#include <ngtcp2/ngtcp2_crypto.h>
+#include <string.h>
+
+/* --- connection ids ---------------------------------------------------------------------------- */
+
+static void an_id_is_never_taken_over(void **state)
+{
+	struct cid_owner a = {CID_CONN}, b = {CID_TOMB};
+	static const uint8_t id[CID_MAX] = {1, 2, 3};
+	struct cid_table *t;
+
+	(void)state;
+	assert_int_equal(cid_table_new(&t), 0);
+	assert_int_equal(cid_table_put(t, id, 8, &a), 0);
+	assert_int_equal(cid_table_put(t, id, 8, &b), ERR_EXISTS);
+	assert_ptr_equal(cid_table_get(t, id, 8), &a);
+	assert_null(cid_table_get(t, id, 9));
+	cid_table_remove(t, id, 8, &b); /* not its own */
+	assert_ptr_equal(cid_table_get(t, id, 8), &a);
+	cid_table_move(t, id, 8, &b, &b);
+	assert_ptr_equal(cid_table_get(t, id, 8), &a);
+	cid_table_move(t, id, 8, &a, &b);
+	assert_ptr_equal(cid_table_get(t, id, 8), &b);
+	cid_table_remove(t, id, 8, &b);
+	assert_int_equal(cid_table_count(t), 0);
+	assert_int_equal(cid_table_put(t, id, 0, &a), ERR_RANGE);
+	assert_int_equal(cid_table_put(t, id, 21, &a), ERR_RANGE);
+	cid_table_free(t);
+	cid_table_free(NULL);
+}
+
+/* --- limits per address --------------------------------------------------------------------------- */
+
+static void an_address_may_come_so_often_and_no_more(void **state)
+{
+	struct addr_limit *l;
+	struct addr_entry *e[3], *x;
+	struct quic_addr a, b;
+
+	(void)state;
+	quic_addr_parse("10.0.0.1", 1, &a);
+	quic_addr_parse("10.0.0.2", 1, &b);
+	assert_int_equal(addr_limit_new(&l), 0);
+	assert_int_equal(addr_limit_enter(l, &a, 0, &x), ERR_LIMIT);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(addr_limit_enter(l, &a, 3, &e[i]), 0);
+	assert_int_equal(addr_limit_enter(l, &a, 3, &x), ERR_LIMIT);
+	assert_int_equal(addr_limit_enter(l, &b, 3, &x), 0);
+	addr_limit_leave(l, e[0]);
+	assert_int_equal(addr_limit_enter(l, &a, 3, &e[0]), 0);
+	for (int i = 0; i < 3; i++)
+		addr_limit_leave(l, e[i]);
+	addr_limit_leave(l, x);
+	addr_limit_leave(l, NULL);
+	addr_limit_free(l);
+	addr_limit_free(NULL);
+}
+
+/* --- datagram buffers -------------------------------------------------------------------------------- */
+
+static void the_pool_gives_so_many_buffers_and_no_more(void **state)
+{
+	enum { MAX = 100 };
+	struct dgram_pool p;
+	struct dgram_queue q;
+	struct dgram *d;
+
+	(void)state;
+	dgram_pool_init(&p, MAX);
+	dgram_queue_init(&q);
+	assert_null(dgram_pop(&q));
+	for (uint32_t i = 0; i < MAX; i++) {
+		d = dgram_get(&p);
+		assert_non_null(d);
+		d->len = i;
+		dgram_push(&q, d);
+	}
+	assert_null(dgram_get(&p));
+	assert_int_equal(q.n, MAX);
+	for (uint32_t i = 0; i < MAX; i++) {
+		d = dgram_pop(&q);
+		assert_int_equal(d->len, i);
+		dgram_put(&p, d);
+	}
+	assert_int_equal(q.n, 0);
+	dgram_push(&q, dgram_get(&p)); /* an emptied queue can be filled again */
+	dgram_put(&p, dgram_pop(&q));
+	dgram_pool_fini(&p);
+}
+
+/* --- deadlines ---------------------------------------------------------------------------------------- */
+
+static void the_schedule_is_never_late(void **state)
+{
+	enum { N = 200 };
+	static struct cid_owner who[N];
+	uint32_t slot[N], again;
+	struct schedule s;
+
+	(void)state;
+	schedule_init(&s);
+	for (uint32_t i = 0; i < N; i++) {
+		assert_int_equal(schedule_add(&s, &who[i], &slot[i]), 0);
+		schedule_set(&s, slot[i], 1000 + (i * 7919) % N);
+	}
+	assert_int_equal(s.next, 1000);
+	for (uint32_t i = 0; i < N; i++)
+		if (s.at[slot[i]] == 1000)
+			schedule_set(&s, slot[i], NSEC_NONE);
+	assert_true(s.next <= 1001);
+	schedule_settle(&s);
+	assert_int_equal(s.next, 1001);
+	schedule_remove(&s, slot[17]);
+	assert_int_equal(schedule_add(&s, &who[17], &again), 0);
+	assert_int_equal(again, slot[17]);
+	for (uint32_t i = 0; i < N; i++)
+		schedule_remove(&s, slot[i]);
+	schedule_fini(&s);
+}
+
+/* --- tokens ---------------------------------------------------------------------------------------------- */
+
+struct retry {
+	struct secret secret;
+	struct quic_addr client;
+	ngtcp2_cid scid, odcid;
+	uint8_t token[RETRY_TOKEN_MAX];
+	size_t len;
+};
+
+static const nsec at = 5000000000000;
+
+static void retry_init(struct retry *r)
+{
+	static const uint8_t zero[SECRET_LEN];
+
+	secret_init(&r->secret, zero);
+	quic_addr_parse("10.0.0.1", 777, &r->client);
+	ngtcp2_cid_init(&r->scid, (const uint8_t *)"retryid8", 8);
+	ngtcp2_cid_init(&r->odcid, (const uint8_t *)"original dcid", 13);
+	r->len = retry_token_make(&r->secret, NGTCP2_PROTO_VER_V1, &r->client, &r->scid, &r->odcid, at, r->token);
+	assert_true(r->len > 0);
+}
+
+static enum token_kind check(const struct retry *r, const uint8_t *token, size_t len, nsec now)
+{
+	ngtcp2_pkt_hd hd = {.version = NGTCP2_PROTO_VER_V1, .dcid = r->scid, .token = token, .tokenlen = len};
+	ngtcp2_cid odcid;
+	enum token_kind k = retry_token_check(&r->secret, &hd, &r->client, now, &odcid);
+
+	if (k == TOKEN_VALID)
+		assert_true(ngtcp2_cid_eq(&odcid, &r->odcid));
+	return k;
+}
+
+static void a_retry_token_holds_for_its_address_and_time(void **state)
+{
+	struct retry r;
+
+	(void)state;
+	retry_init(&r);
+	assert_int_equal(check(&r, r.token, r.len, at), TOKEN_VALID);
+	assert_int_equal(check(&r, r.token, r.len, at + nsec_from_s(9)), TOKEN_VALID);
+	assert_int_equal(check(&r, r.token, r.len, at + nsec_from_s(11)), TOKEN_BAD);
+	quic_addr_parse("10.0.0.1", 778, &r.client);
+	assert_int_equal(check(&r, r.token, r.len, at), TOKEN_BAD);
+	quic_addr_parse("10.0.0.2", 777, &r.client);
+	assert_int_equal(check(&r, r.token, r.len, at), TOKEN_BAD);
+}
+
+static void a_retry_token_holds_for_its_connection_id_and_secret(void **state)
+{
+	struct retry r;
+
+	(void)state;
+	retry_init(&r);
+	r.scid.data[0] ^= 1;
+	assert_int_equal(check(&r, r.token, r.len, at), TOKEN_BAD);
+	r.scid.data[0] ^= 1;
+	r.secret.b[5] ^= 1;
+	assert_int_equal(check(&r, r.token, r.len, at), TOKEN_BAD);
+}
+
+static void every_changed_byte_spoils_a_retry_token(void **state)
+{
+	struct retry r;
+
+	(void)state;
+	retry_init(&r);
+	for (size_t i = 1; i < r.len; i++) {
+		r.token[i] ^= 0x20;
+		assert_int_equal(check(&r, r.token, r.len, at), TOKEN_BAD);
+		r.token[i] ^= 0x20;
+	}
+}
+
+static void what_does_not_look_like_ours_is_no_token(void **state)
+{
+	struct retry r;
+
+	(void)state;
+	retry_init(&r);
+	assert_int_equal(check(&r, NULL, 0, at), TOKEN_NONE);
+	assert_int_equal(check(&r, r.token, r.len - 1, at), TOKEN_NONE);
+	r.token[0] ^= 1;
+	assert_int_equal(check(&r, r.token, r.len, at), TOKEN_NONE);
+}
+
+static void reset_tokens_follow_from_secret_and_id(void **state)
+{
+	struct secret a, b;
+	static const uint8_t given[SECRET_LEN] = {9}, zero[SECRET_LEN];
+	uint8_t t1[16], t2[16];
+	ngtcp2_cid id;
+
+	(void)state;
+	ngtcp2_cid_init(&id, (const uint8_t *)"12345678", 8);
+	secret_init(&a, given);
+	secret_init(&b, given);
+	assert_int_equal(reset_token_make(&a, &id, t1), 0);
+	assert_int_equal(reset_token_make(&b, &id, t2), 0);
+	assert_memory_equal(t1, t2, 16);
+	id.data[0] ^= 1;
+	assert_int_equal(reset_token_make(&a, &id, t2), 0);
+	assert_memory_not_equal(t1, t2, 16);
+	secret_init(&a, zero);
+	secret_init(&b, zero);
+	assert_memory_not_equal(a.b, b.b, SECRET_LEN);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_id_is_never_taken_over),
+		cmocka_unit_test(an_address_may_come_so_often_and_no_more),
+		cmocka_unit_test(the_pool_gives_so_many_buffers_and_no_more),
+		cmocka_unit_test(the_schedule_is_never_late),
+		cmocka_unit_test(a_retry_token_holds_for_its_address_and_time),
+		cmocka_unit_test(a_retry_token_holds_for_its_connection_id_and_secret),
+		cmocka_unit_test(every_changed_byte_spoils_a_retry_token),
+		cmocka_unit_test(what_does_not_look_like_ours_is_no_token),
+		cmocka_unit_test(reset_tokens_follow_from_secret_and_id),
+	};
+
+	return cmocka_run_group_tests_name("tables", tests, NULL, NULL);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "support/h3_raw.h"
+#include "wt/classify.h"
+#include "wt/code.h"
+
+#include <string.h>
+
+/* Feeds `b` split at `cut`; returns the verdict and how many bytes it took. */
+static enum classify feed(struct classifier *c, bool bidi, const struct buf *b, size_t cut, size_t *used)
+{
+	const uint8_t *p = b->p;
+	size_t len = cut;
+	enum classify v;
+
+	memset(c, 0, sizeof *c);
+	v = classify_read(c, bidi, &p, &len);
+	if (v == CLASSIFY_MORE) {
+		assert_int_equal(len, 0);
+		len = b->len - cut;
+		v = classify_read(c, bidi, &p, &len);
+	}
+	*used = (size_t)(p - b->p);
+	return v;
+}
+
+static void webtransport_is_known_in_every_form_and_split(void **state)
+{
+	static const size_t sizes[] = {2, 4, 8};
+
+	(void)state;
+	for (int bidi = 0; bidi < 2; bidi++)
+		for (size_t i = 0; i < 3; i++) {
+			struct buf b;
+			struct classifier c;
+			size_t used;
+
+			buf_init(&b, 100);
+			raw_varint_sized(&b, bidi ? 0x41 : 0x54, sizes[i]);
+			raw_varint_sized(&b, 4 * 77, sizes[2 - i]);
+			size_t head = b.len;
+
+			raw_bytes(&b, "payload", 7);
+			for (size_t cut = 0; cut <= b.len; cut++) {
+				assert_int_equal(feed(&c, bidi, &b, cut, &used), CLASSIFY_WT);
+				assert_int_equal(c.session, 4 * 77);
+				assert_int_equal(used, head);
+				assert_int_equal(c.n, head);
+			}
+			buf_fini(&b);
+		}
+}
+
+static void all_else_is_replayed_from_its_first_byte(void **state)
+{
+	/* The other direction's type, HTTP/3's own, greased ones, and near misses. */
+	static const struct {
+		bool bidi;
+		uint64_t type;
+	} others[] = {{true, 0x54}, {false, 0x41}, {true, 0x01}, {true, 0x00}, {false, 0x00}, {false, 0x02}, {false, 0x03},
+		{true, 0x21 + 0x1f * 5}, {false, 0x21 + 0x1f * 1000}, {true, 0x40}, {true, 0x42}, {false, 0x55},
+		{false, ((uint64_t)1 << 62) - 1}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		struct buf b;
+		struct classifier c;
+		size_t used;
+
+		buf_init(&b, 100);
+		raw_varint_sized(&b, others[i].type, 8);
+		raw_bytes(&b, "abc", 3);
+		for (size_t cut = 0; cut <= b.len; cut++) {
+			assert_int_equal(feed(&c, others[i].bidi, &b, cut, &used), CLASSIFY_H3);
+			assert_int_equal(c.type, others[i].type);
+			assert_int_equal(used, 8);
+			assert_int_equal(c.n_head, 8);
+			assert_memory_equal(c.head, b.p, 8);
+		}
+		buf_fini(&b);
+	}
+}
+
+static void a_stream_cut_in_its_head_is_not_known(void **state)
+{
+	static const uint8_t head[] = {0x40, 0x41, 0x80, 0, 0};
+	struct classifier c = {0};
+	const uint8_t *p = head;
+	size_t len = sizeof head;
+
+	(void)state;
+	assert_int_equal(classify_read(&c, true, &p, &len), CLASSIFY_MORE);
+	assert_true(c.typed);
+	assert_int_equal(c.n, 5);
+	assert_int_equal(c.n_head, 2);
+}
+
+static void our_prefix_is_what_a_peer_expects(void **state)
+{
+	static const uint8_t bidi[] = {0x40, 0x41, 0x04}, uni[] = {0x40, 0x54, 0x44, 0x00};
+	uint8_t b[CLASSIFY_PREFIX_MAX];
+
+	(void)state;
+	assert_int_equal(classify_prefix(b, true, 4), sizeof bidi);
+	assert_memory_equal(b, bidi, sizeof bidi);
+	assert_int_equal(classify_prefix(b, false, 1024), sizeof uni);
+	assert_memory_equal(b, uni, sizeof uni);
+	assert_int_equal(classify_prefix(b, false, ((uint64_t)1 << 62) - 4), CLASSIFY_PREFIX_MAX);
+}
+
+static void application_codes_go_there_and_back(void **state)
+{
+	uint32_t n;
+
+	(void)state;
+	assert_int_equal(wt_code_to_h3(0), 0x52e4a40fa8db);
+	assert_int_equal(wt_code_to_h3(255), 0x52e4a40fa9e2); /* the last of the drafts with eight bits */
+	assert_int_equal(wt_code_to_h3(UINT32_MAX), 0x52e5ac983162);
+	for (uint64_t i = 0; i <= UINT32_MAX; i += i < 100000 ? 1 : 99991) {
+		uint64_t h = wt_code_to_h3((uint32_t)i);
+
+		assert_true((h - 0x21) % 0x1f != 0); /* never a greased one */
+		assert_true(wt_code_from_h3(h, &n));
+		assert_int_equal(n, i);
+	}
+	assert_false(wt_code_from_h3(0x52e4a40fa8da, &n));
+	assert_false(wt_code_from_h3(0x52e5ac983163, &n));
+	assert_false(wt_code_from_h3(0x52e4a40fa8db + 30, &n));
+	assert_false(wt_code_from_h3(WT_SESSION_GONE, &n));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(webtransport_is_known_in_every_form_and_split),
+		cmocka_unit_test(all_else_is_replayed_from_its_first_byte),
+		cmocka_unit_test(a_stream_cut_in_its_head_is_not_known),
+		cmocka_unit_test(our_prefix_is_what_a_peer_expects),
+		cmocka_unit_test(application_codes_go_there_and_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+// The protocol half of the page, without a browser. Run: node --test tests/web/
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import {
+	backoffMs, Call, decodeFrame, diagnose, encodeFrames, encodeLine, hexToBytes, LineReader,
+	MynahError, serverInfo, sessionUrl,
+} from '../../web/mynah.js';
+import { explain, KINDS } from '../../web/explain.js';
+
+const bytes = (text) => new TextEncoder().encode(text);
+const soon = () => new Promise((resolve) => setImmediate(resolve));
+
+test('a frame is the rate in hundreds and little-endian samples', () => {
+	const [frame] = encodeFrames(Int16Array.of(1, -2, 0x1234), 16000);
+	assert.deepEqual([...frame], [160, 0, 1, 0, 0xfe, 0xff, 0x34, 0x12]);
+});
+
+test('frames come back as they were sent, at every rate', () => {
+	for (const rate of [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000]) {
+		const samples = Int16Array.from({ length: 480 }, (_, i) => 30000 * Math.sin(i));
+		assert.deepEqual(decodeFrame(encodeFrames(samples, rate)[0]), { rate, samples });
+	}
+});
+
+test('a frame too large for a datagram is split evenly and loses nothing', () => {
+	const samples = Int16Array.from({ length: 960 }, (_, i) => i);
+	const frames = encodeFrames(samples, 48000, 1024);
+	assert.equal(frames.length, 2);
+	assert.ok(frames.every((f) => f.length <= 1024));
+	assert.deepEqual(frames.flatMap((f) => [...decodeFrame(f).samples]), [...samples]);
+});
+
+test('no samples make no datagram', () => {
+	assert.deepEqual(encodeFrames(new Int16Array(0), 16000), []);
+});
+
+test('floats are clipped, not wrapped', () => {
+	const { samples } = decodeFrame(encodeFrames(Float32Array.of(2, -2, 0, 0.5), 16000)[0]);
+	assert.deepEqual([...samples], [32767, -32768, 0, 16384]);
+});
+
+test('frames that hold nothing playable are null', () => {
+	for (const bad of [[], [160], [160, 0], [160, 0, 1], [79, 0, 1, 0], [0xff, 0xff, 1, 0]])
+		assert.equal(decodeFrame(Uint8Array.from(bad)), null, String(bad));
+});
+
+test('an odd byte is left out, rate 0 is the agreed one', () => {
+	assert.deepEqual(decodeFrame(Uint8Array.of(0, 0, 5, 0, 9), 24000), { rate: 24000, samples: Int16Array.of(5) });
+});
+
+test('rates off the wire format are refused', () => {
+	for (const rate of [0, 7999, 48001, NaN, undefined])
+		assert.throws(() => encodeFrames(new Int16Array(1), rate), RangeError);
+});
+
+test('lines come out whole however the stream is cut', () => {
+	const stream = bytes('{"type":"a","t":"käse"}\r\n\n{"type":"b"}\n{"type":"c"');
+	for (let size = 1; size < stream.length; size++) {
+		const reader = new LineReader();
+		const got = [];
+		for (let at = 0; at < stream.length; at += size)
+			got.push(...reader.push(stream.subarray(at, at + size)));
+		assert.deepEqual(got, [{ type: 'a', t: 'käse' }, { type: 'b' }]);
+	}
+});
+
+test('bad lines are skipped and counted', () => {
+	const reader = new LineReader(40);
+	const long = JSON.stringify({ type: 'x', text: 'y'.repeat(50) });
+	const got = reader.push(bytes(`${long}\n{]\n7\n{"no":"type"}\n{"type":"z"}\n`));
+	assert.deepEqual(got, [{ type: 'z' }]);
+	assert.equal(reader.skipped, 4);
+});
+
+test('a line without end takes no more than its limit', () => {
+	const reader = new LineReader(1000);
+	for (let i = 0; i < 100; i++)
+		reader.push(new Uint8Array(100).fill(65));
+	assert.deepEqual(reader.parts, []);
+	assert.deepEqual(reader.push(bytes('\n{"type":"after"}\n')), [{ type: 'after' }]);
+});
+
+test('lines are written in pieces below a thousand bytes, and refused above the limit', () => {
+	const object = { type: 'message', text: 'ä'.repeat(1500) };
+	const pieces = encodeLine(object);
+	assert.ok(pieces.length > 1 && pieces.every((p) => p.length <= 1000));
+	assert.deepEqual(new LineReader().push(Uint8Array.from(pieces.flatMap((p) => [...p]))), [object]);
+	assert.throws(() => encodeLine({ type: 'message', text: 'x'.repeat(20000) }), RangeError);
+});
+
+test('the session address holds what is known and is encoded', () => {
+	assert.equal(sessionUrl('https://h:1/audio', { room: 'a&b c', name: 'Zoë', rate: 16000 }),
+		'https://h:1/audio?room=a%26b+c&name=Zo%C3%AB&rate=16000');
+	assert.equal(sessionUrl('https://h:1/audio?token=t', { room: '', name: undefined }), 'https://h:1/audio?token=t');
+});
+
+test('hexadecimal hashes', () => {
+	assert.deepEqual([...hexToBytes('00ff7F')], [0, 255, 127]);
+	for (const bad of ['', 'f', 'zz', 'a b'])
+		assert.throws(() => hexToBytes(bad), TypeError);
+});
+
+test('waiting doubles, is spread, and ends at fifteen seconds', () => {
+	assert.equal(backoffMs(0, () => 0), 250);
+	assert.equal(backoffMs(0, () => 1), 500);
+	assert.equal(backoffMs(3, () => 1), 4000);
+	assert.equal(backoffMs(1000, () => 1), 15000);
+});
+
+const answers = (table) => async (url) => {
+	const [status, body] = table[new URL(url).pathname] ?? [404, null];
+	if (status === 0)
+		throw new TypeError('Failed to fetch');
+	return { ok: status < 400, status, json: async () => body };
+};
+const well = { '/healthz': [200, {}], '/check': [200, { ok: true }], '/mynah.json': [200, { certificate_hashes: ['aa'] }] };
+const base = 'http://localhost:8080/';
+
+test('the address is built when the server does not name it', async () => {
+	const fetch = answers({ '/mynah.json': [200, { port: 4433, path: '/audio', certificate_hashes: ['aa'] }] });
+	const info = await serverInfo({ base: 'http://[::1]:8080/', fetch });
+	assert.deepEqual(info, { url: 'https://[::1]:4433/audio', certificateHashes: ['aa'], frameMs: 20, sampleRate: 16000, version: '' });
+	await assert.rejects(serverInfo({ base, fetch: answers({ '/mynah.json': [0] }) }), { kind: 'gone' });
+});
+
+for (const [name, table, error, extra, kind] of [
+	['server gone', { '/healthz': [0] }, 'failed', {}, 'gone'],
+	['draining', { ...well, '/healthz': [503, {}] }, 'failed', {}, 'restarting'],
+	['room full', { ...well, '/check': [200, { ok: false, status: 503, reason: 'room full' }] }, 'failed', {}, 'refused'],
+	['renewed certificate', { ...well, '/mynah.json': [200, { certificate_hashes: ['bb'] }] }, 'failed', {}, 'certificate_changed'],
+	['certificate', well, 'failed', { tookMs: 40 }, 'certificate'],
+	['blocked, slow failure', well, 'failed', { tookMs: 6000 }, 'blocked'],
+	['blocked, no answer', well, 'timeout', {}, 'blocked'],
+	['opened, then gone', well, 'failed', { opened: true }, 'lost'],
+	['old browser', well, 'unsupported', {}, 'unsupported'],
+]) {
+	test(`diagnosis: ${name}`, async () => {
+		const found = await diagnose({ error: new MynahError(error, '', extra), used: ['aa'], base, fetch: answers(table), ...extra });
+		assert.equal(found.kind, kind);
+		assert.ok(explain(found.kind, found).title);
+	});
+}
+
+test('every problem has a title, a text and a way on', () => {
+	for (const kind of [...KINDS, 'never heard of', 'aborted']) {
+		const { title, text, retry } = explain(kind);
+		assert.ok(title && text && ['no', 'ask', 'auto'].includes(retry), kind);
+		assert.ok(!/undefined|null/.test(title + text), kind);
+	}
+	assert.match(explain('refused', { status: 503, text: 'room full' }).title, /full/);
+	assert.match(explain('refused', { status: 404, text: 'no such room' }).text, /no such room/);
+});
+
+/* ---- a call over a transport made of streams, no network ---- */
+
+function fakeTransport({ size = 1200 } = {}) {
+	const t = { sent: [], wrote: [], attributes: {} };
+	let down, control;
+	t.closed = new Promise((resolve, reject) => Object.assign(t, { end: resolve, fail: reject }));
+	t.datagrams = {
+		maxDatagramSize: size,
+		incomingHighWaterMark: 1,
+		outgoingHighWaterMark: 1,
+		outgoingMaxAge: null,
+		readable: new ReadableStream({ start: (c) => (down = c) }, { highWaterMark: 1000 }),
+		createWritable: () => new WritableStream({ write: (frame) => t.blocked ? new Promise(() => {}) : void t.sent.push(frame) }),
+		get writable() {
+			throw new TypeError('as in Safari');
+		},
+	};
+	t.createBidirectionalStream = async () => ({
+		readable: new ReadableStream({ start: (c) => (control = c) }),
+		writable: new WritableStream({ write: (piece) => void t.wrote.push(...piece) }),
+	});
+	t.close = (info) => {
+		t.closedWith = info ?? {};
+		t.end(info ?? {});
+	};
+	t.datagram = (frame) => down.enqueue(frame);
+	t.say = (...objects) => control.enqueue(bytes(objects.map((o) => JSON.stringify(o) + '\n').join('')));
+	t.heard = () => new LineReader().push(Uint8Array.from(t.wrote));
+	return t;
+}
+
+const welcome = {
+	type: 'welcome', session: 's1', participant: 3, room: 'lobby', private: false, rate: 24000, codec: 'pcm', frame_ms: 20,
+	participants: [{ id: 3, name: 'Ann', muted: false, speaking: false }], bridge: null,
+};
+
+async function openCall(options) {
+	const t = fakeTransport(options);
+	const call = new Call(t, { rate: 16000, statsMs: 2000 });
+	const opened = call.opened();
+	await soon();
+	t.say(welcome);
+	await opened;
+	return { t, call };
+}
+
+test('a call: welcome, coming and going, speaking, messages', async () => {
+	const { t, call } = await openCall();
+	const seen = [];
+	for (const type of ['joined', 'speaking', 'left', 'message', 'whatever'])
+		call.on(type, (object) => seen.push(object.type));
+	t.say({ type: 'joined', participant: { id: 4, name: 'Bob', muted: false } }, { type: 'speaking', id: 4, speaking: true },
+		{ type: 'mute', id: 3, muted: true }, { type: 'whatever' }, { type: 'message', from: 4, to: null, text: 'hi', time: 1 });
+	await soon();
+	assert.deepEqual(seen, ['joined', 'speaking', 'whatever', 'message']);
+	assert.deepEqual([...call.participants.values()], [
+		{ id: 3, name: 'Ann', muted: true, speaking: false }, { id: 4, name: 'Bob', muted: false, speaking: true }]);
+	assert.equal(call.nameOf(4), 'Bob');
+	t.say({ type: 'left', id: 4, reason: 'closed' }, { type: 'left', id: 99 }, { type: 'speaking', id: 99, speaking: true });
+	await soon();
+	assert.equal(call.participants.size, 1);
+	call.close();
+	assert.deepEqual(t.heard().map(({ type }) => type).slice(0, 2), ['ping', 'stats']);
+});
+
+test('a call: both marks are raised, createWritable comes before writable', async () => {
+	const { t, call } = await openCall();
+	assert.equal(t.datagrams.incomingHighWaterMark, 64);
+	assert.equal(t.datagrams.outgoingHighWaterMark, 8);
+	assert.equal(t.datagrams.outgoingMaxAge, 200);
+	call.close();
+});
+
+test('a call: audio both ways, below the path’s datagram size', async () => {
+	const { t, call } = await openCall({ size: 500 });
+	call.sendAudio(new Float32Array(320), 16000);
+	await soon();
+	assert.deepEqual(t.sent.map((f) => f.length), [322, 322]);
+	const heard = [];
+	call.on('audio', (frame) => heard.push(frame));
+	t.datagram(Uint8Array.of(0, 0, 1, 0));
+	t.datagram(Uint8Array.of(1));
+	t.datagram(Uint8Array.of(80, 0, 2, 0));
+	await soon();
+	assert.deepEqual(heard, [{ rate: 24000, samples: Int16Array.of(1) }, { rate: 8000, samples: Int16Array.of(2) }]);
+	assert.deepEqual([call.counts.received, call.counts.bad], [3, 1]);
+	call.close();
+});
+
+test('a call: a path that takes nothing holds twelve datagrams, not more', async () => {
+	const { t, call } = await openCall();
+	t.blocked = true;
+	for (let i = 0; i < 100; i++)
+		call.sendAudio(new Int16Array(320), 16000);
+	assert.deepEqual([call.counts.sent, call.counts.unsent], [12, 88]);
+	call.close();
+});
+
+test('a call: round trip and loss from what the server counts', async () => {
+	const { t, call } = await openCall();
+	const stats = { type: 'stats', sent_packets: 100, lost_packets: 0, received_packets: 0, jitter_ms: 4 };
+	t.say({ type: 'pong', t: performance.now() - 25 }, stats);
+	await soon();
+	assert.ok(Math.abs(call.figures.rtt_ms - 25) < 15, `${call.figures.rtt_ms}`);
+	for (let i = 0; i < 100; i++) {
+		call.sendAudio(new Int16Array(320), 16000);
+		await soon();
+	}
+	t.say({ ...stats, sent_packets: 200, lost_packets: 10, received_packets: 80 });
+	await soon();
+	assert.equal(call.figures.loss_in, 0.1);
+	assert.equal(call.figures.loss_out, 0.2);
+	assert.equal(call.figures.jitter_ms, 4);
+	call.close();
+});
+
+test('a call: bye ends it with the server’s reason', async () => {
+	const { t, call } = await openCall();
+	t.say({ type: 'bye', reason: 'shutdown', text: 'back soon', reconnect_ms: 1500 });
+	const { kind, reason, text, reconnectMs } = await call.closed;
+	assert.deepEqual({ kind, reason, text, reconnectMs }, { kind: 'bye', reason: 'shutdown', text: 'back soon', reconnectMs: 1500 });
+});
+
+test('a call: bye instead of a welcome refuses it', async () => {
+	const t = fakeTransport();
+	const opened = new Call(t, {}).opened();
+	await soon();
+	t.say({ type: 'bye', reason: 'room_full', text: 'the room is full' });
+	await assert.rejects(opened, { kind: 'bye', message: 'the room is full' });
+});
+
+test('a call: the transport’s end is told apart', async () => {
+	const one = await openCall();
+	one.t.end({ closeCode: 0, reason: 'enough' });
+	assert.equal((await one.call.closed).kind, 'closed');
+	const two = await openCall();
+	two.t.fail(new Error('network'));
+	assert.equal((await two.call.closed).kind, 'lost');
+	const three = await openCall();
+	three.call.close('done');
+	assert.equal((await three.call.closed).kind, 'closed_here');
+	assert.equal(three.t.heard().at(-1).type, 'bye');
+});

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The page in headless Chromium against fake_server.py: join, hear, write, survive a restart,
+be refused. Needs chromium, chromium-driver, python3-selenium, python3-aioquic, openssl.
+
+    scripts/debian13 --for test python3 -m unittest tests/web/test_page.py
+"""
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
+
+SERVER = pathlib.Path(__file__).with_name("fake_server.py")
+FLAGS = ("--headless=new --no-sandbox --use-fake-device-for-media-stream --use-fake-ui-for-media-stream "
+         "--autoplay-policy=no-user-gesture-required --disable-gpu --no-first-run --disable-background-networking "
+         "--disable-component-update --disable-sync --window-size=1280,860").split()
+
+
+def free_port(kind):
+    with socket.socket(socket.AF_INET, kind) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Page(unittest.TestCase):
+    def setUp(self):
+        self.ports = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+        self.server = None
+        self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        options = webdriver.ChromeOptions()
+        for flag in FLAGS + [f"--user-data-dir={self.profile.name}"]:
+            options.add_argument(flag)
+        self.browser = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+        self.browser.set_script_timeout(20)
+
+    def tearDown(self):
+        self.browser.quit()
+        self.stop("kill")
+        self.profile.cleanup()
+
+    def serve(self, *args):
+        http, udp = self.ports
+        self.server = subprocess.Popen([sys.executable, SERVER, "--http", str(http), "--udp", str(udp), *args],
+                                       stdout=subprocess.PIPE, text=True)
+        self.assertIn("ready", self.server.stdout.readline())
+
+    def stop(self, how):
+        if self.server:
+            getattr(self.server, how)()
+            self.server.wait(5)
+            self.server.stdout.close()
+            self.server = None
+
+    def open(self, query):
+        self.browser.get(f"http://127.0.0.1:{self.ports[0]}/?loopback=0&{query}")
+
+    def js(self, expression):
+        return self.browser.execute_script("return " + expression)
+
+    def until(self, expression, seconds=20):
+        return WebDriverWait(self.browser, seconds, 0.05).until(lambda _: self.js(expression), expression)
+
+    def heard_peak(self, seconds):
+        return self.browser.execute_async_script(
+            "const done = arguments[0]; mynah.recordHeard(%g).then(({ samples }) =>"
+            " done(samples.reduce((most, x) => Math.max(most, Math.abs(x)), 0)))" % seconds)
+
+    def test_talk_write_and_survive_a_restart(self):
+        self.serve()
+        self.open("autoconnect=1&name=Ann")
+        self.until("mynah.state === 'live'")
+        self.assertGreater(self.heard_peak(2.5), 0.05)  # the fake microphone beeps once a second
+        self.browser.find_element("id", "text").send_keys("hello\n")
+        self.until("document.getElementById('log').textContent.includes('hello!')")
+        self.stop("terminate")
+        self.until("mynah.state === 'waiting'")
+        self.serve()  # with another certificate
+        self.until("mynah.state === 'live'")
+        self.assertTrue(self.js("mynah.figures().microphone"))
+        self.assertGreater(self.heard_peak(2.5), 0.05)
+        self.browser.find_element("id", "leave").click()
+        self.until("mynah.state === 'idle'")
+
+    def test_muted_sends_nothing(self):
+        self.serve()
+        self.open("autoconnect=1&room=r")
+        self.until("mynah.state === 'live' && mynah.figures().sent > 10")
+        self.browser.find_element("id", "mute").click()
+        self.until("mynah.figures().muted && mynah.figures().participants[0].muted")
+        before = self.until("new Promise((r) => setTimeout(() => r(mynah.figures().sent), 700))")
+        self.assertEqual(self.js("new Promise((r) => setTimeout(() => r(mynah.figures().sent), 700))"), before)
+
+    def test_words_for_refusals(self):
+        for args, query, kind in (([], "room=full", "refused"), (["--wrong-hash"], "", "certificate"), (["--no-udp"], "", "blocked")):
+            with self.subTest(kind):
+                self.serve(*args)
+                self.open("autoconnect=1&" + query)
+                self.until("mynah.problem")
+                self.assertEqual(self.js("[mynah.problem, mynah.state]"), [kind, "idle"])
+                self.stop("kill")
+
+
+if __name__ == "__main__":
+    unittest.main()

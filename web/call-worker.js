@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One call in a thread of its own, so that a busy page neither delays nor drops a frame:
+ *
+ *	capture worklet --port--> this worker --WebTransport--> server
+ *	playback worklet <-port-- this worker <-WebTransport--- server
+ *
+ * remote.js is the page's half and says what the messages are.
+ */
+import { connect, MynahError } from './mynah.js';
+
+const COUNT_MS = 500; // how fresh the page's counts are
+
+let call = null;
+let speaker = null;
+let audioWanted = false;
+const abort = new AbortController();
+
+const orders = {
+	open: async ({ options }) => {
+		try {
+			call = await connect({ ...options, signal: abort.signal, onCall });
+			report('opened', null);
+			setInterval(() => report('counted', null), COUNT_MS);
+		} catch (error) {
+			const known = error instanceof MynahError;
+			postMessage({ failed: { kind: known ? error.kind : 'failed', message: error.message, facts: known ? error.facts : {} } });
+		}
+	},
+	abort: () => abort.abort(),
+	microphone: ({ port }) => {
+		port.onmessage = ({ data }) => call?.sendAudio(data);
+	},
+	speaker: ({ port }) => {
+		speaker = port;
+	},
+	wantAudio: () => {
+		audioWanted = true;
+	},
+	call: ({ method, values }) => call?.[method](...values),
+};
+
+/* Everything the call says, from its first word on, with what it then knows. */
+function onCall(opening) {
+	const dispatch = opening.dispatchEvent.bind(opening);
+	call = opening;
+	opening.dispatchEvent = (event) => {
+		if (event.type === 'audio') {
+			speaker?.postMessage(event.detail);
+			if (audioWanted)
+				report('audio', event.detail);
+		} else {
+			report(event.type, event.detail);
+		}
+		return dispatch(event);
+	};
+}
+
+function report(type, detail) {
+	const { welcome, figures, counts, participants } = call;
+	postMessage({ type, detail, known: { welcome, figures, counts, participants } });
+}
+
+onmessage = ({ data }) => orders[data.order]?.(data);

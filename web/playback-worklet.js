@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The audio thread's end of the speaker (audio.js holds the other end).
+ * In: { samples: Int16Array, rate } for each frame, here or through a { port } given before;
+ * { reset }, { record: seconds }, { end }.
+ * Out: { figures, rms, peak } ten times a second, { recorded: Float32Array, rate }.
+ */
+import { Playout } from './dsp.js';
+
+class Playback extends AudioWorkletProcessor {
+	constructor() {
+		super();
+		this.playout = new Playout(sampleRate);
+		this.sinceReport = 0;
+		this.tape = null;
+		this.taped = 0;
+		this.ended = false;
+		this.port.onmessage = ({ data }) => this.receive(data);
+	}
+
+	receive(data) {
+		if (data.samples)
+			this.playout.push(data.samples, data.rate);
+		else if (data.port)
+			data.port.onmessage = this.port.onmessage;
+		else if (data.reset)
+			this.playout.reset();
+		else if (data.record)
+			this.startTape(data.record);
+		else if (data.end)
+			this.ended = true;
+	}
+
+	startTape(seconds) {
+		this.tape = new Float32Array(Math.round(seconds * sampleRate));
+		this.taped = 0;
+	}
+
+	process(_inputs, [channels]) {
+		const out = channels[0];
+		this.playout.pull(out);
+		for (let c = 1; c < channels.length; c++)
+			channels[c].set(out);
+		if (this.tape)
+			this.record(out);
+		this.sinceReport += out.length;
+		if (this.sinceReport >= sampleRate / 10)
+			this.report();
+		return !this.ended;
+	}
+
+	record(out) {
+		const n = Math.min(out.length, this.tape.length - this.taped);
+		this.tape.set(out.subarray(0, n), this.taped);
+		this.taped += n;
+		if (this.taped < this.tape.length)
+			return;
+		this.port.postMessage({ recorded: this.tape, rate: sampleRate }, [this.tape.buffer]);
+		this.tape = null;
+	}
+
+	report() {
+		this.sinceReport = 0;
+		this.port.postMessage({ figures: this.playout.figures(), ...this.playout.level.take() });
+	}
+}
+
+registerProcessor('mynah-playback', Playback);
