@@ -21,10 +21,11 @@ struct tally {
 	bool stay_awake;
 };
 
+/* The first or the last `len` samples, in the shape of half a cosine. */
 static void fade(float *x, size_t n, size_t len, bool in)
 {
 	for (size_t i = 0; i < len; i++) {
-		float w = (float)(i + 1) / (float)(len + 1);
+		float t = (float)(i + 1) / (float)(len + 1), w = t * t * (3 - 2 * t);
 
 		if (in)
 			x[i] *= w;

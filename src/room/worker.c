@@ -16,7 +16,6 @@
 #define RETRY_MOST_MS 30000
 #define WORKED_MS 10000 /* who lasted so long begins with the shortest pause again */
 #define FADE_MS 5       /* of every end and beginning of speech */
-#define SLACK 2         /* samples of speech kept back where rates have no whole ticks */
 
 static size_t worker_samples(const struct worker *w, uint32_t ms)
 {
@@ -422,29 +421,18 @@ static size_t take_speech(struct worker *w, float *x, size_t n)
 	return got;
 }
 
-/* Where the rates have no whole number of samples in a tick, driver and mix may differ by one: speech starts so
- * late that it does not run dry for that. */
-static size_t lead_in(const struct worker *w, size_t n)
-{
-	size_t have = w->backlog.len;
-
-	if (!w->speak || w->sounding || have == 0 || have >= n + SLACK)
-		return 0;
-	return have > SLACK ? n - (have - SLACK) : n - 1;
-}
-
 /* `n` samples at the driver's rate. Returns whether any is not silence for certain. */
 static bool take(struct worker *w, float *x, size_t n)
 {
-	size_t at = lead_in(w, n);
 	bool rang = w->ring_left > 0;
 
 	mix_clear(x, n);
 	ring(w, x, n); /* of an earlier end, under whatever comes */
-	at += take_speech(w, x + at, n - at);
-	if (w->sounding && at < n)
-		rang |= run_dry(w, x + at, n - at);
-	return rang || at > 0;
+	size_t got = take_speech(w, x, n);
+
+	if (w->sounding && got < n)
+		rang |= run_dry(w, x + got, n - got);
+	return rang || got > 0;
 }
 
 static bool silent(const struct worker *w)
@@ -452,7 +440,8 @@ static bool silent(const struct worker *w)
 	return w->backlog.len == 0 && !w->sounding && w->ring_left == 0 && !w->filter_rings;
 }
 
-/* One tick at the room's rate in rooms.resampled, through the resampler. */
+/* One tick at the room's rate in rooms.resampled, through the resampler. Both resamplers round up what they have made
+ * so far, so a driver that says a sample for each it hears is never short of one. */
 static bool take_resampled(struct worker *w)
 {
 	struct room *r = w->room;

@@ -208,33 +208,43 @@ static void delay_is_at_most_margin_and_tick(void **state)
 	assert_true(worst <= 23.01);
 }
 
-static void mute_is_soft_and_silent(void **state)
+static void mute_at(uint32_t out_hz, uint32_t after_ms)
 {
 	struct stage *s = stage_new();
+	struct participant_stats st;
 	struct actor *a, *b;
 
-	(void)state;
 	stage_open(s);
 	a = stage_join(s, "all");
-	b = stage_join_at(s, "all", 48000);
+	b = stage_join_at(s, "all", out_hz);
 	actor_talk(a, 440, 0.3);
-	stage_run(s, 1000);
+	stage_run(s, after_ms);
 	participant_mute(a->p, true, s->now);
 	size_t before = b->n_frames;
 
 	stage_run(s, 1000);
 	assert_in_range(b->n_frames, before, before + 2);
+	for (size_t i = 1; i <= 4; i++) /* the filter has given what it held */
+		assert_below(fabs((double)b->heard[b->n_heard - i]), 0.003);
 	participant_mute(a->p, false, s->now);
 	stage_run(s, 1000);
 	assert_in_range(b->n_frames, before + 47, before + 52);
-	assert_below(sig_db(sig_click(b->heard, b->n_heard, 48000, 4000, NULL)), -50);
+	assert_below(sig_db(sig_click(b->heard, b->n_heard, out_hz, 2500, NULL)), -50);
 	assert_int_equal(actor_count(a, ROOM_MUTED), 2);
 	assert_int_equal(actor_count(b, ROOM_MUTED), 2);
-	struct participant_stats st;
-
 	participant_stats(a->p, &st);
 	assert_in_range(st.muted_frames, 49, 51);
 	stage_close(s);
+}
+
+static void mute_is_soft_and_silent(void **state)
+{
+	(void)state;
+	for (uint32_t ms = 1000; ms < 1010; ms++) {
+		mute_at(8000, ms);
+		mute_at(16000, ms);
+		mute_at(48000, ms);
+	}
 }
 
 /* Everything that happens around a steady tone: the listener must hear the tone alone. */
@@ -336,33 +346,41 @@ static void a_listener_changes_path_without_a_seam(void **state)
 	}
 }
 
-static void speech_starts_clean_through_a_bridge_of_an_odd_rate(void **state)
+static void tone_from_its_start(uint32_t bridge_hz, uint32_t room_hz, uint32_t frame_ms)
 {
-	static const uint32_t odd[] = {11025, 22050, 44100};
+	static const double hz[] = {440};
+	struct stage *s = stage_new();
+
+	s->opts.frame_ms = frame_ms;
+	s->rules[0].rate_hz = room_hz;
+	snprintf(s->rules[0].bridge, BRIDGE_NAME_MAX, "t");
+	s->bridges[0] = (struct bridge_opts){.name = "t", .type = "tone", .rate_hz = bridge_hz, .backlog_ms = 1000,
+		.tone_hz = 440, .tone_dbfs = -12};
+	s->opts.n_bridges = 1;
+	stage_open(s);
+	struct actor *a = stage_join_at(s, "all", room_hz);
+	size_t skip = room_hz / 50; /* the filter's delay and the soft start */
+
+	stage_run(s, 1000);
+	double click = sig_click(a->heard, a->n_heard, room_hz, 2500, NULL);
+	double snr = sig_snr(a->heard + skip, a->n_heard - skip, room_hz, hz, 1, NULL, NULL);
+
+	if (click > 0.003 || snr < 75)
+		print_message("bridge at %u in a room of %u, %u ms\n", bridge_hz, room_hz, frame_ms);
+	assert_below(sig_db(click), -50);
+	assert_above(snr, 75);
+	stage_close(s);
+}
+
+/* No tick lacks a sample, though most of these rates have no whole number of them in a tick. */
+static void speech_of_any_rate_is_whole_from_its_start(void **state)
+{
+	static const uint32_t room[] = {8000, 16000, 24000, 48000};
 
 	(void)state;
-	for (size_t k = 0; k < 3; k++) {
-		struct stage *s = stage_new();
-
-		s->opts.frame_ms = 10;
-		s->rules[0].rate_hz = 24000;
-		snprintf(s->rules[0].bridge, BRIDGE_NAME_MAX, "t");
-		s->bridges[0] = (struct bridge_opts){.name = "t", .type = "tone", .rate_hz = odd[k], .backlog_ms = 1000,
-			.tone_hz = 440, .tone_dbfs = -12};
-		s->opts.n_bridges = 1;
-		stage_open(s);
-		struct actor *a = stage_join_at(s, "all", 24000);
-		static const double hz[] = {440};
-
-		stage_run(s, 1000);
-		double click = sig_click(a->heard, a->n_heard, 24000, 2500, NULL);
-		double snr = sig_snr(a->heard + 360, a->n_heard - 360, 24000, hz, 1, NULL, NULL);
-
-		print_message("a tone at %u from its start: click %.1f dB, snr %.1f dB\n", odd[k], sig_db(click), snr);
-		assert_below(sig_db(click), -50);
-		assert_above(snr, 75);
-		stage_close(s);
-	}
+	for (size_t k = 0; k < sizeof rates / sizeof *rates; k++)
+		for (size_t i = 0; i < 4; i++)
+			tone_from_its_start(rates[k], room[i], (k + i) % 2 ? 10 : 20);
 }
 
 static void what_we_send_ends_without_a_click(void **state)
@@ -450,7 +468,7 @@ int main(void)
 		cmocka_unit_test(coming_and_going_makes_no_clicks),
 		cmocka_unit_test(who_comes_in_the_middle_hears_no_click),
 		cmocka_unit_test(a_listener_changes_path_without_a_seam),
-		cmocka_unit_test(speech_starts_clean_through_a_bridge_of_an_odd_rate),
+		cmocka_unit_test(speech_of_any_rate_is_whole_from_its_start),
 		cmocka_unit_test(what_we_send_ends_without_a_click),
 		cmocka_unit_test(ten_who_shout_do_not_clip),
 		cmocka_unit_test(speaking_is_told_to_all),
