@@ -49,5 +49,6 @@ struct quic_out udp_out(struct udp *u);
  * it is writable; beyond that packets are dropped and counted. */
 void udp_flush(struct udp *u);
 const struct udp_stats *udp_stats(const struct udp *u);
-/* Closes the sockets; `on_closed` (may be NULL) is called by the loop when the memory is gone. */
+/* Closes the sockets; `on_closed` (may be NULL) is called by the loop when the last is gone, at once where none was
+ * bound. */
 void udp_close(struct udp *u, void (*on_closed)(void *ctx), void *ctx);

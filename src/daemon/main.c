@@ -118,7 +118,14 @@ static int configure(const struct options *o, struct config *cfg)
 static void on_drained(void *ctx)
 {
 	struct app *a = ctx;
+	sigset_t stops;
 
+	/* libuv gives a signal back its default action with its handle; asked twice to end, we still end with status 0 */
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGTERM);
+	sigaddset(&stops, SIGINT);
+	sigaddset(&stops, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &stops, NULL);
 	uv_close((uv_handle_t *)&a->term, NULL);
 	uv_close((uv_handle_t *)&a->interrupt, NULL);
 	uv_close((uv_handle_t *)&a->hangup, NULL);

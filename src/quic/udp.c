@@ -519,8 +519,10 @@ void udp_close(struct udp *u, void (*on_closed)(void *ctx), void *ctx)
 	u->on_closed = on_closed;
 	u->closed_ctx = ctx;
 	udp_flush(u);
-	if (!u->sockets)
+	if (!u->sockets) { /* none could be bound */
 		finish(u);
+		return;
+	}
 	for (struct udp_socket *s = u->sockets, *next; s; s = next) {
 		next = s->next;
 		uv_close((uv_handle_t *)&s->poll, on_socket_closed);

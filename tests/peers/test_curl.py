@@ -63,7 +63,7 @@ class Page(unittest.TestCase):
             self.assertIn("<html", a.body)
             self.assertIn("text/html", a.headers["content-type"])
             csp = a.headers["content-security-policy"]
-            self.assertIn("default-src 'none'", csp.replace("default-src 'self'", "default-src 'none'"))
+            self.assertRegex(csp, "default-src '(none|self)'")
             self.assertNotIn("unsafe-inline", csp)
             for address in re.findall(r'(?:src|href)="([^"#:]+)"', a.body):
                 self.assertEqual(self.h1("/" + address.lstrip("./")).status, 200, address)
@@ -109,8 +109,7 @@ class Page(unittest.TestCase):
             elif line and not line.startswith("#"):
                 name = re.match(r'^([a-z0-9_]+)(\{[a-z]+="[^"]*"\})? -?[0-9.e+-]+$', line)
                 self.assertTrue(name, line)
-                self.assertIn(re.sub(r"_(bucket|sum|count)$", "", name[1]) if "seconds_" in name[1] else name[1],
-                              families | {name[1]} & families)
+                self.assertTrue({name[1], re.sub("_(bucket|sum|count)$", "", name[1])} & families, line)
         self.assertEqual(self.h3("/metrics").status, 404)
 
     def test_check(self):
@@ -147,7 +146,7 @@ class Page(unittest.TestCase):
     @unittest.skipUnless(shutil.which("openssl"), "no openssl")
     def test_certificate_as_openssl_sees_it(self):
         out = subprocess.run(["openssl", "s_client", "-quic", "-alpn", "h3", "-connect", f"127.0.0.1:{self.server.port}"],
-                             input=b"", capture_output=True, timeout=30).stdout.decode()
+                             input=b"", capture_output=True, timeout=30).stdout.decode(errors="replace")
         pem = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", out, re.S).group(0)
         der = ssl.PEM_cert_to_DER_cert(pem)
         self.assertEqual(hashlib.sha256(der).hexdigest(), self.server.hashes()[0])

@@ -24,10 +24,10 @@ def binary():
 class Mynahd:
     """with Mynahd('[private]\\nbridge = "echo"') as server: ..."""
 
-    def __init__(self, config="", server="", http="", env=None, binary_path=None, args=()):
+    def __init__(self, config="", server="", http="", env=None, binary_path=None, args=(), port=0, http_port=0):
         self.dir = tempfile.TemporaryDirectory(prefix="mynah-test-")
         self.config_path = pathlib.Path(self.dir.name) / "mynah.toml"
-        self.config_path.write_text(f'[server]\nport = 0\n{server}\n[http]\nport = 0\n{http}\n{config}\n')
+        self.config_path.write_text(f'[server]\nport = {port}\n{server}\n[http]\nport = {http_port}\n{http}\n{config}\n')
         self.env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", **(env or {})}
         self.command = [binary_path or binary(), "-c", str(self.config_path), *args]
         self.lines = []

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""The page in a real Chromium, with a real daemon: what people hear, read and see. One browser's microphone speaks
+a sentence again and again, the other's hums a tone. Pictures of the page go to $MYNAH_SCREENSHOTS, if that is set."""
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "support"), str(HERE)]
+if not (shutil.which("chromium") and shutil.which("chromedriver")):
+    raise unittest.SkipTest("no chromium and chromedriver here")
+from browser import Tab, level_at, likeness, spoken, tone  # noqa: E402
+from mynahd import Mynahd  # noqa: E402
+
+HUM = 900
+ROOMS = '[[room]]\nname = "small"\nmax_participants = 1\n[[room]]\nname = "*"\n'
+
+
+class Page(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="mynah-browser-", ignore_cleanup_errors=True)
+        cls.pictures = os.environ.get("MYNAH_SCREENSHOTS") or cls.folder.name
+        cls.sentence = spoken("The bird repeats what I say", 0, 0)
+        cls.talker = Tab(cls.folder.name, "talker", spoken("The bird repeats what I say", 0.5, 5))
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.addClassCleanup(cls.talker.quit)
+        cls.hummer = Tab(cls.folder.name, "hummer", tone(HUM))
+        cls.addClassCleanup(cls.hummer.quit)
+
+    def setUp(self):
+        self.server = Mynahd(ROOMS)
+        self.server.start()
+        self.addCleanup(self.end)
+
+    def end(self):
+        for tab in self.talker, self.hummer:
+            tab.leave()
+        self.server.stop()
+        self.server.dir.cleanup()
+
+    def figure(self, text):
+        if "-v" in sys.argv:
+            print(text, file=sys.stderr)
+
+    def test_alone_with_the_parrot(self):
+        self.talker.open(self.server)
+        self.talker.live()
+        x, rate = self.talker.heard(16)  # two rounds of the sentence
+        same = likeness(x, rate, self.sentence)
+        self.figure(f"the parrot's sentence and mine: {same:.3f} alike")
+        self.talker.picture(self.pictures, "parrot")
+        self.assertGreater(same, 0.8)
+        self.assertIn("parrot", self.talker.text("#people"))
+
+    def two_in_a_room(self, room="den"):
+        self.talker.open(self.server, room=room, name="Ann")
+        self.hummer.open(self.server, room=room, name="Bob")
+        self.talker.live()
+        self.hummer.live()
+        for tab in self.talker, self.hummer:
+            tab.until("window.mynah.figures().participants.length === 2")
+
+    def test_two_hear_each_other_and_not_themselves(self):
+        self.two_in_a_room()
+        time.sleep(1)
+        x, rate = self.talker.heard(3)
+        hum, other = level_at(x, rate, HUM), level_at(x, rate, 1300)
+        self.figure(f"the talker hears the hum at {hum:.1f} dBFS")
+        self.assertAlmostEqual(hum, -14, delta=2)
+        self.assertLess(other, hum - 40)
+        self.assertLess(likeness(x, rate, self.sentence), 0.3)
+        x, rate = self.hummer.heard(9)
+        same = likeness(x, rate, self.sentence)
+        self.figure(f"the hummer hears the sentence, {same:.3f} alike; his own hum at {level_at(x, rate, HUM):.1f} dBFS")
+        self.assertGreater(same, 0.8)
+        self.assertLess(level_at(x, rate, HUM), -50)
+        self.talker.picture(self.pictures, "room")
+        self.assertIn("Bob", self.talker.text("#people"))
+
+    def test_messages_and_mute(self):
+        self.two_in_a_room()
+        self.talker.say("hello <b>Bob</b>")
+        self.hummer.until("document.querySelector('#log').innerText.includes('hello <b>Bob</b>')")
+        self.assertIn("Ann", self.hummer.text("#log"))
+        self.hummer.picture(self.pictures, "message")
+        self.hummer.click("#mute")
+        self.talker.until("document.querySelector('#people').innerText.includes('muted')")
+        time.sleep(0.5)
+        x, rate = self.talker.heard(1.5)
+        self.assertLess(level_at(x, rate, HUM), -70)
+        self.hummer.click("#mute")
+        self.talker.until("!document.querySelector('#people').innerText.includes('muted')")
+        time.sleep(1)
+        x, rate = self.talker.heard(1.5)
+        self.assertAlmostEqual(level_at(x, rate, HUM), -14, delta=3)
+
+    def test_leaving_and_closing_the_tab(self):
+        self.two_in_a_room()
+        self.hummer.leave()
+        self.talker.until("window.mynah.figures().participants.length === 1", 10)
+        self.talker.click("#leave")
+        self.talker.until("window.mynah.state === 'idle'")
+        self.server.wait_for_metric("mynah_sessions", 0)
+
+    def test_server_killed_and_restarted(self):
+        self.talker.open(self.server, room="den")
+        self.talker.live()
+        ports = {"port": self.server.port, "http_port": int(self.server.page.rstrip("/").rsplit(":", 1)[1])}
+        self.server.process.kill()
+        self.server.process.wait()
+        self.talker.until("!document.querySelector('#notice').hidden", 60)
+        self.talker.until("document.querySelector('#notice').innerText.match(/does not answer|was lost|restarting/)")
+        self.talker.picture(self.pictures, "gone")
+        again = Mynahd(ROOMS, **ports)
+        again.start()
+        self.server, dead = again, self.server
+        dead.reader.join()
+        dead.process.stderr.close()
+        dead.dir.cleanup()
+        self.talker.live(60)
+        self.assertTrue(self.talker.js("return document.querySelector('#notice').hidden"))
+
+    def test_server_stopped_politely(self):
+        self.talker.open(self.server, room="den")
+        self.talker.live()
+        self.server.process.terminate()
+        self.talker.until("window.mynah.state === 'waiting'", 10)
+        self.talker.until("document.querySelector('#notice').innerText.match(/restarting|does not answer/)")
+        self.server.process.wait(10)
+
+    def test_room_full(self):
+        self.talker.open(self.server, room="small")
+        self.talker.live()
+        self.hummer.open(self.server, room="small")
+        self.hummer.until("document.querySelector('#notice').innerText.includes('The room is full')")
+        self.hummer.picture(self.pictures, "full")
+        self.talker.leave()
+        self.server.wait_for_metric("mynah_participants", 0, 45)
+        self.hummer.js("[...document.querySelectorAll('#notice button')].find((b) => b.innerText === 'Try again').click()")
+        self.hummer.live()
+
+
+if __name__ == "__main__":
+    unittest.main()
