@@ -8,7 +8,8 @@
  *        (under systemd, JOURNAL_STREAM set, "<6>sess=17 room=lobby closed code=0")
  * JSON:  {"time":"...","level":"info","sess":"17","room":"lobby","msg":"closed code=0"}
  *
- * Control characters in a message are escaped, so no peer can forge a line.
+ * Control characters and what is not UTF-8 are escaped, so no peer can forge a line; log_quoted() keeps
+ * it from forging a field.
  */
 #pragma once
 #include <stdbool.h>
@@ -32,12 +33,16 @@ enum { LOG_CTX_MAX = 120, LOG_LINE_MAX = 1024 };
 /* All zero is a valid log that says nothing. */
 struct log {
 	const struct log_out *out;
-	char ctx[LOG_CTX_MAX]; /* "key=value key=value", may be empty */
+	char ctx[LOG_CTX_MAX]; /* key=value key="a value", may be empty */
 };
 
 /* A log for a child object: the parent's context, then `fmt`. Over-long context is cut. */
 void log_child(struct log *child, const struct log *parent, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* `s` between quotes, with `"` and `\` escaped: for what a peer chose. Cut at a character to `cap` bytes with the
+ * NUL, at least 3. Returns `out`. */
+const char *log_quoted(const char *s, char *out, size_t cap);
 
 static inline bool log_enabled(const struct log *l, enum log_level level)
 {

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 
+#include "base/utf8.h"
+
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,24 +48,60 @@ static void put_str(struct line *l, const char *s)
 	put(l, s, strlen(s));
 }
 
-/* Escapes what would end a line or a JSON string. */
+/* C0, DEL, and C1: a terminal obeys U+009B like ESC [. */
+static bool is_control(const char *s)
+{
+	unsigned char a = (unsigned char)s[0], b = (unsigned char)s[1];
+
+	return a < 0x20 || a == 0x7f || (a == 0xc2 && b < 0xa0);
+}
+
+/* Escapes what would end a line or a JSON string, and what is not UTF-8. `s` is NUL-terminated; `n` of it. */
 static void put_escaped(struct line *l, const char *s, size_t n, bool json)
 {
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)s[i];
-		char esc[8];
+	for (size_t i = 0, len; i < n; i += len) {
+		char esc[12];
 
-		if (c < 0x20 || c == 0x7f) {
-			snprintf(esc, sizeof esc, json ? "\\u%04x" : "\\x%02x", c);
+		len = utf8_char(s + i);
+		if (!len) {
+			len = 1;
+			snprintf(esc, sizeof esc, json ? "\\ufffd" : "\\x%02x", (unsigned char)s[i]);
 			put_str(l, esc);
-		} else if (json && (c == '"' || c == '\\')) {
+		} else if (is_control(s + i)) {
+			unsigned code = len == 1 ? (unsigned char)s[i] : (unsigned char)s[i + 1];
+
+			snprintf(esc, sizeof esc, json ? "\\u%04x" : "\\x%02x", code);
+			put_str(l, esc);
+		} else if (json && (s[i] == '"' || s[i] == '\\')) {
 			esc[0] = '\\';
-			esc[1] = (char)c;
+			esc[1] = s[i];
 			put(l, esc, 2);
 		} else {
-			put(l, (const char *)&s[i], 1);
+			put(l, s + i, len);
 		}
 	}
+}
+
+const char *log_quoted(const char *s, char *out, size_t cap)
+{
+	size_t n = 1;
+
+	assert(cap >= 3);
+	out[0] = '"';
+	for (size_t len; *s; s += len) {
+		size_t slash = *s == '"' || *s == '\\';
+
+		len = utf8_char(s) ? utf8_char(s) : 1;
+		if (n + slash + len + 2 > cap)
+			break;
+		if (slash)
+			out[n++] = '\\';
+		memcpy(out + n, s, len);
+		n += len;
+	}
+	out[n++] = '"';
+	out[n] = '\0';
+	return out;
 }
 
 static void put_time(struct line *l)
@@ -79,21 +118,50 @@ static void put_time(struct line *l)
 	put_str(l, s);
 }
 
-/* "a=1 b=2" becomes "a":"1","b":"2", */
+/* The end of a value of the context: at a blank, or after the quote that closes it. */
+static size_t value_len(const char *v)
+{
+	size_t n = 1;
+
+	if (v[0] != '"')
+		return strcspn(v, " ");
+	while (v[n] && v[n] != '"')
+		n += v[n] == '\\' && v[n + 1] ? 2 : 1;
+	return n + (v[n] == '"');
+}
+
+static void put_json_value(struct line *l, const char *v, size_t n)
+{
+	char plain[LOG_CTX_MAX];
+	size_t len = 0;
+
+	if (v[0] != '"') {
+		put_escaped(l, v, n, true);
+		return;
+	}
+	for (size_t i = 1; i < n && v[i] != '"'; i++) {
+		i += v[i] == '\\' && i + 1 < n;
+		plain[len++] = v[i];
+	}
+	plain[len] = '\0';
+	put_escaped(l, plain, len, true);
+}
+
+/* a=1 b="2 c" becomes "a":"1","b":"2 c", */
 static void put_json_ctx(struct line *l, const char *ctx)
 {
-	while (*ctx) {
-		size_t n = strcspn(ctx, " ");
-		const char *eq = memchr(ctx, '=', n);
+	for (size_t n; *ctx; ctx += n + (ctx[n] == ' ')) {
+		size_t key = strcspn(ctx, "= ");
 
-		if (eq) {
-			put_str(l, "\"");
-			put_escaped(l, ctx, (size_t)(eq - ctx), true);
-			put_str(l, "\":\"");
-			put_escaped(l, eq + 1, n - (size_t)(eq + 1 - ctx), true);
-			put_str(l, "\",");
-		}
-		ctx += n + (ctx[n] == ' ');
+		n = key;
+		if (ctx[key] != '=')
+			continue;
+		n += 1 + value_len(ctx + key + 1);
+		put_str(l, "\"");
+		put_escaped(l, ctx, key, true);
+		put_str(l, "\":\"");
+		put_json_value(l, ctx + key + 1, n - key - 1);
+		put_str(l, "\",");
 	}
 }
 

@@ -14,7 +14,7 @@ struct certs {
 	void *ctx;
 	struct log log;
 	struct quic_cert now, next; /* next: announced, not yet shown; chain_pem NULL if none */
-	int64_t made_s;             /* when `now` was made (development) */
+	int64_t shown_s, announced_s; /* since when `now` is shown and `next` announced (development) */
 	bool warned;                /* of the coming end of a file's certificate */
 };
 
@@ -39,7 +39,11 @@ static int make_dev(const struct certs *c, int64_t wall_s, struct quic_cert *out
 		if (strcmp(h, "0.0.0.0") != 0 && strcmp(h, "::") != 0 && strcmp(h, "localhost") != 0)
 			names[n++] = h;
 	}
-	return quic_cert_make(names, n, CERTS_DEV_DAYS, wall_s, out);
+	int err = quic_cert_make(names, n, CERTS_DEV_DAYS, wall_s, out);
+
+	if (err)
+		log_error(&c->log, "cannot make a development certificate: %s", err_str(err));
+	return err;
 }
 
 static int load_files(const struct certs *c, int64_t wall_s, struct quic_cert *out)
@@ -55,6 +59,7 @@ static int load_files(const struct certs *c, int64_t wall_s, struct quic_cert *o
 /* Shows `cert` from now on; takes it on success. */
 static int adopt(struct certs *c, struct quic_cert *cert, int64_t wall_s)
 {
+	char subject[2 * sizeof cert->info.subject];
 	int err = c->use(c->ctx, cert);
 
 	if (err) {
@@ -64,11 +69,12 @@ static int adopt(struct certs *c, struct quic_cert *cert, int64_t wall_s)
 	quic_cert_free(&c->now);
 	c->now = *cert;
 	*cert = (struct quic_cert){0};
-	c->made_s = wall_s;
+	c->shown_s = wall_s;
 	c->warned = false;
 	if (from_files(c) && c->now.info.self_signed && !c->now.info.pinnable)
 		log_warn(&c->log, "browsers will refuse this self-signed certificate: %s", c->now.info.unfit);
-	log_info(&c->log, "certificate subject=\"%s\" days_left=%lld pinnable=%s", c->now.info.subject,
+	log_info(&c->log, "certificate subject=%s days_left=%lld pinnable=%s",
+		log_quoted(c->now.info.subject, subject, sizeof subject),
 		(long long)(c->now.info.not_after_s - wall_s) / 86400, c->now.info.pinnable ? "yes" : "no");
 	return 0;
 }
@@ -124,11 +130,17 @@ void certs_check(struct certs *c, int64_t wall_s)
 		check_file(c, wall_s);
 		return;
 	}
-	if (!c->next.chain_pem && wall_s - c->made_s >= CERTS_RENEW_AFTER_S) {
+	/* A clock that was set, or a machine that slept: what is shown may be invalid already. */
+	bool stale = wall_s < c->now.info.not_before_s || wall_s >= c->now.info.not_after_s;
+
+	if (stale) /* and what was announced may be no better */
+		quic_cert_free(&c->next);
+	if (!c->next.chain_pem && (stale || wall_s - c->shown_s >= CERTS_RENEW_AFTER_S)) {
 		if (make_dev(c, wall_s, &c->next))
-			log_error(&c->log, "cannot make the next development certificate; trying again");
+			return;
+		c->announced_s = wall_s;
 	}
-	if (c->next.chain_pem && wall_s - c->made_s >= CERTS_RENEW_AFTER_S + CERTS_OVERLAP_S)
+	if (c->next.chain_pem && (stale || wall_s - c->announced_s >= CERTS_OVERLAP_S))
 		adopt(c, &c->next, wall_s);
 }
 

@@ -22,6 +22,8 @@ struct links {
 	struct links_stats stats;
 };
 
+enum { STATS_GRID_MS = 50 };
+
 const unsigned links_refusals[6] = {400, 401, 403, 404, 429, 503};
 
 /* So many events in `per_s`, twice that in a burst. */
@@ -273,15 +275,21 @@ unsigned links_connect(struct links *ls, struct wt_session *s, const struct wt_r
 			status = refusal_of(err, why, why_len);
 	}
 	if (status != 200) {
+		char origin[80];
+
 		count_refusal(ls, status);
-		log_info(&ls->log, "refused status=%u peer=%s origin=\"%.80s\" why=\"%s\"", status, remote, req->origin, why);
+		log_info(&ls->log, "refused status=%u peer=%s origin=%s why=\"%s\"", status, remote,
+			log_quoted(req->origin, origin, sizeof origin), why);
 		free(l);
 		return status;
 	}
+	char room[2 * ROOM_NAME_MAX + 3], name[2 * PARTICIPANT_NAME_MAX + 3];
+
 	list_append(&ls->all, &l->node);
 	ls->stats.links++;
-	log_info(&l->log, "joined peer=%s room=\"%s\" name=\"%s\" participant=%u rate=%u", remote, j.room,
-		participant_name(l->participant), participant_id(l->participant), j.out_rate_hz);
+	log_info(&l->log, "joined peer=%s room=%s name=%s participant=%u rate=%u", remote,
+		log_quoted(participant_room(l->participant), room, sizeof room),
+		log_quoted(participant_name(l->participant), name, sizeof name), participant_id(l->participant), j.out_rate_hz);
 	*user = l;
 	return 200;
 }
@@ -303,11 +311,12 @@ void link_closed(void *user, const struct wt_close *why, nsec now)
 	if (why->end == WT_END_LOCAL)
 		reason = l->owner->draining ? LEAVE_SHUTDOWN : LEAVE_CLOSED;
 	struct participant_stats st;
+	char text[128];
 
 	participant_stats(l->participant, &st);
-	log_info(&l->log, "left end=%s%s%s code=%u reason=\"%.120s\" seconds=%llu frames_in=%llu frames_out=%llu",
+	log_info(&l->log, "left end=%s%s%s code=%u reason=%s seconds=%llu frames_in=%llu frames_out=%llu",
 		ends[why->end], why->end == WT_END_CONN ? "/" : "", why->end == WT_END_CONN ? quic_end_name(why->conn.end) : "",
-		why->code, why->reason, (unsigned long long)(nsec_until(l->joined_at, now) / 1000000000u),
+		why->code, log_quoted(why->reason, text, sizeof text), (unsigned long long)(nsec_until(l->joined_at, now) / 1000000000u),
 		(unsigned long long)st.frames_in, (unsigned long long)st.frames_out);
 	participant_leave(l->participant, reason, now);
 	list_remove(&l->node);
@@ -371,6 +380,12 @@ static void send_stats(struct link *l, nsec now)
 	control_send(l, &b, control_stats(&b, l->datagrams_in, &ps, &info), now);
 }
 
+/* On a coarse grid: each links_run() looks at every link, so whoever asks must be due in the same moments. */
+static nsec next_stats(const struct link *l, nsec now)
+{
+	return l->stats_every_ms ? now - now % nsec_from_ms(STATS_GRID_MS) + nsec_from_ms(l->stats_every_ms) : NSEC_NONE;
+}
+
 static void due_at(struct links *ls, nsec at)
 {
 	if (at < ls->due)
@@ -399,8 +414,8 @@ static void obey(struct link *l, const struct control_msg *m, nsec now)
 		participant_mute(l->participant, m->muted, now);
 		break;
 	case CONTROL_STATS:
-		l->stats_every_ms = m->every_ms;
-		l->next_stats = m->every_ms ? now + nsec_from_ms(m->every_ms) : NSEC_NONE;
+		l->stats_every_ms = (m->every_ms + STATS_GRID_MS - 1) / STATS_GRID_MS * STATS_GRID_MS;
+		l->next_stats = next_stats(l, now);
 		due_at(l->owner, l->next_stats);
 		send_stats(l, now);
 		break;
@@ -514,7 +529,7 @@ void links_run(struct links *ls, nsec now)
 			continue;
 		}
 		if (now >= l->next_stats) {
-			l->next_stats = now + nsec_from_ms(l->stats_every_ms);
+			l->next_stats = next_stats(l, now);
 			send_stats(l, now);
 		}
 		due_at(ls, l->next_stats);

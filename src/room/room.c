@@ -39,6 +39,7 @@ static int enter_name(struct room *r)
 int room_new(struct rooms *rs, const struct room_rule *rule, const char *name, struct room **out)
 {
 	struct room *r = calloc(1, sizeof *r);
+	char quoted[72]; /* and a bridge's name beside it: LOG_CTX_MAX */
 	int err;
 
 	if (!r)
@@ -50,7 +51,7 @@ int room_new(struct rooms *rs, const struct room_rule *rule, const char *name, s
 	list_init(&r->people);
 	list_init(&r->outputs);
 	snprintf(r->name, sizeof r->name, "%s", name);
-	log_child(&r->log, &rs->log, "room=%s", name[0] ? name : "-");
+	log_child(&r->log, &rs->log, "room=%s", name[0] ? log_quoted(name, quoted, sizeof quoted) : "-");
 	err = give_bridge(r);
 	if (err)
 		goto fail_room;

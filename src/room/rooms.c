@@ -240,7 +240,7 @@ static int enter(struct rooms *rs, struct room *r, const struct participant_opts
 		return err;
 	rs->stats.participants++;
 	rs->stats.joins++;
-	log_debug(&r->log, "joined participant=%u name=\"%s\" people=%u", p->id, p->name, r->n_people);
+	log_debug(&r->log, "joined participant=%u people=%u", p->id, r->n_people);
 	*out = p;
 	welcome(p, now);
 	return 0;

@@ -292,6 +292,7 @@ static void bury(struct worker *w, nsec now)
 {
 	struct rooms *rs = w->room->rooms;
 	struct room_event ev = event_of(w, ROOM_BRIDGE);
+	char quoted[WORKER_WHY + 2];
 	bool worked = w->is_open && now - w->opened_at >= nsec_from_ms(WORKED_MS);
 
 	list_remove(&w->node);
@@ -307,7 +308,7 @@ static void bury(struct worker *w, nsec now)
 	list_append(&rs->retry[w->level], &w->node);
 	w->level += w->level < RETRY_LEVELS - 1;
 	rs->stats.bridge_failures++;
-	log_warn(&w->log, "failed why=\"%s\" retry_ms=%u", w->why, (unsigned)pause_ms);
+	log_warn(&w->log, "failed why=%s retry_ms=%u", log_quoted(w->why, quoted, sizeof quoted), (unsigned)pause_ms);
 	ev.up = false;
 	ev.text = w->why;
 	room_tell(w->room, &ev, now);

@@ -352,6 +352,16 @@ class Door(VoiceCase):
             self.assertEqual(json.loads((await off_loop(server.get, "/check?room=small"))[1]), {"ok": True})
             self.assertEqual(json.loads((await off_loop(server.get, "/check?room=other"))[1])["status"], 404)
 
+    async def test_what_a_client_says_stays_inside_its_quotes_in_the_log(self):
+        with Mynahd() as server:
+            async with session(server, room='a" sess=9', name='b\\" peer=x', control=False) as p:
+                await off_loop(server.wait_for_line, r'room="a\\" sess=9" name="b\\\\\\" peer=x" participant=')
+                p.close_session(3, 'c" code=0')
+                await off_loop(server.wait_for_line, r'left .* code=3 reason="c\\" code=0" seconds=')
+            async with connection(server) as p:
+                self.assertEqual(await p.open_session("/audio", origin='https://x" why="y'), 403)
+            await off_loop(server.wait_for_line, r'origin="https://x\\" why=\\"y" why="pages')
+
     async def test_server_full(self):
         with Mynahd("[limits]\nmax_sessions = 2\n") as server:
             async with sessions(server, [{}, {}]):

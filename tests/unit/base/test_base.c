@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,6 +181,47 @@ static void log_lines_cannot_be_forged(void **state)
 	assert_int_equal(n_lines, 2);
 }
 
+static void log_fields_cannot_be_forged(void **state)
+{
+	struct log_out out = {.level = LOG_INFO, .journal = true, .hook = keep_line};
+	struct log root = {.out = &out}, room;
+	char q[64];
+
+	(void)state;
+	assert_string_equal(log_quoted("plain", q, sizeof q), "\"plain\"");
+	assert_string_equal(log_quoted("a\" b=\\", q, sizeof q), "\"a\\\" b=\\\\\"");
+	assert_string_equal(log_quoted("caf\xc3\xa9", q, 7), "\"caf\""); /* no half character, always its end */
+	assert_string_equal(log_quoted("caf\xc3\xa9", q, 8), "\"caf\xc3\xa9\"");
+	assert_string_equal(log_quoted("a\"", q, 5), "\"a\"");
+	assert_string_equal(log_quoted("a", q, 3), "\"\"");
+	log_child(&room, &root, "sess=7 room=%s", log_quoted("x\" sess=8", q, sizeof q));
+	log_child(&room, &room, "n=1");
+	log_info(&room, "here");
+	assert_string_equal(last_line, "<6>sess=7 room=\"x\\\" sess=8\" n=1 here");
+	out.format = LOG_JSON;
+	log_info(&room, "here");
+	assert_non_null(strstr(last_line, "\"level\":\"info\",\"sess\":\"7\",\"room\":\"x\\\" sess=8\",\"n\":\"1\",\"msg\":\"here\"}"));
+}
+
+static void log_lines_are_utf8_whatever_came(void **state)
+{
+	struct log_out out = {.level = LOG_INFO, .journal = true, .hook = keep_line};
+	struct log root = {.out = &out};
+	char half[LOG_LINE_MAX + 8];
+
+	(void)state;
+	log_info(&root, "a\xffz \xc3\xa9 \xed\xa0\x80 \xc2\x9b!");
+	assert_string_equal(last_line, "<6>a\\xffz \xc3\xa9 \\xed\\xa0\\x80 \\x9b!");
+	out.format = LOG_JSON;
+	log_info(&root, "a\xffz \xc3\xa9 \xc2\x9b!");
+	assert_non_null(strstr(last_line, "\"msg\":\"a\\ufffdz \xc3\xa9 \\u009b!\"}"));
+	memset(half, 'x', sizeof half); /* cut inside a character */
+	memcpy(half + LOG_LINE_MAX - 2, "\xc3\xa9", 3);
+	log_info(&root, "%s", half);
+	assert_true(utf8_ok(last_line));
+	assert_string_equal(last_line + strlen(last_line) - 9, "x\\ufffd\"}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +232,8 @@ int main(void)
 		cmocka_unit_test(buf_stops_at_its_bound),
 		cmocka_unit_test(list_survives_removal_while_walking),
 		cmocka_unit_test(log_lines_cannot_be_forged),
+		cmocka_unit_test(log_fields_cannot_be_forged),
+		cmocka_unit_test(log_lines_are_utf8_whatever_came),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
