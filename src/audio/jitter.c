@@ -9,7 +9,7 @@
  * on how the stream is cut into datagrams or where they fall between two ticks.
  *  - Playing begins with the first tick at which the lead is at least the margin. Frames of
  *    exactly a tick then need no more than that, and as long as the least lead of two seconds stays
- *    between margin and margin + one frame nothing is bent: samples pass bit for bit.
+ *    between margin and margin + one frame (or what it began with) nothing is bent: samples pass bit for bit.
  *  - A lead that leaves this band is a clock that drifts or a network that changed. From then on
  *    the lead is held at margin + one frame, where any phase of arrivals is safe, by trimming
  *    the resampler: a proportional and a slow integral part, which is the drift.
@@ -76,6 +76,7 @@ struct jitter {
 
 	/* control; all leads in ms */
 	double lead_ms;      /* after the last tick */
+	double start_ms;     /* after the first tick of this talkspurt */
 	double min_now, min_before; /* least lead of this window and the one before */
 	nsec window_end;
 	double peak_ms;      /* lateness seen, decaying */
@@ -519,6 +520,8 @@ static void note_lead(struct jitter *j, nsec now)
 		j->min_now = 1e9;
 		j->window_end = now + nsec_from_ms(WINDOW_MS);
 	}
+	if (j->start_ms < 0)
+		j->start_ms = j->lead_ms;
 	j->min_now = fmin(j->min_now, j->lead_ms);
 }
 
@@ -553,6 +556,13 @@ static float rms(const float *x, size_t n)
 	return sqrtf(sum / (float)n);
 }
 
+/* A talkspurt may begin with up to a tick more than is safe: where its first frame falls short of a tick by half
+ * a sample (11025 Hz) it has to wait for the second. That is no drift, and silence will give it back. */
+static double most_lead(const struct jitter *j, double safe)
+{
+	return fmax(safe, fmin(j->start_ms, safe + ms_of(j, j->tick))) + BAND_MS;
+}
+
 static void control(struct jitter *j, const float *out, size_t n, nsec now)
 {
 	double safe = margin_ms(j) + frame_ms(j), dt_s = ms_of(j, n) / 1000, surplus;
@@ -560,7 +570,7 @@ static void control(struct jitter *j, const float *out, size_t n, nsec now)
 	j->peak_ms *= 1 - dt_s / PEAK_DECAY_S;
 	note_lead(j, now);
 	surplus = least_lead(j) - safe;
-	if (j->min_before < 1e9 && (surplus > BAND_MS || least_lead(j) < margin_ms(j) * LOW_SHARE))
+	if (j->min_before < 1e9 && (least_lead(j) > most_lead(j, safe) || least_lead(j) < margin_ms(j) * LOW_SHARE))
 		j->holding = true;
 	if (surplus > SHRINK_MS && j->min_before < 1e9 && level(j) > samples(j, surplus) + samples(j, FADE_MS) &&
 	    rms(out, n) < SILENCE_RMS && rms(j->buf + j->rd, samples(j, surplus)) < SILENCE_RMS) {
@@ -583,6 +593,7 @@ enum jitter_result jitter_get(struct jitter *j, float *out, size_t n, nsec now)
 			return JITTER_IDLE;
 		}
 		j->stats.n_spurts++;
+		j->start_ms = -1;
 		start_window(j, now);
 	}
 	j->stats.n_got++;
