@@ -131,19 +131,27 @@ class Tab:
         self.driver.save_screenshot(f"{folder}/{what}-{self.name}.png")
 
 
-def level_at(x, rate, hz, width=15):
-    """dBFS of the peak of a tone near `hz`, whatever the clocks make of it."""
+def level_at(x, rate, hz, width=70):
+    """dBFS of the peak of a tone near `hz`, which moves by a percent or two while a clock is followed."""
     spectrum = np.abs(np.fft.rfft(x * np.hanning(len(x)))) / (len(x) / 4)
     bins = np.fft.rfftfreq(len(x), 1 / rate)
     near = spectrum[abs(bins - hz) < width]
     return 20 * np.log10(max(np.sqrt(np.sum(near ** 2) / 1.5), 1e-6))
 
 
-def likeness(x, rate, pattern, pattern_rate=RATE):
-    """The best correlation, 0 to 1, of `pattern` with any stretch of x as long as it."""
-    p = resample(pattern, pattern_rate, rate)
+def correlation(x, p):
+    """The best, 0 to 1, of p with any stretch of x as long as it."""
     n = 1 << (len(x) + len(p)).bit_length()
     corr = np.fft.irfft(np.fft.rfft(x, n) * np.conj(np.fft.rfft(p, n)), n)[:max(1, len(x) - len(p))]
     energy = np.concatenate([[0], np.cumsum(x ** 2)])
     window = energy[len(p):len(p) + len(corr)] - energy[:len(corr)]
     return float(np.max(np.abs(corr) / np.sqrt(np.maximum(window, 1e-3 * np.sum(p ** 2)) * np.sum(p ** 2))))
+
+
+def likeness(x, rate, pattern):
+    """How much of `pattern` is in x: the median over its quarters of a second that are not silent. In pieces, since
+    the clock of a loudspeaker is followed by bending the time a little."""
+    p = resample(pattern, RATE, rate)
+    pieces = np.array_split(p, round(4 * len(p) / rate))
+    loud = [piece for piece in pieces if np.mean(piece ** 2) > 0.1 * np.mean(p ** 2)]
+    return float(np.median([correlation(x, piece) for piece in loud]))
