@@ -3,7 +3,6 @@
 a sentence again and again, the other's hums a tone. Pictures of the page go to $MYNAH_SCREENSHOTS, if that is set."""
 import os
 import pathlib
-import shutil
 import sys
 import tempfile
 import time
@@ -11,8 +10,6 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "support"), str(HERE)]
-if not (shutil.which("chromium") and shutil.which("chromedriver")):
-    raise unittest.SkipTest("no chromium and chromedriver here")
 from browser import Tab, level_at, likeness, spoken, tone  # noqa: E402
 from mynahd import Mynahd  # noqa: E402
 
