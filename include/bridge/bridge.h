@@ -17,7 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BRIDGE_NAME_MAX = 32 };
+enum { BRIDGE_NAME_MAX = 32, BRIDGE_TEXT_MAX = 512, BRIDGE_ARGS_MAX = 16 };
+
+struct uv_loop_s;
 
 /* [bridge.NAME]. Plain data; strings owned by the configuration, which outlives all bridges. */
 struct bridge_opts {
@@ -31,6 +33,11 @@ struct bridge_opts {
 	/* parrot */
 	uint32_t pause_ms;          /* silence after which it answers, 100..5000. default 600 */
 	uint32_t max_ms;            /* longest repetition, 1000..60000: the last of what was said. default 15000 */
+	/* The loop that the room is driven from, for drivers with descriptors; set by the daemon,
+	 * not in the configuration. NULL: such drivers do not open (ERR_UNSUPPORTED). A driver's callbacks
+	 * on it may call the sink at any time between open and close. close() returns at once; what it has
+	 * to wait for (a child, a socket) it finishes on the loop by itself within four seconds. */
+	struct uv_loop_s *loop;
 	/* A driver of the caller's own instead of a built-in type; the room hands its open() this very
 	 * struct. Not in the configuration. default NULL */
 	const struct bridge_ops *ops;

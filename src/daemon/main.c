@@ -180,10 +180,12 @@ static void start_signals(struct app *a)
 		uv_timer_start(&a->watchdog, on_watchdog, watchdog_ms, watchdog_ms);
 }
 
-static int serve(struct app *a, const struct config *cfg)
+static int serve(struct app *a, struct config *cfg)
 {
 	signal(SIGPIPE, SIG_IGN);
 	uv_loop_init(&a->loop);
+	for (size_t i = 0; i < cfg->rooms.n_bridges; i++)
+		cfg->bridge[i].loop = &a->loop;
 	if (server_new(&a->loop, cfg, MYNAH_VERSION, &a->log, &a->server)) {
 		uv_loop_close(&a->loop);
 		return EXIT_FAILURE;

@@ -45,6 +45,7 @@ struct server {
 	bool draining; /* what /healthz says */
 	uint16_t port, http_port;
 	uv_timer_t certs_timer, drain_timer;
+	uv_prepare_t before_sleep;
 	int n_open; /* handles that must close before on_done */
 	void (*on_done)(void *ctx);
 	void *done_ctx;
@@ -76,6 +77,15 @@ static void settle(struct server *s, nsec now)
 	quic_endpoint_flush(s->endpoint, now);
 	udp_flush(s->udp);
 	ticker_set(s->ticker, earliest(s));
+}
+
+/* A bridge's own callbacks on the loop may have woken a room or a connection. */
+static void on_before_sleep(uv_prepare_t *h)
+{
+	struct server *s = h->data;
+
+	if (s->state != SERVER_CLOSED && !ticker_is_set(s->ticker, earliest(s)))
+		settle(s, clock_now());
 }
 
 static void on_tick(void *ctx, nsec now)
@@ -408,6 +418,9 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, c
 	s->started_s = clock_wall_s();
 	open_timer(s, &s->certs_timer);
 	open_timer(s, &s->drain_timer);
+	uv_prepare_init(loop, &s->before_sleep);
+	s->before_sleep.data = s;
+	s->n_open++;
 	int err = open_all(s);
 
 	if (err) {
@@ -422,6 +435,7 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, c
 	s->web_h3.metrics = NULL;
 	describe(s);
 	uv_timer_start(&s->certs_timer, on_certs_timer, CERTS_CHECK_MS, CERTS_CHECK_MS);
+	uv_prepare_start(&s->before_sleep, on_before_sleep);
 	*out = s;
 	return 0;
 }
@@ -443,7 +457,7 @@ static void handle_closed(void *ctx)
 		s->on_done(s->done_ctx);
 }
 
-static void timer_closed(uv_handle_t *h)
+static void handle_gone(uv_handle_t *h)
 {
 	handle_closed(h->data);
 }
@@ -453,8 +467,9 @@ static void close_handles(struct server *s)
 	s->state = SERVER_CLOSED;
 	quic_endpoint_free(s->endpoint); /* tells whoever is still there nothing: they were told before */
 	s->endpoint = NULL;
-	uv_close((uv_handle_t *)&s->certs_timer, timer_closed);
-	uv_close((uv_handle_t *)&s->drain_timer, timer_closed);
+	uv_close((uv_handle_t *)&s->certs_timer, handle_gone);
+	uv_close((uv_handle_t *)&s->drain_timer, handle_gone);
+	uv_close((uv_handle_t *)&s->before_sleep, handle_gone);
 	if (s->ticker)
 		ticker_close(s->ticker, handle_closed, s);
 	if (s->udp)

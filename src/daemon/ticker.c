@@ -65,6 +65,11 @@ void ticker_set(struct ticker *t, nsec at)
 	t->armed = at;
 }
 
+bool ticker_is_set(const struct ticker *t, nsec at)
+{
+	return t->armed == at;
+}
+
 static void closed(uv_handle_t *h)
 {
 	struct ticker *t = h->data;
