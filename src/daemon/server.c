@@ -112,6 +112,11 @@ static unsigned on_connect(void *ctx, struct wt_session *session, const struct w
 	return status;
 }
 
+static struct wt_response text_response(unsigned status, const char *text)
+{
+	return (struct wt_response){.status = status, .body = text, .len = strlen(text), .static_body = true};
+}
+
 static void on_request(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now)
 {
 	struct server *s = ctx;
@@ -120,11 +125,11 @@ static void on_request(void *ctx, const struct wt_request *req, struct wt_respon
 
 	(void)now;
 	if (strcmp(req->method, "GET") != 0 && strcmp(req->method, "HEAD") != 0) {
-		res->status = 405;
+		*res = text_response(405, "GET or HEAD only\n");
 		return;
 	}
 	if (n >= sizeof path) {
-		res->status = 414;
+		*res = text_response(414, "the path is too long\n");
 		return;
 	}
 	snprintf(path, sizeof path, "%.*s", (int)n, req->path);
