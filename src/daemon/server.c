@@ -215,6 +215,8 @@ static int use_certificate(void *ctx, const struct quic_cert *cert)
 
 void server_reload(struct server *s)
 {
+	if (s->state == SERVER_CLOSED)
+		return; /* the HTTP server may be gone */
 	certs_reload(s->certs, clock_wall_s());
 }
 
@@ -416,6 +418,7 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, c
 	int err = open_all(s);
 
 	if (err) {
+		log_error(&s->log, "not started: %s", err_str(err));
 		close_handles(s);
 		uv_run(loop, UV_RUN_DEFAULT);
 		server_free(s);
@@ -483,6 +486,7 @@ static void on_drain_over(uv_timer_t *t)
 	nsec now = clock_now();
 
 	s->state = SERVER_CLOSING;
+	quic_endpoint_refuse(s->endpoint, true); /* else somebody new would be waited for */
 	links_close_all(s->links, CLOSE_SHUTDOWN, "the server is shutting down", now);
 	settle(s, now);
 	s->close_by = now + nsec_from_ms(CLOSE_GRACE_MS);
