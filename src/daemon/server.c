@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "daemon/certs.h"
+#include "daemon/control.h"
 #include "daemon/link.h"
 #include "daemon/metrics.h"
 #include "daemon/ticker.h"
@@ -336,6 +337,19 @@ static void open_timer(struct server *s, uv_timer_t *t)
 	s->n_open++;
 }
 
+/* A welcome lists everybody in the room, and must fit the stream's send buffer with something to spare. */
+static uint32_t send_bytes(const struct config *cfg)
+{
+	uint32_t most = cfg->rooms.private_rule.max_participants;
+
+	for (size_t i = 0; i < cfg->rooms.n_rules; i++)
+		if (cfg->rooms.rules[i].max_participants > most)
+			most = cfg->rooms.rules[i].max_participants;
+	size_t needed = 2 * control_welcome_max(most);
+
+	return needed > cfg->wt.stream_send_bytes ? (uint32_t)needed : cfg->wt.stream_send_bytes;
+}
+
 static int open_voice(struct server *s)
 {
 	const struct udp_handler handler = {.ctx = s, .on_packet = on_packet, .on_batch = on_batch};
@@ -348,7 +362,10 @@ static int open_voice(struct server *s)
 	err = bind_all(s, s->cfg->server.host, s->cfg->server.n_hosts, bind_voice);
 	if (err)
 		return err;
-	err = wt_new(&s->cfg->wt, &session_app, s, &s->log, &s->wt);
+	struct wt_opts wt_opts = s->cfg->wt;
+
+	wt_opts.stream_send_bytes = send_bytes(s->cfg);
+	err = wt_new(&wt_opts, &session_app, s, &s->log, &s->wt);
 	if (err)
 		return err;
 	const struct quic_out out = udp_out(s->udp);
