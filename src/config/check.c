@@ -40,7 +40,7 @@ bool check_path(char *text, size_t size, char accepts[128])
 	if (text[0] != '/')
 		return false;
 	for (const char *p = text; *p; p++)
-		if (*p <= ' ' || *p > '~' || strchr("?#%\\", *p))
+		if (*p <= ' ' || *p > '~' || strchr("?#%\\\"", *p))
 			return false;
 	return true;
 }

@@ -41,7 +41,7 @@ static const struct field server_fields[] = {
 	{.key = "output_sample_rate", .type = FIELD_U32, IN(server.output_sample_rate), WIRE_RATE,
 		.help = "rate of audio to clients that ask for none of their own"},
 	{.key = "path", .type = FIELD_TEXT, IN(server.path), WIDE(config, server.path), .fix = check_path,
-		.accepts = "a path that starts with '/', of visible ASCII without '?', '#' and '%'",
+		.accepts = "a path that starts with '/', of visible ASCII without '?', '#', '%', '\\' and '\"'",
 		.help = "path of the URL that sessions are opened at"},
 	{.key = "max_datagram_size", .type = FIELD_U32, IN(server.max_datagram_size), .min = 64, .max = 65536, .unit = "bytes",
 		.help = "a ceiling for the datagrams we send; what the network path carries decides below it"},

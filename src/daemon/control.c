@@ -205,6 +205,14 @@ int control_welcome(struct buf *out, const struct control_welcome *w)
 	return line_end(&l, out);
 }
 
+size_t control_welcome_max(uint32_t people)
+{
+	/* Names double where every character is escaped. Beside the people: the bridge, its name, ours, the room's. */
+	enum { MEMBER = 2 * PARTICIPANT_NAME_MAX + 128 };
+
+	return ((size_t)people + 4) * MEMBER;
+}
+
 static struct line event_line(const struct room_event *ev, int64_t wall_ms)
 {
 	static const char *const types[] = {

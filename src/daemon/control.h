@@ -39,6 +39,8 @@ struct control_welcome {
 	uint32_t rate_hz, frame_ms;
 };
 int control_welcome(struct buf *out, const struct control_welcome *w);
+/* Bytes that the longest welcome takes in a room of so many people. */
+size_t control_welcome_max(uint32_t people);
 int control_event(struct buf *out, const struct room_event *ev, int64_t wall_ms);
 int control_stats(struct buf *out, uint64_t datagrams_in, const struct participant_stats *p,
 	const struct quic_conn_info *c);

@@ -122,7 +122,7 @@ static struct buf line_buf(void)
 {
 	struct buf b;
 
-	buf_init(&b, 256 * 1024);
+	buf_init(&b, 4 << 20); /* the welcome to a room of ten thousand */
 	return b;
 }
 

@@ -150,6 +150,8 @@ static void on_hangup(uv_signal_t *h, int signum)
 	char state[64];
 
 	(void)signum;
+	if (a->stopping)
+		return; /* and READY=1 would take STOPPING=1 back */
 	snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(clock_now() / 1000));
 	notify_send(state);
 	server_reload(a->server);
@@ -162,6 +164,18 @@ static void on_watchdog(uv_timer_t *t)
 
 	if (a->stopping || server_healthy(a->server))
 		notify_send("WATCHDOG=1");
+}
+
+/* A signal that comes while the server starts waits until there is a handler for it. */
+static void hold_signals(int how)
+{
+	sigset_t ours;
+
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGTERM);
+	sigaddset(&ours, SIGINT);
+	sigaddset(&ours, SIGHUP);
+	sigprocmask(how, &ours, NULL);
 }
 
 static void start_signals(struct app *a)
@@ -183,6 +197,7 @@ static void start_signals(struct app *a)
 static int serve(struct app *a, struct config *cfg)
 {
 	signal(SIGPIPE, SIG_IGN);
+	hold_signals(SIG_BLOCK);
 	uv_loop_init(&a->loop);
 	for (size_t i = 0; i < cfg->rooms.n_bridges; i++)
 		cfg->bridge[i].loop = &a->loop;
@@ -193,6 +208,7 @@ static int serve(struct app *a, struct config *cfg)
 	start_signals(a);
 	log_info(&a->log, "ready version=" MYNAH_VERSION " %s", server_addresses(a->server));
 	notify_send("READY=1");
+	hold_signals(SIG_UNBLOCK);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	server_free(a->server);
 	log_info(&a->log, "stopped");

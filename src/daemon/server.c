@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "daemon/certs.h"
+#include "daemon/control.h"
 #include "daemon/link.h"
 #include "daemon/metrics.h"
 #include "daemon/ticker.h"
@@ -122,6 +123,11 @@ static unsigned on_connect(void *ctx, struct wt_session *session, const struct w
 	return status;
 }
 
+static struct wt_response text_response(unsigned status, const char *text)
+{
+	return (struct wt_response){.status = status, .body = text, .len = strlen(text), .static_body = true};
+}
+
 static void on_request(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now)
 {
 	struct server *s = ctx;
@@ -130,11 +136,11 @@ static void on_request(void *ctx, const struct wt_request *req, struct wt_respon
 
 	(void)now;
 	if (strcmp(req->method, "GET") != 0 && strcmp(req->method, "HEAD") != 0) {
-		res->status = 405;
+		*res = text_response(405, "GET or HEAD only\n");
 		return;
 	}
 	if (n >= sizeof path) {
-		res->status = 414;
+		*res = text_response(414, "the path is too long\n");
 		return;
 	}
 	snprintf(path, sizeof path, "%.*s", (int)n, req->path);
@@ -220,6 +226,8 @@ static int use_certificate(void *ctx, const struct quic_cert *cert)
 
 void server_reload(struct server *s)
 {
+	if (s->state == SERVER_CLOSED)
+		return; /* the HTTP server may be gone */
 	certs_reload(s->certs, clock_wall_s());
 }
 
@@ -339,6 +347,19 @@ static void open_timer(struct server *s, uv_timer_t *t)
 	s->n_open++;
 }
 
+/* A welcome lists everybody in the room, and must fit the stream's send buffer with something to spare. */
+static uint32_t send_bytes(const struct config *cfg)
+{
+	uint32_t most = cfg->rooms.private_rule.max_participants;
+
+	for (size_t i = 0; i < cfg->rooms.n_rules; i++)
+		if (cfg->rooms.rules[i].max_participants > most)
+			most = cfg->rooms.rules[i].max_participants;
+	size_t needed = 2 * control_welcome_max(most);
+
+	return needed > cfg->wt.stream_send_bytes ? (uint32_t)needed : cfg->wt.stream_send_bytes;
+}
+
 static int open_voice(struct server *s)
 {
 	const struct udp_handler handler = {.ctx = s, .on_packet = on_packet, .on_batch = on_batch};
@@ -351,7 +372,10 @@ static int open_voice(struct server *s)
 	err = bind_all(s, s->cfg->server.host, s->cfg->server.n_hosts, bind_voice);
 	if (err)
 		return err;
-	err = wt_new(&s->cfg->wt, &session_app, s, &s->log, &s->wt);
+	struct wt_opts wt_opts = s->cfg->wt;
+
+	wt_opts.stream_send_bytes = send_bytes(s->cfg);
+	err = wt_new(&wt_opts, &session_app, s, &s->log, &s->wt);
 	if (err)
 		return err;
 	const struct quic_out out = udp_out(s->udp);
@@ -424,6 +448,7 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, c
 	int err = open_all(s);
 
 	if (err) {
+		log_error(&s->log, "not started: %s", err_str(err));
 		close_handles(s);
 		uv_run(loop, UV_RUN_DEFAULT);
 		server_free(s);
@@ -493,6 +518,7 @@ static void on_drain_over(uv_timer_t *t)
 	nsec now = clock_now();
 
 	s->state = SERVER_CLOSING;
+	quic_endpoint_refuse(s->endpoint, true); /* else somebody new would be waited for */
 	links_close_all(s->links, CLOSE_SHUTDOWN, "the server is shutting down", now);
 	settle(s, now);
 	s->close_by = now + nsec_from_ms(CLOSE_GRACE_MS);

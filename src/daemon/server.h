@@ -10,8 +10,8 @@
 
 struct server;
 
-/* Binds, loads the certificate, listens. `cfg` is borrowed until server_free(). On error one line went to the
- * log; nothing is left behind. */
+/* Binds, loads the certificate, listens. `cfg` is borrowed until server_free(). On error the log says
+ * why; nothing is left behind. */
 int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, const struct log *log,
 	struct server **out);
 /* "url=... page=...": for the ready line. */

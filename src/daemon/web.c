@@ -75,6 +75,7 @@ static void answer_health(const struct web *w, struct http_response *res)
 	int err = buf_printf(&b, "{\"status\":\"%s\",\"version\":\"%s\",\"sessions\":%u}\n",
 		*w->draining ? "draining" : "ok", w->version, links_stats(w->links)->links);
 
+	res->cors = true; /* so that a page elsewhere can tell why it cannot connect */
 	answer_buf(res, &b, err, "application/json");
 	if (!err)
 		res->status = *w->draining ? 503 : 200;
@@ -127,6 +128,7 @@ static void answer_check(const struct web *w, const struct http_request *req, st
 				: buf_printf(&b, "{\"ok\":false,\"status\":%u,\"reason\":\"%s\"}\n", status,
 					  bad ? "room: badly encoded or longer than 64 bytes" : why);
 
+	res->cors = true;
 	answer_buf(res, &b, err, "application/json");
 }
 

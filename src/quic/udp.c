@@ -65,6 +65,7 @@ struct udp {
 	struct udp_stats stats;
 	struct udp_socket *sockets;
 	bool closing;
+	uv_timer_t farewell; /* so that the loop calls on_closed even if there is no socket */
 	void (*on_closed)(void *ctx);
 	void *closed_ctx;
 	struct rx rx;
@@ -490,13 +491,24 @@ const struct udp_stats *udp_stats(const struct udp *u)
 
 /* --- end ---------------------------------------------------------------------------------- */
 
+static void on_farewell(uv_handle_t *h)
+{
+	struct udp *u = h->data;
+	void (*on_closed)(void *ctx) = u->on_closed;
+	void *ctx = u->closed_ctx;
+
+	free(u);
+	if (on_closed)
+		on_closed(ctx);
+}
+
 static void finish(struct udp *u)
 {
 	if (u->sockets)
 		return;
-	if (u->on_closed)
-		u->on_closed(u->closed_ctx);
-	free(u);
+	uv_timer_init(u->loop, &u->farewell);
+	u->farewell.data = u;
+	uv_close((uv_handle_t *)&u->farewell, on_farewell);
 }
 
 static void on_socket_closed(uv_handle_t *h)

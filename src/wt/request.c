@@ -337,10 +337,14 @@ static void ask_for_session(struct request *r)
 	if (app->on_connect)
 		status = app->on_connect(c->w->ctx, r->session, &req, &res, &user, c->now);
 	if (status == 200) {
+		struct wt_close why = {.end = WT_END_ERROR, .reason = "out of memory"};
+
 		free(res.owned);
 		answer_connect(r);
 		if (!c->dead)
 			session_accept(r->session, user);
+		else if (app->on_closed) /* the application has it open already */
+			app->on_closed(user, &why, c->now);
 		return;
 	}
 	if (status < 400 || status > 599)

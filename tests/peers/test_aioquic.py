@@ -5,6 +5,8 @@ import json
 import os
 import pathlib
 import signal
+import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -13,7 +15,7 @@ import unittest
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from mynahd import Mynahd  # noqa: E402
+from mynahd import Mynahd, binary  # noqa: E402
 from voice import after_sound, connection, fit, session, sessions, silence, talk, tones  # noqa: E402
 from voice_case import PATIENT, Certificate, VoiceCase, off_loop  # noqa: E402
 
@@ -290,6 +292,31 @@ class Control(VoiceCase):
                 self.assertLess(sum(x["type"] == "pong" for x in p.lines), 60)
                 self.assertEqual(sum(x["type"] == "warning" for x in p.lines), 1)
 
+    async def test_welcome_to_a_full_room_passes_a_small_send_buffer(self):
+        with Mynahd("[limits]\nstream_send_bytes = 4096\n") as server:
+            async with sessions(server, [{"room": "x", "name": '"' * 64}] * 30) as people:
+                self.assertEqual(len(people[-1].lines[0]["participants"]), 30)
+                people[-1].say("ping", t=1)
+                await people[-1].expect("pong", t=1)
+
+    async def test_stream_that_comes_late_or_is_reset(self):
+        with Mynahd() as server:
+            async with session(server, room="x", control=False) as p, session(server, room="x") as other:
+                p.send_pcm(tones(16000, (500, -14))(0, 320))
+                other.say("message", text="nobody reads this there")
+                await other.expect("message")
+                await p.open_control()
+                self.assertEqual(len(p.lines[0]["participants"]), 2)
+                p._quic.reset_stream(p.control, 7)
+                p.transmit()
+                await off_loop(server.wait_for_metric, "mynah_frames_in_total", 1)
+                other.say("message", text="nor this")
+                await other.expect("message", text="nor this")
+                again = p.open_stream(b'{"type":"ping","t":1}\n')
+                await p.until(lambda: again in p.stops or again in p.resets, what="refusal of a second control stream")
+                p.send_pcm(tones(16000, (500, -14))(0, 320))
+                await off_loop(server.wait_for_metric, "mynah_frames_in_total", 2)  # the sound goes on
+
     async def test_faulty_frames_are_warned_of_once_each(self):
         with Mynahd() as server:
             async with session(server, room="x") as p:
@@ -361,6 +388,18 @@ class Door(VoiceCase):
             async with connection(server) as p:
                 self.assertEqual(await p.open_session("/audio", origin='https://x" why="y'), 403)
             await off_loop(server.wait_for_line, r'origin="https://x\\" why=\\"y" why="pages')
+
+    async def test_methods_over_http3(self):
+        with Mynahd() as server:
+            async with connection(server) as p:
+                for method, path, status, text in [(b"GET", "/check", 200, '{"ok":true}'),
+                                                   (b"POST", "/check", 405, "GET or HEAD only"),
+                                                   (b"GET", "/metrics", 404, "not here"),
+                                                   (b"GET", "/" + "x" * 2000, 414, "the path is too long")]:
+                    stream = p.request(path, method)
+                    await p.until(lambda: stream in p.responses and p.responses[stream][2], what=f"an answer to {path}")
+                    headers, body, _ = p.responses[stream]
+                    self.assertEqual((int(headers[b":status"]), body.decode().strip()), (status, text))
 
     async def test_server_full(self):
         with Mynahd("[limits]\nmax_sessions = 2\n") as server:
@@ -529,6 +568,66 @@ class Signals(VoiceCase):
                     await after_sound(b)
                     self.assert_clean(b.heard()[4000:44000], 16000, {500: -14})
                     self.assertEqual((await a.stats())["frames_in"], 150)
+
+    async def test_term_and_hangup_that_come_before_the_start_is_over(self):
+        """They are pending when the daemon begins; neither kills it, and it ends in order."""
+        def signals():
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        server = Mynahd(server="drain_ms = 100\n")
+        done = await off_loop(lambda: subprocess.run(server.command, env=server.env, capture_output=True, text=True,
+                                                     timeout=30, preexec_fn=signals))
+        server.dir.cleanup()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for line in "ready version=", "stopping signal=TERM", "stopped":
+            self.assertIn(line, done.stderr)
+
+    async def test_term_twice_hurries_and_hangup_on_the_way_is_harmless(self):
+        with Mynahd(server="drain_ms = 4000\n") as server:
+            async with session(server, room="x") as p:
+                began = time.monotonic()
+                server.process.send_signal(signal.SIGTERM)
+                await p.expect("bye")
+                server.process.send_signal(signal.SIGHUP)
+                server.process.send_signal(signal.SIGTERM)
+                await p.until(lambda: p.ended, what="the end of the session")
+                server.process.send_signal(signal.SIGTERM)
+                for _ in range(50):  # up to the very end
+                    if server.process.poll() is None:
+                        server.process.send_signal(signal.SIGHUP)
+                        await asyncio.sleep(0.01)
+                self.assertEqual(await off_loop(server.process.wait, 10), 0)
+                self.assertLess(time.monotonic() - began, 3)
+
+    async def test_start_that_fails_says_why_and_leaves_nothing(self):
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, \
+                socket.socket() as tcp:
+            for s in udp, tcp:
+                s.bind(("127.0.0.1", 0))
+            tcp.listen()
+            good, old = Certificate(folder), Certificate(folder, "old", days=2, start_days=-9)
+            other = Certificate(folder, "other")
+            files = 'certificate = "%s"\nprivate_key = "%s"\n'
+            for server, http, why in [
+                    (f"port = {udp.getsockname()[1]}\n", "port = 0\n", "in use"),
+                    ("port = 0\n", f"port = {tcp.getsockname()[1]}\n", "in use"),
+                    ("port = 0\nhost = \"192.0.2.1\"\n", "port = 0\n", "cannot listen on 192.0.2.1"),
+                    (files % (good.cert_path, other.key_path) + "port = 0\n", "port = 0\ntls = true\n", "other.key"),
+                    (files % (old.cert_path, old.key_path) + "port = 0\n", "port = 0\n", "expired"),
+                    (files % (folder + "/none", good.key_path) + "port = 0\n", "port = 0\n", "No such file")]:
+                with self.subTest(why=why):
+                    config = pathlib.Path(folder) / "mynah.toml"
+                    host = "" if "host" in server else 'host = "127.0.0.1"\n'
+                    config.write_text(f"[server]\n{host}{server}[http]\n{http}")
+                    done = await off_loop(lambda: subprocess.run(
+                        [binary(), "-c", str(config)], capture_output=True, text=True, timeout=30,
+                        env={**os.environ, "ASAN_OPTIONS": "detect_leaks=1"}))
+                    self.assertEqual(done.returncode, 1, done.stderr)
+                    self.assertIn(why, done.stderr)
+                    self.assertNotIn("Sanitizer", done.stderr)
+                    self.assertNotIn("ready version", done.stderr)
 
     async def test_hangup_with_a_development_certificate_changes_nothing(self):
         with Mynahd() as server:

@@ -271,6 +271,24 @@ static void the_kernel_tells_our_address(void **state)
 	assert_string_equal(quic_addr_format(&local, text), "127.0.0.1:0");
 }
 
+static void one_that_was_never_bound_is_closed_by_the_loop(void **state)
+{
+	struct end e = {0};
+	struct udp_opts o;
+	struct udp_handler h = {&e, on_packet, on_batch};
+	uv_loop_t loop;
+
+	(void)state;
+	uv_loop_init(&loop);
+	udp_opts_default(&o);
+	assert_int_equal(udp_new(&loop, &o, &h, NULL, &e.u), 0);
+	udp_close(e.u, on_end_closed, &e);
+	assert_int_equal(e.closed, 0);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(e.closed, 1);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +300,7 @@ int main(void)
 		cmocka_unit_test(what_has_no_socket_is_dropped_and_counted),
 		cmocka_unit_test(a_taken_port_is_an_error_with_errno),
 		cmocka_unit_test(the_kernel_tells_our_address),
+		cmocka_unit_test(one_that_was_never_bound_is_closed_by_the_loop),
 	};
 
 	return cmocka_run_group_tests_name("udp", tests, NULL, NULL);
