@@ -26,7 +26,7 @@ LIBRARIES = {
     "yyjson.h": ["bridge", "daemon"],
     "opus": ["audio"],
     "toml++": ["config"],
-    "uv.h": ["quic/udp.c", "http", "bridge", "client", "daemon"],
+    "uv.h": ["quic/udp.c", "quic/ticker.c", "http", "bridge", "client", "daemon"],
 }
 
 root = pathlib.Path(__file__).resolve().parent.parent

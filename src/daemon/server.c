@@ -6,8 +6,8 @@
 #include "daemon/control.h"
 #include "daemon/link.h"
 #include "daemon/metrics.h"
-#include "daemon/ticker.h"
 #include "daemon/web.h"
+#include "quic/ticker.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "daemon/ticker.h"
+#include "quic/ticker.h"
 
 #include "base/err.h"
 
 #include <stdlib.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+#include <uv.h>
 
 struct ticker {
 	uv_poll_t poll;
