@@ -3,14 +3,21 @@
 
 #include "audio/simd.h"
 
+#include <endian.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { BLOCK = 64 }; /* samples on the stack between two loops */
 
+/* The bytes as they lie are the samples on every machine we know but the big-endian ones. */
 AUDIO_WIDE void pcm_to_float(float *restrict out, const uint8_t *restrict pcm, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		out[i] = (float)(int16_t)(uint16_t)(pcm[2 * i] | pcm[2 * i + 1] << 8) * (1.0f / 32768);
+	for (size_t i = 0; i < n; i++) {
+		uint16_t bits;
+
+		memcpy(&bits, pcm + 2 * i, sizeof bits);
+		out[i] = (float)(int16_t)le16toh(bits) * (1.0f / 32768);
+	}
 }
 
 AUDIO_WIDE void pcm_from_i16(float *restrict out, const int16_t *restrict pcm, size_t n)

@@ -17,35 +17,27 @@ void vad_init(struct vad *v, uint32_t rate_hz)
 	*v = (struct vad){.level_dbfs = VAD_SILENCE_DBFS, .floor_dbfs = FLOOR_MIN_DBFS, .rate_hz = rate_hz};
 }
 
-AUDIO_INLINE float sum_of(const float *x, size_t n)
-{
-	lanes many = {0};
-	float sum = 0;
-	size_t i = 0;
-
-	for (; i + LANES <= n; i += LANES)
-		many += lanes_load(x + i);
-	for (; i < n; i++)
-		sum += x[i];
-	return sum + lanes_sum(many);
-}
-
-/* Without the mean: a constant is no sound. */
+/* A constant is no sound: the mean does not count. Taken in one pass from the first sample on, so that a
+ * great constant leaves the small sums their digits. */
 AUDIO_WIDE static float variance_of(const float *x, size_t n)
 {
-	const float mean = sum_of(x, n) / (float)n;
-	lanes many = {0};
-	float sum = 0;
+	const float from = x[0];
+	lanes sums = {0}, squares = {0};
+	float sum = 0, square = 0;
 	size_t i = 0;
 
 	for (; i + LANES <= n; i += LANES) {
-		const lanes d = lanes_load(x + i) - mean;
+		const lanes d = lanes_load(x + i) - from;
 
-		many += d * d;
+		sums += d;
+		squares += d * d;
 	}
-	for (; i < n; i++)
-		sum += (x[i] - mean) * (x[i] - mean);
-	return (sum + lanes_sum(many)) / (float)n;
+	for (; i < n; i++) {
+		sum += x[i] - from;
+		square += (x[i] - from) * (x[i] - from);
+	}
+	sum = (sum + lanes_sum(sums)) / (float)n;
+	return (square + lanes_sum(squares)) / (float)n - sum * sum;
 }
 
 static float level_of(const float *x, size_t n)
