@@ -74,3 +74,6 @@ bool jitter_active(const struct jitter *j);
 void jitter_clear(struct jitter *j);
 
 void jitter_stats(const struct jitter *j, struct jitter_stats *out);
+/* Two of them for every tick. */
+double jitter_depth_ms(const struct jitter *j);
+double jitter_dropped_ms(const struct jitter *j);

@@ -620,6 +620,16 @@ bool jitter_active(const struct jitter *j)
 	return j->state != STATE_IDLE || level(j) > 0;
 }
 
+double jitter_depth_ms(const struct jitter *j)
+{
+	return ms_of(j, level(j));
+}
+
+double jitter_dropped_ms(const struct jitter *j)
+{
+	return j->stats.dropped_ms;
+}
+
 void jitter_stats(const struct jitter *j, struct jitter_stats *out)
 {
 	*out = j->stats;

@@ -7,23 +7,36 @@
  */
 #include "audio/limiter.h"
 
+#include "audio/simd.h"
+
 #include <math.h>
+#include <stdint.h>
+#include <string.h>
 
 void limiter_init(struct limiter *l, uint32_t rate_hz)
 {
 	*l = (struct limiter){.gain = 1, .rate_hz = rate_hz};
 }
 
-static float peak_of(const float *x, size_t n)
+/* Floats without their sign have the order of their bits taken for an integer, and a greatest integer is
+ * found in lanes. NaN, which has the greatest bits of all, counts as nothing. */
+AUDIO_WIDE static float peak_of(const float *x, size_t n)
 {
-	float peak = 0;
+	const int32_t infinite = 0x7f800000;
+	int32_t peak = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		float a = fabsf(x[i]);
+		int32_t bits;
 
-		peak = a > peak ? a : peak;
+		memcpy(&bits, &x[i], sizeof bits);
+		bits &= 0x7fffffff;
+		bits = bits <= infinite ? bits : 0;
+		peak = bits > peak ? bits : peak;
 	}
-	return peak;
+	float f;
+
+	memcpy(&f, &peak, sizeof f);
+	return f;
 }
 
 static float gain_for(float peak)

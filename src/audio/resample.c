@@ -13,6 +13,7 @@
 #include "audio/resample.h"
 
 #include "audio/frame.h"
+#include "audio/simd.h"
 #include "base/err.h"
 
 #include <assert.h>
@@ -179,66 +180,46 @@ static const struct bank *bank_for(const struct resample_table *t, uint32_t in_h
 	return &t->banks[i];
 }
 
-/* Four lanes in the compiler's own vectors, a 128-bit register of any x86-64 or arm64: a plain
- * float loop may not be reordered, hence not vectorised, without -ffast-math. */
-typedef float lanes __attribute__((vector_size(16)));
-typedef float lanes_at __attribute__((vector_size(16), aligned(4), may_alias));
-
-static inline float lanes_sum(lanes v)
-{
-	return (v[0] + v[2]) + (v[1] + v[3]);
-}
-
-static inline lanes at(const float *x)
-{
-	return *(const lanes_at *)x;
-}
-
 /* `n` is a multiple of 8; so it is a whole number of turns. */
-static inline float dot(const float *x, const float *c, size_t n)
+AUDIO_INLINE float dot(const float *x, const float *c, size_t n)
 {
-	lanes even = {0}, odd = {0};
+	lanes sum = {0};
 
-	for (size_t i = 0; i < n; i += 8) {
-		even += at(x + i) * at(c + i);
-		odd += at(x + i + 4) * at(c + i + 4);
-	}
-	return lanes_sum(even + odd);
+	for (size_t i = 0; i < n; i += LANES)
+		sum += lanes_load(x + i) * lanes_load(c + i);
+	return lanes_sum(sum);
 }
 
 /* Between the rows `c` and `c + n`. */
-static inline float dot_between(const float *x, const float *c, size_t n, float f)
+AUDIO_INLINE float dot_between(const float *x, const float *c, size_t n, float f)
 {
 	const float *d = c + n;
-	lanes c0 = {0}, c1 = {0}, d0 = {0}, d1 = {0};
+	lanes at_c = {0}, at_d = {0};
 
-	for (size_t i = 0; i < n; i += 8) {
-		const lanes x0 = at(x + i), x1 = at(x + i + 4);
+	for (size_t i = 0; i < n; i += LANES) {
+		const lanes v = lanes_load(x + i);
 
-		c0 += x0 * at(c + i);
-		c1 += x1 * at(c + i + 4);
-		d0 += x0 * at(d + i);
-		d1 += x1 * at(d + i + 4);
+		at_c += v * lanes_load(c + i);
+		at_d += v * lanes_load(d + i);
 	}
-	c0 += c1;
-	return lanes_sum(c0 + (d0 + d1 - c0) * f);
+	return lanes_sum(at_c + (at_d - at_c) * f);
 }
 
 /* Through a signed type: for an unsigned one x86 has no instruction. x >= 0. */
-static inline size_t whole_of(double x)
+AUDIO_INLINE size_t whole_of(double x)
 {
 	return (size_t)(int)x;
 }
 
-/* The sample at `frac` (0..1) after the middle of the `n_taps` samples at `x`. */
-static inline float sample_at(const struct bank *b, const float *x, double frac)
+/* The sample at `frac` (0..1) after the middle of the bank's `n_taps` samples at `x`. */
+AUDIO_INLINE float sample_at(const struct bank *b, size_t n_taps, const float *x, double frac)
 {
-	double place = frac * (double)b->n_fractions;
-	size_t row = whole_of(place + ON_GRID);
-	float f = (float)(place - (double)row);
-	const float *c = b->rows + row * b->n_taps;
+	double place = frac * (double)(int)b->n_fractions;
+	int row = (int)(place + ON_GRID);
+	float f = (float)(place - row);
+	const float *c = b->rows + (size_t)row * n_taps;
 
-	return f < ON_GRID ? dot(x, c, b->n_taps) : dot_between(x, c, b->n_taps, f);
+	return f < (float)ON_GRID ? dot(x, c, n_taps) : dot_between(x, c, n_taps, f);
 }
 
 static bool copying(const struct resample *r)
@@ -340,19 +321,32 @@ static void remember(struct resample *r, const float *in, size_t n)
 	r->pos = (double)r->fill;
 }
 
-static size_t produce(struct resample *r, float *out)
+AUDIO_INLINE size_t produce_taps(struct resample *r, float *out, size_t n_taps)
 {
-	const struct bank *b = r->bank;
-	size_t half = b->n_taps / 2, n = 0;
+	const struct bank b = *r->bank;
+	const float *x = r->buf + 1 - n_taps / 2;
 	double pos = r->pos, step = r->step;
+	int end = (int)r->fill - (int)(n_taps / 2);
+	size_t n = 0;
 
-	for (size_t whole; (whole = whole_of(pos + POS_SLACK)) + half < r->fill; pos += step) {
-		double frac = pos - (double)whole;
+	for (int whole; (whole = (int)(pos + POS_SLACK)) < end; pos += step) {
+		double frac = pos - whole;
 
-		out[n++] = sample_at(b, r->buf + whole + 1 - half, frac > 0 ? frac : 0);
+		out[n++] = sample_at(&b, n_taps, x + whole, frac > 0 ? frac : 0);
 	}
 	r->pos = pos;
 	return n;
+}
+
+/* Loops of a known length need no counting: 32 taps are every rate that stays or rises, 96 those from
+ * 44 100 and 48 000 Hz to 16 000. */
+AUDIO_WIDE static size_t produce(struct resample *r, float *out)
+{
+	switch (r->bank->n_taps) {
+	case 32: return produce_taps(r, out, 32);
+	case 96: return produce_taps(r, out, 96);
+	default: return produce_taps(r, out, r->bank->n_taps);
+	}
 }
 
 /* Equal rates, never off the grid so far: nothing to compute. */
@@ -468,7 +462,7 @@ void resample_change_rate(struct resample *r, uint32_t new_in_hz)
 		size_t whole = (size_t)fmax(t, 0);
 		bool known = t >= (double)(half - 1);
 
-		r->buf[PAST - j] = known ? sample_at(b, old + whole + 1 - half, t - (double)whole) : 0;
+		r->buf[PAST - j] = known ? sample_at(b, b->n_taps, old + whole + 1 - half, t - (double)whole) : 0;
 	}
 	set_rate(r, new_in_hz);
 	r->step *= trim;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "audio/vad.h"
 
+#include "audio/simd.h"
+
 #include <math.h>
 
 #define SPEECH_OVER_FLOOR_DB 9.0f
@@ -15,17 +17,34 @@ void vad_init(struct vad *v, uint32_t rate_hz)
 	*v = (struct vad){.level_dbfs = VAD_SILENCE_DBFS, .floor_dbfs = FLOOR_MIN_DBFS, .rate_hz = rate_hz};
 }
 
+/* A constant is no sound: the mean does not count. Taken in one pass from the first sample on, so that a
+ * great constant leaves the small sums their digits. */
+AUDIO_WIDE static float variance_of(const float *x, size_t n)
+{
+	const float from = x[0];
+	lanes sums = {0}, squares = {0};
+	float sum = 0, square = 0;
+	size_t i = 0;
+
+	for (; i + LANES <= n; i += LANES) {
+		const lanes d = lanes_load(x + i) - from;
+
+		sums += d;
+		squares += d * d;
+	}
+	for (; i < n; i++) {
+		sum += x[i] - from;
+		square += (x[i] - from) * (x[i] - from);
+	}
+	sum = (sum + lanes_sum(sums)) / (float)n;
+	return (square + lanes_sum(squares)) / (float)n - sum * sum;
+}
+
 static float level_of(const float *x, size_t n)
 {
-	float sum = 0, squares = 0;
+	float variance = variance_of(x, n);
 
-	for (size_t i = 0; i < n; i++)
-		sum += x[i];
-	sum /= (float)n;
-	for (size_t i = 0; i < n; i++)
-		squares += (x[i] - sum) * (x[i] - sum);
-	squares /= (float)n;
-	return squares > 1e-10f ? 10 * log10f(squares) : VAD_SILENCE_DBFS;
+	return variance > 1e-10f ? 10 * log10f(variance) : VAD_SILENCE_DBFS;
 }
 
 static float clamp(float x, float low, float high)

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,15 +206,24 @@ static uint64_t word_le(const uint8_t *p, size_t n)
 	return w;
 }
 
+/* The same for n = 8, as one load. */
+static uint64_t whole_word_le(const uint8_t *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, sizeof w);
+	return le64toh(w);
+}
+
 uint64_t siphash13(const uint8_t key[16], const void *data, size_t len)
 {
 	const uint8_t *p = data;
-	uint64_t k0 = word_le(key, 8), k1 = word_le(key + 8, 8);
+	uint64_t k0 = whole_word_le(key), k1 = whole_word_le(key + 8);
 	uint64_t v[4] = {k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du, k0 ^ 0x6c7967656e657261u,
 		k1 ^ 0x7465646279746573u};
 
 	for (size_t left = len; left >= 8; left -= 8, p += 8) {
-		uint64_t w = word_le(p, 8);
+		uint64_t w = whole_word_le(p);
 
 		v[3] ^= w;
 		sip_round(v);

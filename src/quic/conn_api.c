@@ -28,7 +28,7 @@ void quic_conn_close(struct quic_conn *c, uint64_t app_code)
 void quic_conn_set_timer(struct quic_conn *c, nsec at)
 {
 	c->app_timer = at;
-	if (c->state != CONN_ENDING && at < c->ep->sched.at[c->slot])
+	if (c->state != CONN_ENDING && at < schedule_at(&c->ep->sched, c->slot))
 		schedule_set(&c->ep->sched, c->slot, at);
 }
 

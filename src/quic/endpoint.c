@@ -209,32 +209,26 @@ void quic_endpoint_flush(struct quic_endpoint *ep, nsec now)
 	advance(ep, now);
 	for (int i = 0; i < ROUNDS && !list_empty(&ep->dirty); i++)
 		flush_dirty(ep);
-	if (!list_empty(&ep->dirty))
-		ep->sched.next = ep->now;
 }
 
 nsec quic_endpoint_deadline(const struct quic_endpoint *ep)
 {
-	return list_empty(&ep->dirty) ? ep->sched.next : ep->now;
+	return list_empty(&ep->dirty) ? schedule_next(&ep->sched) : ep->now;
 }
 
 void quic_endpoint_expire(struct quic_endpoint *ep, nsec now)
 {
-	struct schedule *s = &ep->sched;
+	struct cid_owner *who;
 
 	advance(ep, now);
-	for (uint32_t i = 0; i < s->n; i++) {
-		if (s->at[i] > ep->now)
-			continue;
-		if (s->who[i]->kind == CID_CONN)
-			qconn_expire((struct quic_conn *)s->who[i]);
+	/* Each has a new deadline after its flush; nobody is called twice for setting his own anew. */
+	for (uint32_t n = ep->sched.n; n > 0 && (who = schedule_pop(&ep->sched, ep->now)) != NULL; n--) {
+		if (who->kind == CID_CONN)
+			qconn_expire((struct quic_conn *)who);
 		else
-			free_owner(ep, s->who[i]);
+			free_owner(ep, who);
 	}
 	quic_endpoint_flush(ep, ep->now);
-	schedule_settle(s);
-	if (!list_empty(&ep->dirty))
-		s->next = ep->now;
 }
 
 const struct quic_stats *quic_endpoint_stats(const struct quic_endpoint *ep)

@@ -37,18 +37,17 @@ static void fade(float *x, size_t n, size_t len, bool in)
 static void note_depth(struct participant *p)
 {
 	struct rooms *rs = p->room->rooms;
-	struct jitter_stats j;
+	double depth_ms = jitter_depth_ms(p->jitter), dropped_ms = jitter_dropped_ms(p->jitter);
 	int i = 0;
 
-	jitter_stats(p->jitter, &j);
-	while (i < 8 && j.depth_ms > rooms_depth_bound_ms[i])
+	while (i < 8 && depth_ms > rooms_depth_bound_ms[i])
 		i++;
 	rs->stats.depth_bucket[i]++;
-	rs->depth_sum_ms += j.depth_ms;
+	rs->depth_sum_ms += depth_ms;
 	rs->stats.depth_sum_ms = (uint64_t)rs->depth_sum_ms;
-	rs->dropped_ms += j.dropped_ms - p->dropped_ms;
+	rs->dropped_ms += dropped_ms - p->dropped_ms;
 	rs->stats.dropped_ms = (uint64_t)rs->dropped_ms;
-	p->dropped_ms = j.dropped_ms;
+	p->dropped_ms = dropped_ms;
 }
 
 /* One tick of what he sent, in `x`; false: nothing. Mute takes away what was waiting, softly. */

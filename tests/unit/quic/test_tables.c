@@ -105,29 +105,67 @@ static void the_pool_gives_so_many_buffers_and_no_more(void **state)
 
 /* --- deadlines ---------------------------------------------------------------------------------------- */
 
-static void the_schedule_is_never_late(void **state)
+static void the_schedule_gives_the_due_ones_in_order(void **state)
 {
-	enum { N = 200 };
+	enum { N = 5000 };
 	static struct cid_owner who[N];
-	uint32_t slot[N], again;
+	uint32_t slot[N], again, left = N;
+	struct schedule s;
+	nsec last = 0;
+
+	(void)state;
+	schedule_init(&s);
+	assert_int_equal(schedule_next(&s), NSEC_NONE);
+	assert_null(schedule_pop(&s, 1));
+	for (uint32_t i = 0; i < N; i++) {
+		assert_int_equal(schedule_add(&s, &who[i], &slot[i]), 0);
+		assert_int_equal(schedule_at(&s, slot[i]), NSEC_NONE);
+		schedule_set(&s, slot[i], 1000 + (i * 7919) % N);
+	}
+	assert_int_equal(schedule_next(&s), 1000);
+	assert_null(schedule_pop(&s, 999));
+	for (; schedule_next(&s) <= 1000 + N / 2; left--) {
+		nsec at = schedule_next(&s);
+		struct cid_owner *w = schedule_pop(&s, 1000 + N / 2);
+
+		assert_non_null(w);
+		assert_int_equal(at, 1000 + (nsec)(w - who) * 7919 % N);
+		assert_int_equal(schedule_at(&s, slot[w - who]), NSEC_NONE);
+		assert_true(at >= last);
+		last = at;
+	}
+	assert_int_equal(left, N / 2 - 1);
+	schedule_remove(&s, slot[17]);
+	assert_int_equal(schedule_add(&s, &who[17], &again), 0);
+	assert_int_equal(again, slot[17]);
+	assert_int_equal(schedule_at(&s, again), NSEC_NONE);
+	for (uint32_t i = 0; i < N; i++)
+		schedule_remove(&s, slot[i]);
+	assert_int_equal(schedule_next(&s), NSEC_NONE);
+	schedule_fini(&s);
+}
+
+/* Against a plain search, with few distinct times so that equal ones meet. */
+static void the_next_deadline_is_always_the_least(void **state)
+{
+	enum { N = 300 };
+	static struct cid_owner who;
+	uint32_t slot[N], seed = 1;
 	struct schedule s;
 
 	(void)state;
 	schedule_init(&s);
-	for (uint32_t i = 0; i < N; i++) {
-		assert_int_equal(schedule_add(&s, &who[i], &slot[i]), 0);
-		schedule_set(&s, slot[i], 1000 + (i * 7919) % N);
-	}
-	assert_int_equal(s.next, 1000);
 	for (uint32_t i = 0; i < N; i++)
-		if (s.at[slot[i]] == 1000)
-			schedule_set(&s, slot[i], NSEC_NONE);
-	assert_true(s.next <= 1001);
-	schedule_settle(&s);
-	assert_int_equal(s.next, 1001);
-	schedule_remove(&s, slot[17]);
-	assert_int_equal(schedule_add(&s, &who[17], &again), 0);
-	assert_int_equal(again, slot[17]);
+		assert_int_equal(schedule_add(&s, &who, &slot[i]), 0);
+	for (int round = 0; round < 20000; round++) {
+		nsec least = NSEC_NONE;
+
+		seed = seed * 1664525u + 1013904223u;
+		schedule_set(&s, slot[(seed >> 8) % N], (seed >> 20) % 5 ? (seed >> 17) % 97 : NSEC_NONE);
+		for (uint32_t i = 0; i < N; i++)
+			least = schedule_at(&s, slot[i]) < least ? schedule_at(&s, slot[i]) : least;
+		assert_int_equal(schedule_next(&s), least);
+	}
 	for (uint32_t i = 0; i < N; i++)
 		schedule_remove(&s, slot[i]);
 	schedule_fini(&s);
@@ -249,7 +287,8 @@ int main(void)
 		cmocka_unit_test(an_id_is_never_taken_over),
 		cmocka_unit_test(an_address_may_come_so_often_and_no_more),
 		cmocka_unit_test(the_pool_gives_so_many_buffers_and_no_more),
-		cmocka_unit_test(the_schedule_is_never_late),
+		cmocka_unit_test(the_schedule_gives_the_due_ones_in_order),
+		cmocka_unit_test(the_next_deadline_is_always_the_least),
 		cmocka_unit_test(a_retry_token_holds_for_its_address_and_time),
 		cmocka_unit_test(a_retry_token_holds_for_its_connection_id_and_secret),
 		cmocka_unit_test(every_changed_byte_spoils_a_retry_token),
