@@ -200,6 +200,18 @@ static enum frame_fault count_fault(struct participant *p, enum frame_fault faul
 	return fault;
 }
 
+/* What his arrivals have shown, and this much for what they have not. */
+#define FOLLOW_SPARE_MS 4
+
+static void wake_room(struct participant *p, nsec now)
+{
+	struct jitter_stats j;
+
+	jitter_stats(p->jitter, &j);
+	schedule_follow(p->room, j.target_ms + 2 * j.jitter_ms + FOLLOW_SPARE_MS, now);
+	schedule_wake(p->room, now);
+}
+
 enum frame_fault participant_audio(struct participant *p, const uint8_t *data, size_t len, nsec now)
 {
 	struct rooms *rs = p->room->rooms;
@@ -217,7 +229,8 @@ enum frame_fault participant_audio(struct participant *p, const uint8_t *data, s
 		return count_fault(p, fault);
 	}
 	jitter_put(p->jitter, &f, now);
-	schedule_wake(p->room, now);
+	if (list_empty(&p->room->awake))
+		wake_room(p, now);
 	return count_fault(p, fault);
 }
 

@@ -128,6 +128,8 @@ void grid_add(struct rooms *rs, struct room *r);
 void grid_remove(struct room *r);
 /* Its next tick is the next point of its grid. `now` NSEC_NONE: the caller has no clock. */
 void schedule_wake(struct room *r, nsec now);
+/* Before a talker wakes it: its ticks follow his frames. Nothing if it is awake. */
+void schedule_follow(struct room *r, double slack_ms, nsec now);
 
 /* room.c */
 int room_new(struct rooms *rs, const struct room_rule *rule, const char *name, struct room **out);

@@ -16,6 +16,8 @@ const double rooms_late_bound_ms[9] = {0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50};
 
 /* Neighbours in time are filled late: 7 has no factor in common with 10 and 20. */
 #define SLOT_STRIDE 7
+/* Places that a room looks at when it follows a talker. */
+#define FOLLOW_PLACES 4
 
 void grid_init(struct rooms *rs)
 {
@@ -43,6 +45,33 @@ void grid_add(struct rooms *rs, struct room *r)
 	best->n_rooms++;
 	r->slot = best;
 	list_init(&r->awake);
+}
+
+/*
+ * A room asleep that a talker wakes moves to a place soon after his frames come, so that they wait 6 to
+ * 11 ms for the tick and not anything up to a frame. `slack_ms` is what his arrivals need to be in
+ * time; of the places after it the least taken is chosen, so that rooms stay spread.
+ */
+void schedule_follow(struct room *r, double slack_ms, nsec now)
+{
+	struct rooms *rs = r->rooms;
+	uint32_t frame_ms = rs->opts.frame_ms;
+	double most = frame_ms > FOLLOW_PLACES ? frame_ms - FOLLOW_PLACES : 0;
+	nsec from = now + (nsec)((slack_ms < most ? slack_ms : most) * 1e6);
+	uint64_t first = (from + nsec_from_ms(1) - 1) / nsec_from_ms(1);
+	struct slot *best = &rs->slots[first % frame_ms];
+
+	if (!list_empty(&r->awake))
+		return;
+	r->slot->n_rooms--;
+	for (uint32_t i = 1; i < FOLLOW_PLACES; i++) {
+		struct slot *s = &rs->slots[(first + i) % frame_ms];
+
+		if (s->n_rooms < best->n_rooms)
+			best = s;
+	}
+	best->n_rooms++;
+	r->slot = best;
 }
 
 static void sleep_room(struct room *r)

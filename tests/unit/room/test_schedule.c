@@ -48,7 +48,7 @@ static void bridges_that_listen_let_the_room_sleep(void **state)
 	}
 }
 
-static void a_room_woken_again_keeps_its_phase(void **state)
+static void a_room_that_a_talker_wakes_ticks_soon_after_his_frames(void **state)
 {
 	struct stage *s = stage_new();
 	struct actor *a, *b;
@@ -57,15 +57,39 @@ static void a_room_woken_again_keeps_its_phase(void **state)
 	stage_open(s);
 	a = stage_join(s, "all");
 	b = stage_join(s, "all");
-	for (int i = 0; i < 7; i++) {
+	for (int i = 0; i < 13; i++) {
+		b->n_frames = 0;
 		actor_talk(a, 440, 0.2);
+		nsec first = a->next_send;
+
 		stage_run(s, 200);
 		a->talks = false;
+		/* 6 to 7 ms of slack, and a place within the next four */
+		assert_in_range(b->frame_at[0] - first, nsec_from_ms(6), nsec_from_ms(11));
+		for (size_t k = 1; k < b->n_frames; k++)
+			assert_int_equal(b->frame_at[k] - b->frame_at[0], k * nsec_from_ms(20));
 		stage_run(s, 1001 + 13 * (uint32_t)i);
 	}
-	assert_true(b->n_frames > 60);
-	for (size_t i = 1; i < b->n_frames; i++)
-		assert_int_equal((b->frame_at[i] - b->frame_at[0]) % nsec_from_ms(20), 0);
+	stage_close(s);
+}
+
+static void rooms_that_follow_stay_apart(void **state)
+{
+	struct stage *s = stage_new();
+	uint32_t per_ms[20] = {0};
+	char name[24];
+
+	(void)state;
+	stage_open(s);
+	for (int i = 0; i < 40; i++) { /* all begin to talk in the same moment */
+		snprintf(name, sizeof name, "room %d", i / 2);
+		actor_talk(stage_join(s, name), 440, 0.2);
+	}
+	stage_run(s, 100);
+	for (size_t i = 0; i < s->n_actors; i += 2)
+		per_ms[s->actors[i].frame_at[0] / 1000000 % 20]++;
+	for (int i = 0; i < 20; i++)
+		assert_true(per_ms[i] <= 5);
 	stage_close(s);
 }
 
@@ -229,7 +253,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_or_silent_room_has_no_deadline),
 		cmocka_unit_test(bridges_that_listen_let_the_room_sleep),
-		cmocka_unit_test(a_room_woken_again_keeps_its_phase),
+		cmocka_unit_test(a_room_that_a_talker_wakes_ticks_soon_after_his_frames),
+		cmocka_unit_test(rooms_that_follow_stay_apart),
 		cmocka_unit_test(rooms_are_spread_over_the_frame),
 		cmocka_unit_test(two_rooms_do_not_tick_in_neighbouring_milliseconds),
 		cmocka_unit_test(ticks_that_are_late_still_come_fifty_a_second),
