@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 
 #include <assert.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -219,7 +220,10 @@ void log_write(const struct log *log, enum log_level level, const char *fmt, ...
 		return;
 	}
 	l.text[l.len++] = '\n';
-	/* A full pipe or disk must not stop the voice: the line is lost, nothing else. */
-	if (write(log->out->fd, l.text, l.len) < 0)
+	/* A pipe that nobody reads, or a full disk, must not stop the voice: the line is lost, nothing else. The
+	 * descriptor is shared with others and stays blocking; where it is ready a line fits (PIPE_BUF). */
+	struct pollfd ready = {.fd = log->out->fd, .events = POLLOUT};
+
+	if (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) && write(log->out->fd, l.text, l.len) < 0)
 		return;
 }

@@ -115,17 +115,24 @@ static int configure(const struct options *o, struct config *cfg)
 
 /* --- signals and watchdog ---------------------------------------------------------------------- */
 
+/* A signal that comes before there is a handler waits for it; one that comes after changes nothing any more. */
+static void hold_signals(int how)
+{
+	sigset_t ours;
+
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGTERM);
+	sigaddset(&ours, SIGINT);
+	sigaddset(&ours, SIGHUP);
+	sigprocmask(how, &ours, NULL);
+}
+
 static void on_drained(void *ctx)
 {
 	struct app *a = ctx;
-	sigset_t stops;
 
 	/* libuv gives a signal back its default action with its handle; asked twice to end, we still end with status 0 */
-	sigemptyset(&stops);
-	sigaddset(&stops, SIGTERM);
-	sigaddset(&stops, SIGINT);
-	sigaddset(&stops, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &stops, NULL);
+	hold_signals(SIG_BLOCK);
 	uv_close((uv_handle_t *)&a->term, NULL);
 	uv_close((uv_handle_t *)&a->interrupt, NULL);
 	uv_close((uv_handle_t *)&a->hangup, NULL);
@@ -164,18 +171,6 @@ static void on_watchdog(uv_timer_t *t)
 
 	if (a->stopping || server_healthy(a->server))
 		notify_send("WATCHDOG=1");
-}
-
-/* A signal that comes while the server starts waits until there is a handler for it. */
-static void hold_signals(int how)
-{
-	sigset_t ours;
-
-	sigemptyset(&ours);
-	sigaddset(&ours, SIGTERM);
-	sigaddset(&ours, SIGINT);
-	sigaddset(&ours, SIGHUP);
-	sigprocmask(how, &ours, NULL);
 }
 
 static void start_signals(struct app *a)

@@ -5,28 +5,40 @@
 
 #include <stdio.h>
 
+/* Half a page would be taken for a whole one: what does not fit empties it, and keeps it empty. */
+static void give_up(struct buf *out)
+{
+	out->len = out->max = 0;
+}
+
+#define put(out, ...)                               \
+	do {                                        \
+		if (buf_printf((out), __VA_ARGS__)) \
+			give_up(out);               \
+	} while (0)
+
 /* One family: its name, what it counts, and how. */
 static void family(struct buf *out, const char *name, const char *type, const char *help)
 {
-	buf_printf(out, "# HELP mynah_%s %s\n# TYPE mynah_%s %s\n", name, help, name, type);
+	put(out, "# HELP mynah_%s %s\n# TYPE mynah_%s %s\n", name, help, name, type);
 }
 
 static void counter(struct buf *out, const char *name, const char *help, uint64_t value)
 {
 	family(out, name, "counter", help);
-	buf_printf(out, "mynah_%s %llu\n", name, (unsigned long long)value);
+	put(out, "mynah_%s %llu\n", name, (unsigned long long)value);
 }
 
 static void gauge(struct buf *out, const char *name, const char *help, uint64_t value)
 {
 	family(out, name, "gauge", help);
-	buf_printf(out, "mynah_%s %llu\n", name, (unsigned long long)value);
+	put(out, "mynah_%s %llu\n", name, (unsigned long long)value);
 }
 
 /* One line of a family with a label. */
 static void labelled(struct buf *out, const char *name, const char *label, const char *which, uint64_t value)
 {
-	buf_printf(out, "mynah_%s{%s=\"%s\"} %llu\n", name, label, which, (unsigned long long)value);
+	put(out, "mynah_%s{%s=\"%s\"} %llu\n", name, label, which, (unsigned long long)value);
 }
 
 struct histogram {
@@ -44,12 +56,12 @@ static void histogram(struct buf *out, const struct histogram *h)
 	family(out, h->name, "histogram", h->help);
 	for (size_t i = 0; i < h->n; i++) {
 		total += h->buckets[i];
-		buf_printf(out, "mynah_%s_bucket{le=\"%g\"} %llu\n", h->name, h->bounds[i] * h->scale,
+		put(out, "mynah_%s_bucket{le=\"%g\"} %llu\n", h->name, h->bounds[i] * h->scale,
 			(unsigned long long)total);
 	}
 	total += h->buckets[h->n];
-	buf_printf(out, "mynah_%s_bucket{le=\"+Inf\"} %llu\n", h->name, (unsigned long long)total);
-	buf_printf(out, "mynah_%s_sum %.9g\nmynah_%s_count %llu\n", h->name, h->sum, h->name, (unsigned long long)total);
+	put(out, "mynah_%s_bucket{le=\"+Inf\"} %llu\n", h->name, (unsigned long long)total);
+	put(out, "mynah_%s_sum %.9g\nmynah_%s_count %llu\n", h->name, h->sum, h->name, (unsigned long long)total);
 }
 
 static void print_process(const struct metrics_sources *m, struct buf *out)
@@ -59,7 +71,26 @@ static void print_process(const struct metrics_sources *m, struct buf *out)
 	gauge(out, "start_time_seconds", "When the daemon started, seconds since 1970.", (uint64_t)m->started_s);
 	gauge(out, "draining", "1 while the daemon is shutting down.", m->draining);
 	family(out, "certificate_seconds_left", "gauge", "Until the certificate shown now is no longer valid.");
-	buf_printf(out, "mynah_certificate_seconds_left %lld\n", (long long)(m->certificate_ends_s - m->now_s));
+	put(out, "mynah_certificate_seconds_left %lld\n", (long long)(m->certificate_ends_s - m->now_s));
+}
+
+/* Links refuse by status; wt refuses by itself what never reaches them: a second session (429), and the rest. */
+static void print_refusals(const struct metrics_sources *m, struct buf *out)
+{
+	uint64_t known = m->wt->second_sessions;
+
+	family(out, "sessions_refused_total", "counter",
+		"CONNECT requests refused, by status; other: malformed, not WebTransport, too large, or while shutting down.");
+	for (size_t i = 0; i < sizeof links_refusals / sizeof *links_refusals; i++) {
+		bool second = links_refusals[i] == 429;
+		char status[8];
+
+		known += m->links->refused[i];
+		snprintf(status, sizeof status, "%u", links_refusals[i]);
+		labelled(out, "sessions_refused_total", "status", status,
+			m->links->refused[i] + (second ? m->wt->second_sessions : 0));
+	}
+	labelled(out, "sessions_refused_total", "status", "other", m->wt->refused > known ? m->wt->refused - known : 0);
 }
 
 static void print_sessions(const struct metrics_sources *m, struct buf *out)
@@ -67,13 +98,7 @@ static void print_sessions(const struct metrics_sources *m, struct buf *out)
 	gauge(out, "sessions", "WebTransport sessions open now.", m->wt->sessions);
 	counter(out, "sessions_opened_total", "Sessions accepted.", m->wt->sessions_opened);
 	counter(out, "sessions_closed_total", "Sessions ended, for whatever reason.", m->wt->sessions_closed);
-	family(out, "sessions_refused_total", "counter", "CONNECT requests refused, by status.");
-	for (size_t i = 0; i < sizeof links_refusals / sizeof *links_refusals; i++) {
-		char status[8];
-
-		snprintf(status, sizeof status, "%u", links_refusals[i]);
-		labelled(out, "sessions_refused_total", "status", status, m->links->refused[i]);
-	}
+	print_refusals(m, out);
 	counter(out, "second_sessions_total", "CONNECT requests on a connection that has a session.", m->wt->second_sessions);
 	counter(out, "http3_requests_total", "Plain HTTP/3 requests answered.", m->wt->requests);
 	counter(out, "protocol_errors_total", "Connections ended because the peer broke HTTP/3 or WebTransport.",
@@ -85,7 +110,7 @@ static void print_sessions(const struct metrics_sources *m, struct buf *out)
 	labelled(out, "control_messages_total", "outcome", "taken", m->links->control_in);
 	labelled(out, "control_messages_total", "outcome", "bad", m->links->control_bad);
 	labelled(out, "control_messages_total", "outcome", "rate_limited", m->links->control_limited);
-	counter(out, "control_streams_lost_total", "Control streams given up because the client did not read.",
+	counter(out, "control_streams_lost_total", "Control streams given up because the client did not read, or wanted no more.",
 		m->links->control_lost);
 }
 

@@ -21,4 +21,5 @@ struct metrics_sources {
 	bool draining;
 };
 
+/* Appends the page to an empty `out`. ERR_NOMEM: it did not fit; `out` is empty and stays so. */
 int metrics_print(const struct metrics_sources *m, struct buf *out);

@@ -18,17 +18,14 @@ void notify_send(const char *state)
 	memcpy(a.sun_path, path, strlen(path));
 	if (path[0] == '@') /* the abstract namespace */
 		a.sun_path[0] = '\0';
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return;
 	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
 
-	/* Nobody to tell it to if this fails; the service manager will notice by itself. */
-	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&a, len) < 0) {
-		close(fd);
-		return;
-	}
+	/* Nobody to tell it to if this fails; the service manager will notice by itself. It may never stop the voice. */
+	(void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&a, len);
 	close(fd);
 }
 
@@ -38,7 +35,7 @@ uint64_t notify_watchdog_ms(void)
 
 	if (!usec || (pid && strtol(pid, NULL, 10) != getpid()))
 		return 0;
-	uint64_t ms = strtoull(usec, NULL, 10) / 2000;
+	uint64_t us = strtoull(usec, NULL, 10);
 
-	return ms ? ms : 1;
+	return us == 0 ? 0 : us < 2000 ? 1 : us / 2000;
 }

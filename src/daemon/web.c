@@ -156,7 +156,7 @@ static void answer_from_disk(const struct web *w, const char *path, struct http_
 	res->body = data;
 	res->owned = data;
 	res->len = len;
-	res->content_type = http_content_type(path);
+	res->content_type = path[strlen(path) - 1] == '/' ? "text/html; charset=utf-8" : http_content_type(path);
 }
 
 static void answer_file(const struct web *w, const char *path, struct http_response *res)

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """A real mynahd and clients on aioquic: who hears whom, how well, how soon; the control stream; comings and goings."""
 import asyncio
+import hashlib
 import json
 import os
 import pathlib
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -628,6 +630,29 @@ class Signals(VoiceCase):
                     self.assertIn(why, done.stderr)
                     self.assertNotIn("Sanitizer", done.stderr)
                     self.assertNotIn("ready version", done.stderr)
+
+    async def test_hangup_changes_the_certificate_of_the_page_too(self):
+        def shown():
+            pem = ssl.get_server_certificate(("127.0.0.1", int(server.page.rsplit(":", 1)[1].rstrip("/"))))
+            return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+
+        async def after_hangup():
+            lines = len(server.lines)
+            server.process.send_signal(signal.SIGHUP)
+            await off_loop(lambda: [time.sleep(0.01) for _ in range(500) if len(server.lines) == lines])
+            return await off_loop(shown)
+
+        with tempfile.TemporaryDirectory() as folder:
+            first = Certificate(folder)
+            with Mynahd(server=first.config(), http="tls = true\n") as server:
+                self.assertTrue(server.page.startswith("https:"))
+                self.assertEqual(await off_loop(shown), first.sha256())
+                second = Certificate(folder)
+                self.assertEqual(await after_hangup(), second.sha256())
+                second.key_path.write_text("no key\n")
+                self.assertEqual(await after_hangup(), second.sha256())
+                async with session(server, room="x") as p:
+                    self.assertEqual(p.certificate_sha256(), second.sha256())
 
     async def test_hangup_with_a_development_certificate_changes_nothing(self):
         with Mynahd() as server:

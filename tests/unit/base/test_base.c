@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void varints_round_trip_and_truncations_are_bad(void **state)
 {
@@ -222,6 +223,27 @@ static void log_lines_are_utf8_whatever_came(void **state)
 	assert_string_equal(last_line + strlen(last_line) - 9, "x\\ufffd\"}");
 }
 
+static void log_lines_are_lost_rather_than_waited_for(void **state)
+{
+	int fd[2];
+	char text[256];
+
+	(void)state;
+	assert_int_equal(pipe(fd), 0);
+	struct log_out out = {.fd = fd[1], .level = LOG_INFO, .journal = true};
+	struct log root = {.out = &out};
+
+	log_info(&root, "first");
+	for (int i = 0; i < 5000; i++) /* more than a pipe holds: without a reader this would never end */
+		log_info(&root, "%0100d", i);
+	ssize_t n = read(fd[0], text, sizeof text);
+
+	assert_true(n > 100);
+	assert_memory_equal(text, "<6>first\n<6>0000", 16);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +256,7 @@ int main(void)
 		cmocka_unit_test(log_lines_cannot_be_forged),
 		cmocka_unit_test(log_fields_cannot_be_forged),
 		cmocka_unit_test(log_lines_are_utf8_whatever_came),
+		cmocka_unit_test(log_lines_are_lost_rather_than_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

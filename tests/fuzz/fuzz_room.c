@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rooms under a random crowd. The input is a row of operations of three bytes: which one, who (of eight places), and a
+ * number; frames and texts take the bytes after them. Whatever comes, rooms mix on time and end empty.
+ */
+#include "audio/frame.h"
+#include "base/cursor.h"
+#include "room/room.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { PLACES = 8, N_ROOMS = 4 };
+
+struct crowd {
+	struct rooms *rooms;
+	struct participant *p[PLACES];
+	uint32_t rate_hz[PLACES];
+	nsec now;
+};
+
+static void expect(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+static void on_audio(void *user, uint32_t rate_hz, const int16_t *pcm, size_t n, nsec now)
+{
+	volatile int16_t last = pcm[n - 1];
+
+	(void)last, (void)now;
+	expect(n > 0 && n <= rate_hz / 50 + 2 && rate_hz == *(uint32_t *)user);
+}
+
+static void on_event(void *user, const struct room_event *ev, nsec now)
+{
+	(void)user, (void)now;
+	expect(ev->member.id != 0 && (ev->text || (ev->kind != ROOM_MESSAGE && ev->kind != ROOM_TRANSCRIPT)));
+}
+
+/* One for all runs: its table of filters takes longer than a run. */
+static struct rooms *shared_rooms(void)
+{
+	static struct room_rule rules[N_ROOMS];
+	static struct rooms *rooms;
+	struct rooms_opts o;
+	struct log silent = {0};
+
+	if (rooms)
+		return rooms;
+	static const char *const bridges[N_ROOMS] = {"none", "echo", "parrot", "tone"};
+
+	for (int i = 0; i < N_ROOMS; i++) {
+		room_rule_default(&rules[i]);
+		rules[i].name[0] = (char)('a' + i);
+		rules[i].name[1] = '\0';
+		rules[i].rate_hz = i == 3 ? 48000 : 8000u << i % 2;
+		rules[i].max_participants = 4;
+		strcpy(rules[i].bridge, bridges[i]);
+	}
+	rooms_opts_default(&o);
+	o.rules = rules;
+	o.n_rules = N_ROOMS;
+	o.max_rooms = 5;
+	expect(rooms_new(&o, &silent, &rooms) == 0);
+	return rooms;
+}
+
+static void join(struct crowd *c, size_t who, uint8_t number)
+{
+	static const uint32_t rates[] = {8000, 11025, 16000, 22050, 24000, 44100, 48000, 47900};
+	static const struct participant_sink sink = {on_audio, on_event};
+	const char room[2] = {number % 5 ? (char)('a' + number % 5 - 1) : '\0'};
+	const struct participant_opts o = {.room = room, .name = number & 64 ? "Ann" : "", .out_rate_hz = rates[number / 5 % 8]};
+
+	if (c->p[who])
+		return;
+	c->rate_hz[who] = o.out_rate_hz;
+	if (rooms_join(c->rooms, &o, &sink, &c->rate_hz[who], c->now, &c->p[who]))
+		c->p[who] = NULL;
+}
+
+/* A frame of a rate that is likely to be right, of bytes of the input again and again. */
+static void speak(struct crowd *c, size_t who, uint8_t number, struct cursor *in)
+{
+	static const uint16_t fields[] = {80, 160, 480, 110, 441, 0, 240, 9999};
+	uint8_t frame[1202];
+	size_t n = 2 + number * 4u, seed = cursor_left(in) < 8 ? cursor_left(in) : 8;
+	const uint8_t *p = seed ? cursor_bytes(in, seed) : (const uint8_t *)"x";
+
+	for (size_t i = 0; i < n; i++)
+		frame[i] = p[i % (seed ? seed : 1)];
+	frame[0] = (uint8_t)fields[number % 8];
+	frame[1] = (uint8_t)(fields[number % 8] >> 8);
+	participant_audio(c->p[who], frame, n, c->now);
+}
+
+static void pass(struct crowd *c, nsec d)
+{
+	nsec end = c->now + d;
+
+	while (rooms_deadline(c->rooms) <= end) {
+		nsec at = rooms_deadline(c->rooms);
+
+		c->now = at > c->now ? at : c->now;
+		rooms_run(c->rooms, c->now);
+		expect(rooms_deadline(c->rooms) > c->now); /* else the loop would spin */
+	}
+	c->now = end;
+}
+
+static void leave(struct crowd *c, size_t who, uint8_t number)
+{
+	participant_leave(c->p[who], (enum leave_reason)(number % 4), c->now);
+	c->p[who] = NULL;
+}
+
+static void operate(struct crowd *c, uint8_t what, size_t who, uint8_t number, struct cursor *in)
+{
+	struct participant_stats st;
+	char text[8] = "";
+
+	if (what % 8 == 0)
+		join(c, who, number);
+	else if (what % 8 == 1)
+		pass(c, nsec_from_ms(number));
+	else if (what % 8 == 2) /* late: as if the machine had slept */
+		c->now += nsec_from_ms(4u * number);
+	else if (!c->p[who])
+		return;
+	else if (what % 8 == 3)
+		leave(c, who, number);
+	else if (what % 8 == 4)
+		participant_mute(c->p[who], number & 1, c->now);
+	else if (what % 8 == 5) {
+		if (cursor_left(in) >= sizeof text - 1)
+			memcpy(text, cursor_bytes(in, sizeof text - 1), sizeof text - 1);
+		participant_message(c->p[who], number, text, c->now);
+	} else {
+		speak(c, who, number, in);
+		participant_stats(c->p[who], &st);
+		expect(st.buffer_ms <= 1000);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static nsec now = 1000000000u;
+	struct crowd c = {.rooms = shared_rooms(), .now = now};
+	struct cursor in = cursor_of(data, size);
+
+	while (cursor_left(&in) >= 3) {
+		uint8_t what = (uint8_t)cursor_le(&in, 1);
+		size_t who = cursor_le(&in, 1) % PLACES;
+
+		operate(&c, what, who, (uint8_t)cursor_le(&in, 1), &in);
+	}
+	pass(&c, nsec_from_ms(100));
+	for (size_t i = 0; i < PLACES; i++)
+		if (c.p[i])
+			leave(&c, i, 0);
+	pass(&c, nsec_from_ms(100));
+	const struct rooms_stats *st = rooms_stats(c.rooms);
+
+	expect(st->participants == 0 && st->rooms == 0 && st->bridges == 0 && st->joins == st->leaves);
+	expect(rooms_deadline(c.rooms) == NSEC_NONE);
+	now = c.now;
+	return 0;
+}

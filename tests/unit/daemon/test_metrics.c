@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/* Every line is checked against Prometheus' text format, every value against the counter that it is said to be. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "daemon/metrics.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_FAMILIES = 256, MAX_SAMPLES = 512, NAME = 128 };
+
+struct sample {
+	char name[NAME], label[NAME], value_of_label[NAME]; /* at most one label is used here */
+	double value;
+};
+
+struct page {
+	struct { char name[NAME], type[16]; } family[MAX_FAMILIES];
+	struct sample sample[MAX_SAMPLES];
+	size_t n_families, n_samples;
+};
+
+/* Each counter of the daemon gets a value of its own. */
+struct world {
+	struct quic_stats quic;
+	struct udp_stats udp;
+	struct wt_stats wt;
+	struct rooms_stats rooms;
+	struct links_stats links;
+	struct http_stats http;
+	struct metrics_sources all;
+};
+
+static void number(uint64_t *p, size_t bytes, uint64_t from)
+{
+	for (size_t i = 0; i < bytes / sizeof *p; i++)
+		p[i] = from + i;
+}
+
+static void fill(struct world *w)
+{
+	memset(w, 0, sizeof *w);
+	number((uint64_t *)&w->quic, offsetof(struct quic_stats, conns), 1000);
+	number((uint64_t *)&w->wt, offsetof(struct wt_stats, sessions), 2000);
+	number((uint64_t *)&w->links, offsetof(struct links_stats, links), 3000);
+	w->wt.refused = 100000;
+	w->wt.sessions = 7;
+	w->rooms = (struct rooms_stats){.rooms = 3, .participants = 5, .bridges = 2, .ticks = 77, .late_sum_ns = 1500000000,
+		.depth_sum_ms = 2500, .faults = {[FRAME_SHORT] = 9}};
+	for (size_t i = 0; i < 10; i++)
+		w->rooms.late_bucket[i] = i + 1;
+	for (size_t i = 0; i < 9; i++)
+		w->rooms.depth_bucket[i] = 10 * i;
+	w->http.requests = 44;
+	w->all = (struct metrics_sources){.quic = &w->quic, .udp = &w->udp, .wt = &w->wt, .rooms = &w->rooms,
+		.links = &w->links, .http = &w->http, .version = "1.2.3", .started_s = 1800000000, .now_s = 1800000100,
+		.certificate_ends_s = 1800000050, .draining = true};
+}
+
+/* --- the format -------------------------------------------------------------------------- */
+
+static size_t name_len(const char *s)
+{
+	size_t n = 0;
+
+	while (isalpha((unsigned char)s[n]) || s[n] == '_' || s[n] == ':' || (n && isdigit((unsigned char)s[n])))
+		n++;
+	return n;
+}
+
+static void take_name(const char **line, char out[NAME])
+{
+	size_t n = name_len(*line);
+
+	assert_in_range(n, 1, NAME - 1);
+	memcpy(out, *line, n);
+	out[n] = '\0';
+	*line += n;
+}
+
+static void take_label(const char **line, struct sample *s)
+{
+	if (**line != '{')
+		return;
+	++*line;
+	take_name(line, s->label);
+	assert_int_equal(strncmp(*line, "=\"", 2), 0);
+	*line += 2;
+	size_t n = strcspn(*line, "\"\\\n"); /* nothing here needs an escape */
+
+	memcpy(s->value_of_label, *line, n);
+	assert_int_equal(strncmp(*line + n, "\"}", 2), 0);
+	*line += n + 2;
+}
+
+/* # HELP name text, # TYPE name type: in this order, once for each family, before its samples. */
+static void take_comment(struct page *p, const char *line)
+{
+	bool help = strncmp(line, "# HELP ", 7) == 0;
+	char name[NAME];
+
+	assert_true(help || strncmp(line, "# TYPE ", 7) == 0);
+	line += 7;
+	take_name(&line, name);
+	assert_int_equal(*line++, ' ');
+	if (!help) {
+		assert_string_equal(p->family[p->n_families - 1].name, name);
+		assert_string_equal(p->family[p->n_families - 1].type, "");
+		assert_true(!strcmp(line, "counter") || !strcmp(line, "gauge") || !strcmp(line, "histogram"));
+		snprintf(p->family[p->n_families - 1].type, sizeof p->family->type, "%s", line);
+		return;
+	}
+	assert_true(strlen(line) > 3 && line[strlen(line) - 1] == '.');
+	for (size_t i = 0; i < p->n_families; i++)
+		assert_string_not_equal(p->family[i].name, name);
+	snprintf(p->family[p->n_families++].name, NAME, "%s", name);
+}
+
+static bool belongs(const struct page *p, const char *name)
+{
+	const char *family = p->family[p->n_families - 1].name, *type = p->family[p->n_families - 1].type;
+	size_t n = strlen(family);
+	const char *rest = name + n;
+
+	if (strncmp(name, family, n) != 0)
+		return false;
+	if (!strcmp(type, "histogram"))
+		return !strcmp(rest, "_bucket") || !strcmp(rest, "_sum") || !strcmp(rest, "_count");
+	if (!strcmp(type, "counter"))
+		assert_string_equal(family + n - 6, "_total");
+	return !*rest;
+}
+
+static void take_sample(struct page *p, const char *line)
+{
+	struct sample *s = &p->sample[p->n_samples++];
+	char *end;
+
+	assert_true(p->n_samples < MAX_SAMPLES);
+	take_name(&line, s->name);
+	take_label(&line, s);
+	assert_int_equal(*line++, ' ');
+	assert_false(isspace((unsigned char)*line));
+	s->value = strtod(line, &end);
+	assert_int_equal(*end, '\0');
+	assert_true(isfinite(s->value) && belongs(p, s->name));
+	for (const struct sample *o = p->sample; o < s; o++)
+		assert_false(!strcmp(o->name, s->name) && !strcmp(o->label, s->label) &&
+			     !strcmp(o->value_of_label, s->value_of_label));
+}
+
+static void read_page(const struct world *w, struct page *p)
+{
+	struct buf b;
+	char *save;
+
+	memset(p, 0, sizeof *p);
+	buf_init(&b, 1 << 20);
+	assert_int_equal(metrics_print(&w->all, &b), 0);
+	assert_int_equal(b.p[b.len - 1], '\n');
+	assert_int_equal(buf_append(&b, "", 1), 0);
+	assert_null(strstr((char *)b.p, "\n\n"));
+	for (char *line = strtok_r((char *)b.p, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (*line == '#')
+			take_comment(p, line);
+		else
+			take_sample(p, line);
+	}
+	buf_fini(&b);
+}
+
+static double value(const struct page *p, const char *name, const char *of_label)
+{
+	for (size_t i = 0; i < p->n_samples; i++)
+		if (!strcmp(p->sample[i].name, name) && !strcmp(p->sample[i].value_of_label, of_label))
+			return p->sample[i].value;
+	fail_msg("no sample %s %s", name, of_label);
+	return 0;
+}
+
+/* --- cases ----------------------------------------------------------------------------------- */
+
+static void every_line_is_prometheus_text(void **state)
+{
+	struct world w;
+	struct page p;
+
+	(void)state;
+	fill(&w);
+	read_page(&w, &p);
+	assert_true(p.n_families > 60);
+	for (size_t i = 0; i < p.n_families; i++) {
+		bool used = false;
+
+		assert_string_not_equal(p.family[i].type, "");
+		assert_int_equal(strncmp(p.family[i].name, "mynah_", 6), 0);
+		for (size_t j = 0; j < p.n_samples; j++)
+			used |= !strncmp(p.sample[j].name, p.family[i].name, strlen(p.family[i].name));
+		assert_true(used);
+	}
+	w.all.http = NULL; /* no HTTP server, no lines about it */
+	size_t before = p.n_families;
+
+	read_page(&w, &p);
+	assert_int_equal(before - p.n_families, 3);
+}
+
+static void check_histogram(const struct page *p, const char *name, size_t n_buckets, double total, double sum)
+{
+	char bucket[NAME], count[NAME], sum_name[NAME];
+	double last = 0, bound = -1;
+	size_t n = 0;
+
+	snprintf(bucket, sizeof bucket, "%s_bucket", name);
+	snprintf(count, sizeof count, "%s_count", name);
+	snprintf(sum_name, sizeof sum_name, "%s_sum", name);
+	for (size_t i = 0; i < p->n_samples; i++) {
+		const struct sample *s = &p->sample[i];
+
+		if (strcmp(s->name, bucket) != 0)
+			continue;
+		double le = strcmp(s->value_of_label, "+Inf") ? atof(s->value_of_label) : (double)INFINITY;
+
+		assert_string_equal(s->label, "le");
+		assert_true(le > bound && s->value >= last);
+		bound = le;
+		last = s->value;
+		n++;
+	}
+	assert_int_equal(n, n_buckets);
+	assert_true(isinf(bound) && last == total && value(p, count, "") == total);
+	assert_float_equal(value(p, sum_name, ""), sum, 1e-9);
+}
+
+static void histograms_are_cumulative_and_end_in_their_count(void **state)
+{
+	struct world w;
+	struct page p;
+
+	(void)state;
+	fill(&w);
+	read_page(&w, &p);
+	check_histogram(&p, "mynah_tick_late_seconds", 10, 55, 1.5);
+	check_histogram(&p, "mynah_playout_depth_seconds", 9, 360, 2.5);
+	assert_true(value(&p, "mynah_tick_late_seconds_bucket", "0.0001") == 1);
+	assert_true(value(&p, "mynah_tick_late_seconds_bucket", "0.001") == 1 + 2 + 3 + 4);
+	assert_true(value(&p, "mynah_playout_depth_seconds_bucket", "0.2") == 280);
+}
+
+static void values_are_those_of_their_counters(void **state)
+{
+	struct world w;
+	struct page p;
+
+	(void)state;
+	fill(&w);
+	read_page(&w, &p);
+	assert_true(value(&p, "mynah_build_info", "1.2.3") == 1);
+	assert_true(value(&p, "mynah_certificate_seconds_left", "") == -50);
+	assert_true(value(&p, "mynah_draining", "") == 1);
+	assert_true(value(&p, "mynah_sessions", "") == 7);
+	assert_true(value(&p, "mynah_participants", "") == 5);
+	assert_true(value(&p, "mynah_frame_faults_total", "short") == 9);
+	assert_true(value(&p, "mynah_ticks_total", "") == 77);
+	assert_true(value(&p, "mynah_http_requests_total", "") == 44);
+	assert_true(value(&p, "mynah_packets_lost_total", "") == (double)w.quic.packets_lost);
+	assert_true(value(&p, "mynah_connections_refused_total", "address") == (double)w.quic.refused_addr);
+	assert_true(value(&p, "mynah_stateless_packets_total", "retry") == (double)w.quic.retries_sent);
+	assert_true(value(&p, "mynah_datagrams_dropped_total", "send_age") == (double)w.quic.datagrams_dropped_age);
+	assert_true(value(&p, "mynah_datagrams_dropped_total", "rate_limited") == (double)w.links.rate_limited);
+	assert_true(value(&p, "mynah_datagrams_in_total", "") == (double)w.wt.datagrams_in);
+	assert_true(value(&p, "mynah_control_messages_total", "bad") == (double)w.links.control_bad);
+}
+
+/* A counter that is not printed, or under a name of another, cannot be seen missing. */
+static void every_refusal_is_in_one_line(void **state)
+{
+	static const char *const statuses[] = {"400", "401", "403", "404", "429", "503", "other"};
+	struct world w;
+	struct page p;
+	double sum = 0;
+
+	(void)state;
+	fill(&w);
+	read_page(&w, &p);
+	for (size_t i = 0; i < 7; i++)
+		sum += value(&p, "mynah_sessions_refused_total", statuses[i]);
+	assert_true(sum == (double)w.wt.refused);
+	assert_true(value(&p, "mynah_sessions_refused_total", "429") == (double)(w.links.refused[4] + w.wt.second_sessions));
+	assert_true(value(&p, "mynah_sessions_refused_total", "403") == (double)w.links.refused[2]);
+}
+
+static void no_room_for_it_is_an_error(void **state)
+{
+	struct world w;
+	struct buf b;
+
+	(void)state;
+	fill(&w);
+	buf_init(&b, 4000); /* half a page would be taken for a whole one */
+	assert_int_equal(metrics_print(&w.all, &b), ERR_NOMEM);
+	buf_fini(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_line_is_prometheus_text),
+		cmocka_unit_test(histograms_are_cumulative_and_end_in_their_count),
+		cmocka_unit_test(values_are_those_of_their_counters),
+		cmocka_unit_test(every_refusal_is_in_one_line),
+		cmocka_unit_test(no_room_for_it_is_an_error),
+	};
+
+	return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
+}

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/* Every route, asked as both HTTP servers ask it. Method and HEAD are theirs. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "daemon/web.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <yyjson.h>
+
+enum { NOW = 1800000000 };
+
+struct stage {
+	struct config cfg;
+	struct rooms *rooms;
+	struct links *links;
+	struct certs *certs;
+	bool draining;
+	struct web web;
+};
+
+static int show(void *ctx, const struct quic_cert *cert)
+{
+	(void)ctx, (void)cert;
+	return 0;
+}
+
+static void print_metrics(void *ctx, struct buf *out)
+{
+	(void)ctx;
+	assert_int_equal(buf_printf(out, "mynah_x 1\n"), 0);
+}
+
+static int open_stage(void **state)
+{
+	struct stage *s = calloc(1, sizeof *s);
+	struct log silent = {0};
+
+	assert_non_null(s);
+	config_default(&s->cfg);
+	s->cfg.rooms.n_rules = 1; /* one named room, of one */
+	room_rule_default(&s->cfg.room[0]);
+	strcpy(s->cfg.room[0].name, "team-*");
+	s->cfg.rooms.rules = s->cfg.room;
+	assert_int_equal(rooms_new(&s->cfg.rooms, &silent, &s->rooms), 0);
+	assert_int_equal(links_new(&s->cfg, s->rooms, &silent, &s->links), 0);
+	assert_int_equal(certs_new(&s->cfg.server, show, NULL, &silent, NOW, &s->certs), 0);
+	s->web = (struct web){.cfg = &s->cfg, .links = s->links, .certs = s->certs, .port = 4433, .version = "9.9",
+		.draining = &s->draining, .metrics = print_metrics, .ctx = s};
+	*state = s;
+	return 0;
+}
+
+static int close_stage(void **state)
+{
+	struct stage *s = *state;
+
+	certs_free(s->certs);
+	links_free(s->links);
+	rooms_free(s->rooms);
+	free(s);
+	return 0;
+}
+
+/* The answer with its body as text; end() gives it back. */
+struct answer {
+	struct http_response res;
+	char *text;
+};
+
+static struct answer ask(struct stage *s, const char *path, const char *query, const char *host)
+{
+	const struct http_request req = {.method = "GET", .path = path, .query = query, .host = host, .origin = ""};
+	struct answer a = {.res = {.status = 200}};
+
+	web_answer(&s->web, &req, &a.res);
+	assert_true(a.res.len == 0 || a.res.body);
+	a.text = strndup(a.res.len ? a.res.body : "", a.res.len);
+	assert_non_null(a.text);
+	return a;
+}
+
+static void end(struct answer *a)
+{
+	assert_true(!a->res.owned || !a->res.static_body);
+	free(a->res.owned);
+	free(a->text);
+}
+
+static yyjson_doc *json(const struct answer *a)
+{
+	yyjson_doc *doc = yyjson_read(a->res.body, a->res.len, 0);
+
+	assert_string_equal(a->res.content_type, "application/json");
+	assert_non_null(doc);
+	return doc;
+}
+
+static const char *text_in(yyjson_doc *doc, const char *key)
+{
+	return yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), key));
+}
+
+static void health_says_whether_it_drains(void **state)
+{
+	struct stage *s = *state;
+	struct answer a = ask(s, "/healthz", "", "localhost");
+	yyjson_doc *doc = json(&a);
+
+	assert_int_equal(a.res.status, 200);
+	assert_true(a.res.cors);
+	assert_string_equal(text_in(doc, "status"), "ok");
+	assert_string_equal(text_in(doc, "version"), "9.9");
+	yyjson_doc_free(doc);
+	end(&a);
+	s->draining = true;
+	a = ask(s, "/healthz", "", "localhost");
+	doc = json(&a);
+	assert_int_equal(a.res.status, 503);
+	assert_string_equal(text_in(doc, "status"), "draining");
+	yyjson_doc_free(doc);
+	end(&a);
+}
+
+static void the_url_takes_the_host_of_the_request(void **state)
+{
+	static const struct {
+		const char *host, *url;
+	} cases[] = {
+		{"localhost", "https://localhost:4433/audio"},
+		{"localhost:8080", "https://localhost:4433/audio"},
+		{"Voice.Example.COM:1", "https://Voice.Example.COM:4433/audio"},
+		{"[::1]:8080", "https://[::1]:4433/audio"},
+		{"[2001:db8::7]", "https://[2001:db8::7]:4433/audio"},
+		{"192.0.2.1:", "https://192.0.2.1:4433/audio"},
+		{"", NULL},
+		{"a\",\"url\":\"https://evil", NULL},
+		{"evil\\", NULL},
+		{"user@host", NULL},
+		{"host/path", NULL},
+		{"host?x", NULL},
+		{"[::1", NULL},
+		{"[::1]x", NULL},
+		{"[\"]", NULL},
+		{"caf\xc3\xa9", NULL},
+		{"a b", NULL},
+		{":8080", NULL},
+	};
+	struct stage *s = *state;
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct answer a = ask(s, "/mynah.json", "", cases[i].host);
+		yyjson_doc *doc = json(&a);
+
+		assert_int_equal(a.res.status, 200);
+		assert_true(a.res.cors);
+		if (cases[i].url)
+			assert_string_equal(text_in(doc, "url"), cases[i].url);
+		else
+			assert_null(text_in(doc, "url"));
+		yyjson_doc_free(doc);
+		end(&a);
+	}
+}
+
+static void the_page_learns_what_it_needs_to_connect(void **state)
+{
+	struct stage *s = *state;
+	struct answer a = ask(s, "/mynah.json", "", "localhost"), hex = ask(s, "/certificate.sha256", "", "");
+	yyjson_doc *doc = json(&a);
+	yyjson_val *root = yyjson_doc_get_root(doc), *hashes = yyjson_obj_get(root, "certificate_hashes");
+
+	assert_int_equal(yyjson_get_uint(yyjson_obj_get(root, "port")), 4433);
+	assert_int_equal(yyjson_get_uint(yyjson_obj_get(root, "sample_rate")), 16000);
+	assert_int_equal(yyjson_get_uint(yyjson_obj_get(root, "frame_ms")), 20);
+	assert_string_equal(text_in(doc, "path"), "/audio");
+	assert_string_equal(text_in(doc, "version"), "9.9");
+	assert_int_equal(yyjson_arr_size(hashes), 1);
+	assert_int_equal(hex.res.len, 65);
+	assert_int_equal(strncmp(hex.text, yyjson_get_str(yyjson_arr_get(hashes, 0)), 64), 0);
+	assert_int_equal(strspn(hex.text, "0123456789abcdef"), 64);
+	yyjson_doc_free(doc);
+	end(&a);
+	end(&hex);
+	certs_check(s->certs, NOW + CERTS_RENEW_AFTER_S); /* a second one is announced */
+	a = ask(s, "/mynah.json", "", "localhost");
+	hex = ask(s, "/certificate.sha256", "", "");
+	doc = json(&a);
+	assert_int_equal(yyjson_arr_size(yyjson_obj_get(yyjson_doc_get_root(doc), "certificate_hashes")), 2);
+	assert_int_equal(hex.res.len, 130);
+	yyjson_doc_free(doc);
+	end(&a);
+	end(&hex);
+}
+
+static void check_answers_as_a_connect_would_be(void **state)
+{
+	static const struct {
+		const char *query;
+		unsigned status;
+	} cases[] = {
+		{"", 200},
+		{"room=team-1", 200},
+		{"room=other", 404},
+		{"room=%00", 400},
+		{"room=%2", 400},
+		{"room=a%0Ab", 400},
+		{"room=%ff", 400},
+		{"room=\"},{", 404},
+		{"room=01234567890123456789012345678901234567890123456789012345678901234", 400},
+		{"name=x&room=team-%22", 200},
+	};
+	struct stage *s = *state;
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct answer a = ask(s, "/check", cases[i].query, "localhost");
+		yyjson_doc *doc = json(&a);
+		yyjson_val *root = yyjson_doc_get_root(doc);
+
+		assert_int_equal(a.res.status, 200);
+		assert_true(a.res.cors);
+		assert_int_equal(yyjson_get_bool(yyjson_obj_get(root, "ok")), cases[i].status == 200);
+		if (cases[i].status != 200) {
+			assert_int_equal(yyjson_get_uint(yyjson_obj_get(root, "status")), cases[i].status);
+			assert_true(strlen(text_in(doc, "reason")) > 8);
+		}
+		yyjson_doc_free(doc);
+		end(&a);
+	}
+	links_drain(s->links, 1000, 1);
+	struct answer a = ask(s, "/check", "room=team-1", "localhost");
+
+	assert_string_equal(a.text, "{\"ok\":false,\"status\":503,\"reason\":\"the server is shutting down\"}\n");
+	end(&a);
+}
+
+static void metrics_are_for_http_1_only(void **state)
+{
+	struct stage *s = *state;
+	struct answer a = ask(s, "/metrics", "", "localhost");
+
+	assert_int_equal(a.res.status, 200);
+	assert_string_equal(a.res.content_type, "text/plain; version=0.0.4; charset=utf-8");
+	assert_string_equal(a.text, "mynah_x 1\n");
+	assert_false(a.res.cors);
+	end(&a);
+	s->web.metrics = NULL;
+	a = ask(s, "/metrics", "", "localhost");
+	assert_int_equal(a.res.status, 404);
+	end(&a);
+}
+
+static void the_page_is_embedded(void **state)
+{
+	struct stage *s = *state;
+	struct answer root = ask(s, "/", "", "localhost"), index = ask(s, "/index.html", "", "localhost");
+
+	assert_int_equal(root.res.status, 200);
+	assert_string_equal(root.res.content_type, "text/html; charset=utf-8");
+	assert_string_equal(root.res.cache_control, "no-cache");
+	assert_non_null(strstr(root.res.csp, "default-src 'self'"));
+	assert_true(root.res.static_body && root.res.len > 1000);
+	assert_ptr_equal(root.res.body, index.res.body);
+	end(&root);
+	end(&index);
+	for (size_t i = 0; i < web_files_count; i++) {
+		struct answer a = ask(s, web_files[i].path, "", "localhost");
+
+		assert_int_equal(a.res.status, 200);
+		assert_ptr_equal(a.res.body, web_files[i].data);
+		assert_int_equal(a.res.len, web_files[i].len);
+		assert_string_equal(a.res.content_type, web_files[i].content_type);
+		end(&a);
+	}
+}
+
+static void what_is_not_there_is_404(void **state)
+{
+	static const char *const paths[] = {"/nothing", "/healthz/", "/HEALTHZ", "/metrics/x", "/index.html/", "//", "/../etc/passwd",
+		"/index.htm", "/mynah.json.bak", "/audio"};
+	struct stage *s = *state;
+
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+		struct answer a = ask(s, paths[i], "", "localhost");
+
+		assert_int_equal(a.res.status, 404);
+		assert_string_equal(a.text, "not found\n");
+		end(&a);
+	}
+}
+
+static void a_directory_takes_the_place_of_the_page(void **state)
+{
+	struct stage *s = *state;
+	char dir[] = "/tmp/mynah-web-XXXXXX", path[64], sub[64];
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(s->cfg.http.web_dir, sizeof s->cfg.http.web_dir, "%s", dir);
+	snprintf(path, sizeof path, "%s/index.html", dir);
+	snprintf(sub, sizeof sub, "%s/sub", dir);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs("<p>mine", f);
+	fclose(f);
+	assert_int_equal(mkdir(sub, 0700), 0);
+	snprintf(path, sizeof path, "%s/sub/index.html", dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs("<p>sub", f);
+	fclose(f);
+
+	struct answer a = ask(s, "/", "", "localhost"), b = ask(s, "/sub/", "", "localhost");
+
+	assert_string_equal(a.text, "<p>mine");
+	assert_string_equal(a.res.content_type, "text/html; charset=utf-8");
+	assert_string_equal(b.text, "<p>sub");
+	assert_string_equal(b.res.content_type, "text/html; charset=utf-8");
+	end(&a);
+	end(&b);
+	static const char *const gone[] = {"/mynah.js", "/../../etc/passwd", "/.hidden", "/sub"};
+
+	for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) {
+		a = ask(s, gone[i], "", "localhost");
+		assert_int_equal(a.res.status, 404);
+		end(&a);
+	}
+	unlink(path);
+	rmdir(sub);
+	snprintf(path, sizeof path, "%s/index.html", dir);
+	unlink(path);
+	rmdir(dir);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, open_stage, close_stage)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(health_says_whether_it_drains),
+		CASE(the_url_takes_the_host_of_the_request),
+		CASE(the_page_learns_what_it_needs_to_connect),
+		CASE(check_answers_as_a_connect_would_be),
+		CASE(metrics_are_for_http_1_only),
+		CASE(the_page_is_embedded),
+		CASE(what_is_not_there_is_404),
+		CASE(a_directory_takes_the_place_of_the_page),
+	};
+
+	return cmocka_run_group_tests_name("web", tests, NULL, NULL);
+}
