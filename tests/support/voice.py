@@ -5,6 +5,7 @@ import collections
 import contextlib
 import hashlib
 import json
+import socket
 import ssl
 import time
 import urllib.parse
@@ -221,6 +222,15 @@ class Peer(QuicConnectionProtocol):
         capsule = encode_uint_var(CLOSE_CAPSULE) + encode_uint_var(len(capsule)) + capsule
         self._quic.send_stream_data(self.session, encode_frame(0, capsule), True)
         self.transmit()
+
+    async def move(self):
+        """From another port from now on, as a router may decide."""
+        old = self._transport
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind(("::", 0))
+        await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=sock)
+        old.close()
 
     def vanish(self):
         """From now on the network takes nothing from us and brings us nothing."""
