@@ -2,6 +2,7 @@
 """A real mynahd and clients on aioquic: who hears whom, how well, how soon; the control stream; comings and goings."""
 import asyncio
 import json
+import os
 import pathlib
 import signal
 import socket

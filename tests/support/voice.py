@@ -269,8 +269,13 @@ async def connection(server, host="127.0.0.1", http3=True, idle=60.0, configurat
     def protocol(*args, **kwargs):
         return Peer(*args, http3=http3, **kwargs)
 
-    async with quic_connect(host, server.port, configuration=configuration, create_protocol=protocol) as peer:
-        yield peer
+    peer = None
+    try:
+        async with quic_connect(host, server.port, configuration=configuration, create_protocol=protocol) as peer:
+            yield peer
+    finally:
+        if peer:
+            peer._transport.close()  # the one that it moved to
 
 
 @contextlib.asynccontextmanager
