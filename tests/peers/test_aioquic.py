@@ -15,6 +15,9 @@ import time
 import unittest
 
 import numpy as np
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.packet import QuicProtocolVersion
+from aioquic.tls import CipherSuite
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from mynahd import Mynahd, binary  # noqa: E402
@@ -517,6 +520,59 @@ class Comings(VoiceCase):
             self.figure(f"the second hundred clients left {grown} KiB behind")
             self.assertLess(grown, 3000)
             self.assertEqual(server.metrics()["mynah_sessions_opened_total"], 200)
+
+
+class Connections(VoiceCase):
+    """What QUIC may do below a call."""
+
+    async def echoes(self, p, frames=40):
+        n = len(p.frames)
+        await talk(p, tones(16000, (500, -14)), frames * 0.02)
+        await p.until(lambda: len(p.frames) >= n + frames - 5, what="echoes")
+
+    async def test_every_cipher_and_version(self):
+        wanted = [{"cipher_suites": [suite]} for suite in (CipherSuite.AES_128_GCM_SHA256, CipherSuite.AES_256_GCM_SHA384,
+                                                           CipherSuite.CHACHA20_POLY1305_SHA256)]
+        wanted += [{"original_version": QuicProtocolVersion.VERSION_2}, {"connection_id_length": 20},
+                   {"max_datagram_size": 1452}]
+        with Mynahd(ECHO) as server:
+            for options in wanted:
+                with self.subTest(**options):
+                    async with connection(server, configuration=QuicConfiguration(**options)) as p:
+                        self.assertEqual(await p.open_session("/audio"), 200)
+                        await self.echoes(p)
+
+    async def test_client_that_has_to_prove_its_address_first(self):
+        with Mynahd(ECHO + "[limits]\nretry_half_open = 0\n") as server:
+            async with session(server) as p:
+                await self.echoes(p)
+            self.assertEqual(server.metrics()['mynah_stateless_packets_total{kind="retry"}'], 1)
+
+    async def test_client_whose_port_changes_in_the_middle(self):
+        with Mynahd(ECHO) as server:
+            async with session(server) as p:
+                await self.echoes(p)
+                await p.move()
+                await self.echoes(p)
+                p.say("ping", t=1)
+                await p.expect("pong", t=1)
+                self.assertGreaterEqual((await off_loop(server.metrics))["mynah_migrations_total"], 1)
+
+    async def test_client_that_changes_its_keys_and_connection_ids(self):
+        with Mynahd(ECHO) as server:
+            async with session(server) as p:
+                for change in p.request_key_update, p.change_connection_id, p.request_key_update:
+                    await self.echoes(p, 20)
+                    change()
+                await self.echoes(p, 20)
+
+    async def test_frames_of_ten_milliseconds(self):
+        with Mynahd(ECHO.replace("[audio]", "[audio]\nframe_ms = 10")) as server:
+            async with session(server) as p:
+                await talk(p, tones(16000, (500, -14)), 1, frame_ms=10)
+                await after_sound(p)
+                self.assertEqual({len(f.samples) for f in p.frames}, {160})
+                self.assertTrue(100 <= len(p.frames) <= 125, len(p.frames))
 
 
 class Signals(VoiceCase):

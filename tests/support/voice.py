@@ -5,6 +5,7 @@ import collections
 import contextlib
 import hashlib
 import json
+import socket
 import ssl
 import time
 import urllib.parse
@@ -222,6 +223,15 @@ class Peer(QuicConnectionProtocol):
         self._quic.send_stream_data(self.session, encode_frame(0, capsule), True)
         self.transmit()
 
+    async def move(self):
+        """From another port from now on, as a router may decide."""
+        old = self._transport
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind(("::", 0))
+        await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=sock)
+        old.close()
+
     def vanish(self):
         """From now on the network takes nothing from us and brings us nothing."""
         if self._timer:
@@ -259,8 +269,13 @@ async def connection(server, host="127.0.0.1", http3=True, idle=60.0, configurat
     def protocol(*args, **kwargs):
         return Peer(*args, http3=http3, **kwargs)
 
-    async with quic_connect(host, server.port, configuration=configuration, create_protocol=protocol) as peer:
-        yield peer
+    peer = None
+    try:
+        async with quic_connect(host, server.port, configuration=configuration, create_protocol=protocol) as peer:
+            yield peer
+    finally:
+        if peer:
+            peer._transport.close()  # the one that it moved to
 
 
 @contextlib.asynccontextmanager
