@@ -72,6 +72,8 @@ int call_new(uv_loop_t *loop, const struct call_opts *opts, const struct url *ur
 void call_hang_up(struct call *c);
 /* Sends one line (an object in JSON, without its end) on the control stream. ERR_STATE, ERR_LIMIT. */
 int call_send_line(struct call *c, const char *line, nsec now);
+/* The address that is, or was last, tried. */
+const struct quic_addr *call_address(const struct call *c);
 void call_stats(const struct call *c, struct call_stats *out);
 /* After on_end. Accepts NULL. */
 void call_free(struct call *c);

@@ -469,6 +469,11 @@ int call_send_line(struct call *c, const char *line, nsec now)
 	return err ? err : wt_stream_send(c->control, "\n", 1, false, now);
 }
 
+const struct quic_addr *call_address(const struct call *c)
+{
+	return &c->addr[c->n_tried ? c->n_tried - 1 : 0];
+}
+
 void call_stats(const struct call *c, struct call_stats *out)
 {
 	struct jitter_stats j;

@@ -27,7 +27,8 @@ struct net {
 	struct quic_addr local[SOCKETS_MAX];
 	uint32_t n_local, turn;
 	nsec at, leave_by;
-	int n_open; /* handles */
+	bool settling; /* the ticker will be set at its end */
+	int n_open;    /* handles */
 	void (*on_closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -85,8 +86,10 @@ static void settle(struct net *n, nsec now)
 		return;
 	if (n->at <= now) {
 		n->at = NSEC_NONE;
+		n->settling = true;
 		if (n->opts.on_time)
 			n->opts.on_time(n->opts.ctx, now);
+		n->settling = false;
 	}
 	if (quic_endpoint_deadline(n->endpoint) <= now)
 		quic_endpoint_expire(n->endpoint, now);
@@ -248,7 +251,7 @@ int net_connect(struct net *n, const struct net_target *to, void *user, nsec now
 void net_at(struct net *n, nsec at)
 {
 	n->at = at;
-	if (n->state != NET_CLOSING)
+	if (n->state != NET_CLOSING && !n->settling)
 		ticker_set(n->ticker, earliest(n));
 }
 
