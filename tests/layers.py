@@ -23,7 +23,7 @@ LIBRARIES = {
     "nghttp3": ["wt"],
     "llhttp.h": ["http"],
     "wslay": ["http"],
-    "yyjson.h": ["bridge", "daemon"],
+    "yyjson.h": ["bridge", "client", "daemon"],
     "opus": ["audio"],
     "toml++": ["config"],
     "uv.h": ["quic/udp.c", "quic/ticker.c", "http", "bridge", "client", "daemon"],

@@ -150,3 +150,7 @@ void *wt_stream_user(const struct wt_stream *st);
  * `origin` may be NULL. All strings are copied. on_answer follows, or on_closed. */
 int wt_client_connect(struct wt *w, struct quic_conn *c, const char *authority, const char *path, const char *origin,
 	void *user);
+/* From on_answer with a refusal: what the server said beside the status, as far as it came along (at most
+ * WT_REFUSAL_MAX bytes, cut at the first control character), else "". Borrowed until return. */
+enum { WT_REFUSAL_MAX = 256 };
+const char *wt_session_refusal(const struct wt_session *s);

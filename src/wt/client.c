@@ -122,6 +122,13 @@ void client_ask(struct wt_conn *c)
 		quic_conn_wake(c->qc);
 }
 
+const char *wt_session_refusal(const struct wt_session *s)
+{
+	const struct wt_stream *st = s->id < 0 ? NULL : stream_find(s->c, s->id);
+
+	return st && st->req && st->req->copy && s->state == SESSION_ENDED ? (const char *)st->req->copy : "";
+}
+
 void client_answered(struct wt_session *s, unsigned status)
 {
 	struct wt_conn *c = s->c;

@@ -133,11 +133,28 @@ void request_headers_end(struct request *r)
 		session_new(c, r->st->id, &r->session); /* without it the answer is 429 */
 }
 
+/* Client: the line that goes with a refusal, for people to read. */
+static void keep_refusal(struct request *r, const uint8_t *p, size_t len)
+{
+	char *text;
+
+	if (!r->copy)
+		r->copy = calloc(1, WT_REFUSAL_MAX + 1);
+	for (text = (char *)r->copy; text && len && r->body_len < WT_REFUSAL_MAX && *p >= ' ' && *p != 0x7f; len--)
+		text[r->body_len++] = (char)*p++;
+	if (len)
+		r->body_len = WT_REFUSAL_MAX; /* no more of it */
+}
+
 void request_body(struct request *r, const uint8_t *p, size_t len)
 {
 	struct wt_conn *c = r->st->c;
 	bool over = r->body_bytes > BODY_DISCARD_MAX;
 
+	if (!c->server && r->status / 100 != 2) {
+		keep_refusal(r, p, len);
+		return;
+	}
 	if (r->session) {
 		session_capsules(r->session, p, len);
 		return;

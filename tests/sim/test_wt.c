@@ -106,6 +106,8 @@ static void on_answer(void *user, struct wt_session *s, unsigned status, nsec no
 	d->status = status;
 	d->open = status == 200;
 	d->s = d->open ? s : NULL;
+	if (!d->open)
+		snprintf(d->reason, sizeof d->reason, "%s", wt_session_refusal(s));
 	d->opened_at = now;
 }
 
@@ -565,6 +567,7 @@ static void a_wrong_path_is_a_404_and_no_connection_stays(void **state)
 	(void)state;
 	assert_true(sim_run(n->sim, answered, c, nsec_from_s(5)));
 	assert_int_equal(c->status, 404);
+	assert_string_equal(c->reason, "not found");
 	assert_true(sim_run(n->sim, both_gone, n, nsec_from_s(1)));
 	assert_false(c->closed);
 	assert_int_equal(wt_stats(n->sw)->refused, 1);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * call - one session: it speaks what it is given and plays what it hears, at the pace of the sound.
+ *
+ *   say() -> 20 ms, cut to what the path carries -> datagrams
+ *   datagrams -> playout buffer -> heard(), 20 ms at a time, silence included
+ *
+ * Both follow one grid, start + n * 20 ms, that does not drift. One thread, the loop of its net. The sound
+ * path allocates nothing.
+ */
+#pragma once
+#include "client/net.h"
+#include "client/url.h"
+
+#include <stdbool.h>
+
+enum { CALL_FRAME_MS = 20, CALL_TEXT_MAX = 512, CALL_SAMPLES_MAX = 48000 / 1000 * CALL_FRAME_MS };
+
+struct call;
+
+struct call_opts {
+	struct net_opts net;      /* on_time and ctx are the call's own */
+	uint32_t rate_hz;         /* of heard(); also asked of the server. default 16000 */
+	uint32_t say_rate_hz;     /* of say(), 8000..48000. default 16000 */
+	bool muted;               /* from the start */
+	uint32_t line_bytes_max;  /* of the control stream; a longer line ends the stream. default 262144 */
+};
+void call_opts_default(struct call_opts *o);
+
+enum call_end_kind {
+	CALL_ENDED,       /* call_hang_up() */
+	CALL_REFUSED,     /* `status` (0: the connection itself was), text: why */
+	CALL_UNREACHABLE, /* nobody answered, or it was not the server we wanted */
+	CALL_LOST,        /* after it was open: the server closed it with `code`, or the path is gone */
+};
+struct call_end {
+	enum call_end_kind kind;
+	unsigned status;
+	uint32_t code;
+	char text[CALL_TEXT_MAX];
+};
+
+struct call_stats {
+	uint64_t frames_said, frames_heard; /* datagrams */
+	uint64_t samples_said;
+	uint64_t late;       /* grid points of ours that were passed over: this machine was too busy */
+	uint64_t concealed;  /* 20 ms pieces that the playout buffer had to invent */
+	uint64_t bad_frames;
+	double join_ms;      /* from the start to the server's 200 */
+	double rtt_ms;       /* of the last ping on the control stream; one a second */
+	double buffer_ms, jitter_ms;
+	double said_dbfs, heard_dbfs; /* RMS of the last second, -100: silence */
+	uint64_t packets_lost;        /* of ours, as QUIC counts */
+	double seconds;      /* open so long */
+};
+
+struct call_handler {
+	void *ctx;
+	/* Fills up to `n` samples and returns how many; 0: nothing to say now. NULL: listens only. */
+	size_t (*say)(void *ctx, int16_t *pcm, size_t n);
+	void (*heard)(void *ctx, const int16_t *pcm, size_t n, nsec now); /* each 20 ms while open */
+	void (*on_open)(void *ctx, nsec now);
+	void (*on_line)(void *ctx, const char *line, size_t len, nsec now); /* a line of the control stream, without its end; no pong */
+	/* The last call; `c` may be freed when it returns. */
+	void (*on_end)(void *ctx, const struct call_end *end);
+};
+
+/* Tries `addrs` in turn. Copies all. ERR_*: nothing was begun. */
+int call_new(uv_loop_t *loop, const struct call_opts *opts, const struct url *url, const struct quic_addr *addrs,
+	size_t n_addrs, const struct call_handler *handler, const struct log *log, struct call **out);
+/* Says goodbye; on_end follows. From anywhere. */
+void call_hang_up(struct call *c);
+/* Sends one line (an object in JSON, without its end) on the control stream. ERR_STATE, ERR_LIMIT. */
+int call_send_line(struct call *c, const char *line, nsec now);
+/* The address that is, or was last, tried. */
+const struct quic_addr *call_address(const struct call *c);
+void call_stats(const struct call *c, struct call_stats *out);
+/* After on_end. Accepts NULL. */
+void call_free(struct call *c);

@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/call.h"
+
+#include "audio/jitter.h"
+#include "audio/pcm.h"
+#include "audio/resample.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yyjson.h>
+
+enum {
+	NEXT_ADDRESS_MS = 1000, /* a silent address gets so long if there is another ... */
+	NEXT_LOOPBACK_MS = 200, /* ... and this one so long: whoever is there answers at once */
+	CATCH_UP_FRAMES = 5,    /* that are sent late; older ones are passed over */
+	PLAYOUT_MAX_MS = 500,
+	LEVEL_FRAMES = 1000 / CALL_FRAME_MS,
+	PING_FRAMES = 1000 / CALL_FRAME_MS,
+	PONG_MAX = 128,
+};
+
+enum call_state {
+	CALL_STATE_CONNECTING, /* one attempt is under way */
+	CALL_STATE_OPEN,       /* the session is there */
+	CALL_STATE_OVER,       /* `end` is written, the net is closing */
+};
+
+/* One address; on_closed of an attempt that was given up is of no interest. */
+struct attempt {
+	struct call *call;
+	struct quic_conn *conn; /* NULL: gone */
+};
+
+struct meter {
+	double sum;      /* of squares, in this second */
+	size_t n;
+	unsigned frames;
+	double dbfs;     /* of the last whole one */
+};
+
+struct call {
+	struct call_opts opts;
+	struct call_handler handler;
+	struct url url;
+	struct net *net;
+	enum call_state state;
+	struct quic_addr addr[URL_ADDRESSES_MAX];
+	struct attempt attempt[URL_ADDRESSES_MAX];
+	size_t n_addrs, n_tried;
+	nsec started, next_address, opened, give_up;
+	struct wt_session *session;
+	struct wt_stream *control;
+	struct buf line;
+	struct resample_table *table;
+	struct jitter *jitter;
+	uint64_t grid; /* points passed since `opened` */
+	struct meter said, heard;
+	struct call_stats stats;
+	struct call_end end;
+	bool hanging_up;
+};
+
+void call_opts_default(struct call_opts *o)
+{
+	memset(o, 0, sizeof *o);
+	net_opts_default(&o->net);
+	o->rate_hz = o->say_rate_hz = 16000;
+	o->line_bytes_max = 262144;
+}
+
+/* --- the end ------------------------------------------------------------------------------------ */
+
+static void on_net_closed(void *ctx)
+{
+	struct call *c = ctx;
+
+	c->net = NULL;
+	c->handler.on_end(c->handler.ctx, &c->end);
+}
+
+static void finish(struct call *c, enum call_end_kind kind, const char *text)
+{
+	if (c->state == CALL_STATE_OVER)
+		return;
+	call_stats(c, &c->stats);
+	c->state = CALL_STATE_OVER;
+	c->session = NULL;
+	c->control = NULL;
+	c->end.kind = c->hanging_up ? CALL_ENDED : kind;
+	snprintf(c->end.text, sizeof c->end.text, "%s", c->hanging_up ? "" : text);
+	net_close(c->net, on_net_closed, c);
+}
+
+void call_hang_up(struct call *c)
+{
+	if (c->state == CALL_STATE_OVER)
+		return;
+	c->hanging_up = true;
+	if (c->session) {
+		wt_session_close(c->session, 0, "", clock_now()); /* on_closed comes before it returns */
+		net_wake(c->net);
+		return;
+	}
+	struct attempt *a = &c->attempt[c->n_tried - 1];
+
+	if (a->conn)
+		quic_conn_close(a->conn, 0);
+	finish(c, CALL_ENDED, "");
+}
+
+/* --- connecting --------------------------------------------------------------------------------- */
+
+static bool is_loopback(const struct quic_addr *a)
+{
+	if (a->sa.sa_family == AF_INET)
+		return ntohl(a->in4.sin_addr.s_addr) >> 24 == 127;
+	return IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
+}
+
+static void plan(struct call *c)
+{
+	nsec at = c->give_up;
+
+	if (c->state == CALL_STATE_OVER)
+		at = NSEC_NONE;
+	else if (c->state == CALL_STATE_OPEN)
+		at = c->opened + c->grid * nsec_from_ms(CALL_FRAME_MS);
+	else if (c->next_address < at)
+		at = c->next_address;
+	net_at(c->net, at);
+}
+
+/* The next address that there is a way to. */
+static int try_next(struct call *c, nsec now)
+{
+	int err = ERR_NOTFOUND;
+
+	while (c->n_tried < c->n_addrs) {
+		const struct quic_addr *to = &c->addr[c->n_tried];
+		struct attempt *a = &c->attempt[c->n_tried++];
+		const struct net_target target = {to, c->url.host, c->url.authority, c->url.path};
+
+		a->call = c;
+		err = net_connect(c->net, &target, a, now, &a->conn);
+		if (err)
+			continue;
+		c->next_address = NSEC_NONE;
+		if (c->n_tried < c->n_addrs)
+			c->next_address = now + nsec_from_ms(is_loopback(to) ? NEXT_LOOPBACK_MS : NEXT_ADDRESS_MS);
+		return 0;
+	}
+	return err;
+}
+
+/* Nothing at all came from this address: on to the next. */
+static void give_up_address(struct call *c, nsec now)
+{
+	struct attempt *a = &c->attempt[c->n_tried - 1];
+	struct quic_conn_info info = {0};
+
+	c->next_address = NSEC_NONE;
+	if (a->conn)
+		quic_conn_info(a->conn, &info);
+	if (info.packets_in > 0)
+		return;
+	struct quic_conn *old = a->conn;
+	size_t n_tried = c->n_tried;
+
+	if (try_next(c, now)) {
+		c->n_tried = n_tried; /* no way to the others: go on waiting for this one */
+		return;
+	}
+	a->conn = NULL;
+	if (old)
+		quic_conn_close(old, 0);
+}
+
+/* --- sound -------------------------------------------------------------------------------------- */
+
+static void measure(struct meter *m, const int16_t *pcm, size_t n, size_t frame)
+{
+	for (size_t i = 0; i < n; i++)
+		m->sum += (double)pcm[i] * pcm[i];
+	m->n += frame;
+	if (++m->frames < LEVEL_FRAMES)
+		return;
+	m->dbfs = m->sum > 0 ? 10 * log10(m->sum / (double)m->n / (32768.0 * 32768)) : -100;
+	m->sum = 0;
+	m->n = m->frames = 0;
+}
+
+static void send_frame(struct call *c, const int16_t *pcm, size_t n, nsec now)
+{
+	uint8_t b[FRAME_HEADER_BYTES + 2 * CALL_SAMPLES_MAX];
+	size_t n_pieces = frame_pieces(n, wt_session_datagram_max(c->session));
+
+	for (size_t i = 0; i < n_pieces; i++) {
+		size_t piece = frame_piece(n, n_pieces, i), len = frame_write(b, sizeof b, c->opts.say_rate_hz, pcm, piece);
+
+		if (wt_session_send(c->session, NULL, 0, b, len, now) == 0)
+			c->stats.frames_said++;
+		pcm += piece;
+	}
+	c->stats.samples_said += n;
+}
+
+/* The samples of grid point k: those between k and k + 1 times 20 ms, so that odd rates keep the pace. */
+static size_t samples_at(uint32_t rate_hz, uint64_t k)
+{
+	const uint64_t per_s = 1000 / CALL_FRAME_MS;
+
+	return (size_t)((k + 1) * rate_hz / per_s - k * rate_hz / per_s);
+}
+
+static void say(struct call *c, nsec now)
+{
+	int16_t pcm[CALL_SAMPLES_MAX];
+	size_t want = samples_at(c->opts.say_rate_hz, c->grid), n;
+
+	if (!c->handler.say)
+		return;
+	n = c->handler.say(c->handler.ctx, pcm, want);
+	measure(&c->said, pcm, n, want);
+	if (n > 0 && !c->opts.muted)
+		send_frame(c, pcm, n, now);
+}
+
+static void hear(struct call *c, nsec now)
+{
+	float x[CALL_SAMPLES_MAX];
+	int16_t pcm[CALL_SAMPLES_MAX];
+	size_t n = samples_at(c->opts.rate_hz, c->grid);
+
+	if (jitter_get(c->jitter, x, n, now) == JITTER_CONCEALED)
+		c->stats.concealed++;
+	pcm_to_i16(pcm, x, n);
+	measure(&c->heard, pcm, n, n);
+	if (c->handler.heard)
+		c->handler.heard(c->handler.ctx, pcm, n, now);
+}
+
+/* QUIC's own estimate includes acknowledgements that waited for a packet to ride on; this does not. Its first
+ * also tells the server of the stream, which then says welcome. */
+static void ping(struct call *c, nsec now)
+{
+	char line[64];
+
+	snprintf(line, sizeof line, "{\"type\":\"ping\",\"t\":%.3f}", (double)(now - c->started) * 1e-6);
+	call_send_line(c, line, now);
+}
+
+/* True if it was one: the caller of this layer did not ask, so he is not told. */
+static bool take_pong(struct call *c, const char *line, size_t len, nsec now)
+{
+	yyjson_doc *doc = len <= PONG_MAX ? yyjson_read(line, len, 0) : NULL;
+	yyjson_val *o = yyjson_doc_get_root(doc), *t = yyjson_obj_get(o, "t");
+	bool is_pong = yyjson_equals_str(yyjson_obj_get(o, "type"), "pong");
+
+	if (is_pong && yyjson_is_num(t))
+		c->stats.rtt_ms = (double)(now - c->started) * 1e-6 - yyjson_get_num(t);
+	yyjson_doc_free(doc);
+	return is_pong;
+}
+
+static void run_grid(struct call *c, nsec now)
+{
+	const nsec frame = nsec_from_ms(CALL_FRAME_MS);
+
+	while (c->state == CALL_STATE_OPEN && c->opened + c->grid * frame <= now) {
+		if (now - (c->opened + c->grid * frame) <= CATCH_UP_FRAMES * frame)
+			say(c, now);
+		else
+			c->stats.late++; /* what was to be said waits: it comes later, not never */
+		if (c->grid % PING_FRAMES == 0)
+			ping(c, now);
+		if (c->state == CALL_STATE_OPEN)
+			hear(c, now);
+		c->grid++;
+	}
+}
+
+static void on_time(void *ctx, nsec now)
+{
+	struct call *c = ctx;
+
+	if (c->state == CALL_STATE_OPEN)
+		run_grid(c, now);
+	if (c->state == CALL_STATE_CONNECTING && now >= c->next_address)
+		give_up_address(c, now);
+	if (c->state == CALL_STATE_CONNECTING && now >= c->give_up) {
+		struct attempt *a = &c->attempt[c->n_tried - 1];
+
+		if (a->conn)
+			quic_conn_close(a->conn, 0);
+		finish(c, CALL_UNREACHABLE, "no answer in time");
+	}
+	plan(c);
+}
+
+/* --- what the session tells --------------------------------------------------------------------- */
+
+static void on_answer(void *user, struct wt_session *s, unsigned status, nsec now)
+{
+	struct attempt *a = user;
+	struct call *c = a->call;
+
+	if (!a->conn || c->state != CALL_STATE_CONNECTING)
+		return;
+	if (status != 200) {
+		c->end.status = status;
+		a->conn = NULL;
+		finish(c, CALL_REFUSED, wt_session_refusal(s));
+		return;
+	}
+	c->session = s;
+	c->state = CALL_STATE_OPEN;
+	c->opened = now;
+	c->stats.join_ms = (double)(now - c->started) * 1e-6;
+	if (wt_stream_open(s, true, &c->control))
+		c->control = NULL;
+	else if (c->opts.muted)
+		call_send_line(c, "{\"type\":\"mute\",\"muted\":true}", now);
+	if (c->handler.on_open)
+		c->handler.on_open(c->handler.ctx, now);
+	plan(c);
+}
+
+static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
+{
+	struct call *c = ((struct attempt *)user)->call;
+	struct frame f;
+	enum frame_fault fault = frame_parse(p, len, c->opts.rate_hz, &f);
+
+	if (c->state != CALL_STATE_OPEN)
+		return;
+	if (fault != FRAME_OK && fault != FRAME_ODD) {
+		c->stats.bad_frames++;
+		return;
+	}
+	c->stats.frames_heard++;
+	jitter_put(c->jitter, &f, now);
+}
+
+static void take_lines(struct call *c, nsec now)
+{
+	uint8_t *end;
+
+	while (c->line.len > 0 && (end = memchr(c->line.p, '\n', c->line.len))) {
+		size_t len = (size_t)(end - c->line.p);
+
+		if (!take_pong(c, (const char *)c->line.p, len, now) && c->handler.on_line)
+			c->handler.on_line(c->handler.ctx, (const char *)c->line.p, len, now);
+		buf_consume(&c->line, len + 1);
+	}
+}
+
+static void on_stream_data(void *user, struct wt_stream *st, const uint8_t *p, size_t len, bool fin, nsec now)
+{
+	struct call *c = ((struct attempt *)user)->call;
+
+	(void)fin;
+	if (st != c->control)
+		return;
+	if (buf_append(&c->line, p, len)) {
+		wt_stream_abort(st, 1, now);
+		return;
+	}
+	take_lines(c, now);
+}
+
+static void on_stream(void *user, struct wt_stream *st, nsec now)
+{
+	(void)user;
+	wt_stream_abort(st, 2, now); /* this protocol has none from the server */
+}
+
+static void on_stream_closed(void *user, struct wt_stream *st, nsec now)
+{
+	struct call *c = ((struct attempt *)user)->call;
+
+	(void)now;
+	if (c->control == st)
+		c->control = NULL;
+}
+
+/* TLS alerts travel as 0x100 + alert (RFC 9001 4.8); 0x2 is CONNECTION_REFUSED (RFC 9000 20.1). */
+static bool is_alert(const struct quic_close *q)
+{
+	return !q->app && q->code >= 0x100 && q->code <= 0x1ff;
+}
+
+static void failed_to_connect(struct call *c, const struct wt_close *why, nsec now)
+{
+	const struct quic_close *q = &why->conn;
+	char text[CALL_TEXT_MAX];
+
+	if (why->end != WT_END_CONN) {
+		finish(c, CALL_UNREACHABLE, why->reason[0] ? why->reason : "the server ended the connection");
+	} else if (q->end == QUIC_END_PEER && !q->app && q->code == 2) {
+		finish(c, CALL_REFUSED, "the server takes no more connections");
+	} else if (is_alert(q) && q->end != QUIC_END_PEER) {
+		snprintf(text, sizeof text, "the certificate was not accepted (TLS alert %u); see --cert-sha256 and --insecure",
+			(unsigned)(q->code & 0xff));
+		finish(c, CALL_UNREACHABLE, text);
+	} else if (!try_next(c, now)) {
+		plan(c);
+	} else {
+		bool silent = q->end == QUIC_END_HANDSHAKE && q->code == 0;
+
+		snprintf(text, sizeof text, silent ? "no answer" : "the connection failed (%s, code 0x%llx)", quic_end_name(q->end),
+			(unsigned long long)q->code);
+		finish(c, CALL_UNREACHABLE, text);
+	}
+}
+
+static void lost(struct call *c, const struct wt_close *why)
+{
+	char text[CALL_TEXT_MAX];
+
+	c->end.code = why->code;
+	if (why->end == WT_END_CONN)
+		snprintf(text, sizeof text, "the connection ended (%s, code 0x%llx)", quic_end_name(why->conn.end),
+			(unsigned long long)why->conn.code);
+	else
+		snprintf(text, sizeof text, "the server closed the session (code %u)%s%.300s", why->code,
+			why->reason[0] ? ": " : "", why->reason);
+	finish(c, CALL_LOST, text);
+}
+
+static void on_closed(void *user, const struct wt_close *why, nsec now)
+{
+	struct attempt *a = user;
+	struct call *c = a->call;
+
+	if (!a->conn || c->state == CALL_STATE_OVER)
+		return;
+	a->conn = NULL;
+	if (c->state == CALL_STATE_OPEN)
+		lost(c, why);
+	else
+		failed_to_connect(c, why, now);
+}
+
+static const struct wt_app session_app = {
+	.on_answer = on_answer,
+	.on_datagram = on_datagram,
+	.on_stream = on_stream,
+	.on_stream_data = on_stream_data,
+	.on_stream_closed = on_stream_closed,
+	.on_closed = on_closed,
+};
+
+/* --- from outside ------------------------------------------------------------------------------- */
+
+int call_send_line(struct call *c, const char *line, nsec now)
+{
+	size_t len = strlen(line);
+
+	if (!c->control)
+		return ERR_STATE;
+	if (wt_stream_room(c->control) < len + 1)
+		return ERR_LIMIT;
+	int err = wt_stream_send(c->control, line, len, false, now);
+
+	return err ? err : wt_stream_send(c->control, "\n", 1, false, now);
+}
+
+const struct quic_addr *call_address(const struct call *c)
+{
+	return &c->addr[c->n_tried ? c->n_tried - 1 : 0];
+}
+
+void call_stats(const struct call *c, struct call_stats *out)
+{
+	struct jitter_stats j;
+	struct quic_conn_info info;
+
+	*out = c->stats;
+	if (!c->session)
+		return;
+	jitter_stats(c->jitter, &j);
+	wt_session_info(c->session, &info);
+	out->buffer_ms = j.depth_ms;
+	out->jitter_ms = j.jitter_ms;
+	out->packets_lost = info.packets_lost;
+	out->said_dbfs = c->said.dbfs;
+	out->heard_dbfs = c->heard.dbfs;
+	out->seconds = (double)c->grid * CALL_FRAME_MS * 1e-3;
+}
+
+static int open_sound(struct call *c)
+{
+	const struct jitter_opts jo = {.rate_hz = c->opts.rate_hz, .frame_ms = CALL_FRAME_MS, .max_delay_ms = PLAYOUT_MAX_MS};
+	int err = resample_table_new(&c->table);
+
+	return err ? err : jitter_new(&jo, c->table, &c->jitter);
+}
+
+static int begin(struct call *c, uv_loop_t *loop, const struct log *log)
+{
+	char rate[16];
+	int err = open_sound(c);
+
+	if (err)
+		return err;
+	snprintf(rate, sizeof rate, "%u", c->opts.rate_hz);
+	err = url_set_query(&c->url, "rate", rate);
+	if (err)
+		return err;
+	c->opts.net.on_time = on_time;
+	c->opts.net.ctx = c;
+	err = net_new(loop, &c->opts.net, &session_app, log, &c->net);
+	if (err)
+		return err;
+	c->started = clock_now();
+	c->give_up = c->started + nsec_from_ms(c->opts.net.timeout_ms);
+	if (try_next(c, c->started))
+		finish(c, CALL_UNREACHABLE, "there is no way to the server's address");
+	else
+		plan(c);
+	net_wake(c->net);
+	return 0;
+}
+
+int call_new(uv_loop_t *loop, const struct call_opts *opts, const struct url *url, const struct quic_addr *addrs,
+	size_t n_addrs, const struct call_handler *handler, const struct log *log, struct call **out)
+{
+	struct call *c = calloc(1, sizeof *c);
+
+	if (!c)
+		return ERR_NOMEM;
+	c->opts = *opts;
+	c->url = *url;
+	c->handler = *handler;
+	c->n_addrs = n_addrs < URL_ADDRESSES_MAX ? n_addrs : URL_ADDRESSES_MAX;
+	memcpy(c->addr, addrs, c->n_addrs * sizeof *addrs);
+	c->said.dbfs = c->heard.dbfs = -100;
+	c->stats.said_dbfs = c->stats.heard_dbfs = -100;
+	buf_init(&c->line, opts->line_bytes_max);
+	int err = begin(c, loop, log);
+
+	if (err) {
+		call_free(c);
+		return err;
+	}
+	*out = c;
+	return 0;
+}
+
+void call_free(struct call *c)
+{
+	if (!c)
+		return;
+	jitter_free(c->jitter);
+	resample_table_free(c->table);
+	buf_fini(&c->line);
+	free(c);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/cmd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int cmd_url(const char *command, const char *text, struct cmd_target *t)
+{
+	char why[URL_ERROR];
+
+	if (url_parse(text, &t->url, why) == 0)
+		return 0;
+	fprintf(stderr, "mynah %s: %s: %s\n", command, text, why);
+	return EXIT_USAGE;
+}
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* As /certificate.sha256 prints it, or with colons as openssl does. */
+int cmd_sha256(const char *command, const char *text, struct cmd_target *t)
+{
+	size_t n = 0;
+	const char *p = text;
+
+	while (n < sizeof t->sha256 && hex(p[0]) >= 0 && hex(p[1]) >= 0) {
+		t->sha256[n++] = (uint8_t)(hex(p[0]) << 4 | hex(p[1]));
+		p += 2;
+		if (*p == ':' && n < sizeof t->sha256)
+			p++;
+	}
+	t->pinned = n == sizeof t->sha256 && !*p;
+	if (t->pinned)
+		return 0;
+	fprintf(stderr, "mynah %s: --cert-sha256 takes 64 hexadecimal digits\n", command);
+	return EXIT_USAGE;
+}
+
+int cmd_number(const char *command, const char *option, const char *text, double min, double max, double *out)
+{
+	char *end;
+	double v = strtod(text, &end);
+
+	if (end != text && !*end && v >= min && v <= max) {
+		*out = v;
+		return 0;
+	}
+	fprintf(stderr, "mynah %s: %s takes a number from %g to %g\n", command, option, min, max);
+	return EXIT_USAGE;
+}
+
+int cmd_resolve(const char *command, struct cmd_target *t)
+{
+	char why[URL_ERROR];
+
+	if (url_resolve(&t->url, t->addr, &t->n_addrs, why) == 0)
+		return 0;
+	fprintf(stderr, "mynah %s: %s\n", command, why);
+	return EXIT_UNREACHABLE;
+}
+
+void cmd_trust(const struct cmd_target *t, struct net_opts *o)
+{
+	o->insecure = t->insecure;
+	o->sha256 = t->pinned ? t->sha256 : NULL;
+}
+
+void cmd_print_safe(FILE *f, const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) { /* C1 controls in UTF-8 */
+			fputc('?', f);
+			p++;
+		} else {
+			fputc(*p < ' ' || *p == 0x7f ? '?' : *p, f);
+		}
+	}
+}

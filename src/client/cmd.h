@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd - what the commands of mynah share: exit status, options of the connection, and text for a terminal.
+ */
+#pragma once
+#include "client/net.h"
+#include "client/url.h"
+
+#include <stdio.h>
+
+enum {
+	EXIT_REFUSED = 1,     /* the server said no; or something else failed */
+	EXIT_USAGE = 2,
+	EXIT_UNREACHABLE = 3, /* no answer, or not the certificate that was expected */
+	EXIT_LOST = 4,        /* it was open and ended by itself */
+};
+
+int cmd_call(int argc, char **argv);
+int cmd_load(int argc, char **argv);
+
+/* Where the session goes and whom it trusts. */
+struct cmd_target {
+	struct url url;
+	struct quic_addr addr[URL_ADDRESSES_MAX];
+	size_t n_addrs;
+	bool insecure, pinned;
+	uint8_t sha256[32];
+};
+
+/* Parses, or prints one line on stderr and returns EXIT_USAGE. */
+int cmd_url(const char *command, const char *text, struct cmd_target *t);
+int cmd_sha256(const char *command, const char *text, struct cmd_target *t);
+int cmd_number(const char *command, const char *option, const char *text, double min, double max, double *out);
+/* Asks for the addresses; EXIT_UNREACHABLE with a line on stderr. */
+int cmd_resolve(const char *command, struct cmd_target *t);
+void cmd_trust(const struct cmd_target *t, struct net_opts *o);
+
+/* What peers wrote, without what a terminal would obey. */
+void cmd_print_safe(FILE *f, const char *text);
