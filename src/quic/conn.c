@@ -118,12 +118,13 @@ static void conn_free(struct quic_conn *c)
 	free(c);
 }
 
-static void set_params(const struct quic_endpoint *ep, ngtcp2_settings *s, ngtcp2_transport_params *p)
+static void set_params(struct quic_endpoint *ep, ngtcp2_settings *s, ngtcp2_transport_params *p)
 {
 	const struct quic_opts *o = &ep->opts;
 
 	ngtcp2_settings_default(s);
 	s->initial_ts = ep->now;
+	s->rand_ctx.native_handle = ep;
 	s->handshake_timeout = nsec_from_ms(o->handshake_timeout_ms);
 	s->no_pmtud = !o->pmtud;
 	s->ack_thresh = 1; /* see ACK_HOLD_MS */

@@ -2,7 +2,8 @@
 /*
  * allocs pairs|echo [SESSIONS [SECONDS]] - every call of the allocator that the shard makes for packets in steady
  * state, libraries included; and `allocs memory`: what a session takes. malloc and its family are this
- * program's own, so every library calls them; they count while the shard works and hand on to the C library.
+ * program's own, so every library calls them; they count while the shard works and hand on to the C library. So do
+ * the locks of pthreads.
  * Prints key=value lines and, for each place that allocates, a line "by N CALLER < CALLER < ...".
  */
 #include "bench/stage.h"
@@ -11,6 +12,7 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +35,7 @@ struct place {
 
 static struct {
 	bool in_server, tracing, busy;
-	uint64_t allocs, frees;
+	uint64_t allocs, frees, locks;
 	int64_t bytes; /* taken by the shard and not given back, with the allocator's overhead */
 	size_t n_places;
 	struct place places[PLACES];
@@ -161,6 +163,21 @@ void free(void *p)
 	__libc_free(p);
 }
 
+/* A wrapper of the next function of that name. */
+#define COUNT_LOCK(type, name)                                                                                        \
+	int name(type *lock)                                                                                          \
+	{                                                                                                             \
+		static int (*next)(type *);                                                                           \
+                                                                                                                      \
+		if (!next)                                                                                            \
+			*(void **)&next = dlsym(RTLD_NEXT, #name);                                                    \
+		count.locks += count.in_server;                                                                       \
+		return next(lock);                                                                                    \
+	}
+COUNT_LOCK(pthread_mutex_t, pthread_mutex_lock)
+COUNT_LOCK(pthread_rwlock_t, pthread_rwlock_rdlock)
+COUNT_LOCK(pthread_rwlock_t, pthread_rwlock_wrlock)
+
 static void server(bool on)
 {
 	count.in_server = on;
@@ -208,15 +225,15 @@ static int steady(const char *what, size_t n, nsec time)
 	stage_run(s, nsec_from_s(WARM_UP_S));
 	struct stage_counts from = stage_counts(s);
 
-	count.allocs = count.frees = 0;
+	count.allocs = count.frees = count.locks = 0;
 	count.tracing = true;
 	stage_run(s, time);
 	count.tracing = false;
 	struct stage_counts to = stage_counts(s);
 
-	printf("in=%llu\nout=%llu\nallocs=%llu\nfrees=%llu\n", (unsigned long long)(to.datagrams_in - from.datagrams_in),
+	printf("in=%llu\nout=%llu\nallocs=%llu\nfrees=%llu\nlocks=%llu\n", (unsigned long long)(to.datagrams_in - from.datagrams_in),
 		(unsigned long long)(to.datagrams_out - from.datagrams_out), (unsigned long long)count.allocs,
-		(unsigned long long)count.frees);
+		(unsigned long long)count.frees, (unsigned long long)count.locks);
 	print_places();
 	stage_free(s);
 	return 0;
@@ -240,6 +257,10 @@ static int memory(size_t n)
 	stage_run(s, nsec_from_s(WARM_UP_S));
 	int64_t talking = count.bytes;
 
+	if (count.locks == 0) { /* a handshake cannot do without */
+		fprintf(stderr, "allocs: locks are not counted\n");
+		return 1;
+	}
 	printf("sessions=%zu\nempty=%lld\nidle=%lld\ntalking=%lld\n", n, (long long)empty,
 		(long long)(idle - empty) / (long long)n, (long long)(talking - empty) / (long long)n);
 	print_places();
