@@ -28,7 +28,7 @@ enum load_state {
 	LOAD_RAMP,    /* sessions are being opened */
 	LOAD_SETTLE,  /* all are open or failed */
 	LOAD_MEASURE,
-	LOAD_TRAIL,   /* talkers are silent; what is under way arrives */
+	LOAD_TRAIL,   /* what is under way arrives. Talkers go on: the end of a stream stays in the filters of the server */
 	LOAD_OVER,    /* sessions and handles are closing */
 };
 
@@ -257,7 +257,7 @@ static void settled(struct session *s)
 		s->l->n_settled++;
 }
 
-static void fail(struct session *s, const char *why)
+static void session_failed(struct session *s, const char *why)
 {
 	struct load *l = s->l;
 
@@ -288,7 +288,7 @@ static void open_session(struct session *s, nsec now)
 	if (!err)
 		err = net_connect(l->net, &to, s, now, NULL);
 	if (err)
-		fail(s, err_str(err));
+		session_failed(s, err_str(err));
 }
 
 static nsec ramp_due(const struct load *l)
@@ -309,7 +309,7 @@ static void on_answer(void *user, struct wt_session *w, unsigned status, nsec no
 	if (status != 200) {
 		snprintf(text, sizeof text, "%u %.100s", status, wt_session_refusal(w));
 		l->report.status = status;
-		fail(s, text);
+		session_failed(s, text);
 		return;
 	}
 	settled(s);
@@ -339,7 +339,7 @@ static void on_closed(void *user, const struct wt_close *why, nsec now)
 	else
 		snprintf(text, sizeof text, "the session was closed (code %u) %.80s", why->code, why->reason);
 	if (s->state == SESSION_ASKED) {
-		fail(s, text);
+		session_failed(s, text);
 		return;
 	}
 	s->state = SESSION_GONE;
@@ -453,7 +453,6 @@ static void end_measuring(struct load *l, nsec now)
 {
 	for (uint32_t i = 0; i < l->n_talkers; i++)
 		l->sessions[i].talker->end = l->sessions[i].talker->next;
-	memset(l->slot, 0, sizeof l->slot);
 	l->report.seconds = (double)(now - l->measure_from) * 1e-9;
 	l->report.measuring = false;
 	enter(l, LOAD_TRAIL, now + nsec_from_ms(TRAIL_MS));
@@ -568,9 +567,15 @@ static void on_time(void *ctx, nsec now)
 
 void load_stop(struct load *l)
 {
-	if (l->state == LOAD_OVER)
+	nsec now = clock_now();
+
+	if (l->state == LOAD_MEASURE)
+		end_measuring(l, now);
+	else if (l->state == LOAD_RAMP || l->state == LOAD_SETTLE)
+		finish(l, now);
+	else
 		return;
-	finish(l, clock_now());
+	plan(l);
 	net_wake(l->net);
 }
 
