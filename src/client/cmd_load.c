@@ -261,9 +261,9 @@ static void print_table(const struct app *a, const struct load_report *r)
 	printf("frames             %llu sent, %llu received\n", (unsigned long long)r->frames_sent,
 		(unsigned long long)r->frames_received);
 	printf("wrong room         %llu\n", (unsigned long long)r->wrong_room);
-	if (r->own_voice || r->foreign)
-		printf("own voice          %llu; marks of another load %llu\n", (unsigned long long)r->own_voice,
-			(unsigned long long)r->foreign);
+	if (r->own_voice || r->foreign || r->damaged)
+		printf("own voice          %llu; marks of another load %llu; damaged %llu\n", (unsigned long long)r->own_voice,
+			(unsigned long long)r->foreign, (unsigned long long)r->damaged);
 	print_costs(a, r);
 }
 
@@ -288,7 +288,7 @@ static void add_counts(yyjson_mut_doc *d, yyjson_mut_val *o, const struct load_r
 		{"sessions", r->sessions}, {"rooms", r->rooms}, {"talkers", r->talkers}, {"opened", r->opened}, {"failed", r->failed},
 		{"lost_sessions", r->lost}, {"marks_expected", r->marks_expected}, {"marks_heard", r->marks_heard},
 		{"marks_lost", r->marks_lost}, {"duplicates", r->duplicates}, {"gaps", r->gaps}, {"wrong_room", r->wrong_room},
-		{"own_voice", r->own_voice}, {"foreign", r->foreign}, {"frames_sent", r->frames_sent},
+		{"own_voice", r->own_voice}, {"foreign", r->foreign}, {"damaged", r->damaged}, {"frames_sent", r->frames_sent},
 		{"frames_received", r->frames_received}, {"client_skipped", r->skipped},
 	};
 

@@ -109,8 +109,11 @@ static void sound_of_another_room_is_the_fault_that_it_is(void **state)
 	hears(l, 0, 77, 0, 65530, nsec_from_s(2));
 	assert_int_equal(l->report.own_voice, 1);
 	hears(l, 2, 78, 0, 65530, nsec_from_s(2));
+	assert_int_equal(l->report.foreign, 1);
 	hears(l, 2, 77, 2, 65530, nsec_from_s(2)); /* 2 does not talk */
-	assert_int_equal(l->report.foreign, 2);
+	hears(l, 3, 77, 0, 65531, nsec_from_s(2)); /* not said yet */
+	hears(l, 3, 77, 0, 60000, nsec_from_s(2)); /* long ago */
+	assert_int_equal(l->report.damaged, 3);
 	assert_int_equal(l->report.wrong_room, 1);
 	count(l);
 	assert_int_equal(l->report.marks_heard, 0);
