@@ -163,7 +163,8 @@ static uint64_t own_cpu_us(void)
 	struct rusage u;
 
 	getrusage(RUSAGE_SELF, &u);
-	return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000u + (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+	return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000u +
+		(uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
 static void on_measure(void *ctx, bool begin)
@@ -192,8 +193,9 @@ static double cpu_of(const struct app *a, const struct cost *c)
 {
 	double session_seconds = (double)a->measured_sessions * load_report(a->load)->seconds;
 
-	return session_seconds > 0 && c->end.cpu_us >= c->begin.cpu_us ? (double)(c->end.cpu_us - c->begin.cpu_us) / session_seconds
-	                                                               : 0;
+	if (session_seconds <= 0 || c->end.cpu_us < c->begin.cpu_us)
+		return 0;
+	return (double)(c->end.cpu_us - c->begin.cpu_us) / session_seconds;
 }
 
 /* --- reports ------------------------------------------------------------------------------------ */
