@@ -338,12 +338,14 @@ AUDIO_INLINE size_t produce_taps(struct resample *r, float *out, size_t n_taps)
 	return n;
 }
 
-/* Loops of a known length need no counting: 32 taps are every rate that stays or rises, 96 those from
- * 44 100 and 48 000 Hz to 16 000. */
-AUDIO_WIDE static size_t produce(struct resample *r, float *out)
+/* Loops of a known length need no counting: 32 taps are every rate that stays or rises, 48 and 64 are 24 000
+ * and 32 000 Hz to 16 000, 96 is 44 100 and 48 000 Hz to that. */
+AUDIO_FMA static size_t produce(struct resample *r, float *out)
 {
 	switch (r->bank->n_taps) {
 	case 32: return produce_taps(r, out, 32);
+	case 48: return produce_taps(r, out, 48);
+	case 64: return produce_taps(r, out, 64);
 	case 96: return produce_taps(r, out, 96);
 	default: return produce_taps(r, out, r->bank->n_taps);
 	}
