@@ -357,6 +357,24 @@ static size_t produce_copy(struct resample *r, float *out)
 	return n;
 }
 
+/* The same for a whole past and more at once, which need not go through the buffer to come out again. */
+static size_t pass_by(struct resample *r, const float *in, size_t n, float *out)
+{
+	size_t half = r->bank->n_taps / 2, waiting = r->fill - (size_t)r->pos, direct = n - half;
+
+	memcpy(out, r->buf + r->fill - waiting, waiting * sizeof *out);
+	memcpy(out + waiting, in, direct * sizeof *out);
+	memcpy(r->buf, in + n - PAST, PAST * sizeof *in);
+	r->fill = PAST;
+	r->pos = (double)(int)(PAST - half);
+	return waiting + direct;
+}
+
+static bool on_grid(const struct resample *r)
+{
+	return r->step == 1 && r->pos == floor(r->pos) && r->pos <= (double)(int)r->fill;
+}
+
 size_t resample_run(struct resample *r, const float *in, size_t n_in, float *out, size_t out_cap)
 {
 	size_t made = 0;
@@ -372,11 +390,14 @@ size_t resample_run(struct resample *r, const float *in, size_t n_in, float *out
 	while (n_in > 0) {
 		size_t n = n_in < BUF - PAST ? n_in : BUF - PAST;
 
-		make_room(r, n);
-		memcpy(r->buf + r->fill, in, n * sizeof *in);
-		r->fill += n;
-		made += r->step == 1 && r->pos == floor(r->pos) ? produce_copy(r, out + made)
-								 : produce(r, out + made);
+		if (n >= PAST && on_grid(r)) {
+			made += pass_by(r, in, n, out + made);
+		} else {
+			make_room(r, n);
+			memcpy(r->buf + r->fill, in, n * sizeof *in);
+			r->fill += n;
+			made += on_grid(r) ? produce_copy(r, out + made) : produce(r, out + made);
+		}
 		in += n;
 		n_in -= n;
 	}
