@@ -17,14 +17,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BRIDGE_NAME_MAX = 32, BRIDGE_TEXT_MAX = 512, BRIDGE_ARGS_MAX = 16 };
+enum { BRIDGE_NAME_MAX = 32, BRIDGE_TEXT_MAX = 512, BRIDGE_ARGS_MAX = 16, BRIDGE_ARG_MAX = 256 };
 
 struct uv_loop_s;
 
 /* [bridge.NAME]. Plain data; strings owned by the configuration, which outlives all bridges. */
 struct bridge_opts {
 	char name[BRIDGE_NAME_MAX]; /* also its name as a participant */
-	char type[BRIDGE_NAME_MAX]; /* of the driver: "echo", "tone", "parrot" */
+	char type[BRIDGE_NAME_MAX]; /* of the driver: "echo", "tone", "parrot", "process", "audiosocket" */
 	uint32_t rate_hz;           /* what it hears and speaks, 8000..48000; 0: the room's. default 0 */
 	uint32_t backlog_ms;        /* speech it may be ahead of real time; more is dropped. default 60000 */
 	/* tone */
@@ -33,6 +33,11 @@ struct bridge_opts {
 	/* parrot */
 	uint32_t pause_ms;          /* silence after which it answers, 100..5000. default 600 */
 	uint32_t max_ms;            /* longest repetition, 1000..60000: the last of what was said. default 15000 */
+	/* process */
+	char command[BRIDGE_ARGS_MAX][BRIDGE_ARG_MAX]; /* a program, found as in a shell, and its arguments */
+	size_t n_command;           /* at least 1 */
+	/* audiosocket */
+	char address[BRIDGE_ARG_MAX]; /* "tcp://host:port", "tcp://[::1]:port" or "unix:/path" */
 	/* The loop that the room is driven from, for drivers with descriptors; set by the daemon,
 	 * not in the configuration. NULL: such drivers do not open (ERR_UNSUPPORTED). A driver's callbacks
 	 * on it may call the sink at any time between open and close. close() returns at once; what it has
@@ -57,6 +62,8 @@ struct bridge_sink {
 	void (*message)(void *ctx, const char *text);
 	/* What `participant` (0: the bridge itself) said. */
 	void (*transcript)(void *ctx, uint32_t participant, const char *text, bool final);
+	/* So many samples, at the driver's rate, came too late for a worker that does not keep up: for the count. May be NULL. */
+	void (*unheard)(void *ctx, size_t n);
 	/* The worker is gone or cannot start; `why` is logged once. The room closes it and tries again later. */
 	void (*failed)(void *ctx, const char *why);
 };
@@ -94,6 +101,11 @@ struct bridge_ops {
 	void (*event)(void *self, const struct bridge_event *ev, nsec now); /* may be NULL */
 	void (*close)(void *self);
 };
+
+/* What options must be, for whoever reads them from a file. */
+bool bridge_address_ok(const char *address);
+bool bridge_rate_ok(const char *type, uint32_t rate_hz); /* the types that AudioSocket binds to its rates */
+const char *bridge_stream_rates(void);                    /* those, in words */
 
 /* NULL: no such type. */
 const struct bridge_ops *bridge_find(const char *type);

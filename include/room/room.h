@@ -108,7 +108,8 @@ struct rooms_stats {
 	uint64_t joins, leaves, refused_full, refused_rooms, refused_name;
 	uint64_t ticks, ticks_skipped, frames_in, frames_out, concealed, dropped_ms, faults[FRAME_N_FAULTS];
 	uint64_t mixes, shared_mixes;          /* outputs computed; those that served several listeners */
-	uint64_t bridge_failures, bridge_dropped_ms;
+	uint32_t bridges_down;                 /* now: failed, and waiting to be tried again */
+	uint64_t bridge_failures, bridge_restarts, bridge_dropped_ms, bridge_unheard_ms;
 	/* How late ticks began: <= 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50 ms, more; and the sum. */
 	uint64_t late_bucket[10];
 	uint64_t late_sum_ns;

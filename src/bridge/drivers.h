@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* drivers - the built-in ones, for the registry. */
+/* drivers - all there are, for the registry. */
 #pragma once
 #include "bridge/bridge.h"
 
-extern const struct bridge_ops bridge_echo, bridge_tone, bridge_parrot;
+extern const struct bridge_ops bridge_audiosocket, bridge_echo, bridge_parrot, bridge_process, bridge_tone;

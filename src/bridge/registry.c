@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct bridge_ops *const drivers[] = {&bridge_echo, &bridge_parrot, &bridge_tone};
+static const struct bridge_ops *const drivers[] = {&bridge_audiosocket, &bridge_echo, &bridge_parrot, &bridge_process,
+	&bridge_tone};
 
 void bridge_opts_default(struct bridge_opts *o)
 {
@@ -29,5 +30,5 @@ const struct bridge_ops *bridge_find(const char *type)
 
 const char *bridge_types(void)
 {
-	return "echo, parrot, tone";
+	return "audiosocket, echo, parrot, process, tone";
 }

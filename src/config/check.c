@@ -160,3 +160,9 @@ bool check_bridge_type(char *text, size_t size, char accepts[128])
 	snprintf(accepts, 128, "one of the types %s", bridge_types());
 	return false;
 }
+
+bool check_address(char *text, size_t size, char accepts[128])
+{
+	(void)size, (void)accepts;
+	return bridge_address_ok(text);
+}

@@ -20,3 +20,4 @@ bool check_credential(char *text, size_t size, char accepts[128]);
 bool check_room_pattern(char *text, size_t size, char accepts[128]);
 bool check_bridge_name(char *text, size_t size, char accepts[128]);
 bool check_bridge_type(char *text, size_t size, char accepts[128]);
+bool check_address(char *text, size_t size, char accepts[128]);

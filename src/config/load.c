@@ -179,6 +179,36 @@ static int load_bridge_type(const struct load *l, const struct section *s, const
 	return 0;
 }
 
+/* A type whose options have no default cannot do without a section. */
+static bool type_stands_alone(const struct section *s, const char *type)
+{
+	for (size_t i = 0; i < s->n_fields; i++)
+		if (s->fields[i].required && !strcmp(s->fields[i].bridge_type, type))
+			return false;
+	return true;
+}
+
+/* What only the type can tell. A command in one text with spaces is meant for a shell, and there is none. */
+static int check_bridge(const struct load *l, const struct section *s, const char *place, const struct toml_node *t,
+	const struct bridge_opts *b)
+{
+	const struct toml_node *rate = toml_child(t, "sample_rate"), *command = toml_child(t, "command");
+	char accepts[ACCEPTS_MAX];
+
+	for (size_t i = 0; i < s->n_fields; i++) {
+		const struct field *f = &s->fields[i];
+
+		if (f->required && !strcmp(f->bridge_type, b->type) && !toml_child(t, f->key))
+			return fail(l, ERR_RANGE, t->line, "%s.%s: it is missing; use %s", place, f->key, field_accepts(f, accepts));
+	}
+	if (command && (b->command[0][0] == '\0' || (command->type == NODE_STRING && strchr(command->text, ' '))))
+		return bad_value(l, place, command, field_accepts(schema_field(s, "command"), accepts));
+	if (!rate || bridge_rate_ok(b->type, b->rate_hz))
+		return 0;
+	snprintf(accepts, sizeof accepts, "%s, since a bridge of type \"%s\" has no other", bridge_stream_rates(), b->type);
+	return bad_value(l, place, rate, accepts);
+}
+
 static int load_bridge(const struct load *l, const struct section *s, const struct toml_node *t, struct bridge_opts *b)
 {
 	char place[sizeof "bridge." + 64];
@@ -193,7 +223,9 @@ static int load_bridge(const struct load *l, const struct section *s, const stru
 	bridge_opts_default(b);
 	snprintf(b->name, sizeof b->name, "%s", t->key);
 	err = load_bridge_type(l, s, place, t, b);
-	return err ? err : load_table(l, s, place, t, b);
+	if (!err)
+		err = load_table(l, s, place, t, b);
+	return err ? err : check_bridge(l, s, place, t, b);
 }
 
 static int load_bridges(const struct load *l, const struct section *s, const struct toml_node *v)
@@ -238,17 +270,36 @@ static bool bridge_exists(const struct config *c, const char *name)
 	for (size_t i = 0; i < c->rooms.n_bridges; i++)
 		if (!strcmp(c->bridge[i].name, name))
 			return true;
-	return !strcmp(name, "none") || bridge_find(name);
+	return !strcmp(name, "none") || (bridge_find(name) && type_stands_alone(schema_section("bridge"), name));
+}
+
+/* "echo", "parrot", ...: the types that need no section. */
+static void say_alone(char out[ACCEPTS_MAX])
+{
+	const struct section *s = schema_section("bridge");
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (const char *p = bridge_types(); *p; p += strspn(p, ", ")) {
+		char type[BRIDGE_NAME_MAX];
+		size_t len = strcspn(p, ", ");
+
+		snprintf(type, sizeof type, "%.*s", (int)len, p);
+		if (type_stands_alone(s, type) && n < ACCEPTS_MAX)
+			n += (size_t)snprintf(out + n, ACCEPTS_MAX - n, "%s%s", n ? ", " : "", type);
+		p += len;
+	}
 }
 
 static int check_bridge_named(const struct load *l, const char *place, const struct toml_node *table)
 {
 	const struct toml_node *v = toml_child(table, "bridge");
-	char accepts[ACCEPTS_MAX];
+	char accepts[ACCEPTS_MAX], alone[ACCEPTS_MAX];
 
 	if (!v || bridge_exists(l->c, v->text))
 		return 0;
-	snprintf(accepts, sizeof accepts, "\"none\", one of %s, or add [bridge.%s]", bridge_types(), v->text);
+	say_alone(alone);
+	snprintf(accepts, sizeof accepts, "\"none\", one of %.80s, or add [bridge.%.32s]", alone, v->text);
 	return bad_value(l, place, v, accepts);
 }
 

@@ -106,6 +106,17 @@ int config_print(const struct config *c, struct buf *out)
 	return err ? err : print_all(&plain, c, out);
 }
 
+/* What has no default. */
+static void suggest_required(struct bridge_opts *b)
+{
+	if (!strcmp(b->type, "process")) {
+		snprintf(b->command[0], sizeof b->command[0], "/usr/local/bin/worker");
+		b->n_command = 1;
+	} else if (!strcmp(b->type, "audiosocket")) {
+		snprintf(b->address, sizeof b->address, "tcp://127.0.0.1:9092");
+	}
+}
+
 /* Every built-in type as a section of its own, for config_example(). */
 static void add_builtin_bridges(struct config *c)
 {
@@ -123,6 +134,7 @@ static void add_builtin_bridges(struct config *c)
 			memset(b->type, 0, sizeof b->type);
 			memcpy(b->name, p, len);
 			memcpy(b->type, p, len);
+			suggest_required(b);
 		}
 		p += len;
 		p += strspn(p, ", ");

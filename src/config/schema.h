@@ -35,6 +35,7 @@ struct field {
 	const char *accepts;        /* in words; NULL: made from the bounds */
 	const char *unit;           /* of min, max and choices; NULL: none */
 	const char *bridge_type;    /* only bridges of this type have the key; NULL: all */
+	bool required;              /* of such a bridge */
 	const char *help;
 };
 

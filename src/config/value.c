@@ -255,7 +255,7 @@ static int print_list(const struct field *f, const void *base, struct buf *out)
 	const char *item = at_const(f, base);
 	int err;
 
-	if (n == 1)
+	if (n == 1 && !strchr(item, ' ')) /* with a space it would look like a command for a shell */
 		return toml_quote(out, item, strlen(item));
 	err = buf_append(out, "[", 1);
 	for (size_t i = 0; i < n && !err; i++, item += f->width) {

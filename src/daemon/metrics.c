@@ -138,8 +138,12 @@ static void print_audio(const struct metrics_sources *m, struct buf *out)
 	family(out, "frame_faults_total", "counter", "Audio datagrams with a fault, by kind.");
 	for (int f = FRAME_OK + 1; f < FRAME_N_FAULTS; f++)
 		labelled(out, "frame_faults_total", "fault", frame_fault_name((enum frame_fault)f), r->faults[f]);
+	gauge(out, "bridges_down", "Bridge workers that failed and wait to be started again.", r->bridges_down);
+	counter(out, "bridge_restarts_total", "Bridge workers started again after a failure.", r->bridge_restarts);
 	counter(out, "bridge_failures_total", "Bridge workers that failed.", r->bridge_failures);
 	counter(out, "bridge_dropped_milliseconds_total", "Speech of bridges beyond their backlog.", r->bridge_dropped_ms);
+	counter(out, "bridge_unheard_milliseconds_total", "Sound dropped because a bridge worker did not take it.",
+		r->bridge_unheard_ms);
 	histogram(out, &(struct histogram){"tick_late_seconds", "How late ticks began.", rooms_late_bound_ms, r->late_bucket,
 		9, 1e-3, (double)r->late_sum_ns * 1e-9});
 	histogram(out, &(struct histogram){"playout_depth_seconds", "Sound waiting in the playout buffer of a talker.",

@@ -7,25 +7,56 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The bridge that a rule names: a configured one, or a built-in type with every default. */
-static const struct bridge_opts *find_bridge(struct room *r, const char *name)
-{
-	const struct rooms_opts *o = &r->rooms->opts;
+/* A built-in type with every default, shared by all rooms that name it. */
+struct builtin {
+	struct list node; /* in rooms.builtins */
+	struct bridge_opts opts;
+};
 
-	for (size_t i = 0; i < o->n_bridges; i++)
-		if (strcmp(o->bridges[i].name, name) == 0)
-			return &o->bridges[i];
-	bridge_opts_default(&r->builtin);
-	snprintf(r->builtin.name, sizeof r->builtin.name, "%s", name);
-	snprintf(r->builtin.type, sizeof r->builtin.type, "%s", name);
-	return &r->builtin;
+static const struct bridge_opts *find_builtin(struct rooms *rs, const char *name)
+{
+	list_each(it, &rs->builtins, tmp) {
+		struct builtin *b = list_entry(it, struct builtin, node);
+
+		if (strcmp(b->opts.name, name) == 0)
+			return &b->opts;
+	}
+	struct builtin *b = calloc(1, sizeof *b);
+
+	if (!b)
+		return NULL;
+	bridge_opts_default(&b->opts);
+	snprintf(b->opts.name, sizeof b->opts.name, "%s", name);
+	snprintf(b->opts.type, sizeof b->opts.type, "%s", name);
+	list_append(&rs->builtins, &b->node);
+	return &b->opts;
+}
+
+void room_free_builtins(struct rooms *rs)
+{
+	list_each(it, &rs->builtins, tmp) {
+		list_remove(it);
+		free(list_entry(it, struct builtin, node));
+	}
+}
+
+/* The bridge that a rule names. */
+static const struct bridge_opts *find_bridge(struct rooms *rs, const char *name)
+{
+	for (size_t i = 0; i < rs->opts.n_bridges; i++)
+		if (strcmp(rs->opts.bridges[i].name, name) == 0)
+			return &rs->opts.bridges[i];
+	return find_builtin(rs, name);
 }
 
 static int give_bridge(struct room *r)
 {
 	if (strcmp(r->rule->bridge, "none") == 0)
 		return 0;
-	const struct bridge_opts *opts = find_bridge(r, r->rule->bridge);
+	const struct bridge_opts *opts = find_bridge(r->rooms, r->rule->bridge);
+
+	if (!opts)
+		return ERR_NOMEM;
 	const struct bridge_ops *ops = opts->ops ? opts->ops : bridge_find(opts->type);
 
 	return ops ? worker_new(r, ops, opts, &r->worker) : ERR_NOTFOUND;

@@ -47,9 +47,9 @@ struct rooms {
 	nsec due;                       /* the least of theirs */
 	struct list broken;             /* workers to be buried by the next rooms_run() */
 	struct list retry[RETRY_LEVELS]; /* workers that wait, one list for each pause: sorted by itself */
-	uint32_t n_waiting;             /* in all of them */
 	int calling;                    /* depth of calls into sinks and drivers */
-	double dropped_ms, bridge_dropped_ms, depth_sum_ms;
+	double dropped_ms, bridge_dropped_ms, bridge_unheard_ms, depth_sum_ms;
+	struct list builtins;           /* options of the types that were named without a section */
 
 	/* scratch of the tick */
 	float *contributions;           /* one tick of each talker */
@@ -94,7 +94,6 @@ struct room {
 	nsec awake_since;
 	float *leftover;     /* the end of somebody who left while talking; for the next tick, else NULL */
 	struct worker *worker; /* NULL: no bridge here */
-	struct bridge_opts builtin; /* of a bridge that is not configured */
 };
 
 struct participant {
@@ -137,6 +136,7 @@ void schedule_follow(struct room *r, double slack_ms, nsec now);
 /* room.c */
 int room_new(struct rooms *rs, const struct room_rule *rule, const char *name, struct room **out);
 void room_free(struct room *r);
+void room_free_builtins(struct rooms *rs);
 bool room_is_full(const struct room *r);
 /* To everybody's sink. */
 void room_tell(struct room *r, const struct room_event *ev, nsec now);

@@ -102,6 +102,7 @@ int rooms_new(const struct rooms_opts *opts, const struct log *log, struct rooms
 	rs->opts = *opts;
 	rs->log = *log;
 	grid_init(rs);
+	list_init(&rs->builtins);
 	err = map_new(ROOM_NAME_MAX, &rs->by_name);
 	if (err)
 		goto fail_rooms;
@@ -130,6 +131,7 @@ void rooms_free(struct rooms *rs)
 	assert(!rs->calling && rs->stats.rooms == 0 && rs->stats.participants == 0 && rs->stats.bridges == 0);
 	resample_table_free(rs->table);
 	map_free(rs->by_name);
+	room_free_builtins(rs);
 	free(rs->contributions);
 	free(rs);
 }

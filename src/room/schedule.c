@@ -128,7 +128,7 @@ nsec rooms_deadline(const struct rooms *rs)
 {
 	nsec first = list_empty(&rs->broken) || rs->now > rs->due ? rs->due : rs->now;
 
-	for (int i = 0; i < RETRY_LEVELS && rs->n_waiting > 0; i++) {
+	for (int i = 0; i < RETRY_LEVELS && rs->stats.bridges_down > 0; i++) {
 		nsec at = worker_retry_at(&rs->retry[i]);
 
 		first = at < first ? at : first;

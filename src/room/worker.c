@@ -161,6 +161,15 @@ static void on_flush(void *ctx)
 	schedule_wake(w->room, w->in_call ? w->room->rooms->now : NSEC_NONE);
 }
 
+static void on_unheard(void *ctx, size_t n)
+{
+	struct worker *w = ctx;
+	struct rooms *rs = w->room->rooms;
+
+	rs->bridge_unheard_ms += 1000.0 * (double)n / w->rate_hz;
+	rs->stats.bridge_unheard_ms = (uint64_t)rs->bridge_unheard_ms;
+}
+
 static void on_message(void *ctx, const char *text)
 {
 	struct worker *w = ctx;
@@ -191,6 +200,7 @@ static const struct bridge_sink sink = {
 	.flush = on_flush,
 	.message = on_message,
 	.transcript = on_transcript,
+	.unheard = on_unheard,
 	.failed = on_failed,
 };
 
@@ -284,7 +294,7 @@ static void close_driver(struct worker *w)
 void worker_close(struct worker *w)
 {
 	list_remove(&w->node);
-	w->room->rooms->n_waiting -= w->state == WORKER_WAITS;
+	w->room->rooms->stats.bridges_down -= w->state == WORKER_WAITS;
 	close_driver(w);
 	w->state = WORKER_CLOSED;
 }
@@ -307,8 +317,8 @@ static void bury(struct worker *w, nsec now)
 	pause_ms = pause_ms < RETRY_MOST_MS ? pause_ms : RETRY_MOST_MS;
 	w->retry_at = now + nsec_from_ms(pause_ms);
 	w->state = WORKER_WAITS;
+	rs->stats.bridges_down++;
 	list_append(&rs->retry[w->level], &w->node);
-	rs->n_waiting++;
 	w->level += w->level < RETRY_LEVELS - 1;
 	rs->stats.bridge_failures++;
 	log_warn(&w->log, "failed why=%s retry_ms=%u", log_quoted(w->why, quoted, sizeof quoted), (unsigned)pause_ms);
@@ -322,7 +332,8 @@ static void try_again(struct worker *w, nsec now)
 	struct room_event ev = event_of(w, ROOM_BRIDGE);
 
 	list_remove(&w->node);
-	w->room->rooms->n_waiting--;
+	w->room->rooms->stats.bridges_down--;
+	w->room->rooms->stats.bridge_restarts++;
 	worker_open(w, now);
 	if (w->state != WORKER_UP)
 		return;
@@ -345,7 +356,7 @@ static void bury_all(struct rooms *rs, nsec now)
 void workers_run(struct rooms *rs, nsec now)
 {
 	bury_all(rs, now);
-	for (int i = 0; i < RETRY_LEVELS && rs->n_waiting > 0; i++)
+	for (int i = 0; i < RETRY_LEVELS && rs->stats.bridges_down > 0; i++)
 		while (worker_retry_at(&rs->retry[i]) <= now)
 			try_again(list_entry(rs->retry[i].next, struct worker, node), now);
 	bury_all(rs, now); /* who failed again at once */

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * audiosocket - a connection for each room to a server that speaks Asterisk's AudioSocket, over TCP or a Unix socket.
+ *
+ *   open    [resolve] -> connect, one address after the other, CONNECT_MS in all -> UUID, audio
+ *   close   HANGUP, end of our side; theirs is waited for, HANG_UP_MS at most
+ */
+#include "base/err.h"
+#include "bridge/address.h"
+#include "bridge/drivers.h"
+#include "bridge/stream_worker.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { CONNECT_MS = 5000, HANG_UP_MS = 1000, SOCKET_MS = 150, PEER_GONE_MS = 10000 };
+
+enum phase {
+	PHASE_CONNECTING, /* or it failed, and the room will close us */
+	PHASE_UP,
+	PHASE_HANGING_UP, /* closed: waits for the other side's end */
+	PHASE_GONE,       /* handles are closing */
+};
+
+union stream {
+	uv_handle_t handle;
+	uv_stream_t stream;
+	uv_tcp_t tcp;
+	uv_pipe_t pipe;
+};
+
+struct audiosocket {
+	struct stream_worker worker;
+	uv_loop_t *loop;
+	enum phase phase;
+	const char *text;          /* the address, as configured */
+	struct worker_address address;
+	uv_getaddrinfo_t resolve;
+	bool resolving;
+	struct addrinfo *found, *next;
+	union stream to;
+	bool to_open;
+	uv_connect_t connect;
+	uv_shutdown_t shutdown;
+	uv_timer_t timer;
+	bool timer_open;
+};
+
+/* ---- the end ---- */
+
+static void free_if_idle(struct audiosocket *a)
+{
+	if (a->phase != PHASE_GONE || a->to_open || a->timer_open || a->resolving)
+		return;
+	if (a->found)
+		uv_freeaddrinfo(a->found);
+	stream_worker_fini(&a->worker);
+	free(a);
+}
+
+static struct audiosocket *of_handle(uv_handle_t *h)
+{
+	return ((struct stream_worker *)h->data)->owner;
+}
+
+static void try_next(struct audiosocket *a);
+
+static void on_stream_closed(uv_handle_t *h)
+{
+	struct audiosocket *a = of_handle(h);
+
+	a->to_open = false;
+	if (a->phase == PHASE_CONNECTING && !a->worker.failed)
+		try_next(a);
+	free_if_idle(a);
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+	struct audiosocket *a = of_handle(h);
+
+	a->timer_open = false;
+	free_if_idle(a);
+}
+
+static void close_stream(struct audiosocket *a)
+{
+	if (a->to_open && !uv_is_closing(&a->to.handle))
+		uv_close(&a->to.handle, on_stream_closed);
+}
+
+static void finish(struct audiosocket *a)
+{
+	if (a->phase == PHASE_GONE)
+		return;
+	a->phase = PHASE_GONE;
+	a->worker.out = NULL;
+	if (a->resolving)
+		uv_cancel((uv_req_t *)&a->resolve);
+	close_stream(a);
+	uv_close((uv_handle_t *)&a->timer, on_timer_closed);
+}
+
+/* ---- connecting ---- */
+
+static void cannot_connect(struct audiosocket *a, const char *why)
+{
+	uv_timer_stop(&a->timer);
+	stream_worker_fail(&a->worker, "cannot connect to %.60s: %s", a->text, why);
+}
+
+/* What the kernel holds is heard late; and a host that vanished is not to be spoken to for a quarter of an hour. */
+static void tune(struct audiosocket *a)
+{
+	int bytes = (int)(2 * a->worker.rate_hz * SOCKET_MS / 1000);
+	unsigned gone_ms = PEER_GONE_MS;
+	uv_os_fd_t fd;
+
+	uv_send_buffer_size(&a->to.handle, &bytes);
+	if (a->address.local || uv_fileno(&a->to.handle, &fd))
+		return;
+	uv_tcp_nodelay(&a->to.tcp, 1);
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &gone_ms, sizeof gone_ms);
+}
+
+static void on_connected(uv_connect_t *req, int status)
+{
+	struct audiosocket *a = req->data;
+
+	if (a->phase != PHASE_CONNECTING || a->worker.failed)
+		return;
+	if (status < 0) {
+		if (a->next)
+			close_stream(a); /* and then the next one */
+		else
+			cannot_connect(a, uv_strerror(status));
+		return;
+	}
+	uv_timer_stop(&a->timer);
+	a->phase = PHASE_UP;
+	tune(a);
+	stream_worker_start(&a->worker, &a->to.stream, &a->to.stream);
+}
+
+static void open_stream(struct audiosocket *a, int err)
+{
+	a->to.handle.data = &a->worker;
+	a->connect.data = a;
+	a->to_open = err == 0;
+}
+
+static void connect_local(struct audiosocket *a)
+{
+	open_stream(a, uv_pipe_init(a->loop, &a->to.pipe, 0));
+	uv_pipe_connect(&a->connect, &a->to.pipe, a->address.path, on_connected);
+}
+
+static void try_next(struct audiosocket *a)
+{
+	const struct addrinfo *to = a->next;
+	int err;
+
+	if (!to) {
+		cannot_connect(a, "no address is left");
+		return;
+	}
+	a->next = to->ai_next;
+	err = uv_tcp_init(a->loop, &a->to.tcp);
+	open_stream(a, err);
+	if (!err)
+		err = uv_tcp_connect(&a->connect, &a->to.tcp, to->ai_addr, on_connected);
+	if (err && (!a->next || !a->to_open))
+		cannot_connect(a, uv_strerror(err));
+	else if (err)
+		close_stream(a);
+}
+
+static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
+{
+	struct audiosocket *a = req->data;
+
+	a->resolving = false;
+	a->found = a->next = found;
+	if (a->phase != PHASE_CONNECTING) {
+		free_if_idle(a);
+		return;
+	}
+	if (a->worker.failed)
+		return;
+	if (status < 0)
+		cannot_connect(a, uv_strerror(status));
+	else
+		try_next(a);
+}
+
+/* Resolving goes on in a thread of libuv's pool; numbers need none. */
+static void resolve(struct audiosocket *a)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_NUMERICHOST};
+	struct addrinfo *numeric;
+
+	if (getaddrinfo(a->address.host, a->address.port, &hints, &numeric) == 0) {
+		a->found = a->next = numeric;
+		try_next(a);
+		return;
+	}
+	hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
+	a->resolve.data = a;
+	int err = uv_getaddrinfo(a->loop, &a->resolve, on_resolved, a->address.host, a->address.port, &hints);
+
+	a->resolving = err == 0;
+	if (err)
+		cannot_connect(a, uv_strerror(err));
+}
+
+/* ---- the connection's life ---- */
+
+static void on_time(uv_timer_t *t)
+{
+	struct audiosocket *a = of_handle((uv_handle_t *)t);
+
+	if (a->phase == PHASE_CONNECTING)
+		cannot_connect(a, "no answer within 5 s");
+	else if (a->phase == PHASE_HANGING_UP)
+		finish(a);
+}
+
+static void on_end(struct stream_worker *w, const char *why)
+{
+	struct audiosocket *a = w->owner;
+
+	if (a->phase == PHASE_HANGING_UP)
+		finish(a);
+	else if (a->phase == PHASE_UP)
+		stream_worker_fail(w, "the connection: %s", why);
+}
+
+static void on_shutdown(uv_shutdown_t *req, int status)
+{
+	(void)req, (void)status; /* the end of the other side follows, or the timer */
+}
+
+/* Closing at once might reset the connection, and the hang-up would be lost with it. */
+static void on_silent(struct stream_worker *w)
+{
+	struct audiosocket *a = w->owner;
+
+	if (a->phase != PHASE_HANGING_UP || w->out == NULL)
+		return;
+	w->out = NULL;
+	if (w->failed || uv_shutdown(&a->shutdown, &a->to.stream, on_shutdown))
+		finish(a);
+}
+
+/* ---- the room's calls ---- */
+
+static int audiosocket_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
+	const struct bridge_sink *sink, void *sink_ctx, const struct log *log, nsec now, void **self)
+{
+	struct worker_address address;
+
+	(void)frame_samples, (void)now;
+	if (!opts->loop)
+		return ERR_UNSUPPORTED;
+	if (address_parse(opts->address, &address))
+		return ERR_RANGE;
+	struct audiosocket *a = calloc(1, sizeof *a);
+
+	if (!a)
+		return ERR_NOMEM;
+	int err = stream_worker_init(&a->worker, rate_hz, sink, sink_ctx, log);
+
+	if (err) {
+		free(a);
+		return err;
+	}
+	stream_worker_bound(&a->worker, SOCKET_MS);
+	a->worker.owner = a;
+	a->worker.on_end = on_end;
+	a->worker.on_silent = on_silent;
+	a->loop = opts->loop;
+	a->text = opts->address;
+	a->address = address;
+	uv_timer_init(a->loop, &a->timer);
+	a->timer.data = &a->worker;
+	a->timer_open = true;
+	uv_timer_start(&a->timer, on_time, CONNECT_MS, 0);
+	if (address.local)
+		connect_local(a);
+	else
+		resolve(a);
+	*self = a;
+	return 0;
+}
+
+static bool audiosocket_audio(void *self, const struct bridge_hearing *h, nsec now)
+{
+	struct audiosocket *a = self;
+
+	(void)now;
+	return stream_worker_audio(&a->worker, h);
+}
+
+static void audiosocket_event(void *self, const struct bridge_event *ev, nsec now)
+{
+	struct audiosocket *a = self;
+
+	(void)now;
+	stream_worker_event(&a->worker, ev);
+}
+
+static void audiosocket_close(void *self)
+{
+	struct audiosocket *a = self;
+
+	if (a->phase != PHASE_UP || a->worker.failed) {
+		stream_worker_detach(&a->worker);
+		finish(a);
+		return;
+	}
+	a->phase = PHASE_HANGING_UP;
+	uv_timer_start(&a->timer, on_time, HANG_UP_MS, 0);
+	stream_worker_hang_up(&a->worker);
+}
+
+const struct bridge_ops bridge_audiosocket = {
+	.type = "audiosocket",
+	.open = audiosocket_open,
+	.audio = audiosocket_audio,
+	.event = audiosocket_event,
+	.close = audiosocket_close,
+};

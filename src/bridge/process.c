@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process - a child for each room, AudioSocket records on its stdin and stdout, its stderr in our log.
+ *
+ *   open    the child starts; what it says is read from the loop
+ *   close   HANGUP and the end of its stdin; SIGTERM 1 s later, SIGKILL 2 s after that
+ *   exit    whatever it started is killed; its status is the reason that the room gives
+ */
+#include "base/err.h"
+#include "base/list.h"
+#include "bridge/child.h"
+#include "bridge/drivers.h"
+#include "bridge/stderr_log.h"
+#include "bridge/stream_worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { HANG_UP_MS = 1000, TERMINATE_MS = 2000, KILL_MS = 500, STATUS_MS = 200 };
+
+enum phase {
+	PHASE_UP,         /* it runs; or it never did, or has failed, and the room will close us */
+	PHASE_ENDING,     /* its stream has ended: it is about to exit, and its status says more than that */
+	PHASE_HANGING_UP, /* closed: it was told so */
+	PHASE_TERMINATED, /* closed: SIGTERM was sent */
+	PHASE_KILLED,     /* closed: SIGKILL was sent */
+	PHASE_GONE,       /* handles are closing */
+};
+
+struct process {
+	struct stream_worker worker;
+	struct log log;           /* outlives the room's */
+	uv_loop_t *loop;
+	enum phase phase;
+	struct child child;
+	bool started;             /* the handles below are open, `timer` is so anyway */
+	uv_pipe_t from, to;
+	uv_poll_t exit;           /* of the pidfd */
+	uv_timer_t timer;
+	struct stderr_log err;
+	unsigned n_open;
+	char why[STREAM_WHY_MAX]; /* its stream ended */
+};
+
+/* ---- the end of the handles ---- */
+
+static void one_closed(struct process *p)
+{
+	if (--p->n_open > 0 || p->phase != PHASE_GONE)
+		return;
+	stream_worker_fini(&p->worker);
+	child_fini(&p->child);
+	free(p);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	one_closed(((struct stream_worker *)h->data)->owner);
+}
+
+static void on_err_closed(uv_handle_t *h)
+{
+	one_closed(list_entry(h, struct process, err.pipe));
+}
+
+static void close_handle(void *handle)
+{
+	if (uv_handle_get_type(handle) != UV_UNKNOWN_HANDLE && !uv_is_closing(handle))
+		uv_close(handle, on_closed);
+}
+
+static void finish(struct process *p)
+{
+	p->phase = PHASE_GONE;
+	close_handle(&p->timer);
+	if (!p->started)
+		return;
+	close_handle(&p->from);
+	close_handle(&p->to);
+	close_handle(&p->exit);
+	if (!uv_is_closing((uv_handle_t *)&p->err.pipe))
+		stderr_log_close(&p->err, on_err_closed);
+}
+
+/* ---- the end of the child ---- */
+
+static void end_input(struct process *p)
+{
+	p->worker.out = NULL;
+	close_handle(&p->to);
+}
+
+static void on_exit_of_child(uv_poll_t *h, int status, int events)
+{
+	struct process *p = ((struct stream_worker *)h->data)->owner;
+	char how[STREAM_WHY_MAX];
+
+	(void)status, (void)events;
+	if (!child_bury(&p->child, how, sizeof how))
+		return;
+	uv_poll_stop(h);
+	stderr_log_last_words(&p->err);
+	if (p->phase == PHASE_HANGING_UP || p->phase == PHASE_TERMINATED || p->phase == PHASE_KILLED) {
+		log_debug(&p->log, "the worker %s", how);
+		finish(p);
+		return;
+	}
+	uv_timer_stop(&p->timer);
+	stream_worker_fail(&p->worker, "%s", how);
+}
+
+static void on_time(uv_timer_t *t)
+{
+	struct process *p = ((struct stream_worker *)t->data)->owner;
+
+	switch (p->phase) {
+	case PHASE_ENDING:
+		stream_worker_fail(&p->worker, "%s", p->why);
+		break;
+	case PHASE_HANGING_UP:
+		end_input(p);
+		child_signal(&p->child, SIGTERM);
+		p->phase = PHASE_TERMINATED;
+		uv_timer_start(t, on_time, TERMINATE_MS, 0);
+		break;
+	case PHASE_TERMINATED:
+		log_warn(&p->log, "the worker does not end pid=%d: killed", (int)p->child.pid);
+		child_signal(&p->child, SIGKILL);
+		p->phase = PHASE_KILLED;
+		uv_timer_start(t, on_time, KILL_MS, 0);
+		break;
+	case PHASE_KILLED: /* stuck in the kernel; whoever is our parent inherits it */
+		log_error(&p->log, "the worker cannot be killed pid=%d", (int)p->child.pid);
+		finish(p);
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_end(struct stream_worker *w, const char *why)
+{
+	struct process *p = w->owner;
+
+	if (p->phase != PHASE_UP || p->child.pid == 0)
+		return;
+	snprintf(p->why, sizeof p->why, "its output: %s", why);
+	p->phase = PHASE_ENDING;
+	uv_timer_start(&p->timer, on_time, STATUS_MS, 0);
+}
+
+static void on_silent(struct stream_worker *w)
+{
+	end_input(w->owner);
+}
+
+/* ---- the room's calls ---- */
+
+/* Gives one of the child's descriptors to a pipe handle. */
+static int open_pipe(struct process *p, uv_pipe_t *pipe, int *fd)
+{
+	uv_pipe_init(p->loop, pipe, 0);
+	pipe->data = &p->worker;
+	p->n_open++;
+	if (uv_pipe_open(pipe, *fd))
+		return ERR_IO;
+	*fd = -1;
+	return 0;
+}
+
+static int open_handles(struct process *p)
+{
+	int fd = p->child.err, err = open_pipe(p, &p->from, &p->child.out);
+	int err_to = open_pipe(p, &p->to, &p->child.in);
+
+	p->child.err = -1;
+	int err_stderr = stderr_log_open(&p->err, p->loop, fd, &p->log);
+
+	p->n_open++;
+	int err_exit = uv_poll_init(p->loop, &p->exit, p->child.pidfd);
+
+	p->exit.data = &p->worker;
+	p->n_open += err_exit == 0;
+	if (!err_exit)
+		err_exit = uv_poll_start(&p->exit, UV_READABLE, on_exit_of_child);
+	p->started = true;
+	return err || err_to || err_stderr || err_exit ? ERR_IO : 0;
+}
+
+static void start(struct process *p, const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples)
+{
+	char why[STREAM_WHY_MAX];
+
+	if (child_start(&p->child, opts, rate_hz, frame_samples, why, sizeof why)) {
+		stream_worker_fail(&p->worker, "%s", why);
+		return;
+	}
+	log_debug(&p->log, "the worker has started pid=%d", (int)p->child.pid);
+	if (open_handles(p)) {
+		stream_worker_fail(&p->worker, "no handles for %s", opts->command[0]);
+		return;
+	}
+	stream_worker_start(&p->worker, (uv_stream_t *)&p->from, (uv_stream_t *)&p->to);
+}
+
+static int process_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
+	const struct bridge_sink *sink, void *sink_ctx, const struct log *log, nsec now, void **self)
+{
+	(void)now;
+	if (!opts->loop || opts->n_command == 0)
+		return ERR_UNSUPPORTED;
+	struct process *p = calloc(1, sizeof *p);
+
+	if (!p)
+		return ERR_NOMEM;
+	int err = stream_worker_init(&p->worker, rate_hz, sink, sink_ctx, log);
+
+	if (err) {
+		free(p);
+		return err;
+	}
+	p->worker.owner = p;
+	p->worker.on_end = on_end;
+	p->worker.on_silent = on_silent;
+	p->log = *log;
+	p->loop = opts->loop;
+	uv_timer_init(p->loop, &p->timer);
+	p->timer.data = &p->worker;
+	p->n_open = 1;
+	start(p, opts, rate_hz, frame_samples);
+	stream_worker_bound(&p->worker, p->child.in_ms);
+	*self = p;
+	return 0;
+}
+
+static bool process_audio(void *self, const struct bridge_hearing *h, nsec now)
+{
+	struct process *p = self;
+
+	(void)now;
+	if (p->started)
+		stderr_log_tick(&p->err);
+	return stream_worker_audio(&p->worker, h);
+}
+
+static void process_event(void *self, const struct bridge_event *ev, nsec now)
+{
+	struct process *p = self;
+
+	(void)now;
+	stream_worker_event(&p->worker, ev);
+}
+
+/* Its stdout is still read, up to a bound: nobody need fail at saying goodbye. */
+static void process_close(void *self)
+{
+	struct process *p = self;
+
+	if (p->child.pid == 0 || !p->started) {
+		child_signal(&p->child, SIGKILL);
+		stream_worker_detach(&p->worker);
+		finish(p);
+		return;
+	}
+	p->phase = PHASE_HANGING_UP;
+	uv_timer_start(&p->timer, on_time, HANG_UP_MS, 0);
+	stream_worker_hang_up(&p->worker);
+}
+
+const struct bridge_ops bridge_process = {
+	.type = "process",
+	.open = process_open,
+	.audio = process_audio,
+	.event = process_event,
+	.close = process_close,
+};
