@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/* Children that behave and children that do not: see tests/tools/odd_worker.c. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "unit/bridge/seat.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static void set_command(struct seat *s, const char *const *argv, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		snprintf(s->opts.command[i], BRIDGE_ARG_MAX, "%s", argv[i]);
+	s->opts.n_command = n;
+}
+
+static struct seat *seat_with(const char *mode, const char *arg)
+{
+	const char *argv[] = {WORKERS_DIR "/odd_worker", mode, arg};
+	struct seat *s = seat_new("process");
+
+	set_command(s, argv, arg ? 3 : 2);
+	assert_int_equal(seat_open(s), 0);
+	return s;
+}
+
+static bool failed(struct seat *s) { return s->failed[0] != '\0'; }
+static bool has_text(struct seat *s) { return s->n_texts > 0; }
+static bool said_a_second(struct seat *s) { return s->n_said >= RATE; }
+static bool ticked_100(struct seat *s) { return s->n_ticks >= 100; }
+
+static void an_echo_says_what_it_hears(void **state)
+{
+	struct seat *s = seat_with("echo", NULL);
+
+	(void)state;
+	for (size_t i = 0; i < TICK; i++)
+		s->hears[i] = (float)((int)(i % 100) - 50) / 128;
+	assert_true(seat_run(s, said_a_second, 5000));
+	for (size_t i = 0; i < RATE; i++)
+		assert_true(s->said[i] == s->hears[i % TICK]);
+	assert_string_equal(s->failed, "");
+	assert_int_equal(s->n_unheard, 0);
+	assert_true(seat_free(s) < 900); /* it left when it was told to */
+}
+
+static void a_worker_of_asterisk_gets_the_uuid_first_and_nothing_of_ours(void **state)
+{
+	struct seat *s = seat_with("strict", NULL);
+
+	(void)state;
+	seat_event(s, (struct bridge_event){.kind = BRIDGE_JOINED, .participant = 1, .name = "Ann"});
+	seat_event(s, (struct bridge_event){.kind = BRIDGE_SPEAKING, .participant = 1, .speaking = true});
+	assert_true(seat_run(s, ticked_100, 5000));
+	assert_string_equal(s->failed, "");
+	seat_free(s);
+}
+
+static bool has_mark_b(struct seat *s) { return seat_has_text(s, "b"); }
+
+static void a_mark_comes_back_when_what_was_before_it_was_mixed(void **state)
+{
+	struct seat *s = seat_with("marks", NULL);
+
+	(void)state;
+	assert_true(seat_run(s, has_mark_b, 5000));
+	assert_int_equal(s->n_texts, 2);
+	assert_string_equal(s->texts[0], "a");
+	/* never early; late by a tick and the way to the child and back */
+	assert_in_range(s->played_at[0], 200 * 16, 200 * 16 + 40 * TICK);
+	assert_true(s->played_at[1] >= 500 * 16);
+	seat_free(s);
+}
+
+static bool has_left(struct seat *s) { return seat_has_text(s, "{\"type\":\"left\",\"participant\":2}"); }
+
+static void events_go_both_ways(void **state)
+{
+	static const char *const expected[] = {
+		"7 h\xc3\xa4? more", "0 so final",
+		"{\"type\":\"joined\",\"participant\":1,\"name\":\"A\\\"n\"}",
+		"{\"type\":\"joined\",\"participant\":2,\"name\":\"Bob\"}",
+		"{\"type\":\"speaking\",\"participant\":1,\"speaking\":true}",
+		"{\"type\":\"message\",\"participant\":1,\"text\":\"hi\"}",
+		"{\"type\":\"interrupted\",\"item\":3,\"heard_ms\":420}",
+		"{\"type\":\"left\",\"participant\":2}",
+	};
+	struct seat *s = seat_with("events", NULL);
+
+	(void)state;
+	seat_event(s, (struct bridge_event){.kind = BRIDGE_JOINED, .participant = 1, .name = "A\"n"});
+	seat_event(s, (struct bridge_event){.kind = BRIDGE_JOINED, .participant = 5, .name = "Eve"});
+	seat_event(s, (struct bridge_event){.kind = BRIDGE_LEFT, .participant = 5});
+	seat_event(s, (struct bridge_event){.kind = BRIDGE_JOINED, .participant = 2, .name = "Bob"});
+	assert_true(seat_run(s, has_text, 5000)); /* so it has sent something of ours */
+	seat_event(s, (struct bridge_event){.kind = BRIDGE_SPEAKING, .participant = 1, .speaking = true});
+	seat_event(s, (struct bridge_event){.kind = BRIDGE_MESSAGE, .participant = 1, .text = "hi"});
+	seat_event(s, (struct bridge_event){.kind = BRIDGE_INTERRUPTED, .item = 3, .heard_ms = 420});
+	seat_event(s, (struct bridge_event){.kind = BRIDGE_LEFT, .participant = 2});
+	assert_true(seat_run(s, has_left, 5000));
+	for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+		if (!seat_has_text(s, expected[i]))
+			fail_msg("it was not told %s", expected[i]);
+	assert_int_equal(s->n_texts, sizeof expected / sizeof *expected);
+	seat_free(s);
+}
+
+static bool flushed(struct seat *s) { return s->n_flushes > 0; }
+static bool ticked_200(struct seat *s) { return s->n_ticks >= 200; }
+
+static void a_flush_takes_back_speech_and_its_marks(void **state)
+{
+	struct seat *s = seat_with("flush", NULL);
+
+	(void)state;
+	assert_true(seat_run(s, flushed, 5000));
+	assert_int_equal(s->n_said, s->n_played);
+	assert_true(s->n_played < RATE);
+	assert_true(seat_run(s, ticked_200, 5000));
+	assert_int_equal(s->n_texts, 0);
+	assert_string_equal(s->failed, "");
+	seat_free(s);
+}
+
+static bool said_ten_seconds(struct seat *s) { return s->n_said >= 10 * RATE; }
+
+static void a_burst_is_taken_whole(void **state)
+{
+	struct seat *s = seat_with("burst", NULL);
+
+	(void)state;
+	assert_true(seat_run(s, said_ten_seconds, 5000));
+	assert_int_equal(s->n_said, 10 * RATE);
+	seat_free(s);
+}
+
+static void it_inherits_three_descriptors(void **state)
+{
+	int leaky = open("/dev/null", O_RDONLY); /* without O_CLOEXEC */
+	struct seat *s = seat_with("fds", NULL);
+
+	(void)state;
+	assert_true(leaky > 2);
+	assert_true(seat_run(s, has_text, 5000));
+	size_t n[3] = {0};
+
+	for (int i = 0; i < 3; i++)
+		n[i] = strcspn(s->texts[0], i == 0 ? "0" : i == 1 ? "1" : "2");
+	assert_int_equal(strlen(s->texts[0]), 6); /* "0 1 2 " in some order */
+	assert_true(n[0] < 6 && n[1] < 6 && n[2] < 6);
+	close(leaky);
+	seat_free(s);
+}
+
+static void its_environment_tells_the_rate_and_not_of_systemd(void **state)
+{
+	(void)state;
+	setenv("NOTIFY_SOCKET", "/nowhere", 1);
+	struct seat *s = seat_with("env", NULL);
+
+	assert_true(seat_run(s, has_text, 5000));
+	assert_string_equal(s->texts[0], "bot 16000 320 -");
+	seat_free(s);
+	unsetenv("NOTIFY_SOCKET");
+}
+
+/* Every end has its reason. */
+static void the_reason_names_how_it_ended(void **state)
+{
+	static const struct { const char *mode, *arg, *why; } ends[] = {
+		{"exit", "0", "exited with status 0"},
+		{"exit", "3", "exited with status 3"},
+		{"abort", NULL, "killed by signal 9 (Killed)"},
+		{"cut", NULL, "its output: it ended in the middle of a record"},
+		{"garbage", NULL, "a record of type 0x54 with 29281 bytes: no such type"},
+		{"rate", NULL, "it speaks at 8000 Hz (type 0x10), but sample_rate is 16000"},
+		{"badjson", NULL, "an event must be a JSON object in UTF-8"},
+		{"notext", NULL, "message: text must be a string, not empty and without NUL"},
+		{"error", NULL, "it reported an error, code 0x04"},
+		{"bye", NULL, "its output: it hung up"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+		struct seat *s = seat_with(ends[i].mode, ends[i].arg);
+
+		assert_true(seat_run(s, failed, 5000));
+		assert_string_equal(s->failed, ends[i].why);
+		seat_free(s);
+	}
+}
+
+static void what_cannot_be_started_fails(void **state)
+{
+	static const struct { const char *program, *why; } programs[] = {
+		{"/nonexistent/worker", "cannot start /nonexistent/worker: No such file or directory"},
+		{"/etc/passwd", "cannot start /etc/passwd: Permission denied"},
+		{"/", "cannot start /: Permission denied"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
+		struct seat *s = seat_new("process");
+
+		set_command(s, &programs[i].program, 1);
+		assert_int_equal(seat_open(s), 0);
+		assert_string_equal(s->failed, programs[i].why);
+		seat_free(s);
+	}
+	struct seat *s = seat_new("process");
+
+	assert_int_equal(seat_open(s), ERR_UNSUPPORTED); /* no command */
+	s->opts.loop = NULL;
+	set_command(s, &programs[0].program, 1);
+	assert_int_equal(seat_open(s), ERR_UNSUPPORTED);
+	seat_free(s);
+}
+
+static bool ticked_500_more(struct seat *s) { return s->n_ticks >= 500; }
+
+/* 10 s heard by somebody who reads nothing: all but what waits, 300 ms at most, is dropped and counted. */
+static void a_worker_that_never_reads_costs_nobody_anything(void **state)
+{
+	struct seat *s = seat_with("deaf", NULL);
+
+	(void)state;
+	assert_true(seat_run(s, has_text, 5000));
+	s->n_ticks = 0;
+	s->n_unheard = 0;
+	for (int i = 0; i < 20000; i++)
+		seat_event(s, (struct bridge_event){.kind = BRIDGE_MESSAGE, .participant = 1, .text = "are you there?"});
+	assert_true(seat_run(s, ticked_500_more, 8000));
+	assert_string_equal(s->failed, "");
+	assert_in_range(s->n_unheard, 500 * TICK - 300 * 16 - TICK, 500 * TICK);
+	assert_int_equal(seat_count(s, "events for it are lost"), 1);
+	assert_in_range(seat_free(s), 950, 2000); /* SIGTERM after a second was enough */
+}
+
+/* At most 64 KiB are taken for each tick, whatever comes, and the time of a tick stays small. */
+static void a_flood_is_taken_in_portions(void **state)
+{
+	struct seat *s = seat_with("flood", NULL);
+
+	(void)state;
+	assert_true(seat_run(s, ticked_100, 5000));
+	assert_true(s->n_said > 100000);
+	assert_true(s->most_per_tick <= 65536 / 2 + 16384 / 2);
+	s->backlog_full = true;
+	s->n_ticks = 0;
+	assert_true(seat_run(s, ticked_100, 5000));
+	assert_string_equal(s->failed, "");
+	assert_true(seat_free(s) < 2500);
+}
+
+static bool shouted(struct seat *s) { return seat_count(s, "a line of stderr") >= 15 && s->n_ticks >= 50; }
+
+static void stderr_is_logged_at_a_bounded_rate(void **state)
+{
+	struct seat *s = seat_with("shout", NULL);
+
+	(void)state;
+	assert_true(seat_run(s, shouted, 5000));
+	assert_in_range(seat_count(s, "a line of stderr"), 15, 60);
+	seat_free(s);
+}
+
+static void the_last_words_are_logged_before_the_end(void **state)
+{
+	struct seat *s = seat_with("stderr", NULL);
+
+	(void)state;
+	assert_true(seat_run(s, failed, 5000));
+	assert_int_equal(seat_count(s, "stderr=\"one\""), 1);
+	assert_int_equal(seat_count(s, "stderr=\"t\\\"w\\\"o\""), 1);
+	assert_int_equal(seat_count(s, "three"), 1);
+	assert_int_equal(seat_count(s, "\x1b"), 0);
+	seat_free(s);
+}
+
+static void half_a_record_is_waited_for(void **state)
+{
+	struct seat *s = seat_with("half", NULL);
+
+	(void)state;
+	assert_true(seat_run(s, ticked_100, 5000));
+	assert_string_equal(s->failed, "");
+	seat_free(s);
+}
+
+static void who_hangs_is_killed_within_four_seconds(void **state)
+{
+	struct seat *s = seat_with("hang", NULL);
+
+	(void)state;
+	assert_true(seat_run(s, has_text, 5000));
+	assert_in_range(seat_free(s), 2900, 4000);
+}
+
+static bool gone(pid_t pid)
+{
+	char path[64], text[256] = "";
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	FILE *f = fopen(path, "r"); /* a zombie is as good as gone: whoever adopted it may be slow */
+
+	if (!f)
+		return true;
+	fread(text, 1, sizeof text - 1, f);
+	fclose(f);
+	return strstr(text, ") Z ") || strstr(text, ") X ");
+}
+
+static void what_it_started_goes_with_it(void **state)
+{
+	struct seat *s = seat_with("orphan", NULL);
+
+	(void)state;
+	assert_true(seat_run(s, has_text, 5000));
+	pid_t pid = (pid_t)atoi(s->texts[0]);
+
+	assert_true(pid > 1 && !gone(pid));
+	seat_free(s);
+	for (int i = 0; i < 200 && !gone(pid); i++)
+		usleep(5000);
+	assert_true(gone(pid));
+}
+
+static void closing_at_once_leaves_nothing(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		assert_true(seat_free(seat_with("echo", NULL)) < 950);
+}
+
+static void the_example_in_c_says_back_what_it_heard_after_a_pause(void **state)
+{
+	const char *argv[] = {WORKERS_DIR "/worker"};
+	struct seat *s = seat_new("process");
+
+	(void)state;
+	set_command(s, argv, 1);
+	assert_int_equal(seat_open(s), 0);
+	for (size_t i = 0; i < TICK; i++)
+		s->hears[i] = i % 2 ? 0.25f : -0.25f;
+	assert_true(seat_run(s, ticked_100, 5000));
+	assert_int_equal(s->n_said, 0);
+	memset(s->hears, 0, sizeof s->hears);
+	assert_true(seat_run(s, said_a_second, 5000));
+	assert_true(s->said[RATE / 2] == 0.25f || s->said[RATE / 2] == -0.25f);
+	seat_free(s);
+}
+
+static void the_example_in_python_halves_what_it_hears(void **state)
+{
+	const char *argv[] = {"python3", EXAMPLES_DIR "/worker.py"};
+	struct seat *s = seat_new("process");
+
+	(void)state;
+	set_command(s, argv, 2);
+	for (size_t i = 0; i < TICK; i++)
+		s->hears[i] = i % 2 ? 0.25f : -0.25f;
+	assert_int_equal(seat_open(s), 0);
+	assert_true(seat_run(s, said_a_second, 20000));
+	for (size_t i = 0; i < RATE; i++)
+		assert_true(s->said[i] == s->hears[i % TICK] / 2);
+	seat_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_echo_says_what_it_hears),
+		cmocka_unit_test(a_worker_of_asterisk_gets_the_uuid_first_and_nothing_of_ours),
+		cmocka_unit_test(a_mark_comes_back_when_what_was_before_it_was_mixed),
+		cmocka_unit_test(events_go_both_ways),
+		cmocka_unit_test(a_flush_takes_back_speech_and_its_marks),
+		cmocka_unit_test(a_burst_is_taken_whole),
+		cmocka_unit_test(it_inherits_three_descriptors),
+		cmocka_unit_test(its_environment_tells_the_rate_and_not_of_systemd),
+		cmocka_unit_test(the_reason_names_how_it_ended),
+		cmocka_unit_test(what_cannot_be_started_fails),
+		cmocka_unit_test(a_worker_that_never_reads_costs_nobody_anything),
+		cmocka_unit_test(a_flood_is_taken_in_portions),
+		cmocka_unit_test(stderr_is_logged_at_a_bounded_rate),
+		cmocka_unit_test(the_last_words_are_logged_before_the_end),
+		cmocka_unit_test(half_a_record_is_waited_for),
+		cmocka_unit_test(who_hangs_is_killed_within_four_seconds),
+		cmocka_unit_test(what_it_started_goes_with_it),
+		cmocka_unit_test(closing_at_once_leaves_nothing),
+		cmocka_unit_test(the_example_in_c_says_back_what_it_heard_after_a_pause),
+		cmocka_unit_test(the_example_in_python_halves_what_it_hears),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
