@@ -200,7 +200,7 @@ static inline int seat_open(struct seat *s)
 {
 	s->open = true;
 	uv_timer_start(&s->tick, seat_tick, TICK_EVERY_MS, TICK_EVERY_MS);
-	int err = s->ops->open(&s->opts, RATE, TICK, &seat_sink, s, &s->log, 0, &s->self);
+	int err = s->ops->open(&s->opts, s->opts.rate_hz ? s->opts.rate_hz : RATE, TICK, &seat_sink, s, &s->log, 0, &s->self);
 
 	s->open = err == 0;
 	return err;
