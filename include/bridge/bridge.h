@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BRIDGE_NAME_MAX = 32, BRIDGE_TEXT_MAX = 512, BRIDGE_ARGS_MAX = 16, BRIDGE_ARG_MAX = 256 };
+enum { BRIDGE_NAME_MAX = 32, BRIDGE_TEXT_MAX = 4096, BRIDGE_ARGS_MAX = 16, BRIDGE_ARG_MAX = 256 };
 
 struct uv_loop_s;
 
@@ -58,7 +58,7 @@ struct bridge_sink {
 	/* Takes back what was not played yet; BRIDGE_INTERRUPTED follows if there was something,
 	 * after the call that the driver is in, or with the next tick. */
 	void (*flush)(void *ctx);
-	/* To everybody's control stream: type "message" from the bridge. */
+	/* To everybody's control stream: type "message" from the bridge. Texts are UTF-8, BRIDGE_TEXT_MAX bytes at most. */
 	void (*message)(void *ctx, const char *text);
 	/* What `participant` (0: the bridge itself) said. */
 	void (*transcript)(void *ctx, uint32_t participant, const char *text, bool final);

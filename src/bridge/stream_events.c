@@ -58,13 +58,13 @@ char *stream_event_print(const struct bridge_event *ev, size_t *len)
 
 /* ---- from the worker ---- */
 
-/* A text of at least one byte, without NUL: NULL otherwise. */
+/* A text of 1 to BRIDGE_TEXT_MAX bytes, without NUL: NULL otherwise. */
 static const char *text_of(yyjson_val *o, const char *key)
 {
 	yyjson_val *v = yyjson_obj_get(o, key);
 	size_t len = yyjson_get_len(v);
 
-	return yyjson_is_str(v) && len > 0 && strlen(yyjson_get_str(v)) == len ? yyjson_get_str(v) : NULL;
+	return yyjson_is_str(v) && len > 0 && len <= BRIDGE_TEXT_MAX && strlen(yyjson_get_str(v)) == len ? yyjson_get_str(v) : NULL;
 }
 
 struct taking {
@@ -77,7 +77,7 @@ static const char *take_message(const struct taking *t, yyjson_val *o)
 	const char *text = text_of(o, "text");
 
 	if (!text)
-		return "message: text must be a string, not empty and without NUL";
+		return "message: text must be a string of 1 to 4096 bytes without NUL";
 	t->sink->message(t->ctx, text);
 	return NULL;
 }
@@ -88,7 +88,7 @@ static const char *take_transcript(const struct taking *t, yyjson_val *o)
 	const char *text = text_of(o, "text");
 
 	if (!text)
-		return "transcript: text must be a string, not empty and without NUL";
+		return "transcript: text must be a string of 1 to 4096 bytes without NUL";
 	if (who && (!yyjson_is_uint(who) || yyjson_get_uint(who) > UINT32_MAX))
 		return "transcript: participant must be somebody's number, or 0 for the worker itself";
 	if (final && !yyjson_is_bool(final))

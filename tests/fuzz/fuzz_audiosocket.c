@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A worker's stream into the parser, once in one piece and once cut by the bytes themselves: both must
- * say the same, and never more than came in.
+ * say the same, and never more than came in. Events go on to where they are understood.
  */
 #include "base/err.h"
+#include "base/utf8.h"
 #include "bridge/audiosocket_codec.h"
+#include "bridge/stream_events.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,28 @@ static void expect(bool ok)
 {
 	if (!ok)
 		abort();
+}
+
+static void on_message(void *ctx, const char *text)
+{
+	++*(unsigned *)ctx;
+	expect(text[0] && strlen(text) <= BRIDGE_TEXT_MAX && utf8_ok(text));
+}
+
+static void on_transcript(void *ctx, uint32_t participant, const char *text, bool final)
+{
+	(void)participant, (void)final;
+	on_message(ctx, text);
+}
+
+static void take_event(const struct as_record *rec)
+{
+	static const struct bridge_sink sink = {.message = on_message, .transcript = on_transcript};
+	unsigned n_texts = 0;
+	char why[100] = "";
+	int err = stream_event_take(rec->payload, rec->len, &sink, &n_texts, why, sizeof why);
+
+	expect(err == 0 ? n_texts <= 1 && !why[0] : err == ERR_MALFORMED && n_texts == 0 && why[0]);
 }
 
 struct outcome {
@@ -38,6 +62,8 @@ static void take(struct outcome *o, const uint8_t *p, size_t len)
 		for (size_t i = 0; i < rec.len; i++)
 			o->sum = o->sum * 31 + rec.payload[i];
 		o->n += rec.len;
+		if (rec.type == AS_EVENT)
+			take_event(&rec);
 	}
 }
 

@@ -180,7 +180,7 @@ static void the_reason_names_how_it_ended(void **state)
 		{"garbage", NULL, "a record of type 0x54 with 29281 bytes: no such type"},
 		{"rate", NULL, "it speaks at 8000 Hz (type 0x10), but sample_rate is 16000"},
 		{"badjson", NULL, "an event must be a JSON object in UTF-8"},
-		{"notext", NULL, "message: text must be a string, not empty and without NUL"},
+		{"notext", NULL, "message: text must be a string of 1 to 4096 bytes without NUL"},
 		{"error", NULL, "it reported an error, code 0x04"},
 		{"bye", NULL, "its output: it hung up"},
 	};

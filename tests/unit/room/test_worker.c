@@ -231,6 +231,8 @@ static void a_failed_open_never_fails_a_join(void **state)
 	assert_int_equal(actor_count(a, ROOM_BRIDGE), 1);
 	assert_false(actor_last(a, ROOM_BRIDGE)->up);
 	assert_int_equal(rooms_stats(s->rooms)->bridge_failures, 1);
+	assert_int_equal(rooms_stats(s->rooms)->bridges_down, 1);
+	assert_int_equal(rooms_stats(s->rooms)->bridge_restarts, 0);
 	p.fail_open = false;
 	stage_run(s, 99);
 	assert_int_equal(p.n_opens, 1);
@@ -239,8 +241,23 @@ static void a_failed_open_never_fails_a_join(void **state)
 	assert_true(actor_last(a, ROOM_BRIDGE)->up);
 	assert_int_equal(last_event(&p, BRIDGE_JOINED)->participant, participant_id(a->p));
 	assert_int_equal(rooms_stats(s->rooms)->bridges, 1);
+	assert_int_equal(rooms_stats(s->rooms)->bridges_down, 0);
+	assert_int_equal(rooms_stats(s->rooms)->bridge_restarts, 1);
 	stage_close(s);
 	assert_int_equal(p.n_closes, 1);
+}
+
+static void what_a_worker_was_too_slow_for_is_counted(void **state)
+{
+	struct puppet p = {0};
+	struct stage *s = puppet_stage(&p);
+
+	(void)state;
+	stage_join(s, "all");
+	for (int i = 0; i < 100; i++)
+		p.sink->unheard(p.sink_ctx, 8);
+	assert_int_equal(rooms_stats(s->rooms)->bridge_unheard_ms, 50);
+	stage_close(s);
 }
 
 static void the_pause_doubles_to_half_a_minute(void **state)
@@ -325,6 +342,7 @@ static void somebody_leaving_while_it_is_down_is_no_trouble(void **state)
 	a = stage_join(s, "all");
 	actor_leave(a); /* before anybody could tell */
 	assert_true(rooms_deadline(s->rooms) == NSEC_NONE);
+	assert_int_equal(rooms_stats(s->rooms)->bridges_down, 0);
 	stage_close(s);
 	assert_int_equal(p.n_closes, 0);
 }
@@ -503,6 +521,7 @@ int main(void)
 		cmocka_unit_test(it_hears_people_and_not_itself),
 		cmocka_unit_test(its_messages_and_transcripts_reach_all),
 		cmocka_unit_test(a_failed_open_never_fails_a_join),
+		cmocka_unit_test(what_a_worker_was_too_slow_for_is_counted),
 		cmocka_unit_test(the_pause_doubles_to_half_a_minute),
 		cmocka_unit_test(a_stillborn_driver_is_closed),
 		cmocka_unit_test(people_hear_one_another_while_it_fails),
