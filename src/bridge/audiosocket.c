@@ -17,7 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { CONNECT_MS = 5000, HANG_UP_MS = 1000, SOCKET_MS = 150, PEER_GONE_MS = 10000 };
+enum { CONNECT_MS = 5000, HANG_UP_MS = 1000, SOCKET_MS = 150, PEER_GONE_MS = 30000 };
 
 enum phase {
 	PHASE_CONNECTING, /* or it failed, and the room will close us */
@@ -113,7 +113,8 @@ static void cannot_connect(struct audiosocket *a, const char *why)
 	stream_worker_fail(&a->worker, "cannot connect to %.60s: %s", a->text, why);
 }
 
-/* What the kernel holds is heard late; and a host that vanished is not to be spoken to for a quarter of an hour. */
+/* What the kernel holds is heard late; and a host that vanished, or takes nothing, is not to be
+ * spoken to for a quarter of an hour. */
 static void tune(struct audiosocket *a)
 {
 	int bytes = (int)(2 * a->worker.rate_hz * SOCKET_MS / 1000);

@@ -32,6 +32,7 @@ struct seat {
 	size_t n_said, n_played, n_unheard, n_flushes, n_ticks, most_per_tick, said_before;
 	uint64_t item, tick_ns_max;
 	bool backlog_full;        /* it takes no more */
+	bool hold;                /* and plays nothing */
 	char texts[TEXTS][200];   /* messages, and transcripts as "WHO TEXT final|more" */
 	size_t played_at[TEXTS];  /* n_played when a text came */
 	size_t n_texts;
@@ -151,7 +152,7 @@ static inline void seat_tick(uv_timer_t *t)
 		s->ops->audio(s->self, &h, 0);
 	before = uv_hrtime() - before;
 	s->tick_ns_max = before > s->tick_ns_max ? before : s->tick_ns_max;
-	s->n_played += waiting < TICK ? waiting : TICK;
+	s->n_played += s->hold ? 0 : waiting < TICK ? waiting : TICK;
 	s->n_ticks++;
 	seat_check(s);
 }

@@ -139,7 +139,7 @@ static void check_stream(uint8_t audio_type)
 static void speak_with(struct seat *s)
 {
 	server->echo = true;
-	assert_true(seat_run(s, said_a_second, 10000));
+	assert_true(seat_run(s, said_a_second, 20000));
 	for (size_t i = 0; i < RATE; i++)
 		assert_true(s->said[i] == s->hears[i % TICK]);
 	assert_string_equal(s->failed, "");
@@ -190,7 +190,7 @@ static void at_8_kHz_audio_is_of_the_type_that_every_server_knows(void **state)
 	struct seat *s = seat_at("127.0.0.1", 8000);
 
 	server->wanted = 19 + 10 * (3 + 2 * TICK);
-	assert_true(seat_run(s, got_wanted, 5000));
+	assert_true(seat_run(s, got_wanted, 10000));
 	check_stream(0x10);
 	seat_free(s);
 	server_free();
@@ -202,16 +202,16 @@ static void ours_are_sent_to_who_sent_some(void **state)
 	listen_tcp(1, 0);
 	struct seat *s = seat_at("127.0.0.1", 0);
 
-	assert_true(seat_run(s, connected, 5000));
+	assert_true(seat_run(s, connected, 10000));
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_JOINED, .participant = 1, .name = "Ann"});
 	server->wanted = 19 + 10 * (3 + 2 * TICK);
-	assert_true(seat_run(s, got_wanted, 5000));
+	assert_true(seat_run(s, got_wanted, 10000));
 	check_stream(0x12); /* and nothing else */
 	say("\x22\x00\x1f{\"type\":\"message\",\"text\":\"hey\"}", 34);
-	assert_true(seat_run(s, has_text, 5000));
+	assert_true(seat_run(s, has_text, 10000));
 	assert_string_equal(s->texts[0], "hey");
 	server->wanted = server->n_got + 2 * (3 + 2 * TICK);
-	assert_true(seat_run(s, got_wanted, 5000));
+	assert_true(seat_run(s, got_wanted, 10000));
 	assert_non_null(memmem(server->got, server->n_got, "\x22\x00\x2e{\"type\":\"joined\",\"participant\":1,\"name\":\"Ann\"}",
 		49));
 	seat_free(s);
@@ -233,10 +233,10 @@ static void its_end_is_a_failure(void **state)
 		struct seat *s = seat_at("127.0.0.1", 0);
 
 		server->wanted = 19;
-		assert_true(seat_run(s, got_wanted, 5000));
+		assert_true(seat_run(s, got_wanted, 10000));
 		say(ends[i].bytes, ends[i].n);
 		shutdown(server->conn, SHUT_WR);
-		assert_true(seat_run(s, failed, 5000));
+		assert_true(seat_run(s, failed, 10000));
 		assert_string_equal(s->failed, ends[i].why);
 		seat_free(s);
 		server_free();
@@ -252,7 +252,7 @@ static void a_server_that_is_not_there_is_a_failure(void **state)
 	close(server->listening);
 	struct seat *s = seat_at("127.0.0.1", 0);
 
-	assert_true(seat_run(s, failed, 5000));
+	assert_true(seat_run(s, failed, 10000));
 	snprintf(why, sizeof why, "cannot connect to tcp://127.0.0.1:%u: connection refused", server->port);
 	assert_string_equal(s->failed, why);
 	seat_free(s);
@@ -262,7 +262,7 @@ static void a_server_that_is_not_there_is_a_failure(void **state)
 	s = seat_new("audiosocket");
 	snprintf(s->opts.address, BRIDGE_ARG_MAX, "unix:/nonexistent/socket");
 	assert_int_equal(seat_open(s), 0);
-	assert_true(seat_run(s, failed, 5000));
+	assert_true(seat_run(s, failed, 10000));
 	assert_string_equal(s->failed, "cannot connect to unix:/nonexistent/socket: no such file or directory");
 	seat_free(s);
 
@@ -323,10 +323,10 @@ static void a_server_that_never_reads_hears_of_now_not_of_then(void **state)
 	listen_tcp(1, 2048);
 	struct seat *s = seat_at("127.0.0.1", 0);
 
-	assert_true(seat_run(s, connected, 5000));
+	assert_true(seat_run(s, connected, 10000));
 	server->deaf = true;
 	s->n_ticks = 0;
-	assert_true(seat_run(s, ticked_500, 8000));
+	assert_true(seat_run(s, ticked_500, 20000));
 	assert_string_equal(s->failed, "");
 	/* the kernels' buffers, both, are small here */
 	assert_in_range(s->n_unheard, 500 * TICK - RATE, 500 * TICK);

@@ -41,7 +41,7 @@ static void an_echo_says_what_it_hears(void **state)
 	(void)state;
 	for (size_t i = 0; i < TICK; i++)
 		s->hears[i] = (float)((int)(i % 100) - 50) / 128;
-	assert_true(seat_run(s, said_a_second, 5000));
+	assert_true(seat_run(s, said_a_second, 10000));
 	for (size_t i = 0; i < RATE; i++)
 		assert_true(s->said[i] == s->hears[i % TICK]);
 	assert_string_equal(s->failed, "");
@@ -56,7 +56,7 @@ static void a_worker_of_asterisk_gets_the_uuid_first_and_nothing_of_ours(void **
 	(void)state;
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_JOINED, .participant = 1, .name = "Ann"});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_SPEAKING, .participant = 1, .speaking = true});
-	assert_true(seat_run(s, ticked_100, 5000));
+	assert_true(seat_run(s, ticked_100, 10000));
 	assert_string_equal(s->failed, "");
 	seat_free(s);
 }
@@ -68,7 +68,7 @@ static void a_mark_comes_back_when_what_was_before_it_was_mixed(void **state)
 	struct seat *s = seat_with("marks", NULL);
 
 	(void)state;
-	assert_true(seat_run(s, has_mark_b, 5000));
+	assert_true(seat_run(s, has_mark_b, 10000));
 	assert_int_equal(s->n_texts, 2);
 	assert_string_equal(s->texts[0], "a");
 	/* never early; late by a tick and the way to the child and back */
@@ -97,12 +97,12 @@ static void events_go_both_ways(void **state)
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_JOINED, .participant = 5, .name = "Eve"});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_LEFT, .participant = 5});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_JOINED, .participant = 2, .name = "Bob"});
-	assert_true(seat_run(s, has_text, 5000)); /* so it has sent something of ours */
+	assert_true(seat_run(s, has_text, 10000)); /* so it has sent something of ours */
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_SPEAKING, .participant = 1, .speaking = true});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_MESSAGE, .participant = 1, .text = "hi"});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_INTERRUPTED, .item = 3, .heard_ms = 420});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_LEFT, .participant = 2});
-	assert_true(seat_run(s, has_left, 5000));
+	assert_true(seat_run(s, has_left, 10000));
 	for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
 		if (!seat_has_text(s, expected[i]))
 			fail_msg("it was not told %s", expected[i]);
@@ -118,10 +118,12 @@ static void a_flush_takes_back_speech_and_its_marks(void **state)
 	struct seat *s = seat_with("flush", NULL);
 
 	(void)state;
-	assert_true(seat_run(s, flushed, 5000));
-	assert_int_equal(s->n_said, s->n_played);
-	assert_true(s->n_played < RATE);
-	assert_true(seat_run(s, ticked_200, 5000));
+	s->hold = true;
+	assert_true(seat_run(s, flushed, 10000));
+	assert_int_equal(s->n_said, 0);
+	s->hold = false;
+	s->n_ticks = 0;
+	assert_true(seat_run(s, ticked_200, 10000));
 	assert_int_equal(s->n_texts, 0);
 	assert_string_equal(s->failed, "");
 	seat_free(s);
@@ -134,7 +136,7 @@ static void a_burst_is_taken_whole(void **state)
 	struct seat *s = seat_with("burst", NULL);
 
 	(void)state;
-	assert_true(seat_run(s, said_ten_seconds, 5000));
+	assert_true(seat_run(s, said_ten_seconds, 10000));
 	assert_int_equal(s->n_said, 10 * RATE);
 	seat_free(s);
 }
@@ -146,7 +148,7 @@ static void it_inherits_three_descriptors(void **state)
 
 	(void)state;
 	assert_true(leaky > 2);
-	assert_true(seat_run(s, has_text, 5000));
+	assert_true(seat_run(s, has_text, 10000));
 	size_t n[3] = {0};
 
 	for (int i = 0; i < 3; i++)
@@ -163,7 +165,7 @@ static void its_environment_tells_the_rate_and_not_of_systemd(void **state)
 	setenv("NOTIFY_SOCKET", "/nowhere", 1);
 	struct seat *s = seat_with("env", NULL);
 
-	assert_true(seat_run(s, has_text, 5000));
+	assert_true(seat_run(s, has_text, 10000));
 	assert_string_equal(s->texts[0], "bot 16000 320 -");
 	seat_free(s);
 	unsetenv("NOTIFY_SOCKET");
@@ -189,7 +191,7 @@ static void the_reason_names_how_it_ended(void **state)
 	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
 		struct seat *s = seat_with(ends[i].mode, ends[i].arg);
 
-		assert_true(seat_run(s, failed, 5000));
+		assert_true(seat_run(s, failed, 10000));
 		assert_string_equal(s->failed, ends[i].why);
 		seat_free(s);
 	}
@@ -229,16 +231,16 @@ static void a_worker_that_never_reads_costs_nobody_anything(void **state)
 	struct seat *s = seat_with("deaf", NULL);
 
 	(void)state;
-	assert_true(seat_run(s, has_text, 5000));
+	assert_true(seat_run(s, has_text, 10000));
 	s->n_ticks = 0;
 	s->n_unheard = 0;
 	for (int i = 0; i < 20000; i++)
 		seat_event(s, (struct bridge_event){.kind = BRIDGE_MESSAGE, .participant = 1, .text = "are you there?"});
-	assert_true(seat_run(s, ticked_500_more, 8000));
+	assert_true(seat_run(s, ticked_500_more, 20000));
 	assert_string_equal(s->failed, "");
 	assert_in_range(s->n_unheard, 500 * TICK - 300 * 16 - TICK, 500 * TICK);
 	assert_int_equal(seat_count(s, "events for it are lost"), 1);
-	assert_in_range(seat_free(s), 950, 2000); /* SIGTERM after a second was enough */
+	assert_in_range(seat_free(s), 950, 2900); /* SIGTERM after a second was enough */
 }
 
 /* At most 64 KiB are taken for each tick, whatever comes, and the time of a tick stays small. */
@@ -247,14 +249,13 @@ static void a_flood_is_taken_in_portions(void **state)
 	struct seat *s = seat_with("flood", NULL);
 
 	(void)state;
-	assert_true(seat_run(s, ticked_100, 5000));
-	assert_true(s->n_said > 100000);
+	assert_true(seat_run(s, said_ten_seconds, 10000));
 	assert_true(s->most_per_tick <= 65536 / 2 + 16384 / 2);
 	s->backlog_full = true;
 	s->n_ticks = 0;
-	assert_true(seat_run(s, ticked_100, 5000));
+	assert_true(seat_run(s, ticked_100, 10000));
 	assert_string_equal(s->failed, "");
-	assert_true(seat_free(s) < 2500);
+	assert_true(seat_free(s) < 2900);
 }
 
 static bool shouted(struct seat *s) { return seat_count(s, "a line of stderr") >= 15 && s->n_ticks >= 50; }
@@ -264,7 +265,7 @@ static void stderr_is_logged_at_a_bounded_rate(void **state)
 	struct seat *s = seat_with("shout", NULL);
 
 	(void)state;
-	assert_true(seat_run(s, shouted, 5000));
+	assert_true(seat_run(s, shouted, 10000));
 	assert_in_range(seat_count(s, "a line of stderr"), 15, 60);
 	seat_free(s);
 }
@@ -274,7 +275,7 @@ static void the_last_words_are_logged_before_the_end(void **state)
 	struct seat *s = seat_with("stderr", NULL);
 
 	(void)state;
-	assert_true(seat_run(s, failed, 5000));
+	assert_true(seat_run(s, failed, 10000));
 	assert_int_equal(seat_count(s, "stderr=\"one\""), 1);
 	assert_int_equal(seat_count(s, "stderr=\"t\\\"w\\\"o\""), 1);
 	assert_int_equal(seat_count(s, "three"), 1);
@@ -287,7 +288,7 @@ static void half_a_record_is_waited_for(void **state)
 	struct seat *s = seat_with("half", NULL);
 
 	(void)state;
-	assert_true(seat_run(s, ticked_100, 5000));
+	assert_true(seat_run(s, ticked_100, 10000));
 	assert_string_equal(s->failed, "");
 	seat_free(s);
 }
@@ -297,7 +298,7 @@ static void who_hangs_is_killed_within_four_seconds(void **state)
 	struct seat *s = seat_with("hang", NULL);
 
 	(void)state;
-	assert_true(seat_run(s, has_text, 5000));
+	assert_true(seat_run(s, has_text, 10000));
 	assert_in_range(seat_free(s), 2900, 4000);
 }
 
@@ -320,7 +321,7 @@ static void what_it_started_goes_with_it(void **state)
 	struct seat *s = seat_with("orphan", NULL);
 
 	(void)state;
-	assert_true(seat_run(s, has_text, 5000));
+	assert_true(seat_run(s, has_text, 10000));
 	pid_t pid = (pid_t)atoi(s->texts[0]);
 
 	assert_true(pid > 1 && !gone(pid));
@@ -347,10 +348,10 @@ static void the_example_in_c_says_back_what_it_heard_after_a_pause(void **state)
 	assert_int_equal(seat_open(s), 0);
 	for (size_t i = 0; i < TICK; i++)
 		s->hears[i] = i % 2 ? 0.25f : -0.25f;
-	assert_true(seat_run(s, ticked_100, 5000));
+	assert_true(seat_run(s, ticked_100, 10000));
 	assert_int_equal(s->n_said, 0);
 	memset(s->hears, 0, sizeof s->hears);
-	assert_true(seat_run(s, said_a_second, 5000));
+	assert_true(seat_run(s, said_a_second, 10000));
 	assert_true(s->said[RATE / 2] == 0.25f || s->said[RATE / 2] == -0.25f);
 	seat_free(s);
 }
