@@ -190,7 +190,7 @@ class Workers(VoiceCase):
         with Mynahd(process("odd", ODD, "hang") + room("call", "odd") + ANY + '[log]\nlevel = "debug"\n') as server:
             async with session(server, room="elsewhere"):
                 async with session(server, room="call") as p:
-                    await p.expect("message")
+                    await off_loop(server.wait_for_line, 'stderr="hanging"')
                     pid = pid_of(server)
                     self.assertTrue(runs(pid))
                     p.close_session()
@@ -201,8 +201,8 @@ class Workers(VoiceCase):
 
     async def test_a_hung_child_does_not_keep_the_daemon(self):
         with Mynahd(process("odd", ODD, "hang") + '[private]\nbridge = "odd"\n[log]\nlevel = "debug"\n') as server:
-            async with session(server) as p:
-                await p.expect("message")
+            async with session(server):
+                await off_loop(server.wait_for_line, 'stderr="hanging"')
                 pid = pid_of(server)
                 at = time.monotonic()
                 await off_loop(server.stop)
@@ -211,9 +211,9 @@ class Workers(VoiceCase):
 
     async def test_a_child_has_no_descriptor_of_the_daemon(self):
         with Mynahd(process("odd", ODD, "fds") + '[private]\nbridge = "odd"\n') as server:
-            async with session(server) as p:
-                told = await p.expect("message")
-                self.assertEqual(sorted(told["text"].split()), ["0", "1", "2"])
+            async with session(server):
+                line = await off_loop(server.wait_for_line, 'stderr="fds')
+                self.assertEqual(sorted(re.search('fds ([^"]*)"', line).group(1).split()), ["0", "1", "2"])
 
     async def test_bad_workers_disturb_no_other_room(self):
         """Each in a room of its own, while two people talk in another."""

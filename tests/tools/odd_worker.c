@@ -169,6 +169,7 @@ static void mode_fds(void)
 		if (e->d_name[0] != '.' && atoi(e->d_name) != dirfd(d))
 			sprintf(list + strlen(list), "%s ", e->d_name);
 	closedir(d);
+	fprintf(stderr, "fds %s\n", list);
 	put_message(list);
 	until_hangup(NULL);
 }
@@ -188,6 +189,7 @@ static void mode_env(void)
 static void mode_hang(void)
 {
 	signal(SIGTERM, SIG_IGN);
+	fprintf(stderr, "hanging\n");
 	put_message("hanging");
 	sleep_on();
 }
