@@ -68,6 +68,8 @@ static int document_field(const struct section *s, const struct field *f, const 
 
 	if (!err && s->kind == SECTION_BRIDGES && !strcmp(f->key, "type"))
 		err = buf_printf(out, "NAME");
+	else if (!err && f->required)
+		err = buf_printf(out, "required");
 	else if (!err) {
 		err = buf_printf(out, "`");
 		if (!err)

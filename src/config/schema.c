@@ -227,9 +227,11 @@ const struct section schema[] = {
 			"[[room]]\nname = \"team-*\"\nsample_rate = 48000\nmax_participants = 20\n"},
 	{.name = "bridge", .kind = SECTION_BRIDGES, FIELDS(bridge_fields),
 		.intro = "Bridges that `[private]` and `[[room]]` can name. NAME is also what the others in the room see: letters, "
-			"digits, `-` and `_`. The built-in types can be named without a section and then have every "
-			"default.",
-		.example = "[bridge.polly]\ntype = \"parrot\"\npause_ms = 400\n\n[private]\nbridge = \"polly\"\n"},
+			"digits, `-` and `_`. The types `echo`, `parrot` and `tone` can be named without a section and then have every "
+			"default. docs/bridge.md tells what each type does, and how to write a worker.",
+		.example = "[bridge.polly]\ntype = \"parrot\"\npause_ms = 400\n\n"
+			"[bridge.assistant]\ntype = \"process\"\ncommand = [\"python3\", \"/srv/worker.py\"]\n\n"
+			"[private]\nbridge = \"polly\"\n"},
 	{.name = "limits", FIELDS(limit_fields),
 		.intro = "A bound for everything that a client can make grow. The defaults suit one core; what was "
 			"refused or dropped is counted in `/metrics`.",
