@@ -63,6 +63,8 @@ int tls_stream_connect(uv_loop_t *loop, const struct sockaddr *addr, struct tls_
 /* Queues bytes. Copies. ERR_LIMIT: over `max_queue`, nothing was queued; ERR_STATE: not open, ended or closed. After any
  * other error close it. */
 int tls_stream_send(struct tls_stream *s, const void *p, size_t len);
+/* After on_end: what went wrong, in a few words for a log ("connection refused"); "closed" if nothing did. */
+const char *tls_stream_why(const struct tls_stream *s);
 size_t tls_stream_queued(const struct tls_stream *s); /* bytes on their way to the kernel, TLS's own included */
 /* While paused no on_data comes, and on_end only when sending fails. Resuming may call on_data before it returns. */
 void tls_stream_pause(struct tls_stream *s, bool paused);

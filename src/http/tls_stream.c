@@ -11,6 +11,7 @@
 #include "http/tls_context.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ struct tls_stream {
 	bool ended;              /* we said so */
 	bool over;               /* on_end was called */
 	bool closing, silent;    /* silent: nobody wants on_closed */
+	char why[96];            /* see tls_stream_why() */
 	uint8_t buf[READ_BYTES];
 };
 
@@ -41,10 +43,31 @@ struct write {
 	uint8_t bytes[];
 };
 
+static void because(struct tls_stream *s, const char *why)
+{
+	if (!s->over)
+		snprintf(s->why, sizeof s->why, "%s", why);
+}
+
+/* What OpenSSL says; a certificate's fault is clearer than the alert it led to. */
+static void because_of_tls(struct tls_stream *s)
+{
+	unsigned long code = ERR_peek_last_error();
+	const char *reason = code ? ERR_reason_error_string(code) : NULL;
+	long verdict = SSL_get_verify_result(s->ssl);
+
+	if (verdict != X509_V_OK)
+		snprintf(s->why, sizeof s->why, "certificate refused: %s", X509_verify_cert_error_string(verdict));
+	else
+		because(s, reason ? reason : "connection cut off under TLS");
+}
+
 static void over(struct tls_stream *s, int err)
 {
 	if (s->over || s->closing)
 		return;
+	if (!s->why[0])
+		because(s, err ? err_str(err) : "closed");
 	s->over = true;
 	uv_read_stop((uv_stream_t *)&s->tcp);
 	s->ev->on_end(s->ctx, err);
@@ -62,6 +85,7 @@ static void on_written(uv_write_t *req, int status)
 	if (s->closing)
 		return;
 	if (status < 0) {
+		because(s, uv_strerror(status));
 		over(s, ERR_IO);
 		return;
 	}
@@ -129,6 +153,11 @@ int tls_stream_send(struct tls_stream *s, const void *p, size_t len)
 	return err;
 }
 
+const char *tls_stream_why(const struct tls_stream *s)
+{
+	return s->why;
+}
+
 size_t tls_stream_queued(const struct tls_stream *s)
 {
 	return s->queued;
@@ -160,8 +189,10 @@ static bool shake_hands(struct tls_stream *s)
 	int r = SSL_do_handshake(s->ssl);
 	int err = flush(s); /* an alert, too */
 
-	if (r != 1 && SSL_get_error(s->ssl, r) != SSL_ERROR_WANT_READ)
+	if (r != 1 && SSL_get_error(s->ssl, r) != SSL_ERROR_WANT_READ) {
+		because_of_tls(s);
 		err = ERR_TLS;
+	}
 	if (err) {
 		over(s, err);
 		return false;
@@ -195,6 +226,8 @@ static void decrypt(struct tls_stream *s)
 
 		if (why == SSL_ERROR_WANT_READ)
 			break;
+		if (why != SSL_ERROR_ZERO_RETURN)
+			because_of_tls(s);
 		over(s, why == SSL_ERROR_ZERO_RETURN ? err : ERR_TLS);
 		return;
 	}
@@ -218,6 +251,8 @@ static void read_cb(uv_stream_t *h, ssize_t n, const uv_buf_t *b)
 	if (n == 0 || s->closing)
 		return;
 	if (n < 0) {
+		if (n != UV_EOF || s->ssl)
+			because(s, n == UV_EOF ? "connection cut off" : uv_strerror((int)n));
 		/* Under TLS an end without close_notify may be somebody's scissors. */
 		over(s, n != UV_EOF || (s->ssl && s->open) ? ERR_IO : s->ssl ? ERR_TLS : 0);
 		return;
@@ -357,6 +392,7 @@ static void connect_cb(uv_connect_t *req, int status)
 	if (s->closing)
 		return;
 	if (status < 0) {
+		because(s, uv_strerror(status));
 		over(s, ERR_IO);
 		return;
 	}

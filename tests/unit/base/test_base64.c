@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "base/base64.h"
+
+#include <string.h>
+
+static const struct {
+	const char *plain, *text;
+} pairs[] = { /* RFC 4648 section 10 */
+	{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"},
+	{"\xff\xef\xbe", "/+++"},
+};
+
+static void known_pairs(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		size_t n = strlen(pairs[i].plain), len = strlen(pairs[i].text);
+		uint8_t back[16];
+		char text[16];
+
+		assert_int_equal(base64_len(n), len);
+		assert_int_equal(base64_encode(text, pairs[i].plain, n) - text, len);
+		assert_memory_equal(text, pairs[i].text, len);
+		assert_int_equal(base64_decode(back, text, len), n);
+		assert_memory_equal(back, pairs[i].plain, n);
+	}
+}
+
+static void every_byte_survives(void **state)
+{
+	uint8_t plain[256], back[400];
+	char text[400];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof plain; i++)
+		plain[i] = (uint8_t)(i * 167);
+	for (size_t n = 0; n <= sizeof plain; n++) {
+		size_t len = (size_t)(base64_encode(text, plain, n) - text);
+
+		memcpy(back, text, len);
+		assert_int_equal(base64_decode(back, (const char *)back, len), n); /* in place */
+		assert_memory_equal(back, plain, n);
+	}
+}
+
+static void what_is_none_is_refused(void **state)
+{
+	static const char *const bad[] = {"Z", "Zg=", "Zg===", "====", "Zm9v\n", "Zm 9", "Zm9*", "Zm-_", "Zh==", "Zm9=", "=Zm9", "Zg==Zg=="};
+	uint8_t out[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(base64_decode(out, bad[i], strlen(bad[i])), -1);
+	assert_int_equal(base64_decode(out, "Zg", 2), 1); /* padding left out */
+	assert_int_equal(base64_decode(out, "Zm8", 3), 2);
+	assert_int_equal(base64_decode(out, "Zm\0v", 4), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(known_pairs),
+		cmocka_unit_test(every_byte_survives),
+		cmocka_unit_test(what_is_none_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
