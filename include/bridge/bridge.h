@@ -19,12 +19,16 @@
 
 enum { BRIDGE_NAME_MAX = 32, BRIDGE_TEXT_MAX = 4096, BRIDGE_ARGS_MAX = 16, BRIDGE_ARG_MAX = 256 };
 
+/* How a WebSocket worker is spoken to. */
+enum bridge_framing { BRIDGE_JAMBONZ, BRIDGE_VONAGE, BRIDGE_TWILIO };
+
 struct uv_loop_s;
+struct tls_context;
 
 /* [bridge.NAME]. Plain data; strings owned by the configuration, which outlives all bridges. */
 struct bridge_opts {
 	char name[BRIDGE_NAME_MAX]; /* also its name as a participant */
-	char type[BRIDGE_NAME_MAX]; /* of the driver: "echo", "tone", "parrot", "process", "audiosocket" */
+	char type[BRIDGE_NAME_MAX]; /* of the driver: "echo", "tone", "parrot", "process", "audiosocket", "websocket" */
 	uint32_t rate_hz;           /* what it hears and speaks, 8000..48000; 0: the room's. default 0 */
 	uint32_t backlog_ms;        /* speech it may be ahead of real time; more is dropped. default 60000 */
 	/* tone */
@@ -38,6 +42,14 @@ struct bridge_opts {
 	size_t n_command;           /* at least 1 */
 	/* audiosocket */
 	char address[BRIDGE_ARG_MAX]; /* "tcp://host:port", "tcp://[::1]:port" or "unix:/path" */
+	/* websocket */
+	char url[BRIDGE_TEXT_MAX];    /* "ws://HOST[:PORT][/PATH]" or wss:// */
+	enum bridge_framing framing;  /* default BRIDGE_JAMBONZ */
+	/* Its key, sent as "Authorization: Bearer KEY" over TLS or to this machine only: the name of an environment
+	 * variable, or a file whose first line it is, which goes first. default "": none */
+	char api_key_env[BRIDGE_NAME_MAX * 2], api_key_file[BRIDGE_ARG_MAX];
+	/* For wss://, shared by all; set by the daemon. NULL: each connection loads the system's roots for itself. */
+	struct tls_context *tls;
 	/* The loop that the room is driven from, for drivers with descriptors; set by the daemon,
 	 * not in the configuration. NULL: such drivers do not open (ERR_UNSUPPORTED). A driver's callbacks
 	 * on it may call the sink at any time between open and close. close() returns at once; what it has
@@ -89,6 +101,13 @@ struct bridge_event {
 	uint32_t heard_ms;
 };
 
+/* Options that do not fit: the key at fault, as in the file, and what would be accepted. */
+struct bridge_fault {
+	const char *key;
+	char accepts[128];
+};
+bool bridge_faulty(struct bridge_fault *f, const char *key, const char *accepts); /* false */
+
 struct bridge_ops {
 	const char *type;
 	/* `rate_hz` and `frame_samples` (per tick, rounded up) are settled. `opts`, `sink` and `log` are
@@ -100,12 +119,19 @@ struct bridge_ops {
 	bool (*audio)(void *self, const struct bridge_hearing *h, nsec now);
 	void (*event)(void *self, const struct bridge_event *ev, nsec now); /* may be NULL */
 	void (*close)(void *self);
+	/* The rate for these options in a room of `room_hz`, where it is not sample_rate or the room's; may be NULL. */
+	uint32_t (*rate)(const struct bridge_opts *opts, uint32_t room_hz);
+	/* What a file says of them makes sense together? Else `f` tells. May be NULL. */
+	bool (*check)(const struct bridge_opts *opts, struct bridge_fault *f);
 };
 
 /* What options must be, for whoever reads them from a file. */
 bool bridge_address_ok(const char *address);
 bool bridge_rate_ok(const char *type, uint32_t rate_hz); /* the types that AudioSocket binds to its rates */
 const char *bridge_stream_rates(void);                    /* those, in words */
+
+/* What a driver of this type hears and speaks with these options. */
+uint32_t bridge_rate(const struct bridge_ops *ops, const struct bridge_opts *opts, uint32_t room_hz);
 
 /* NULL: no such type. */
 const struct bridge_ops *bridge_find(const char *type);

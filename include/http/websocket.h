@@ -49,6 +49,7 @@ struct websocket_opts {
 	uint32_t close_timeout_ms;    /* for the other side's part of the closing. default 2000 */
 	size_t max_message;           /* bytes received; default 1 MiB, less than 2 GiB */
 	size_t max_queue;             /* bytes that may wait to be sent; default 1 MiB */
+	int kernel_buffer;            /* bytes that the kernel may hold beyond these; default 0: as it likes */
 };
 void websocket_opts_default(struct websocket_opts *o);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const struct bridge_ops *const drivers[] = {&bridge_audiosocket, &bridge_echo, &bridge_parrot, &bridge_process,
-	&bridge_tone};
+	&bridge_tone, &bridge_websocket};
 
 void bridge_opts_default(struct bridge_opts *o)
 {
@@ -30,5 +30,19 @@ const struct bridge_ops *bridge_find(const char *type)
 
 const char *bridge_types(void)
 {
-	return "audiosocket, echo, parrot, process, tone";
+	return "audiosocket, echo, parrot, process, tone, websocket";
+}
+
+uint32_t bridge_rate(const struct bridge_ops *ops, const struct bridge_opts *opts, uint32_t room_hz)
+{
+	if (ops->rate)
+		return ops->rate(opts, room_hz);
+	return opts->rate_hz ? opts->rate_hz : room_hz;
+}
+
+bool bridge_faulty(struct bridge_fault *f, const char *key, const char *accepts)
+{
+	f->key = key;
+	snprintf(f->accepts, sizeof f->accepts, "%s", accepts);
+	return false;
 }

@@ -26,6 +26,14 @@ bool check_text(char *text, size_t size, char accepts[128])
 	return true;
 }
 
+bool check_variable(char *text, size_t size, char accepts[128])
+{
+	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+
+	(void)size, (void)accepts;
+	return strspn(text, good) == strlen(text);
+}
+
 bool check_host(char *text, size_t size, char accepts[128])
 {
 	struct quic_addr a;

@@ -11,6 +11,7 @@ bool check_bridge_rate(uint32_t rate_hz); /* the same, or 0 */
 bool bridge_name_ok(const char *name);    /* letters, digits, '-' and '_' */
 
 bool check_text(char *text, size_t size, char accepts[128]);
+bool check_variable(char *text, size_t size, char accepts[128]); /* of the environment; or empty */
 bool check_host(char *text, size_t size, char accepts[128]);
 bool check_path(char *text, size_t size, char accepts[128]);
 /* Brings it to the form in which browsers send it: lower case, without the default port. */

@@ -47,6 +47,20 @@ static int put_cell(struct buf *out, const char *s)
 	return err ? err : buf_printf(out, " | ");
 }
 
+/* "process, websocket" */
+static int put_types(struct buf *out, const char *types)
+{
+	int err = buf_printf(out, "(type ");
+
+	for (const char *p = types; *p && !err; p += strspn(p, ", ")) {
+		size_t n = strcspn(p, ", ");
+
+		err = buf_printf(out, "%s`%.*s`", p == types ? "" : ", ", (int)n, p);
+		p += n;
+	}
+	return err ? err : buf_printf(out, " only) ");
+}
+
 static const char *type_name(const struct field *f)
 {
 	switch (f->type) {
@@ -84,7 +98,7 @@ static int document_field(const struct section *s, const struct field *f, const 
 	else if (!err)
 		err = put_cell(out, field_accepts(f, accepts));
 	if (!err && f->bridge_type)
-		err = buf_printf(out, "(type `%s` only) ", f->bridge_type);
+		err = put_types(out, f->bridge_type);
 	if (!err)
 		err = put_cell(out, f->help);
 	if (!err)

@@ -172,7 +172,7 @@ static int load_bridge_type(const struct load *l, const struct section *s, const
 	for (const struct toml_node *v = t->first; v; v = v->next) {
 		const struct field *f = schema_field(s, v->key);
 
-		if (f && f->bridge_type && strcmp(f->bridge_type, b->type) != 0)
+		if (f && !field_of_type(f, b->type))
 			return fail(l, ERR_RANGE, v->line, "%s.%s: only a bridge of type \"%s\" has this key, and this one is \"%s\"",
 				place, v->key, f->bridge_type, b->type);
 	}
@@ -183,9 +183,22 @@ static int load_bridge_type(const struct load *l, const struct section *s, const
 static bool type_stands_alone(const struct section *s, const char *type)
 {
 	for (size_t i = 0; i < s->n_fields; i++)
-		if (s->fields[i].required && !strcmp(s->fields[i].bridge_type, type))
+		if (s->fields[i].required && field_of_type(&s->fields[i], type))
 			return false;
 	return true;
+}
+
+/* What the driver itself knows. The key at fault may be one that was left at its default. */
+static int check_driver(const struct load *l, const char *place, const struct toml_node *t, const struct bridge_opts *b)
+{
+	const struct bridge_ops *ops = bridge_find(b->type);
+	struct bridge_fault f;
+
+	if (!ops->check || ops->check(b, &f))
+		return 0;
+	const struct toml_node *v = toml_child(t, f.key);
+
+	return v ? bad_value(l, place, v, f.accepts) : fail(l, ERR_RANGE, t->line, "%s.%s: use %s", place, f.key, f.accepts);
 }
 
 /* What only the type can tell. A command in one text with spaces is meant for a shell, and there is none. */
@@ -198,13 +211,13 @@ static int check_bridge(const struct load *l, const struct section *s, const cha
 	for (size_t i = 0; i < s->n_fields; i++) {
 		const struct field *f = &s->fields[i];
 
-		if (f->required && !strcmp(f->bridge_type, b->type) && !toml_child(t, f->key))
+		if (f->required && field_of_type(f, b->type) && !toml_child(t, f->key))
 			return fail(l, ERR_RANGE, t->line, "%s.%s: it is missing; use %s", place, f->key, field_accepts(f, accepts));
 	}
 	if (command && (b->command[0][0] == '\0' || (command->type == NODE_STRING && strchr(command->text, ' '))))
 		return bad_value(l, place, command, field_accepts(schema_field(s, "command"), accepts));
 	if (!rate || bridge_rate_ok(b->type, b->rate_hz))
-		return 0;
+		return check_driver(l, place, t, b);
 	snprintf(accepts, sizeof accepts, "%s, since a bridge of type \"%s\" has no other", bridge_stream_rates(), b->type);
 	return bad_value(l, place, rate, accepts);
 }

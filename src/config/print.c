@@ -41,7 +41,7 @@ static int print_fields(const struct style *st, const struct section *s, const v
 	for (size_t i = 0; i < s->n_fields; i++) {
 		const struct field *f = &s->fields[i];
 
-		if (bridge_type && f->bridge_type && strcmp(f->bridge_type, bridge_type) != 0)
+		if (bridge_type && !field_of_type(f, bridge_type))
 			continue;
 		int err = print_field(st, f, base, out);
 
@@ -114,6 +114,8 @@ static void suggest_required(struct bridge_opts *b)
 		b->n_command = 1;
 	} else if (!strcmp(b->type, "audiosocket")) {
 		snprintf(b->address, sizeof b->address, "tcp://127.0.0.1:9092");
+	} else if (!strcmp(b->type, "websocket")) {
+		snprintf(b->url, sizeof b->url, "ws://127.0.0.1:8765/");
 	}
 }
 

@@ -12,6 +12,8 @@ static const uint32_t mix_rates[] = {8000, 16000, 24000, 48000, 0};
 static const char *const level_names[] = {"error", "warn", "info", "debug", NULL}; /* enum log_level */
 static const char *const format_names[] = {"text", "json", NULL};                  /* enum log_format */
 
+static const char *const framing_names[] = {"jambonz", "vonage", "twilio", NULL};  /* enum bridge_framing */
+
 /* Where a member lives and how wide it is. */
 #define IN(member)   .offset = offsetof(struct config, member)
 #define ROOM(member) .offset = offsetof(struct room_rule, member)
@@ -109,6 +111,16 @@ static const struct field bridge_fields[] = {
 	{.key = "address", .type = FIELD_TEXT, BR(address), WIDE(bridge_opts, address), .fix = check_address,
 		.accepts = "\"tcp://HOST:PORT\" or \"unix:/PATH\"", .bridge_type = "audiosocket", .required = true,
 		.help = "where a server for AudioSocket listens"},
+	{.key = "url", .type = FIELD_TEXT, BR(url), WIDE(bridge_opts, url), .fix = check_text,
+		.accepts = "\"ws://HOST:PORT/PATH\" or \"wss://HOST/PATH\"", .bridge_type = "websocket", .required = true,
+		.help = "where the worker listens; its certificate is verified"},
+	{.key = "framing", .type = FIELD_NAME, BR(framing), .names = framing_names, .bridge_type = "websocket",
+		.help = "whose calls the worker was written for"},
+	{.key = "api_key_env", .type = FIELD_TEXT, BR(api_key_env), WIDE(bridge_opts, api_key_env), .fix = check_variable,
+		.accepts = "the name of an environment variable", .bridge_type = "websocket",
+		.help = "the variable that holds the worker's key; empty: none"},
+	{.key = "api_key_file", .type = FIELD_TEXT, BR(api_key_file), WIDE(bridge_opts, api_key_file), FILE_TEXT,
+		.bridge_type = "websocket", .help = "the file that holds the worker's key, before api_key_env; empty: none"},
 	{.key = "tone_hz", .type = FIELD_DOUBLE, BR(tone_hz), .min = 20, .max = 20000, .unit = "Hz", .bridge_type = "tone",
 		.help = "pitch of the tone"},
 	{.key = "tone_dbfs", .type = FIELD_DOUBLE, BR(tone_dbfs), .min = -60, .max = 0, .unit = "dBFS", .bridge_type = "tone",
@@ -248,6 +260,22 @@ const struct section *schema_section(const char *name)
 		if (!strcmp(schema[i].name, name))
 			return &schema[i];
 	return NULL;
+}
+
+bool field_of_type(const struct field *f, const char *bridge_type)
+{
+	size_t len = strlen(bridge_type);
+
+	if (!f->bridge_type)
+		return true;
+	for (const char *p = f->bridge_type; *p; p += strspn(p, ", ")) {
+		size_t n = strcspn(p, ", ");
+
+		if (n == len && !memcmp(p, bridge_type, n))
+			return true;
+		p += n;
+	}
+	return false;
 }
 
 const struct field *schema_field(const struct section *s, const char *key)

@@ -34,10 +34,15 @@ struct field {
 	fix_fn *fix;
 	const char *accepts;        /* in words; NULL: made from the bounds */
 	const char *unit;           /* of min, max and choices; NULL: none */
-	const char *bridge_type;    /* only bridges of this type have the key; NULL: all */
+	const char *bridge_type;    /* only bridges of this type (or these, comma separated) have the key; NULL: all */
 	bool required;              /* of such a bridge */
+	bool lines;                 /* of a text: line ends and tabs may stand in it */
 	const char *help;
 };
+enum { FIELD_TEXT_MAX = 4096 }; /* the widest */
+
+/* A bridge of this type has the key? */
+bool field_of_type(const struct field *f, const char *bridge_type);
 
 enum section_kind { SECTION_ONE, SECTION_ROOMS, SECTION_BRIDGES };
 

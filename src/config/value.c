@@ -145,7 +145,9 @@ static bool take_text(const struct field *f, const struct toml_node *v, char *ou
 		return false;
 	}
 	for (size_t i = 0; i < v->len; i++) {
-		if ((unsigned char)v->text[i] < 0x20 || v->text[i] == 0x7f) {
+		bool line = f->lines && (v->text[i] == '\n' || v->text[i] == '\t');
+
+		if (!line && ((unsigned char)v->text[i] < 0x20 || v->text[i] == 0x7f)) {
 			snprintf(accepts, ACCEPTS_MAX, "a text without control characters");
 			return false;
 		}
@@ -160,7 +162,7 @@ static bool take_text(const struct field *f, const struct toml_node *v, char *ou
 
 static bool set_text(const struct field *f, void *base, const struct toml_node *v, char accepts[ACCEPTS_MAX])
 {
-	char text[CONFIG_TEXT_MAX];
+	char text[FIELD_TEXT_MAX];
 
 	if (!take_text(f, v, text, accepts))
 		return false;

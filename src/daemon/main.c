@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "daemon/notify.h"
 #include "daemon/server.h"
+#include "http/tls_stream.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -33,6 +34,7 @@ struct app {
 	uv_signal_t term, interrupt, hangup;
 	uv_timer_t watchdog;
 	struct server *server;
+	struct tls_context *tls; /* of bridges; NULL: none needs it */
 	struct log log;
 	bool stopping;
 };
@@ -189,14 +191,32 @@ static void start_signals(struct app *a)
 		uv_timer_start(&a->watchdog, on_watchdog, watchdog_ms, watchdog_ms);
 }
 
+/* The roots that certificates are verified against take a megabyte and some 30 ms: once for all bridges. */
+static int equip_bridges(struct app *a, struct config *cfg)
+{
+	struct tls_client_opts system_roots = {0};
+
+	for (size_t i = 0; i < cfg->rooms.n_bridges; i++) {
+		struct bridge_opts *b = &cfg->bridge[i];
+
+		b->loop = &a->loop;
+		if (!a->tls && !strncmp(b->url, "wss://", 6) && tls_context_client(&system_roots, &a->tls)) {
+			log_error(&a->log, "the system's certificate store cannot be read");
+			return ERR_TLS;
+		}
+	}
+	for (size_t i = 0; i < cfg->rooms.n_bridges; i++)
+		cfg->bridge[i].tls = a->tls;
+	return 0;
+}
+
 static int serve(struct app *a, struct config *cfg)
 {
 	signal(SIGPIPE, SIG_IGN);
 	hold_signals(SIG_BLOCK);
 	uv_loop_init(&a->loop);
-	for (size_t i = 0; i < cfg->rooms.n_bridges; i++)
-		cfg->bridge[i].loop = &a->loop;
-	if (server_new(&a->loop, cfg, MYNAH_VERSION, &a->log, &a->server)) {
+	if (equip_bridges(a, cfg) || server_new(&a->loop, cfg, MYNAH_VERSION, &a->log, &a->server)) {
+		tls_context_unref(a->tls);
 		uv_loop_close(&a->loop);
 		return EXIT_FAILURE;
 	}
@@ -206,6 +226,7 @@ static int serve(struct app *a, struct config *cfg)
 	hold_signals(SIG_UNBLOCK);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	server_free(a->server);
+	tls_context_unref(a->tls);
 	log_info(&a->log, "stopped");
 	return uv_loop_close(&a->loop) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

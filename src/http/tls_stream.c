@@ -153,6 +153,12 @@ int tls_stream_send(struct tls_stream *s, const void *p, size_t len)
 	return err;
 }
 
+void tls_stream_bound_kernel(struct tls_stream *s, int bytes)
+{
+	if (!s->closing)
+		uv_send_buffer_size((uv_handle_t *)&s->tcp, &bytes);
+}
+
 const char *tls_stream_why(const struct tls_stream *s)
 {
 	return s->why;

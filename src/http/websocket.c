@@ -448,6 +448,8 @@ static void on_stream_open(void *ctx)
 
 	uv_timer_stop(&ws->attempt);
 	ws->state = WS_UPGRADING;
+	if (ws->opts.kernel_buffer)
+		tls_stream_bound_kernel(ws->stream, ws->opts.kernel_buffer);
 	int err = tls_stream_send(ws->stream, ws->request.p, ws->request.len);
 
 	forget_request(ws);

@@ -217,7 +217,7 @@ int worker_new(struct room *room, const struct bridge_ops *ops, const struct bri
 	w->room = room;
 	w->ops = ops;
 	w->opts = opts;
-	w->rate_hz = opts->rate_hz ? opts->rate_hz : room->rate_hz;
+	w->rate_hz = bridge_rate(ops, opts, room->rate_hz);
 	w->id = rooms_next_id(room->rooms);
 	log_child(&w->log, &room->log, "bridge=%s", worker_name(w));
 	limiter_init(&w->limiter, room->rate_hz);

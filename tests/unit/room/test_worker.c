@@ -103,7 +103,7 @@ static void puppet_close(void *self)
 	p->n_closes++;
 }
 
-static const struct bridge_ops puppet_ops = {"puppet", puppet_open, puppet_audio, puppet_event, puppet_close};
+static const struct bridge_ops puppet_ops = {.type = "puppet", .open = puppet_open, .audio = puppet_audio, .event = puppet_event, .close = puppet_close};
 
 static struct stage *puppet_stage(struct puppet *p)
 {

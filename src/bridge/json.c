@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/json.h"
+
+#include "base/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ORDINARY = 65536 }; /* of such texts the buffer takes twelve times as much */
+
+static yyjson_val *read_big(struct json_pool *pool, char *text, size_t len)
+{
+	pool->big = yyjson_read_opts(text, len, YYJSON_READ_NOFLAG, NULL, NULL);
+	return yyjson_doc_get_root(pool->big);
+}
+
+yyjson_val *json_read(struct json_pool *pool, const void *p, size_t len)
+{
+	char *text = (char *)(uintptr_t)p; /* never written: without YYJSON_READ_INSITU it is copied */
+	size_t need = yyjson_read_max_memory_usage(len, YYJSON_READ_NOFLAG);
+	yyjson_alc alc;
+
+	yyjson_doc_free(pool->big);
+	pool->big = NULL;
+	if (len > ORDINARY)
+		return read_big(pool, text, len);
+	if (need > pool->cap) {
+		void *grown = realloc(pool->p, need);
+
+		if (!grown)
+			return NULL;
+		pool->p = grown;
+		pool->cap = need;
+	}
+	if (!yyjson_alc_pool_init(&alc, pool->p, pool->cap))
+		return NULL;
+	return yyjson_doc_get_root(yyjson_read_opts(text, len, YYJSON_READ_NOFLAG, &alc, NULL));
+}
+
+void json_fini(struct json_pool *pool)
+{
+	yyjson_doc_free(pool->big);
+	free(pool->p);
+	*pool = (struct json_pool){0};
+}
+
+yyjson_val *json_get(yyjson_val *obj, const char *key)
+{
+	return yyjson_obj_get(obj, key);
+}
+
+const char *json_text(yyjson_val *obj, const char *key)
+{
+	const char *s = yyjson_get_str(yyjson_obj_get(obj, key));
+
+	return s ? s : "";
+}
+
+bool json_is(yyjson_val *obj, const char *key, const char *text)
+{
+	return yyjson_equals_str(yyjson_obj_get(obj, key), text);
+}
+
+static int put_char(struct buf *out, const char *s, size_t n)
+{
+	unsigned char c = (unsigned char)*s;
+
+	if (c == '"' || c == '\\')
+		return buf_printf(out, "\\%c", c);
+	if (c < 0x20)
+		return buf_printf(out, "\\u%04x", c);
+	return buf_append(out, s, n);
+}
+
+int json_quote(struct buf *out, const char *s, size_t len)
+{
+	int err = buf_append(out, "\"", 1);
+
+	for (const char *end = s + len; s < end && *s && !err;) {
+		size_t n = utf8_char(s);
+
+		err = n ? put_char(out, s, n) : buf_append(out, "?", 1);
+		s += n ? n : 1;
+	}
+	return err ? err : buf_append(out, "\"", 1);
+}

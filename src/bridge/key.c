@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "bridge/key.h"
+
+#include "base/err.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void key_wipe(char key[KEY_MAX])
+{
+	explicit_bzero(key, KEY_MAX);
+}
+
+static int from_env(const char *name, char out[KEY_MAX], char *why, size_t why_size)
+{
+	const char *value = getenv(name);
+
+	if (!value || !*value) {
+		snprintf(why, why_size, "the environment has no %s", name);
+		return ERR_NOTFOUND;
+	}
+	if (strlen(value) >= KEY_MAX) {
+		snprintf(why, why_size, "%s is too long for a key", name);
+		return ERR_RANGE;
+	}
+	memcpy(out, value, strlen(value) + 1);
+	return 0;
+}
+
+static int from_file(const char *path, char out[KEY_MAX], char *why, size_t why_size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n = fd < 0 ? -1 : read(fd, out, KEY_MAX - 1);
+	int err = errno;
+
+	if (fd >= 0)
+		close(fd);
+	if (n < 0) {
+		snprintf(why, why_size, "the key cannot be read from %.80s: %s", path, strerror(err));
+		return ERR_NOTFOUND;
+	}
+	out[n] = '\0';
+	out[strcspn(out, "\r\n")] = '\0';
+	if (!*out)
+		snprintf(why, why_size, "there is no key in %.80s", path);
+	return *out ? 0 : ERR_NOTFOUND;
+}
+
+int key_read(const struct bridge_opts *opts, char out[KEY_MAX], char *why, size_t why_size)
+{
+	int err = 0;
+
+	out[0] = '\0';
+	if (opts->api_key_file[0])
+		err = from_file(opts->api_key_file, out, why, why_size);
+	else if (opts->api_key_env[0])
+		err = from_env(opts->api_key_env, out, why, why_size);
+	for (const char *p = out; !err && *p; p++) {
+		if (*p > ' ' && *p <= '~')
+			continue;
+		snprintf(why, why_size, "the key in %.80s holds a character that no key has",
+			opts->api_key_file[0] ? opts->api_key_file : opts->api_key_env);
+		err = ERR_RANGE;
+	}
+	if (err)
+		key_wipe(out);
+	return err;
+}
+
+bool key_check(const struct bridge_opts *opts, bool safe, struct bridge_fault *f)
+{
+	const char *key = opts->api_key_file[0] ? "api_key_file" : "api_key_env";
+
+	if ((opts->api_key_file[0] || opts->api_key_env[0]) && !safe)
+		return bridge_faulty(f, key, "it with a wss:// url: in clear a key goes to this machine only");
+	return true;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* key - the secret that a worker wants, from where the configuration says it is. Read when a connection begins, so that
+ * it may be changed while the daemon runs; never logged. */
+#pragma once
+#include "bridge/bridge.h"
+
+enum { KEY_MAX = 4096 };
+
+/* "": none is configured. ERR_NOTFOUND: it is not there (or empty), ERR_RANGE: longer than KEY_MAX or not visible
+ * ASCII; `why` says which, without it. Wipe `out` after use. */
+int key_read(const struct bridge_opts *opts, char out[KEY_MAX], char *why, size_t why_size);
+void key_wipe(char key[KEY_MAX]);
+/* For struct bridge_ops. `safe`: the way is one for secrets. */
+bool key_check(const struct bridge_opts *opts, bool safe, struct bridge_fault *f);

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/err.h"
+#include "bridge/drivers.h"
+#include "bridge/key.h"
+#include "bridge/ws_worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct ws_dialect *const dialects[] = {
+	[BRIDGE_JAMBONZ] = &ws_jambonz,
+	[BRIDGE_VONAGE] = &ws_vonage,
+	[BRIDGE_TWILIO] = &ws_twilio,
+};
+
+/* ---- to the worker ---- */
+
+struct buf *ws_begin(struct ws_worker *w)
+{
+	buf_consume(&w->out, w->out.len);
+	return &w->out;
+}
+
+/* A worker that does not read loses this one; it cannot be told of it. */
+void ws_end(struct ws_worker *w, int err)
+{
+	if (!err)
+		err = websocket_send_text(w->ws, w->out.p, w->out.len);
+	if (err && w->state == WORKER_TALKS)
+		log_debug(w->log, "a message for the worker is lost: %s", err_str(err));
+}
+
+static void count_unheard(struct ws_worker *w, size_t n)
+{
+	if (n && w->sink->unheard)
+		w->sink->unheard(w->sink_ctx, n);
+}
+
+/* One message at most is on its way to the kernel: the others wait where the oldest can still be dropped. */
+static void send_frames(struct ws_worker *w)
+{
+	const uint8_t *frame;
+
+	while (w->state == WORKER_TALKS && (frame = ear_next(&w->ear)) && websocket_queued(w->ws) == 0) {
+		w->dialect->hear(w, frame, w->ear.frame);
+		ear_take(&w->ear);
+	}
+}
+
+/* ---- marks ---- */
+
+static void tell_marks(struct ws_worker *w, uint64_t played, bool cleared)
+{
+	size_t n = 0;
+
+	while (n < w->n_marks && (cleared || w->marks[n].at <= played))
+		w->dialect->marked(w, w->marks[n++].text, cleared);
+	for (size_t i = 0; i < n; i++)
+		free(w->marks[i].text);
+	w->n_marks -= n;
+	memmove(w->marks, w->marks + n, w->n_marks * sizeof *w->marks);
+}
+
+void ws_mark(struct ws_worker *w, const char *text, size_t len)
+{
+	char *copy = NULL;
+
+	if (w->n_marks < WS_MARKS_MAX && len <= WS_MARK_BYTES_MAX)
+		copy = strndup(text, len);
+	if (!copy) {
+		ws_complain(w, "a mark is too long, or too many are waiting");
+		return;
+	}
+	w->marks[w->n_marks++] = (struct ws_mark){w->voice.taken, copy};
+}
+
+void ws_clear(struct ws_worker *w)
+{
+	w->sink->flush(w->sink_ctx);
+	voice_next(&w->voice);
+	tell_marks(w, 0, true);
+}
+
+/* ---- from the worker ---- */
+
+void ws_complain(struct ws_worker *w, const char *what)
+{
+	if (!w->complained)
+		log_warn(w->log, "the worker: %s (told once)", what);
+	w->complained = true;
+}
+
+static void on_open(void *ctx, const char *subprotocol)
+{
+	struct ws_worker *w = ctx;
+
+	w->state = WORKER_TALKS;
+	log_info(w->log, "connected%s%s", *subprotocol ? " subprotocol=" : "", subprotocol);
+	w->dialect->greet(w);
+}
+
+static void on_message(void *ctx, bool text, const uint8_t *p, size_t len)
+{
+	struct ws_worker *w = ctx;
+
+	if (w->state != WORKER_TALKS)
+		return;
+	if (!text && w->dialect->binary) {
+		voice_say(&w->voice, VOICE_PCM16, p, len);
+		return;
+	}
+	yyjson_val *message = text ? json_read(&w->json, p, len) : NULL;
+
+	if (yyjson_is_obj(message))
+		w->dialect->take(w, message);
+	else
+		ws_complain(w, text ? "a text that is no JSON object" : "a binary message, which this framing does not have");
+}
+
+static void fail_worker(struct ws_worker *w, const char *why)
+{
+	w->state = WORKER_FAILED;
+	w->sink->failed(w->sink_ctx, why);
+}
+
+static void on_end(void *ctx, const struct websocket_end *end)
+{
+	struct ws_worker *w = ctx;
+
+	fail_worker(w, end->why);
+}
+
+static void free_worker(struct ws_worker *w)
+{
+	for (size_t i = 0; i < w->n_marks; i++)
+		free(w->marks[i].text);
+	ear_fini(&w->ear);
+	json_fini(&w->json);
+	buf_fini(&w->out);
+	free(w);
+}
+
+static void on_closed(void *ctx)
+{
+	struct ws_worker *w = ctx;
+
+	w->ws = NULL;
+	if (w->closed)
+		free_worker(w);
+}
+
+static const struct websocket_events events = {on_open, on_message, on_end, on_closed};
+
+void ws_rest(struct ws_worker *w)
+{
+	log_info(w->log, "the worker says goodbye");
+	w->state = WORKER_RESTS;
+	websocket_close(w->ws, 1000, NULL);
+}
+
+/* ---- the room's calls ---- */
+
+static bool knows_rate(const struct ws_dialect *d, uint32_t rate_hz)
+{
+	for (size_t i = 0; d->rates[i]; i++)
+		if (d->rates[i] == rate_hz)
+			return true;
+	return false;
+}
+
+static uint32_t websocket_rate(const struct bridge_opts *opts, uint32_t room_hz)
+{
+	const struct ws_dialect *d = dialects[opts->framing];
+
+	if (opts->rate_hz)
+		return opts->rate_hz;
+	return knows_rate(d, room_hz) ? room_hz : d->rate;
+}
+
+static int connect_to(struct ws_worker *w, const char *key)
+{
+	char bearer[KEY_MAX + 8];
+	struct websocket_header headers[] = {{"Authorization", bearer}, {NULL, NULL}};
+	struct websocket_opts o;
+
+	websocket_opts_default(&o);
+	o.url = w->opts->url;
+	o.headers = *key ? headers : NULL;
+	o.subprotocols = w->dialect->subprotocols;
+	o.tls = w->opts->tls;
+	o.max_message = WS_MESSAGE_MAX;
+	o.max_queue = WS_CONTROL_MAX;
+	o.kernel_buffer = (int)(w->rate_hz * 2 * WS_KERNEL_MS / 1000);
+	snprintf(bearer, sizeof bearer, "Bearer %s", key);
+	int err = websocket_connect(w->opts->loop, &o, &events, w, &w->ws);
+
+	explicit_bzero(bearer, sizeof bearer);
+	return err;
+}
+
+/* A key in clear is for this machine only. What is wrong with the key is told to the room: it may be mended any time. */
+static int connect_with_key(struct ws_worker *w)
+{
+	struct websocket_url url;
+	char key[KEY_MAX], why[160];
+	int err = websocket_url_parse(w->opts->url, &url);
+
+	if (err)
+		return err;
+	if (key_read(w->opts, key, why, sizeof why))
+		fail_worker(w, why);
+	else if (*key && !url.secure && !url.loopback)
+		fail_worker(w, "a key is sent over wss:// only, or to this machine");
+	else
+		err = connect_to(w, key);
+	key_wipe(key);
+	return err;
+}
+
+static int websocket_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
+	const struct bridge_sink *sink, void *sink_ctx, const struct log *log, nsec now, void **self)
+{
+	const struct ws_dialect *dialect = dialects[opts->framing];
+
+	(void)frame_samples, (void)now;
+	if (!opts->loop)
+		return ERR_UNSUPPORTED;
+	if (!knows_rate(dialect, rate_hz))
+		return ERR_RANGE;
+	struct ws_worker *w = calloc(1, sizeof *w);
+
+	if (!w)
+		return ERR_NOMEM;
+	w->dialect = dialect;
+	w->opts = opts;
+	w->sink = sink;
+	w->sink_ctx = sink_ctx;
+	w->log = log;
+	w->rate_hz = rate_hz;
+	voice_init(&w->voice, sink, sink_ctx, rate_hz);
+	buf_init(&w->out, WS_CONTROL_MAX);
+	int err = ear_init(&w->ear, rate_hz, WS_FRAME_MS, WS_WAIT_MS);
+
+	if (!err)
+		err = connect_with_key(w);
+	if (err) {
+		free_worker(w);
+		return err;
+	}
+	*self = w;
+	return 0;
+}
+
+/* Workers count on sound that never stops, silence too: their voice detection lives on it. */
+static bool websocket_audio(void *self, const struct bridge_hearing *h, nsec now)
+{
+	struct ws_worker *w = self;
+
+	(void)now;
+	if (w->state != WORKER_TALKS)
+		return false;
+	tell_marks(w, voice_played(&w->voice, h->waiting_ms), false);
+	count_unheard(w, ear_hear(&w->ear, h->pcm, h->n));
+	send_frames(w);
+	return true;
+}
+
+/* The room took back what we said: as if the worker had. (What we take back ourselves is told here, too.) */
+static void websocket_event(void *self, const struct bridge_event *ev, nsec now)
+{
+	struct ws_worker *w = self;
+
+	(void)now;
+	if (ev->kind != BRIDGE_INTERRUPTED || w->state != WORKER_TALKS || ev->item != w->voice.item)
+		return;
+	voice_next(&w->voice);
+	tell_marks(w, 0, true);
+}
+
+static void websocket_close_driver(void *self)
+{
+	struct ws_worker *w = self;
+
+	w->closed = true;
+	if (!w->ws) {
+		free_worker(w);
+		return;
+	}
+	if (w->state == WORKER_RESTS)
+		return; /* it is closing already */
+	if (w->state == WORKER_TALKS && w->dialect->bye)
+		w->dialect->bye(w);
+	w->state = WORKER_RESTS;
+	websocket_close(w->ws, 1000, NULL);
+}
+
+static bool websocket_check(const struct bridge_opts *o, struct bridge_fault *f)
+{
+	const struct ws_dialect *d = dialects[o->framing];
+	struct websocket_url url;
+
+	if (websocket_url_parse(o->url, &url))
+		return bridge_faulty(f, "url", "\"ws://HOST:PORT/PATH\" or \"wss://HOST/PATH\"");
+	if (o->rate_hz && !knows_rate(d, o->rate_hz))
+		return bridge_faulty(f, "sample_rate", o->framing == BRIDGE_TWILIO ? "0 or 8000 with this framing" :
+			o->framing == BRIDGE_VONAGE ? "0, 8000, 16000 or 24000 with this framing" :
+			"0, 8000, 16000, 24000 or 48000 with this framing");
+	return key_check(o, url.secure || url.loopback, f);
+}
+
+const struct bridge_ops bridge_websocket = {
+	.type = "websocket",
+	.rate = websocket_rate,
+	.check = websocket_check,
+	.open = websocket_open,
+	.audio = websocket_audio,
+	.event = websocket_event,
+	.close = websocket_close_driver,
+};

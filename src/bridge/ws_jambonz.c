@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * jambonz, verb "listen": a first text with the call's attributes, then 16-bit samples as binary messages both ways.
+ * The worker may say killAudio, mark, clearMarks and disconnect. Newer workers know the subprotocol by one name,
+ * older ones by the other.
+ */
+#include "base/err.h"
+#include "bridge/ws_worker.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* RFC 9562, version 4. */
+static void make_uuid(char out[37])
+{
+	uint8_t r[16] = {0};
+
+	if (getrandom(r, sizeof r, 0) < 0)
+		memset(r, 0, sizeof r);
+	r[6] = (uint8_t)((r[6] & 0x0f) | 0x40);
+	r[8] = (uint8_t)((r[8] & 0x3f) | 0x80);
+	snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3], r[4],
+		r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
+}
+
+static void greet(struct ws_worker *w)
+{
+	make_uuid(w->uuid);
+	ws_end(w, buf_printf(ws_begin(w),
+		"{\"callSid\":\"%s\",\"callId\":\"%s\",\"direction\":\"inbound\",\"from\":\"mynah\",\"to\":\"%s\","
+		"\"callStatus\":\"in-progress\",\"sampleRate\":%u,\"mixType\":\"mono\"}",
+		w->uuid, w->uuid, w->opts->name, w->rate_hz));
+}
+
+static void hear(struct ws_worker *w, const uint8_t *pcm16, size_t n)
+{
+	websocket_send_binary(w->ws, pcm16, n * 2);
+}
+
+static void marked(struct ws_worker *w, const char *name, bool cleared)
+{
+	struct buf *b = ws_begin(w);
+	int err = buf_printf(b, "{\"type\":\"mark\",\"data\":{\"name\":");
+
+	if (!err)
+		err = json_quote(b, name, strlen(name));
+	if (!err)
+		err = buf_printf(b, ",\"event\":\"%s\"}}", cleared ? "cleared" : "playout");
+	ws_end(w, err);
+}
+
+/* Without a word about those that waited. */
+static void forget_marks(struct ws_worker *w)
+{
+	for (size_t i = 0; i < w->n_marks; i++)
+		free(w->marks[i].text);
+	w->n_marks = 0;
+}
+
+static void take(struct ws_worker *w, yyjson_val *message)
+{
+	const char *type = json_text(message, "type");
+
+	if (!strcmp(type, "killAudio")) {
+		ws_clear(w);
+	} else if (!strcmp(type, "mark")) {
+		const char *name = json_text(json_get(message, "data"), "name");
+
+		if (*name)
+			ws_mark(w, name, strlen(name));
+		else
+			ws_complain(w, "a mark without a name");
+	} else if (!strcmp(type, "clearMarks")) {
+		forget_marks(w);
+	} else if (!strcmp(type, "disconnect")) {
+		ws_rest(w);
+	} else if (!strcmp(type, "playAudio")) {
+		ws_complain(w, "playAudio, which is a file; sound comes as binary messages");
+	} else {
+		log_debug(w->log, "the worker says something else");
+	}
+}
+
+const struct ws_dialect ws_jambonz = {
+	.subprotocols = "audio.jambonz.org, audio.drachtio.org",
+	.rates = {8000, 16000, 24000, 48000, 0},
+	.rate = 16000,
+	.greet = greet,
+	.hear = hear,
+	.binary = true,
+	.take = take,
+	.marked = marked,
+};
