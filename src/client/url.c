@@ -123,7 +123,7 @@ int url_set_query(struct url *u, const char *key, const char *value)
 		return ERR_RANGE;
 	n += (size_t)snprintf(path + n, sizeof path - n, "%c%s=", strchr(path, '?') ? '&' : '?', key);
 	for (const unsigned char *p = (const unsigned char *)value; *p; p++) {
-		if (n + 3 > URL_PATH_MAX)
+		if (n + (unreserved(*p) ? 1 : 3) > URL_PATH_MAX)
 			return ERR_RANGE;
 		n += (size_t)snprintf(path + n, sizeof path - n, unreserved(*p) ? "%c" : "%%%02X", *p);
 	}
