@@ -9,7 +9,9 @@
  *
  * caller sit PORT SESSIONS SECONDS RAMP - sessions that say nothing.
  *
- * A last argument "classic" leaves out post-quantum key exchange, which aioquic cannot answer.
+ * More arguments: "classic" leaves out post-quantum key exchange, which aioquic cannot answer; "room=SIZE" puts SIZE
+ * sessions into each room of a mynahd, where marks meet and do not read: then only `received` counts; "talkers=K" has K
+ * of each room talk.
  */
 #include "audio/frame.h"
 #include "base/err.h"
@@ -45,7 +47,8 @@ enum phase { OPENING, SETTLING, MEASURING, TRAILING, OVER };
 
 static struct caller {
 	enum phase phase;
-	bool talks, visits;
+	bool talks, visits, classic;
+	uint32_t room, talkers; /* 0: everybody alone; 0: all */
 	uint32_t n_sessions, parallel, n_asked, n_open, n_failed, n_lost, n_closed;
 	double ramp_per_s;
 	nsec started, until, measure, measured_from;
@@ -55,7 +58,7 @@ static struct caller {
 	struct quic_addr addr;
 	char authority[32];
 	struct histogram delay_us, late_us;
-	uint64_t expected, heard, sent;
+	uint64_t expected, heard, sent, received;
 	double seconds, own_cpu_s;
 } g;
 
@@ -97,7 +100,8 @@ static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 	int16_t pcm[SAMPLES_MAX];
 	struct frame f;
 
-	if (!g.talks || frame_parse(p, len, MARK_RATE_HZ, &f) != FRAME_OK || f.n_samples > SAMPLES_MAX)
+	g.received += g.phase == MEASURING;
+	if (!g.talks || g.room || frame_parse(p, len, MARK_RATE_HZ, &f) != FRAME_OK || f.n_samples > SAMPLES_MAX)
 		return;
 	memcpy(pcm, f.pcm, 2 * f.n_samples); /* both ends are this machine, little-endian */
 	mark_read(&s->ears, pcm, f.n_samples, on_mark, &hearing);
@@ -120,9 +124,12 @@ static void talk(struct session *s, nsec now)
 static void open_session(nsec now)
 {
 	struct session *s = &g.sessions[g.n_asked];
-	const struct net_target to = {&g.addr, "127.0.0.1", g.authority, "/audio"};
+	char path[64] = "/audio";
+	const struct net_target to = {&g.addr, "127.0.0.1", g.authority, path};
 
 	s->index = g.n_asked++;
+	if (g.room)
+		snprintf(path, sizeof path, "/audio?room=bench-%u", s->index / g.room);
 	if (net_connect(g.net, &to, s, now, NULL)) {
 		g.n_failed++;
 		g.n_closed++;
@@ -170,6 +177,11 @@ static nsec slot_due(void)
 	return g.started + g.slot_at * (nsec_from_ms(FRAME_MS) / SLOTS);
 }
 
+static bool has_something_to_say(const struct session *s)
+{
+	return s->wt && (!g.room || !g.talkers || s->index % g.room < g.talkers);
+}
+
 static void run_slots(nsec now)
 {
 	for (; slot_due() <= now; g.slot_at++) {
@@ -177,8 +189,9 @@ static void run_slots(nsec now)
 
 		if (g.phase == MEASURING)
 			histogram_add(&g.late_us, (now - slot_due()) / 1000);
-		for (uint32_t i = 0; i < g.n_asked; i++) /* session i speaks in slot 11 i mod 40: 11 * 11 = 1 mod 40 */
-			if (i % SLOTS == slot * SLOT_STRIDE % SLOTS && g.sessions[i].wt)
+		/* session i speaks in slot 11 i mod 40: 11 * 11 = 1 mod 40 */
+		for (uint32_t i = slot * SLOT_STRIDE % SLOTS; i < g.n_asked; i += SLOTS)
+			if (has_something_to_say(&g.sessions[i]))
 				talk(&g.sessions[i], now);
 	}
 }
@@ -261,12 +274,21 @@ static void on_time(void *ctx, nsec now)
 
 static void report(void)
 {
-	printf("sessions=%u opened=%u failed=%u lost=%u seconds=%.3f expected=%llu heard=%llu sent=%llu "
+	printf("sessions=%u opened=%u failed=%u lost=%u seconds=%.3f expected=%llu heard=%llu sent=%llu received=%llu "
 	       "delay_mean_ms=%.3f delay_p50_ms=%.3f delay_p99_ms=%.3f late_p99_ms=%.3f late_max_ms=%.3f own_cpu_s=%.4f\n",
 		g.n_sessions, g.n_open, g.n_failed, g.n_lost, g.seconds, (unsigned long long)g.expected, (unsigned long long)g.heard,
-		(unsigned long long)g.sent, g.delay_us.count ? g.delay_us.sum / (double)g.delay_us.count / 1000 : 0,
+		(unsigned long long)g.sent, (unsigned long long)g.received, g.delay_us.count ? g.delay_us.sum / (double)g.delay_us.count / 1000 : 0,
 		(double)histogram_percentile(&g.delay_us, 0.5) / 1000, (double)histogram_percentile(&g.delay_us, 0.99) / 1000,
 		(double)histogram_percentile(&g.late_us, 0.99) / 1000, (double)g.late_us.max / 1000, g.own_cpu_s);
+}
+
+static void take_more(const char *arg)
+{
+	g.classic |= strcmp(arg, "classic") == 0;
+	if (strncmp(arg, "room=", 5) == 0)
+		g.room = (uint32_t)strtoul(arg + 5, NULL, 10);
+	if (strncmp(arg, "talkers=", 8) == 0)
+		g.talkers = (uint32_t)strtoul(arg + 8, NULL, 10);
 }
 
 static int prepare(int argc, char **argv)
@@ -275,6 +297,8 @@ static int prepare(int argc, char **argv)
 		fputs("usage: caller talk|sit PORT SESSIONS SECONDS RAMP | caller visit PORT VISITS PARALLEL\n", stderr);
 		return 2;
 	}
+	for (int i = 5; i < argc; i++)
+		take_more(argv[i]);
 	g.talks = strcmp(argv[1], "talk") == 0;
 	g.visits = strcmp(argv[1], "visit") == 0;
 	g.n_sessions = (uint32_t)strtoul(argv[3], NULL, 10);
@@ -308,7 +332,7 @@ int main(int argc, char **argv)
 		return status;
 	net_opts_default(&opts);
 	opts.insecure = true;
-	opts.classic = strcmp(argv[argc - 1], "classic") == 0;
+	opts.classic = g.classic;
 	opts.on_time = on_time;
 	/* a connection that was closed lingers for a while */
 	opts.max_conns = g.visits ? 20000 : g.n_sessions + 8;
