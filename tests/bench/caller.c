@@ -262,14 +262,14 @@ static void on_time(void *ctx, nsec now)
 	(void)ctx;
 	if (g.phase == OVER)
 		return;
-	if (g.talks && g.phase != TRAILING)
+	if (g.talks) /* in the end, too, or what comes last would wait in a mixer for the rest of its tick */
 		run_slots(now);
 	while (!g.visits && g.n_asked < g.n_sessions && g.started + (nsec)(g.n_asked / g.ramp_per_s * 1e9) <= now)
 		open_session(now);
 	while (g.visits && g.n_asked < g.n_sessions && g.n_asked < g.n_closed + g.parallel)
 		open_session(now);
 	move_on(now);
-	net_at(g.net, g.phase == OVER ? NSEC_NONE : g.talks && g.phase != TRAILING ? slot_due() : now + nsec_from_ms(1));
+	net_at(g.net, g.phase == OVER ? NSEC_NONE : g.talks ? slot_due() : now + nsec_from_ms(1));
 }
 
 static void report(void)
