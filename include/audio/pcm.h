@@ -14,3 +14,6 @@ void pcm_from_i16(float *restrict out, const int16_t *restrict pcm, size_t n);
 /* Rounds to nearest and saturates; NaN becomes an arbitrary sample. Writes 2 * n bytes. */
 void pcm_from_float(uint8_t *restrict out, const float *restrict x, size_t n);
 void pcm_to_i16(int16_t *restrict out, const float *restrict x, size_t n);
+
+/* The power of `n` > 0 samples. */
+float pcm_mean_square(const float *x, size_t n);

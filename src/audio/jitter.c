@@ -549,11 +549,7 @@ static void hold_lead(struct jitter *j, double surplus_ms, double dt_s)
 
 static float rms(const float *x, size_t n)
 {
-	float sum = 0;
-
-	for (size_t i = 0; i < n; i++)
-		sum += x[i] * x[i];
-	return sqrtf(sum / (float)n);
+	return sqrtf(pcm_mean_square(x, n));
 }
 
 /* A talkspurt may begin with up to a tick more than is safe: where its first frame falls short of a tick by half

@@ -55,6 +55,19 @@ AUDIO_WIDE void pcm_to_i16(int16_t *restrict out, const float *restrict x, size_
 	round_block(out, x, n);
 }
 
+AUDIO_WIDE float pcm_mean_square(const float *x, size_t n)
+{
+	lanes many = {0};
+	float sum = 0;
+	size_t i = 0;
+
+	for (; i + LANES <= n; i += LANES)
+		many += lanes_load(x + i) * lanes_load(x + i);
+	for (; i < n; i++)
+		sum += x[i] * x[i];
+	return (sum + lanes_sum(many)) / (float)n;
+}
+
 void pcm_from_float(uint8_t *restrict out, const float *restrict x, size_t n)
 {
 	int16_t pcm[BLOCK];

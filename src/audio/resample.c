@@ -205,12 +205,6 @@ AUDIO_INLINE float dot_between(const float *x, const float *c, size_t n, float f
 	return lanes_sum(at_c + (at_d - at_c) * f);
 }
 
-/* Through a signed type: for an unsigned one x86 has no instruction. x >= 0. */
-AUDIO_INLINE size_t whole_of(double x)
-{
-	return (size_t)(int)x;
-}
-
 /* The sample at `frac` (0..1) after the middle of the bank's `n_taps` samples at `x`. */
 AUDIO_INLINE float sample_at(const struct bank *b, size_t n_taps, const float *x, double frac)
 {

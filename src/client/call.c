@@ -489,7 +489,7 @@ void call_stats(const struct call *c, struct call_stats *out)
 	out->packets_lost = info.packets_lost;
 	out->said_dbfs = c->said.dbfs;
 	out->heard_dbfs = c->heard.dbfs;
-	out->seconds = (double)c->grid * CALL_FRAME_MS * 1e-3;
+	out->seconds = (double)(c->grid * CALL_FRAME_MS) * 1e-3;
 }
 
 static int open_sound(struct call *c)

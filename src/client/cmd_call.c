@@ -475,11 +475,11 @@ static bool time_to_leave(const struct app *a)
 	const struct options *o = a->o;
 	double linger_s = o->linger_s >= 0 ? o->linger_s : 2;
 
-	if (o->seconds >= 0 && (double)a->frames * CALL_FRAME_MS * 1e-3 >= o->seconds)
+	if (o->seconds >= 0 && (double)a->frames * (double)CALL_FRAME_MS * 1e-3 >= o->seconds)
 		return true;
 	if (!a->in_ended || (o->linger_s < 0 && o->seconds >= 0))
 		return false;
-	return (double)(a->frames - a->ended_at) * CALL_FRAME_MS * 1e-3 >= linger_s;
+	return (double)(a->frames - a->ended_at) * (double)CALL_FRAME_MS * 1e-3 >= linger_s;
 }
 
 static void on_heard(void *ctx, const int16_t *pcm, size_t n, nsec now)

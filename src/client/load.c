@@ -635,7 +635,7 @@ static void make_noise(struct load *l)
 static int check(const struct load_opts *o)
 {
 	bool ok = o->sessions >= 1 && o->sessions <= LOAD_SESSIONS_MAX && o->rooms >= 1 && o->rooms <= o->sessions &&
-		o->talkers >= 0 && o->talkers <= 1 && o->ramp_per_s > 0 && o->seconds > 0 && o->seconds <= LOAD_SECONDS_MAX &&
+		o->talkers >= 0 && o->talkers <= 1 && o->ramp_per_s > 0 && o->seconds > 0 && o->seconds <= (double)LOAD_SECONDS_MAX &&
 		o->room[0];
 
 	return ok ? 0 : ERR_RANGE;

@@ -76,10 +76,10 @@ static int parse_fields(yyjson_val *obj, struct control_msg *out, char why[CONTR
 	}
 }
 
-static enum control_type type_of(const char *name)
+static enum control_type type_of(yyjson_val *name)
 {
 	for (int i = 0; i < CONTROL_UNKNOWN; i++)
-		if (strcmp(name, type_names[i]) == 0)
+		if (yyjson_equals_str(name, type_names[i])) /* to the end: "bye\u0000" is none */
 			return (enum control_type)i;
 	return CONTROL_UNKNOWN;
 }
@@ -96,7 +96,7 @@ int control_parse(const char *line, size_t len, struct control_msg *out, char wh
 	if (!yyjson_is_str(type)) {
 		err = fault(why, "an object needs a type");
 	} else {
-		out->type = type_of(yyjson_get_str(type));
+		out->type = type_of(type);
 		out->text[0] = '\0';
 		out->to = out->every_ms = 0;
 		out->muted = false;

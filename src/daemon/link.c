@@ -17,12 +17,11 @@ struct links {
 	struct rooms *rooms;
 	struct log log;
 	struct list all; /* of struct link */
+	struct list timed; /* of those who asked for statistics or said bye */
 	bool draining;
 	nsec due; /* see links_deadline() */
 	struct links_stats stats;
 };
-
-enum { STATS_GRID_MS = 50 };
 
 const unsigned links_refusals[6] = {400, 401, 403, 404, 429, 503};
 
@@ -35,6 +34,7 @@ struct bucket {
 struct link {
 	struct links *owner;
 	struct list node;
+	struct list timed;
 	struct wt_session *session;
 	struct participant *participant;
 	struct log log;
@@ -51,6 +51,9 @@ struct link {
 	nsec next_stats;
 	nsec joined_at;
 };
+
+/* Statistics go out at multiples of this only: every such moment is a walk over all who want them. */
+enum { STATS_GRID_MS = 50 };
 
 /* Bits of `warned` beyond the frame faults. */
 enum { WARNED_RATE_LIMIT = FRAME_N_FAULTS, WARNED_MESSAGES };
@@ -79,6 +82,7 @@ int links_new(const struct config *cfg, struct rooms *rooms, const struct log *l
 	ls->rooms = rooms;
 	ls->log = *log;
 	list_init(&ls->all);
+	list_init(&ls->timed);
 	ls->due = NSEC_NONE;
 	*out = ls;
 	return 0;
@@ -252,6 +256,7 @@ static struct link *link_new(struct links *ls, struct wt_session *s, const struc
 	l->datagrams = (struct bucket){2.0 * ls->cfg->limits.datagrams_per_s, now};
 	l->messages = (struct bucket){2.0 * ls->cfg->limits.control_messages_per_s, now};
 	l->next_stats = NSEC_NONE;
+	list_init(&l->timed);
 	l->joined_at = now;
 	buf_init(&l->in, ls->cfg->limits.control_line_bytes);
 	log_child(&l->log, &ls->log, "sess=%llu", (unsigned long long)wt_session_id(s));
@@ -320,6 +325,7 @@ void link_closed(void *user, const struct wt_close *why, nsec now)
 		(unsigned long long)st.frames_in, (unsigned long long)st.frames_out);
 	participant_leave(l->participant, reason, now);
 	list_remove(&l->node);
+	list_remove(&l->timed);
 	l->owner->stats.links--;
 	buf_fini(&l->in);
 	free(l);
@@ -380,16 +386,25 @@ static void send_stats(struct link *l, nsec now)
 	control_send(l, &b, control_stats(&b, l->datagrams_in, &ps, &info), now);
 }
 
-/* On a coarse grid: each links_run() looks at every link, so whoever asks must be due in the same moments. */
-static nsec next_stats(const struct link *l, nsec now)
-{
-	return l->stats_every_ms ? now - now % nsec_from_ms(STATS_GRID_MS) + nsec_from_ms(l->stats_every_ms) : NSEC_NONE;
-}
-
 static void due_at(struct links *ls, nsec at)
 {
 	if (at < ls->due)
 		ls->due = at;
+}
+
+/* links_run() will look at him at `at`. */
+static void time_link(struct link *l, nsec at)
+{
+	if (list_empty(&l->timed))
+		list_append(&l->owner->timed, &l->timed);
+	due_at(l->owner, at);
+}
+
+static nsec stats_after(const struct link *l, nsec t)
+{
+	const nsec grid = nsec_from_ms(STATS_GRID_MS);
+
+	return (t + nsec_from_ms(l->stats_every_ms) + grid - 1) / grid * grid;
 }
 
 static void say(struct link *l, const struct control_msg *m, nsec now)
@@ -414,9 +429,10 @@ static void obey(struct link *l, const struct control_msg *m, nsec now)
 		participant_mute(l->participant, m->muted, now);
 		break;
 	case CONTROL_STATS:
-		l->stats_every_ms = (m->every_ms + STATS_GRID_MS - 1) / STATS_GRID_MS * STATS_GRID_MS;
-		l->next_stats = next_stats(l, now);
-		due_at(l->owner, l->next_stats);
+		l->stats_every_ms = m->every_ms;
+		l->next_stats = m->every_ms ? stats_after(l, now) : NSEC_NONE;
+		if (m->every_ms)
+			time_link(l, l->next_stats);
 		send_stats(l, now);
 		break;
 	case CONTROL_PING:
@@ -424,7 +440,7 @@ static void obey(struct link *l, const struct control_msg *m, nsec now)
 		break;
 	case CONTROL_BYE: /* closing from here would pull the stream away under its reader */
 		l->leaving = true;
-		due_at(l->owner, now);
+		time_link(l, now);
 		break;
 	default:
 		break;
@@ -521,15 +537,21 @@ nsec links_deadline(const struct links *ls)
 void links_run(struct links *ls, nsec now)
 {
 	ls->due = NSEC_NONE;
-	list_each (it, &ls->all, tmp) {
-		struct link *l = list_entry(it, struct link, node);
+	list_each (it, &ls->timed, tmp) {
+		struct link *l = list_entry(it, struct link, timed);
 
 		if (l->leaving) {
 			wt_session_close(l->session, CLOSE_OK, "bye", now); /* ends in link_closed */
 			continue;
 		}
+		if (l->next_stats == NSEC_NONE) {
+			list_remove(&l->timed);
+			continue;
+		}
 		if (now >= l->next_stats) {
-			l->next_stats = next_stats(l, now);
+			l->next_stats = stats_after(l, l->next_stats);
+			if (l->next_stats <= now) /* the shard was stuck for so long */
+				l->next_stats = stats_after(l, now);
 			send_stats(l, now);
 		}
 		due_at(ls, l->next_stats);

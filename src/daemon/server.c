@@ -18,7 +18,7 @@
 /* A room later than this without being mixed means that the shard is stuck. */
 static const nsec unhealthy_after = 1000000000u;
 
-enum { CERTS_CHECK_MS = 60000, CLOSE_GRACE_MS = 700, RECONNECT_MS = 1500 };
+enum { DRAIN_LOOK_MS = 20, CERTS_CHECK_MS = 60000, CLOSE_GRACE_MS = 700, RECONNECT_MS = 1500 };
 
 enum server_state {
 	SERVER_RUNNING,  /* sessions come and go */
@@ -512,9 +512,8 @@ static void on_closing(uv_timer_t *t)
 		close_handles(s);
 }
 
-static void on_drain_over(uv_timer_t *t)
+static void close_sessions(struct server *s)
 {
-	struct server *s = t->data;
 	nsec now = clock_now();
 
 	s->state = SERVER_CLOSING;
@@ -522,7 +521,16 @@ static void on_drain_over(uv_timer_t *t)
 	links_close_all(s->links, CLOSE_SHUTDOWN, "the server is shutting down", now);
 	settle(s, now);
 	s->close_by = now + nsec_from_ms(CLOSE_GRACE_MS);
-	uv_timer_start(&s->drain_timer, on_closing, 0, 20);
+	uv_timer_start(&s->drain_timer, on_closing, 0, DRAIN_LOOK_MS);
+}
+
+/* Until everybody has left by himself, or the time is up. */
+static void on_draining(uv_timer_t *t)
+{
+	struct server *s = t->data;
+
+	if (links_stats(s->links)->links == 0 || clock_now() >= s->close_by)
+		close_sessions(s);
 }
 
 void server_drain(struct server *s, void (*on_done)(void *ctx), void *ctx)
@@ -531,7 +539,7 @@ void server_drain(struct server *s, void (*on_done)(void *ctx), void *ctx)
 
 	if (s->state != SERVER_RUNNING) { /* asked twice: somebody is in a hurry */
 		if (s->state == SERVER_DRAINING)
-			on_drain_over(&s->drain_timer);
+			close_sessions(s);
 		return;
 	}
 	s->state = SERVER_DRAINING;
@@ -542,9 +550,8 @@ void server_drain(struct server *s, void (*on_done)(void *ctx), void *ctx)
 	wt_drain(s->wt);
 	links_drain(s->links, RECONNECT_MS, now);
 	settle(s, now);
-	uint64_t wait_ms = links_stats(s->links)->links ? s->cfg->server.drain_ms : 0;
-
-	uv_timer_start(&s->drain_timer, on_drain_over, wait_ms, 0);
+	s->close_by = now + nsec_from_ms(s->cfg->server.drain_ms);
+	uv_timer_start(&s->drain_timer, on_draining, 0, DRAIN_LOOK_MS);
 }
 
 void server_free(struct server *s)

@@ -207,6 +207,17 @@ static int complain(char why[QUIC_CERT_ERROR], int err, const char *what, const 
 	return err;
 }
 
+/* Of the chain: OpenSSL would take one that is cut for the end, and clients would miss it. */
+static bool rest_is_readable(BIO *bio)
+{
+	X509 *x;
+
+	ERR_clear_error();
+	while ((x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
+		X509_free(x);
+	return ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+}
+
 static int read_leaf(const char *pem, const char *what, X509 **out, char why[QUIC_CERT_ERROR])
 {
 	if (!strstr(pem, "-----BEGIN "))
@@ -215,10 +226,15 @@ static int read_leaf(const char *pem, const char *what, X509 **out, char why[QUI
 		return complain(why, ERR_MALFORMED, what, "has no certificate in it");
 	BIO *bio = BIO_new_mem_buf(pem, -1);
 	X509 *x = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+	bool whole = x && rest_is_readable(bio);
 
 	BIO_free(bio);
 	if (!x)
 		return complain(why, ERR_MALFORMED, what, "the certificate cannot be read");
+	if (!whole) {
+		X509_free(x);
+		return complain(why, ERR_MALFORMED, what, "a certificate after the first cannot be read");
+	}
 	*out = x;
 	return 0;
 }

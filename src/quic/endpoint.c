@@ -60,6 +60,7 @@ int quic_endpoint_new(const struct quic_opts *opts, const struct quic_out *out, 
 	schedule_init(&ep->sched);
 	dgram_pool_init(&ep->pool, opts->datagram_pool);
 	secret_init(&ep->secret, opts->secret);
+	random_bytes(ep->chance_key, sizeof ep->chance_key);
 	err = cid_table_new(&ep->cids);
 	if (err)
 		goto fail_ep;

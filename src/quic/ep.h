@@ -43,6 +43,8 @@ struct quic_endpoint {
 	nsec now;          /* the latest time heard of; never goes back */
 	nsec stateless_at; /* see stateless_allowed() */
 	uint64_t next_id;
+	uint8_t chance_key[16]; /* see on_rand() */
+	uint64_t n_chances;
 	uint32_t n_tombs;
 	bool refuse;
 };

@@ -13,10 +13,19 @@ static bool deaf(const struct quic_conn *c)
 	return !c->opened || c->state == CONN_ENDING;
 }
 
+/* For what is no secret (which packet numbers to skip, what to grease). Asked now and then while packets are written,
+ * where OpenSSL's generator would take its locks. */
 static void on_rand(uint8_t *p, size_t len, const ngtcp2_rand_ctx *ctx)
 {
-	(void)ctx;
-	RAND_bytes(p, (int)len);
+	struct quic_endpoint *ep = ctx->native_handle;
+
+	for (size_t at = 0, n; at < len; at += n) {
+		uint64_t r = siphash13(ep->chance_key, &ep->n_chances, sizeof ep->n_chances);
+
+		ep->n_chances++;
+		n = len - at < sizeof r ? len - at : sizeof r;
+		memcpy(p + at, &r, n);
+	}
 }
 
 /* --- ids and keys ------------------------------------------------------------------------ */

@@ -237,6 +237,8 @@ enum frame_fault participant_audio(struct participant *p, const uint8_t *data, s
 /* After the voice detection has looked at a tick; `before`: what it said until then. */
 void participant_set_speaking(struct participant *p, bool before, nsec now)
 {
+	if (before == p->vad.speaking)
+		return;
 	struct room_event ev = {.kind = ROOM_SPEAKING, .member = participant_member(p), .text = ""};
 	struct bridge_event heard = {
 		.kind = BRIDGE_SPEAKING,
@@ -246,8 +248,6 @@ void participant_set_speaking(struct participant *p, bool before, nsec now)
 		.speaking = p->vad.speaking,
 	};
 
-	if (before == p->vad.speaking)
-		return;
 	room_tell(p->room, &ev, now);
 	if (p->room->worker)
 		worker_event(p->room->worker, &heard, now);

@@ -44,14 +44,17 @@ struct rooms {
 	nsec now;                       /* the latest that was seen */
 	nsec frame;                     /* between ticks */
 	struct slot slots[SLOTS_MAX];   /* opts.frame_ms of them */
+	nsec due;                       /* the least of theirs */
 	struct list broken;             /* workers to be buried by the next rooms_run() */
 	struct list retry[RETRY_LEVELS]; /* workers that wait, one list for each pause: sorted by itself */
+	uint32_t n_waiting;             /* in all of them */
 	int calling;                    /* depth of calls into sinks and drivers */
 	double dropped_ms, bridge_dropped_ms, depth_sum_ms;
 
 	/* scratch of the tick */
 	float *contributions;           /* one tick of each talker */
 	size_t n_contributions;         /* talkers there is room for */
+	bool two;                       /* the sum is the first two of them and nothing else */
 	float sum[TICK_SAMPLES_MAX];
 	float block[TICK_SAMPLES_MAX];
 	float resampled[OUT_SAMPLES_MAX];

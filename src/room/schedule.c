@@ -27,6 +27,7 @@ void grid_init(struct rooms *rs)
 		rs->slots[i].due = NSEC_NONE;
 		rs->slots[i].next = nsec_from_ms(i);
 	}
+	rs->due = NSEC_NONE;
 	list_init(&rs->broken);
 	for (int i = 0; i < RETRY_LEVELS; i++)
 		list_init(&rs->retry[i]);
@@ -74,11 +75,23 @@ void schedule_follow(struct room *r, double slack_ms, nsec now)
 	r->slot = best;
 }
 
+static struct slot *first_due(struct rooms *rs)
+{
+	struct slot *first = &rs->slots[0];
+
+	for (uint32_t i = 1; i < rs->opts.frame_ms; i++)
+		if (rs->slots[i].due < first->due)
+			first = &rs->slots[i];
+	return first;
+}
+
 static void sleep_room(struct room *r)
 {
 	list_remove(&r->awake);
-	if (list_empty(&r->slot->awake))
-		r->slot->due = NSEC_NONE;
+	if (!list_empty(&r->slot->awake))
+		return;
+	r->slot->due = NSEC_NONE;
+	r->rooms->due = first_due(r->rooms)->due;
 }
 
 void grid_remove(struct room *r)
@@ -107,29 +120,19 @@ void schedule_wake(struct room *r, nsec now)
 		return;
 	s->due = grid_after(r->rooms, s, r->awake_since);
 	s->unclocked = now == NSEC_NONE;
+	if (s->due < r->rooms->due)
+		r->rooms->due = s->due;
 }
 
 nsec rooms_deadline(const struct rooms *rs)
 {
-	nsec first = list_empty(&rs->broken) ? NSEC_NONE : rs->now;
+	nsec first = list_empty(&rs->broken) || rs->now > rs->due ? rs->due : rs->now;
 
-	for (uint32_t i = 0; i < rs->opts.frame_ms; i++)
-		first = rs->slots[i].due < first ? rs->slots[i].due : first;
-	for (int i = 0; i < RETRY_LEVELS; i++) {
+	for (int i = 0; i < RETRY_LEVELS && rs->n_waiting > 0; i++) {
 		nsec at = worker_retry_at(&rs->retry[i]);
 
 		first = at < first ? at : first;
 	}
-	return first;
-}
-
-static struct slot *first_due(struct rooms *rs)
-{
-	struct slot *first = &rs->slots[0];
-
-	for (uint32_t i = 1; i < rs->opts.frame_ms; i++)
-		if (rs->slots[i].due < first->due)
-			first = &rs->slots[i];
 	return first;
 }
 
@@ -196,7 +199,9 @@ void rooms_run(struct rooms *rs, nsec now)
 	assert(!rs->calling);
 	rs->now = now;
 	workers_run(rs, now);
-	for (struct slot *s = first_due(rs); s->due <= now; s = first_due(rs))
-		run_slot(rs, s, now);
+	while (rs->due <= now) {
+		run_slot(rs, first_due(rs), now);
+		rs->due = first_due(rs)->due;
+	}
 	workers_run(rs, now); /* what failed in a tick is told at once */
 }

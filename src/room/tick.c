@@ -12,6 +12,7 @@
 #include "room/room_private.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define FADE_IN_MS 5
 
@@ -93,8 +94,10 @@ static void hear_one(struct participant *p, struct tally *t, nsec now)
 	p->own = NULL;
 	if (pull(p, x, now)) {
 		p->own = x;
-		t->talkers++;
-		mix_add(r->rooms->sum, x, r->n);
+		if (t->talkers++ == 0)
+			memcpy(r->rooms->sum, x, r->n * sizeof *x);
+		else
+			mix_add(r->rooms->sum, x, r->n);
 		path_leave_shared(p);
 	}
 	detect_voice(p, now);
@@ -106,9 +109,11 @@ static struct tally hear_people(struct room *r, nsec now)
 {
 	struct tally t = {0};
 
-	mix_clear(r->rooms->sum, r->n);
 	list_each(it, &r->people, tmp)
 		hear_one(list_entry(it, struct participant, node), &t, now);
+	if (t.talkers == 0)
+		mix_clear(r->rooms->sum, r->n);
+	r->rooms->two = t.talkers == 2 && !r->leftover;
 	if (r->leftover) {
 		mix_add(r->rooms->sum, r->leftover, r->n);
 		free(r->leftover);
@@ -130,6 +135,8 @@ bool room_tick(struct room *r, nsec now)
 	if (r->worker)
 		t.stay_awake |= worker_tick(r->worker, &ears, rs->sum, &bridge_spoke, now);
 	unsigned n_sources = t.talkers + bridge_spoke;
+
+	rs->two &= !bridge_spoke;
 
 	list_each(it, &r->outputs, tmp)
 		path_deliver(r, list_entry(it, struct output, node), n_sources, now);

@@ -2,6 +2,7 @@
 #include "room/worker.h"
 
 #include "audio/mixer.h"
+#include "audio/pcm.h"
 #include "audio/resample.h"
 #include "base/err.h"
 #include "room/room_private.h"
@@ -283,6 +284,7 @@ static void close_driver(struct worker *w)
 void worker_close(struct worker *w)
 {
 	list_remove(&w->node);
+	w->room->rooms->n_waiting -= w->state == WORKER_WAITS;
 	close_driver(w);
 	w->state = WORKER_CLOSED;
 }
@@ -306,6 +308,7 @@ static void bury(struct worker *w, nsec now)
 	w->retry_at = now + nsec_from_ms(pause_ms);
 	w->state = WORKER_WAITS;
 	list_append(&rs->retry[w->level], &w->node);
+	rs->n_waiting++;
 	w->level += w->level < RETRY_LEVELS - 1;
 	rs->stats.bridge_failures++;
 	log_warn(&w->log, "failed why=%s retry_ms=%u", log_quoted(w->why, quoted, sizeof quoted), (unsigned)pause_ms);
@@ -319,6 +322,7 @@ static void try_again(struct worker *w, nsec now)
 	struct room_event ev = event_of(w, ROOM_BRIDGE);
 
 	list_remove(&w->node);
+	w->room->rooms->n_waiting--;
 	worker_open(w, now);
 	if (w->state != WORKER_UP)
 		return;
@@ -341,7 +345,7 @@ static void bury_all(struct rooms *rs, nsec now)
 void workers_run(struct rooms *rs, nsec now)
 {
 	bury_all(rs, now);
-	for (int i = 0; i < RETRY_LEVELS; i++)
+	for (int i = 0; i < RETRY_LEVELS && rs->n_waiting > 0; i++)
 		while (worker_retry_at(&rs->retry[i]) <= now)
 			try_again(list_entry(rs->retry[i].next, struct worker, node), now);
 	bury_all(rs, now); /* who failed again at once */
@@ -468,10 +472,11 @@ static bool take_resampled(struct worker *w)
 
 static void set_speaking(struct worker *w, bool before, nsec now)
 {
+	if (before == w->vad.speaking)
+		return;
 	struct room_event ev = event_of(w, ROOM_SPEAKING);
 
-	if (before != w->vad.speaking)
-		room_tell(w->room, &ev, now);
+	room_tell(w->room, &ev, now);
 }
 
 static bool speak(struct worker *w, float *sum, nsec now)
@@ -496,12 +501,9 @@ static bool speak(struct worker *w, float *sum, nsec now)
 
 static float level_dbfs(const float *x, size_t n)
 {
-	float sum = 0;
+	float power = pcm_mean_square(x, n);
 
-	for (size_t i = 0; i < n; i++)
-		sum += x[i] * x[i];
-	sum /= (float)n;
-	return sum > 1e-10f ? 10 * log10f(sum) : VAD_SILENCE_DBFS;
+	return power > 1e-10f ? 10 * log10f(power) : VAD_SILENCE_DBFS;
 }
 
 static uint32_t waiting_ms(const struct worker *w)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * gate WHAT [SESSIONS [SECONDS]] - what the shard alone costs, to be run under callgrind with
- * --collect-atstart=no: it switches counting on around the work of the shard, after a warm-up, so neither
+ * --instr-atstart=no --collect-atstart=no: it switches counting on around the work of the shard, after a warm-up, so neither
  * start nor clients are in the figures. WHAT:
  *
  *   pairs      rooms of two who both talk
@@ -9,6 +9,7 @@
  *   drift      as pairs, but every clock is 2000 ppm slow: buffers are trimmed, so resampled
  *   resample   as pairs, people send and hear 24 kHz in a room of 16 kHz
  *   idle       nobody says anything
+ *   crowd      as pairs, beside 200 people who say nothing, each alone
  *   handshake  SESSIONS people come one after the other and go again
  *
  * Prints key=value lines; test_gate.py reads them together with callgrind's output.
@@ -59,6 +60,7 @@ static const struct what {
 	{"drift", {.room = 2, .rate_hz = 16000, .bridge = "none", .drift_ppm = -2000}, false, false},
 	{"resample", {.room = 2, .rate_hz = 24000, .bridge = "none"}, false, false},
 	{"idle", {.room = 2, .rate_hz = 16000, .bridge = "none"}, true, false},
+	{"crowd", {.room = 2, .rate_hz = 16000, .bridge = "none", .idle = 200}, false, false},
 	{"handshake", {.room = 0, .rate_hz = 16000, .bridge = "echo"}, false, true},
 };
 
@@ -87,6 +89,13 @@ static void print(const struct stage *s, const struct stage_counts *from)
 		(unsigned long long)(count.cpu / 1000));
 }
 
+static struct stage_counts begin(const struct stage *s)
+{
+	CALLGRIND_START_INSTRUMENTATION; /* not before: the handshakes of a crowd take minutes with it */
+	count.on = true;
+	return stage_counts(s);
+}
+
 int main(int argc, char **argv)
 {
 	const struct what *w = find(argc > 1 ? argv[1] : "pairs");
@@ -101,15 +110,13 @@ int main(int argc, char **argv)
 
 	if (w->visits) {
 		stage_visits(s, 2);
-		from = stage_counts(s);
-		count.on = true;
+		from = begin(s);
 		stage_visits(s, n);
 	} else {
 		stage_join(s);
 		stage_talk(s, !w->silent);
 		stage_run(s, nsec_from_s(WARM_UP_S));
-		from = stage_counts(s);
-		count.on = true;
+		from = begin(s);
 		stage_run(s, time);
 	}
 	count.on = false;

@@ -16,7 +16,7 @@ import tempfile
 TOP = pathlib.Path(__file__).resolve().parents[2]
 RECORD = TOP / "tests" / "bench" / "gate.txt"
 SESSIONS, SECONDS, IDLE_SECONDS = 20, 4, 40
-WHATS = ("pairs", "echo", "drift", "resample", "idle", "handshake")
+WHATS = ("pairs", "echo", "drift", "resample", "idle", "crowd", "handshake")
 
 
 class Measured:
@@ -103,7 +103,8 @@ def measure(build, what):
     gate = pathlib.Path(build) / "bin" / "gate"
     with tempfile.TemporaryDirectory() as tmp:
         out = os.path.join(tmp, "callgrind.out")
-        run = subprocess.run(["valgrind", "-q", "--tool=callgrind", "--collect-atstart=no", f"--callgrind-out-file={out}",
+        run = subprocess.run(["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no",
+                              "--collect-atstart=no", f"--callgrind-out-file={out}",
                               str(gate), what, str(SESSIONS), str(IDLE_SECONDS if what == "idle" else SECONDS)], capture_output=True, text=True, timeout=300)
         if run.returncode:
             raise RuntimeError(f"{gate} {what}: exit status {run.returncode}\n{run.stdout}{run.stderr}")

@@ -250,7 +250,7 @@ static void run_people(struct stage *s)
 		if (!p->session || p->due_ms > now_ms)
 			continue;
 		p->due_ms += FRAME_MS / (1 + s->opts.drift_ppm * 1e-6);
-		if (s->talking)
+		if (s->talking && i < s->opts.sessions)
 			say(p);
 	}
 	deliver(&s->down, s->ce);
@@ -268,7 +268,9 @@ static struct person *come(struct stage *s, const char *host)
 
 	memset(p, 0, sizeof *p);
 	p->s = s;
-	if (s->opts.room)
+	if (i >= s->opts.sessions)
+		snprintf(url, sizeof url, "/audio?room=idle%zu", i);
+	else if (s->opts.room)
 		snprintf(url, sizeof url, "/audio?room=r%zu&name=p%zu&rate=%u", i / s->opts.room, i, s->opts.rate_hz);
 	else
 		snprintf(url, sizeof url, "/audio?name=p%zu&rate=%u", i, s->opts.rate_hz);
@@ -312,7 +314,7 @@ struct stage *stage_new(const struct stage_opts *opts)
 	s->opts = *opts;
 	s->now = nsec_from_s(1000);
 	s->up.s = s->down.s = s;
-	s->people = calloc(opts->sessions ? opts->sessions : 1, sizeof *s->people);
+	s->people = calloc(opts->sessions + opts->idle + 1, sizeof *s->people);
 	must(!s->people, "memory");
 	compose(s);
 	configure(s);
@@ -366,11 +368,13 @@ static size_t n_in(const struct stage *s)
 
 void stage_join(struct stage *s)
 {
-	while (s->n_people < s->opts.sessions) {
+	size_t n = s->opts.sessions + s->opts.idle;
+
+	while (s->n_people < n) {
 		come(s, "localhost");
 		stage_run(s, nsec_from_ms(5));
 	}
-	for (int i = 0; n_in(s) < s->opts.sessions; i++) {
+	for (int i = 0; n_in(s) < n; i++) {
 		must(i == 10000, "not everybody came in");
 		step(s);
 	}

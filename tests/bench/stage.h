@@ -15,6 +15,7 @@ struct stage;
 
 struct stage_opts {
 	size_t sessions;
+	size_t idle;            /* people on top, alone and without a bridge, who never talk */
 	size_t room;            /* people in each; 0: everybody alone with a bridge */
 	const char *bridge;     /* of those who are alone: "echo" */
 	uint32_t rate_hz;       /* that people send and want to hear; the rooms have 16000 */

@@ -37,6 +37,12 @@ class Gate(unittest.TestCase):
         m = self.check("pairs")
         self.assertAlmostEqual(m.counts["packets_out"] / m.counts["in"], 1, delta=0.02)  # no packet for an ACK alone
 
+    def test_beside_a_silent_crowd(self):
+        alone, beside = (gate.recorded().get((platform.machine(), what)) for what in ("pairs", "crowd"))
+        m = self.check("crowd")
+        if alone and beside:  # 200 keep-alives every ten seconds, but nothing that looks through all of them
+            self.assertLess(m.gated, alone * 1.06, "idle sessions cost something for each packet of others")
+
     def test_echo(self):
         self.check("echo")
 

@@ -70,7 +70,7 @@ static void percentiles_are_those_of_the_sorted_values(void **state)
 	histogram_merge(&half[0], &half[1]);
 	qsort(v, N, sizeof *v, compare);
 	for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
-		double wanted = (double)v[(size_t)(shares[i] * N + 0.5) - 1], got = (double)histogram_percentile(&h, shares[i]);
+		double wanted = (double)v[(size_t)(shares[i] * (double)N + 0.5) - 1], got = (double)histogram_percentile(&h, shares[i]);
 
 		assert_true(got >= wanted && got <= wanted * 1.008 + 1);
 		assert_int_equal(histogram_percentile(&half[0], shares[i]), histogram_percentile(&h, shares[i]));

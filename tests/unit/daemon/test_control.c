@@ -44,6 +44,8 @@ static void every_message_of_a_client_is_understood(void **state)
 	assert_int_equal(m.type, CONTROL_BYE);
 	assert_int_equal(parse("{\"type\":\"from the future\"}", &m), 0);
 	assert_int_equal(m.type, CONTROL_UNKNOWN);
+	assert_int_equal(parse("{\"type\":\"bye\\u0000\"}", &m), 0);
+	assert_int_equal(m.type, CONTROL_UNKNOWN);
 	assert_int_equal(parse("{\"type\":\"unknown\"}", &m), 0);
 	assert_int_equal(m.type, CONTROL_UNKNOWN);
 }

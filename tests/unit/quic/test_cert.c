@@ -238,6 +238,25 @@ static void each_fault_has_its_own_message(void **state)
 	quic_cert_free(&b);
 }
 
+static void a_chain_is_read_to_its_end(void **state)
+{
+	struct quic_cert a = make(13), b = make(13), c;
+	char chain[8192], why[QUIC_CERT_ERROR];
+
+	(void)state;
+	snprintf(chain, sizeof chain, "%s\nnotes\n%s%s\n\n", a.chain_pem, b.chain_pem, a.key_pem);
+	assert_int_equal(quic_cert_parse(chain, a.key_pem, NOW, &c, why), 0);
+	assert_memory_equal(c.info.sha256, a.info.sha256, 32);
+	quic_cert_free(&c);
+	snprintf(chain, sizeof chain, "%s%.300s", a.chain_pem, b.chain_pem); /* copied half */
+	refused(chain, a.key_pem, NOW, ERR_MALFORMED, "a certificate after the first cannot be read");
+	snprintf(chain, sizeof chain, "%s%s", a.chain_pem, b.chain_pem);
+	memset(chain + strlen(a.chain_pem) + 40, '!', 20);
+	refused(chain, a.key_pem, NOW, ERR_MALFORMED, "a certificate after the first cannot be read");
+	quic_cert_free(&a);
+	quic_cert_free(&b);
+}
+
 static void an_encrypted_key_is_said_to_be_so(void **state)
 {
 	struct quic_cert c = make(13);
@@ -330,6 +349,7 @@ int main(void)
 		cmocka_unit_test(too_long_a_life_is_unfit_for_pinning),
 		cmocka_unit_test(other_kinds_are_served_but_named_unfit),
 		cmocka_unit_test(each_fault_has_its_own_message),
+		cmocka_unit_test(a_chain_is_read_to_its_end),
 		cmocka_unit_test(an_encrypted_key_is_said_to_be_so),
 		cmocka_unit_test(files_are_named_in_messages),
 		cmocka_unit_test(contexts_are_counted),
