@@ -12,6 +12,7 @@ import ctypes
 import ctypes.util
 import datetime
 import hashlib
+import json
 import os
 import pathlib
 import platform
@@ -121,9 +122,8 @@ def library_version(name, function, field):
 
 def versions():
     text = subprocess.run([BIN / "mynahd", "--version"], capture_output=True, text=True).stdout.strip()
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        text += " (" + subprocess.run(["git", "-C", TOP, "describe", "--always", "--dirty"], capture_output=True, text=True,
-                                      check=True).stdout.strip() + ")"
+    if os.environ.get("MYNAH_COMMIT"):
+        text += f", commit {os.environ['MYNAH_COMMIT']}"
     import aioquic
     found = {"mynah": text, "ngtcp2": library_version("ngtcp2", "ngtcp2_version", True),
              "nghttp3": library_version("nghttp3", "nghttp3_version", True),
@@ -138,11 +138,13 @@ def versions():
 
 # --- servers and clients --------------------------------------------------------------------------------------
 
+# Before the other work of the machine, if we may: a kernel that groups processes by session looks at the group's.
+FIRST = ("setsid", "sh", "-c", '{ renice -n -15 -p $$; echo -15 >/proc/$$/autogroup; } >/dev/null 2>&1; exec "$@"', "-")
+
+
 def take_place(cpu):
-    """Of a child, before it becomes another program: its processor, and before others if we may."""
+    """Of a child, before it becomes another program."""
     os.sched_setaffinity(0, {cpu})
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, -10)
 
 
 class Server:
@@ -152,7 +154,7 @@ class Server:
         self.command = command
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        self.process = subprocess.Popen([*FIRST, *map(str, self.command)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         preexec_fn=lambda: take_place(SERVER_CPU), stderr=subprocess.DEVNULL)
         line = self.process.stdout.readline().split()
         if line[:1] != ["ready"]:
@@ -176,12 +178,11 @@ class Daemon:
 
     def __enter__(self):
         self.daemon = mynahd.Mynahd(NO_LIMITS, server='host = "127.0.0.1"', binary_path=str(BIN / "mynahd"))
+        self.daemon.command[:0] = FIRST
         self.daemon.__enter__()
         self.port, self.pid = str(self.daemon.port), self.daemon.process.pid
         for task in os.listdir(f"/proc/{self.pid}/task"):
             os.sched_setaffinity(int(task), {SERVER_CPU})
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, int(task), -10)
         return self
 
     def __exit__(self, *exc):
@@ -193,7 +194,7 @@ def key_values(line):
 
 
 def client(*command):
-    return subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, text=True,
+    return subprocess.Popen([*FIRST, *map(str, command)], stdout=subprocess.PIPE, text=True,
                             preexec_fn=lambda: take_place(CLIENT_CPU))
 
 
@@ -202,7 +203,7 @@ def drive(server, *command, hook=None):
     process = client(*command)
     guard = threading.Timer(120, process.kill)
     guard.start()
-    at = {}
+    at, got = {}, {}
     try:
         for line in process.stdout:
             word = line.strip()
@@ -216,7 +217,7 @@ def drive(server, *command, hook=None):
         guard.cancel()
         process.kill()
         process.stdout.close()
-    if len(at) < 2:
+    if len(at) < 2 or not got:
         raise RuntimeError(f"{' '.join(map(str, command))}: the client ended early")
     (t0, (cpu0, user0, sys0), (busy0, steal0), rss0, hook0), (t1, (cpu1, user1, sys1), (busy1, steal1), rss1, hook1) = \
         at["measuring"], at["measured"]
@@ -273,22 +274,20 @@ def part_echo(quick):
     """{n: {server: [round, ...]}}; a round of a server that failed is None."""
     servers = echo_servers()
     ours = [s for s in servers if s not in ("aioquic", "Deno")]
-    sizes = {1: 1, 100: 2, 1000: 1} if quick else {1: 1, 10: 1, 100: 5, 500: 1, 1000: 5, 2000: 1}
-    more = {"aioquic": {50, 100} if quick else {10, 50, 100}, "Deno": {100} if quick else {10, 100, 500}}
-    if not quick:
-        sizes = {1: 1, 10: 1, 50: 2, 100: 5, 500: 1, 1000: 5, 2000: 1}
-    else:
-        sizes = {1: 1, 50: 1, 100: 1, 1000: 1}
-    seconds = 1 if quick else 2.5
+    sizes = {1: 1, 50: 1, 100: 1, 1000: 1} if quick else {1: 1, 10: 1, 50: 1, 100: 3, 500: 1, 1000: 3, 2000: 1}
+    more = {"aioquic": {50} if quick else {10, 50, 100}, "Deno": {100} if quick else {10, 100, 500}}
+    seconds = 1 if quick else 2
     results, calibrations = {}, []
     for n, rounds in sizes.items():
         results[n] = {}
         for i in range(rounds):
             calibrations.append(calibrate())
-            for name in ours + [p for p in more if p in servers and n in more[p] and i < 3]:
+            for name in ours + [p for p in more if p in servers and n in more[p]]:
+                if name == "floor" and i > 0:
+                    continue
                 try:
                     got = measure_echo(name, servers[name], n, seconds)
-                except (RuntimeError, OSError, UnboundLocalError) as error:
+                except (RuntimeError, OSError) as error:
                     progress(f"{name}: {error}")
                     got = None
                 results[n].setdefault(name, []).append(got)
@@ -300,7 +299,7 @@ def part_echo(quick):
 def part_rooms(quick):
     rows = []
     kinds = [(2, 2), (4, 4), (4, 1), (50, 3)] if quick else [(2, 2), (4, 4), (4, 1), (50, 50), (50, 3)]
-    for n in ([100] if quick else [100, 1000, 2000]):
+    for n in ([100] if quick else [100, 1000]):
         for size, talkers in kinds:
             with Daemon() as server:
                 got = drive(server, BIN / "caller", "talk", server.port, n, 1 if quick else 2, min(1000, n), f"room={size}", f"talkers={talkers}")
@@ -312,11 +311,11 @@ def part_rooms(quick):
 def part_delay(quick):
     """Delay and tick lateness while the server is busy, beside a bare timer on the same core."""
     out = {}
-    timer = subprocess.run([BIN / "floor", "timer", "1" if quick else "4"], capture_output=True, text=True, check=True,
+    timer = subprocess.run([*FIRST, BIN / "floor", "timer", "1" if quick else "4"], capture_output=True, text=True, check=True,
                            preexec_fn=lambda: take_place(SERVER_CPU))
     out["timer"] = key_values(timer.stdout)
     rows = []
-    for n in ([100] if quick else [100, 500, 1000, 1000, 1000]):
+    for n in ([100] if quick else [100, 1000, 1000]):
         with Daemon() as server:
             got = drive(server, BIN / "caller", "talk", server.port, n, 1 if quick else 4, min(1000, n), hook=server.daemon.metrics)
         got["ticks"] = lateness(*got["hooks"])
@@ -329,7 +328,6 @@ def part_delay(quick):
             process = client(BIN / "mynah", "load", f"https://127.0.0.1:{server.port}/audio", "--insecure", "--sessions", n, "--rooms", n // 4,
                              "--talkers", "0.25", "--ramp", min(n, 500), "--seconds", 1 if quick else 5, "--json", "--quiet", "--server-pid", server.pid)
             text = process.communicate(timeout=120)[0]
-        import json
         out["rooms"].append((n, json.loads(text)))
     return out
 
@@ -348,7 +346,7 @@ def lateness(before, after):
 def part_capacity(quick):
     """The most echo sessions on one core of which none lost a frame."""
     rows = []
-    for n in ([500] if quick else [2500, 2500, 3000, 3500]):
+    for n in ([500] if quick else [1500, 2000, 2500]):
         for name, start in (("transport", lambda: Server(BIN / "echo")), ("mynahd", Daemon)):
             got = measure_echo(name, start, n, 1 if quick else 4)
             rows.append((n, name, got))
@@ -357,7 +355,7 @@ def part_capacity(quick):
 
 
 def part_mixing(quick):
-    run = subprocess.run([BIN / "mix", "1" if quick else "4"], capture_output=True, text=True, check=True,
+    run = subprocess.run([*FIRST, BIN / "mix", "1" if quick else "4"], capture_output=True, text=True, check=True,
                          preexec_fn=lambda: take_place(SERVER_CPU))
     progress("mixing")
     return [key_values(line) for line in run.stdout.splitlines()]
@@ -408,11 +406,7 @@ def part_instructions(quick):
 
 
 def part_janus(quick):
-    """None, or the reason in a word: see tests/bench/janus.py."""
-    try:
-        import janus
-    except ImportError:
-        return {"why": "not part of this run"}
+    import janus
     return janus.measure(sys.modules[__name__], quick)
 
 
@@ -466,12 +460,13 @@ def goals(r):
         found.append(at_least("100 echo sessions: at least 5 times less CPU than Deno (quinn)", ratio(sizes, 100, "Deno", "mynahd"), 5, "{:.1f} times",
                               "" if os.environ.get("MYNAH_DENO") else "Deno was not to be had"))
     if "capacity" in r:
-        rows = [(n, got) for n, name, got in r["capacity"] if name == "mynahd"]
-        whole = max((n for n, got in rows if got["loss"] == 0 and got["opened"] == n and not got["lost"]), default=None)
-        need = min(n for n, _ in rows)
-        least = min(got["loss"] for n, got in rows if n == need)
-        found.append(Goal("at least 2500 echo sessions on one core without loss",
-                          f"{whole} without loss" if whole else f"{least * 100:.3f} % lost at {need}", None if need != 2500 else bool(whole and whole >= 2500)))
+        for name in ("mynahd", "transport"):
+            rows = [(n, got) for n, who, got in r["capacity"] if who == name]
+            whole = max((n for n, got in rows if got["loss"] == 0 and got["opened"] == n and not got["lost"]), default=0)
+            most = max(n for n, _ in rows)
+            worst = next(got["loss"] for n, got in rows if n == most)
+            found.append(Goal("at least 2500 echo sessions on one core without loss" + (", the transport alone" if name == "transport" else ""),
+                              f"{whole or 'none of the steps tried'}" + (f"; at {most} {worst * 100:.2f} % of the frames" if whole < most else ""), whole >= 2500 if most >= 2500 else None))
     if "janus" in r:
         j = r["janus"]
         found.append(at_most("mixing room of 40: at most a quarter of Janus AudioBridge's CPU (PCMU, plain RTP)", j.get("ratio"), 0.25, "{:.2f} of it",
@@ -621,21 +616,55 @@ TITLES = {"echo": "Echo: transport, daemon, floors, peers", "rooms": "Rooms", "d
           "mixing": "Mixing and resampling", "memory": "Memory", "handshakes": "Handshakes", "instructions": "Instructions", "janus": "Janus AudioBridge"}
 
 
+def why_floor(r):
+    m, sizes = r["instructions"]["echo"], r["echo"]["sizes"]
+    n = max(k for k in sizes if k <= 1000)
+    user, floor_user = (median(sizes[n][k], "us") * (1 - median(sizes[n][k], "kernel")) / 50 for k in ("transport", "sealed"))
+    kernel, floor_kernel = (median(sizes[n][k], "us") * median(sizes[n][k], "kernel") / 50 for k in ("transport", "sealed"))
+    per = {o: m.per_unit(k) for o, k in m.by_object.items()}
+    return (f"**The floor.** An echo of the transport alone at {n} sessions takes {user:.1f} us in user space where the floor takes {floor_user:.1f}, and "
+            f"{kernel:.1f} us in the kernel where the floor takes {floor_kernel:.1f} (split by the clock tick, so rough). In instructions: OpenSSL "
+            f"{per.get('openssl', 0):,.0f}, ngtcp2 with its crypto helper {per.get('ngtcp2', 0) + per.get('ngtcp2_crypto', 0):,.0f}, the C library "
+            f"{per.get('libc', 0):,.0f}; all of our own code, rooms and sound included, {per.get('own', 0):,.0f}. The floor keeps no state, while a "
+            "session's is tens of KB in many blocks, which many sessions push out of the caches between two packets.")
+
+
+def why_instructions(r):
+    m = r["instructions"]["pairs"]
+    per = {o: m.per_unit(k) for o, k in m.by_object.items()}
+    libraries = sum(n for o, n in per.items() if o != "own")
+    return (f"**Instructions.** The libraries alone take {libraries:,.0f} for a pair (OpenSSL {per.get('openssl', 0):,.0f} in callgrind's processor, ngtcp2 "
+            f"{per.get('ngtcp2', 0):,.0f}); our own code, sound included, adds {per.get('own', 0):,.0f}.")
+
+
+def why_janus(r):
+    mixing = [x["us_per_session_s"] for x in r.get("mixing", []) if x.get("size") == 40 and x.get("talkers") == 40]
+    return ("**Janus.** " + (f"Of our figure {mixing[0]:.0f} us are buffers, mix and limiter (table below). " if mixing else "")
+            + "The rest is QUIC and waking up for few packets at a time, which Janus' plain RTP, without encryption, does not have.")
+
+
+def why_handshakes(r):
+    m = r["instructions"]["handshake"]
+    return (f"**Handshakes.** {m.by_object['openssl'] / sum(m.by_object.values()) * 100:.0f} % of a visit's {m.total / 1e6:.1f} million instructions are OpenSSL's; "
+            "X25519MLKEM768, which browsers prefer, adds a key exchange and a packet each way.")
+
+
+def why_full(r):
+    rows = [(n, got["core"], got["late_p99_ms"]) for n, who, got in r["capacity"] if who == "mynahd"] if "capacity" in r else []
+    return "**Capacity and delay.** A core is full: " + "; ".join(
+        f"at {n} sessions mynahd had {core * 100:.0f} % of it (client late by p99 {late:.1f} ms)" for n, core, late in rows) + "."
+
+
 def missed(found, r):
-    """What the profile says of goals that were not met."""
-    texts = {g.text for g in found if g.ok is False}
-    if any("floor" in t for t in texts) and "echo" in r and r.get("instructions"):
-        m = r["instructions"]["echo"]
-        share = {o: m.by_object[o] / sum(m.by_object.values()) * 100 for o in m.by_object}
-        n = max(k for k in r["echo"]["sizes"] if k <= 1000)
-        cell = r["echo"]["sizes"][n]
-        user, floor_user = (median(cell[k], "us") * (1 - median(cell[k], "kernel")) / 50 for k in ("mynahd", "sealed"))
-        kernel, floor_kernel = (median(cell[k], "us") * median(cell[k], "kernel") / 50 for k in ("mynahd", "sealed"))
-        yield (f"Where the CPU above the floor goes, for an echo at {n} sessions: {user:.1f} us in user space where the floor has "
-               f"{floor_user:.1f}, {kernel:.1f} us in the kernel where it has {floor_kernel:.1f} (split by the clock tick, so rough). "
-               f"Of the instructions in user space {share.get('openssl', 0):.0f} % are OpenSSL's, {share.get('ngtcp2', 0) + share.get('ngtcp2_crypto', 0):.0f} % "
-               f"ngtcp2's, {share.get('own', 0):.0f} % our own. The floor holds no state; a session's is spread over more memory than the caches hold.")
-        yield ""
+    """What profiles say of goals that were not met."""
+    reasons = ((("times the floor",), ("echo", "instructions"), why_floor), (("user instructions",), ("instructions",), why_instructions),
+               (("Janus",), ("janus",), why_janus), (("handshakes",), ("instructions",), why_handshakes),
+               (("without loss", "p99 of the delay"), ("capacity",), why_full))
+    texts = [g.text for g in found if g.ok is False]
+    for words, needed, why in reasons:
+        if any(w in t for w in words for t in texts) and all(r.get(part) for part in needed):
+            yield f"- {why(r)}"
+    yield ""
 
 
 def document(r, quick, took):
@@ -648,7 +677,13 @@ def document(r, quick, took):
         yield "**This was `scripts/bench --quick`: short runs that show that the programs work, and no more.**"
         yield ""
     yield from ["| goal | this run | met | |", "|---|---|---|---|"] + [g.row() for g in found] + [""]
-    yield from missed(found, r)
+    if any(g.ok is False for g in found):
+        yield "Why those that were missed were missed:"
+        yield ""
+        yield from missed(found, r)
+    if notes["others"] and statistics.median(notes["others"]) > 0.05:
+        yield "**The machine had other work to do during this run**, see below: times are rough, and what needs a whole core to itself could not have it."
+        yield ""
     yield "## The run"
     yield ""
     facts = {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), **machine(), **versions(), "took": f"{took:.0f} s"}
@@ -679,6 +714,7 @@ METHOD = """\
   The floors get packets of the same size, at the same moments.
 - The floor is a UDP echo with `recvmmsg` and `sendmmsg` which opens and seals each packet with AES-128-GCM once. It has no acknowledgements, timers, or state.
 - A frame is lost if its mark (a number in the sound itself) has not come back half a second after the end.
+- Servers and clients go before the other processes of the machine where that is allowed.
 - `others` above says how much else ran on the server's core: figures of a busy machine are to be read as ratios.
 """.splitlines()
 
