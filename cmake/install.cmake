@@ -1,10 +1,11 @@
-# cmake --install build --prefix /usr: the daemon, its manual, unit, example configuration and
+# cmake --install build --prefix /usr: the daemon, the client, their manuals, unit, example configuration and
 # documents. The unit names the places that were chosen; a configuration that is there stays.
 install(TARGETS mynahd RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
 if(TARGET mynah)
 	install(TARGETS mynah RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 install(FILES packaging/mynahd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+install(FILES packaging/mynah.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs OPTIONAL FILES_MATCHING PATTERN *.md PATTERN *.svg)
 

@@ -23,3 +23,6 @@ void limiter_init(struct limiter *l, uint32_t rate_hz);
 
 /* Limits `x` in place. */
 void limiter_run(struct limiter *l, float *x, size_t n);
+/* The same for an `x` that is to stay as it is: returns `x` itself if nothing is too loud, which is nearly always, else
+ * `copy`, limited. `copy` may be `x`. */
+const float *limiter_pass(struct limiter *l, const float *x, float *copy, size_t n);

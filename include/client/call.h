@@ -60,7 +60,8 @@ struct call_handler {
 	size_t (*say)(void *ctx, int16_t *pcm, size_t n);
 	void (*heard)(void *ctx, const int16_t *pcm, size_t n, nsec now); /* each 20 ms while open */
 	void (*on_open)(void *ctx, nsec now);
-	void (*on_line)(void *ctx, const char *line, size_t len, nsec now); /* a line of the control stream, without its end; no pong */
+	/* A line of the control stream, without its end; no pong. */
+	void (*on_line)(void *ctx, const char *line, size_t len, nsec now);
 	/* The last call; `c` may be freed when it returns. */
 	void (*on_end)(void *ctx, const struct call_end *end);
 };

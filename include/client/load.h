@@ -56,6 +56,7 @@ struct load_report {
 	uint64_t wrong_room;         /* marks of another room: must be 0 */
 	uint64_t own_voice;          /* marks that came back to their talker: must be 0 but for an echo */
 	uint64_t foreign;            /* marks of another run in our rooms */
+	uint64_t damaged;            /* marks that nobody can have sent lately: chance */
 };
 
 struct load_handler {

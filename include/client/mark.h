@@ -6,10 +6,10 @@
  *   80 bits of 4 samples at 16 kHz: 16 sync, 16 run, 16 talker, 16 sequence, 16 CRC
  *   1: + + - -     0: - - + +     at -12 dBFS
  *
- * Each bit holds no constant and little above 4 kHz, and only its sign counts: a fade, another level, a resampling to and
- * fro, a delay of part of a sample or a clock bent by 0.5 % do no harm. The reader takes any cut into datagrams and finds a mark at any
- * offset. Two marks at once do not read: talkers of one room take turns (see load.h). Pure functions, no
- * allocation.
+ * Each bit holds no constant and little above 4 kHz, and only its sign counts: a fade, another level, a resampling
+ * to and fro, a delay of part of a sample or a clock bent by 0.5 % do no harm. The reader takes any cut into
+ * datagrams and finds a mark at any offset. Two marks at once do not read: talkers of one room take turns (see
+ * load.h). Pure functions, no allocation.
  */
 #pragma once
 #include <stdbool.h>

@@ -26,7 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK 240            /* input samples converted at once */
+#define CHUNK 320            /* input samples converted at once: 20 ms of 16 kHz */
 #define LAG_MIN_MS 5         /* of the repetition in concealment: 200 .. */
 #define LAG_MAX_MS 17        /* .. 59 Hz */
 #define MATCH_MS 6           /* compared to find it */

@@ -10,6 +10,7 @@
 #include "audio/simd.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -82,14 +83,16 @@ static void ramp(struct limiter *l, float *x, size_t n, float to, float peak)
 	}
 }
 
-void limiter_run(struct limiter *l, float *x, size_t n)
+static bool passes(const struct limiter *l, const float *x, size_t n)
+{
+	return l->gain == 1 && peak_of(x, n) <= LIMITER_CEILING;
+}
+
+static void limit(struct limiter *l, float *x, size_t n)
 {
 	size_t piece = l->rate_hz / 1000 + 1;
-	float peak;
+	float peak = peak_of(x, n < piece ? n : piece);
 
-	if (l->gain == 1 && peak_of(x, n) <= LIMITER_CEILING)
-		return;
-	peak = peak_of(x, n < piece ? n : piece);
 	for (size_t at = 0, len; at < n; at += len) {
 		len = n - at < piece ? n - at : piece;
 		size_t ahead = n - at - len < piece ? n - at - len : piece;
@@ -104,4 +107,20 @@ void limiter_run(struct limiter *l, float *x, size_t n)
 		ramp(l, x + at, len, to, peak);
 		peak = next_peak;
 	}
+}
+
+void limiter_run(struct limiter *l, float *x, size_t n)
+{
+	if (!passes(l, x, n))
+		limit(l, x, n);
+}
+
+const float *limiter_pass(struct limiter *l, const float *x, float *copy, size_t n)
+{
+	if (passes(l, x, n))
+		return x;
+	if (copy != x)
+		memcpy(copy, x, n * sizeof *copy);
+	limit(l, copy, n);
+	return copy;
 }

@@ -205,7 +205,8 @@ AUDIO_INLINE float dot_between(const float *x, const float *c, size_t n, float f
 	return lanes_sum(at_c + (at_d - at_c) * f);
 }
 
-/* The sample at `frac` (0..1) after the middle of the bank's `n_taps` samples at `x`. */
+/* The sample at `frac` (0..1) after the middle of the bank's `n_taps` samples at `x`. Whole numbers are signed here: to
+ * and from unsigned ones x86 has no conversion. */
 AUDIO_INLINE float sample_at(const struct bank *b, size_t n_taps, const float *x, double frac)
 {
 	double place = frac * (double)(int)b->n_fractions;
@@ -332,12 +333,14 @@ AUDIO_INLINE size_t produce_taps(struct resample *r, float *out, size_t n_taps)
 	return n;
 }
 
-/* Loops of a known length need no counting: 32 taps are every rate that stays or rises, 96 those from
- * 44 100 and 48 000 Hz to 16 000. */
-AUDIO_WIDE static size_t produce(struct resample *r, float *out)
+/* Loops of a known length need no counting: 32 taps are every rate that stays or rises, 48 and 64 are 24 000
+ * and 32 000 Hz to 16 000, 96 is 44 100 and 48 000 Hz to that. */
+AUDIO_FMA static size_t produce(struct resample *r, float *out)
 {
 	switch (r->bank->n_taps) {
 	case 32: return produce_taps(r, out, 32);
+	case 48: return produce_taps(r, out, 48);
+	case 64: return produce_taps(r, out, 64);
 	case 96: return produce_taps(r, out, 96);
 	default: return produce_taps(r, out, r->bank->n_taps);
 	}
@@ -352,6 +355,24 @@ static size_t produce_copy(struct resample *r, float *out)
 	memcpy(out, r->buf + from, n * sizeof *out);
 	r->pos += (double)n;
 	return n;
+}
+
+/* The same for a whole past and more at once, which need not go through the buffer to come out again. */
+static size_t pass_by(struct resample *r, const float *in, size_t n, float *out)
+{
+	size_t half = r->bank->n_taps / 2, waiting = r->fill - (size_t)r->pos, direct = n - half;
+
+	memcpy(out, r->buf + r->fill - waiting, waiting * sizeof *out);
+	memcpy(out + waiting, in, direct * sizeof *out);
+	memcpy(r->buf, in + n - PAST, PAST * sizeof *in);
+	r->fill = PAST;
+	r->pos = (double)(int)(PAST - half);
+	return waiting + direct;
+}
+
+static bool on_grid(const struct resample *r)
+{
+	return r->step == 1 && r->pos == floor(r->pos) && r->pos <= (double)(int)r->fill;
 }
 
 size_t resample_run(struct resample *r, const float *in, size_t n_in, float *out, size_t out_cap)
@@ -369,11 +390,14 @@ size_t resample_run(struct resample *r, const float *in, size_t n_in, float *out
 	while (n_in > 0) {
 		size_t n = n_in < BUF - PAST ? n_in : BUF - PAST;
 
-		make_room(r, n);
-		memcpy(r->buf + r->fill, in, n * sizeof *in);
-		r->fill += n;
-		made += r->step == 1 && r->pos == floor(r->pos) ? produce_copy(r, out + made)
-								 : produce(r, out + made);
+		if (n >= PAST && on_grid(r)) {
+			made += pass_by(r, in, n, out + made);
+		} else {
+			make_room(r, n);
+			memcpy(r->buf + r->fill, in, n * sizeof *in);
+			r->fill += n;
+			made += on_grid(r) ? produce_copy(r, out + made) : produce(r, out + made);
+		}
 		in += n;
 		n_in -= n;
 	}

@@ -3,8 +3,8 @@
  * simd - how loops over samples become wide without intrinsics. Floats may not be reordered without
  * -ffast-math, so sums and products are written in eight lanes of the compiler's own vectors:
  * two 128-bit registers of any x86-64 or arm64, one of AVX. AUDIO_WIDE builds a function for
- * both and chooses when the program is loaded. AVX2 without FMA, so that the results are the
- * same to the last bit on every x86-64.
+ * both and chooses when the program is loaded; AUDIO_FMA is for sums of products, whose last
+ * bit may differ with it (a compiler for arm64 fuses them anyway).
  */
 #pragma once
 #include <stddef.h>
@@ -17,8 +17,10 @@
 
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(AUDIO_SANITIZED)
 #define AUDIO_WIDE __attribute__((target_clones("default", "avx2")))
+#define AUDIO_FMA __attribute__((target_clones("default", "fma")))
 #else /* the choice runs before a sanitizer is ready */
 #define AUDIO_WIDE
+#define AUDIO_FMA
 #endif
 
 /* Into every clone of its callers, to be compiled as they are. */

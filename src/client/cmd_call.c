@@ -262,7 +262,8 @@ static void tell_welcome(struct app *a, yyjson_val *o)
 	uint64_t me = yyjson_get_uint(yyjson_obj_get(o, "participant"));
 	size_t i, n;
 
-	tell(a, "you are ", text_of(o, "name"), alone ? " in a private room" : " in room ", alone ? "" : text_of(o, "room"), NULL);
+	tell(a, "you are ", text_of(o, "name"), alone ? " in a private room" : " in room ", alone ? "" : text_of(o, "room"),
+		NULL);
 	yyjson_arr_foreach(people, i, n, p) {
 		learn(a, p);
 		if (yyjson_get_uint(yyjson_obj_get(p, "id")) != me)
@@ -337,9 +338,9 @@ static void show_status(struct app *a, const struct call_stats *s)
 
 	if (!a->show_status)
 		return;
-	fprintf(stderr, "\r\033[K%u:%02u  said %6.1f dBFS  heard %6.1f dBFS  %3llu frames/s  rtt %.1f ms  buffer %.0f ms  lost %llu",
-		t / 60, t % 60, s->said_dbfs, s->heard_dbfs, (unsigned long long)(s->frames_heard - a->last.frames_heard), s->rtt_ms,
-		s->buffer_ms, (unsigned long long)s->packets_lost);
+	fprintf(stderr, "\r\033[K%u:%02u  said %6.1f dBFS  heard %6.1f dBFS  %3llu frames/s  ", t / 60, t % 60, s->said_dbfs,
+		s->heard_dbfs, (unsigned long long)(s->frames_heard - a->last.frames_heard));
+	fprintf(stderr, "rtt %.1f ms  buffer %.0f ms  lost %llu", s->rtt_ms, s->buffer_ms, (unsigned long long)s->packets_lost);
 	fflush(stderr);
 	a->status_line = true;
 }
@@ -427,9 +428,9 @@ static void summary(struct app *a)
 	if (a->o->json && !a->o->quiet) {
 		summary_json(a);
 	} else if (a->end.kind == CALL_ENDED || a->end.kind == CALL_LOST) {
-		snprintf(text, sizeof text, "%.1f s: said %llu frames, heard %llu (%llu pieces concealed), rtt %.1f ms, %llu packets lost",
+		snprintf(text, sizeof text, "%.1f s: %llu frames said, %llu heard; %llu pieces concealed, %llu packets lost, rtt %.1f ms",
 			s->seconds, (unsigned long long)s->frames_said, (unsigned long long)s->frames_heard,
-			(unsigned long long)s->concealed, s->rtt_ms, (unsigned long long)s->packets_lost);
+			(unsigned long long)s->concealed, (unsigned long long)s->packets_lost, s->rtt_ms);
 		tell(a, text, NULL);
 	}
 }
@@ -475,11 +476,11 @@ static bool time_to_leave(const struct app *a)
 	const struct options *o = a->o;
 	double linger_s = o->linger_s >= 0 ? o->linger_s : 2;
 
-	if (o->seconds >= 0 && (double)a->frames * (double)CALL_FRAME_MS * 1e-3 >= o->seconds)
+	if (o->seconds >= 0 && (double)(a->frames * CALL_FRAME_MS) * 1e-3 >= o->seconds)
 		return true;
 	if (!a->in_ended || (o->linger_s < 0 && o->seconds >= 0))
 		return false;
-	return (double)(a->frames - a->ended_at) * (double)CALL_FRAME_MS * 1e-3 >= linger_s;
+	return (double)((a->frames - a->ended_at) * CALL_FRAME_MS) * 1e-3 >= linger_s;
 }
 
 static void on_heard(void *ctx, const int16_t *pcm, size_t n, nsec now)
@@ -613,16 +614,17 @@ static int run(struct app *a, const struct log *log)
 		[CALL_ENDED] = 0, [CALL_REFUSED] = EXIT_REFUSED, [CALL_UNREACHABLE] = EXIT_UNREACHABLE, [CALL_LOST] = EXIT_LOST};
 	const struct call_handler handler = {.ctx = a, .say = a->in ? on_say : NULL, .heard = on_heard, .on_open = on_open,
 		.on_line = on_line, .on_end = on_end};
+	const struct cmd_target *t = &a->o->target;
 	struct call_opts opts;
 
 	call_opts_default(&opts);
-	cmd_trust(&a->o->target, &opts.net);
+	cmd_trust(t, &opts.net);
 	opts.net.timeout_ms = (uint32_t)(a->o->timeout_s * 1000);
 	opts.rate_hz = (uint32_t)a->o->rate_hz;
 	opts.say_rate_hz = a->said_rate_hz;
 	opts.muted = a->o->mute;
 	uv_loop_init(&a->loop);
-	int err = call_new(&a->loop, &opts, &a->o->target.url, a->o->target.addr, a->o->target.n_addrs, &handler, log, &a->call);
+	int err = call_new(&a->loop, &opts, &t->url, t->addr, t->n_addrs, &handler, log, &a->call);
 
 	if (err) {
 		fprintf(stderr, "mynah call: %s\n", err_str(err));

@@ -163,7 +163,8 @@ static uint64_t own_cpu_us(void)
 	struct rusage u;
 
 	getrusage(RUSAGE_SELF, &u);
-	return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000u + (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+	return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000u +
+		(uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
 static void on_measure(void *ctx, bool begin)
@@ -192,8 +193,9 @@ static double cpu_of(const struct app *a, const struct cost *c)
 {
 	double session_seconds = (double)a->measured_sessions * load_report(a->load)->seconds;
 
-	return session_seconds > 0 && c->end.cpu_us >= c->begin.cpu_us ? (double)(c->end.cpu_us - c->begin.cpu_us) / session_seconds
-	                                                               : 0;
+	if (session_seconds <= 0 || c->end.cpu_us < c->begin.cpu_us)
+		return 0;
+	return (double)(c->end.cpu_us - c->begin.cpu_us) / session_seconds;
 }
 
 /* --- reports ------------------------------------------------------------------------------------ */
@@ -261,9 +263,9 @@ static void print_table(const struct app *a, const struct load_report *r)
 	printf("frames             %llu sent, %llu received\n", (unsigned long long)r->frames_sent,
 		(unsigned long long)r->frames_received);
 	printf("wrong room         %llu\n", (unsigned long long)r->wrong_room);
-	if (r->own_voice || r->foreign)
-		printf("own voice          %llu; marks of another load %llu\n", (unsigned long long)r->own_voice,
-			(unsigned long long)r->foreign);
+	if (r->own_voice || r->foreign || r->damaged)
+		printf("own voice          %llu; marks of another load %llu; damaged %llu\n", (unsigned long long)r->own_voice,
+			(unsigned long long)r->foreign, (unsigned long long)r->damaged);
 	print_costs(a, r);
 }
 
@@ -288,7 +290,7 @@ static void add_counts(yyjson_mut_doc *d, yyjson_mut_val *o, const struct load_r
 		{"sessions", r->sessions}, {"rooms", r->rooms}, {"talkers", r->talkers}, {"opened", r->opened}, {"failed", r->failed},
 		{"lost_sessions", r->lost}, {"marks_expected", r->marks_expected}, {"marks_heard", r->marks_heard},
 		{"marks_lost", r->marks_lost}, {"duplicates", r->duplicates}, {"gaps", r->gaps}, {"wrong_room", r->wrong_room},
-		{"own_voice", r->own_voice}, {"foreign", r->foreign}, {"frames_sent", r->frames_sent},
+		{"own_voice", r->own_voice}, {"foreign", r->foreign}, {"damaged", r->damaged}, {"frames_sent", r->frames_sent},
 		{"frames_received", r->frames_received}, {"client_skipped", r->skipped},
 	};
 

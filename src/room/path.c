@@ -40,7 +40,7 @@ void path_clone(struct path *to, const struct path *from)
 		resample_copy(to->resample, from->resample);
 }
 
-size_t path_run(struct path *p, struct rooms *rs, uint64_t tick, float *x, size_t n, int16_t *out)
+size_t path_run(struct path *p, struct rooms *rs, uint64_t tick, const float *x, size_t n, int16_t *out)
 {
 	if (!path_live(p, tick)) {
 		limiter_init(&p->limiter, p->room_rate_hz);
@@ -49,7 +49,7 @@ size_t path_run(struct path *p, struct rooms *rs, uint64_t tick, float *x, size_
 	}
 	p->ran = tick;
 	rs->stats.mixes++;
-	limiter_run(&p->limiter, x, n);
+	x = limiter_pass(&p->limiter, x, rs->block, n);
 	if (p->resample) {
 		n = resample_run(p->resample, x, n, rs->resampled, OUT_SAMPLES_MAX);
 		x = rs->resampled;
@@ -79,8 +79,7 @@ static void run_shared(struct room *r, struct output *o)
 	struct rooms *rs = r->rooms;
 
 	if (o->n_shared == 0) {
-		memcpy(rs->block, rs->sum, r->n * sizeof *rs->block);
-		o->n_shared = path_run(&o->path, rs, r->tick, rs->block, r->n, rs->shared_pcm);
+		o->n_shared = path_run(&o->path, rs, r->tick, rs->sum, r->n, rs->shared_pcm);
 	}
 	if (++o->n_served == 2)
 		rs->stats.shared_mixes++;
@@ -89,15 +88,15 @@ static void run_shared(struct room *r, struct output *o)
 static size_t run_alone(struct room *r, struct participant *p)
 {
 	struct rooms *rs = r->rooms;
+	const float *x = rs->sum;
 
-	if (p->own && rs->two) /* most calls have two people: what the one hears is the other */
-		memcpy(rs->block, p->own == rs->contributions ? rs->contributions + r->n : rs->contributions,
-			r->n * sizeof *rs->block);
-	else if (p->own)
+	if (p->own && rs->two) { /* most calls have two people: what the one hears is the other */
+		x = p->own == rs->contributions ? rs->contributions + r->n : rs->contributions;
+	} else if (p->own) {
 		mix_minus(rs->block, rs->sum, p->own, r->n);
-	else
-		memcpy(rs->block, rs->sum, r->n * sizeof *rs->block);
-	return path_run(&p->path, rs, r->tick, rs->block, r->n, rs->own_pcm);
+		x = rs->block;
+	}
+	return path_run(&p->path, rs, r->tick, x, r->n, rs->own_pcm);
 }
 
 /* From his own path's sound in own_pcm to the shared one, in own_pcm. */

@@ -159,8 +159,8 @@ void path_fini(struct path *p);
 /* Goes on where `from` was; of the same rates. */
 void path_clone(struct path *to, const struct path *from);
 static inline bool path_live(const struct path *p, uint64_t tick) { return p->ran + 1 >= tick && p->ran > 0; }
-/* Turns `n` samples of the room into 16-bit ones; `x` is used up. Begins anew unless it ran in the tick before. */
-size_t path_run(struct path *p, struct rooms *rs, uint64_t tick, float *x, size_t n, int16_t *out);
+/* Turns `n` samples of the room into 16-bit ones; `x` may be rooms.block, which is used up. Begins anew unless it ran in the tick before. */
+size_t path_run(struct path *p, struct rooms *rs, uint64_t tick, const float *x, size_t n, int16_t *out);
 /* Takes `p` from the shared path to his own or back: see path.c. */
 void path_leave_shared(struct participant *p);
 void path_deliver(struct room *r, struct output *o, unsigned n_sources, nsec now);

@@ -39,7 +39,7 @@ struct person {
 
 struct stage {
 	struct stage_opts opts;
-	nsec now;
+	nsec now, wake_at;
 	bool talking;
 	struct quic_tls *st, *ct;
 	struct quic_cert cert;
@@ -92,18 +92,14 @@ static void on_commit(void *ctx, const struct quic_path *path, uint8_t ecn, size
 	must(w->end - w->first >= WIRE, "the wire is full");
 }
 
-static bool deliver(struct wire *w, struct quic_endpoint *to)
+static void deliver(struct wire *w, struct quic_endpoint *to)
 {
-	bool any = false;
-
 	for (; w->first < w->end && w->ring[w->first % WIRE].at <= w->s->now; w->first++) {
 		struct packet *p = &w->ring[w->first % WIRE];
 		struct quic_path path = {.local = p->path.remote, .remote = p->path.local};
 
 		quic_endpoint_recv(to, &path, p->ecn, p->data, p->len, w->s->now);
-		any = true;
 	}
-	return any;
 }
 
 /* --- the shard ------------------------------------------------------------------------------ */
@@ -134,24 +130,6 @@ static const struct wt_app server_app = {
 	.on_closed = link_closed,
 };
 
-/* As settle() in src/daemon/server.c, which is bound to libuv. */
-static nsec settle(struct stage *s)
-{
-	nsec now = s->now;
-
-	if (links_deadline(s->links) <= now)
-		links_run(s->links, now);
-	if (rooms_deadline(s->rooms) <= now)
-		rooms_run(s->rooms, now);
-	if (quic_endpoint_deadline(s->se) <= now)
-		quic_endpoint_expire(s->se, now);
-	quic_endpoint_flush(s->se, now);
-	nsec mix = rooms_deadline(s->rooms), expiry = quic_endpoint_deadline(s->se), links = links_deadline(s->links);
-
-	mix = mix < expiry ? mix : expiry;
-	return mix < links ? mix : links;
-}
-
 static nsec earliest(const struct stage *s)
 {
 	nsec mix = rooms_deadline(s->rooms), expiry = quic_endpoint_deadline(s->se), links = links_deadline(s->links);
@@ -160,17 +138,30 @@ static nsec earliest(const struct stage *s)
 	return mix < links ? mix : links;
 }
 
+/* As in src/daemon/server.c, which is bound to libuv. */
+static void settle(struct stage *s, nsec now)
+{
+	if (links_deadline(s->links) <= now)
+		links_run(s->links, now);
+	if (rooms_deadline(s->rooms) <= now)
+		rooms_run(s->rooms, now);
+	if (quic_endpoint_deadline(s->se) <= now)
+		quic_endpoint_expire(s->se, now);
+	quic_endpoint_flush(s->se, now);
+	s->wake_at = earliest(s);
+}
+
 static void run_server(struct stage *s)
 {
 	const struct wire *w = &s->up;
 	bool mail = w->first < w->end && w->ring[w->first % WIRE].at <= s->now;
 
-	if (!mail && earliest(s) > s->now)
+	if (!mail && s->wake_at > s->now)
 		return;
 	s->wakeups++;
 	server(s, true);
 	deliver(&s->up, s->se);
-	settle(s);
+	settle(s, s->now);
 	server(s, false);
 }
 
@@ -249,7 +240,7 @@ static void run_people(struct stage *s)
 
 		if (!p->session || p->due_ms > now_ms)
 			continue;
-		p->due_ms += FRAME_MS / (1 + s->opts.drift_ppm * 1e-6);
+		p->due_ms += (double)FRAME_MS / (1 + s->opts.drift_ppm * 1e-6);
 		if (s->talking && i < s->opts.sessions)
 			say(p);
 	}

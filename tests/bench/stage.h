@@ -24,7 +24,7 @@ struct stage_opts {
 };
 
 struct stage_counts {
-	uint64_t datagrams_in, datagrams_out; /* of the shard; the second can be more by repeats of nothing */
+	uint64_t datagrams_in, datagrams_out; /* of the shard */
 	uint64_t packets_in, packets_out;
 	uint64_t handshakes;
 	uint64_t concealed, wakeups;

@@ -16,10 +16,11 @@ trap 'rm -rf "$tmp"' EXIT
 install_to() { DESTDIR=$tmp/$1 scripts/debian13 cmake --install build --prefix "$2" >"$tmp/log" 2>&1 || { cat "$tmp/log"; false; }; }
 
 check installs_below_usr install_to a /usr
-for file in usr/sbin/mynahd usr/share/man/man8/mynahd.8 usr/lib/systemd/system/mynahd.service etc/mynah/mynah.toml \
+for file in usr/sbin/mynahd usr/bin/mynah usr/share/man/man8/mynahd.8 usr/share/man/man1/mynah.1 usr/lib/systemd/system/mynahd.service etc/mynah/mynah.toml \
 	usr/share/doc/mynah/LICENSE usr/share/doc/mynah/README.md; do
 	check "$file" [ -s "$tmp/a/$file" ]
 done
+check client_runs scripts/debian13 "$tmp/a/usr/bin/mynah" --version
 check binary_runs scripts/debian13 "$tmp/a/usr/sbin/mynahd" --version
 check unit_is_the_one_of_the_tree cmp -s packaging/mynahd.service "$tmp/a/usr/lib/systemd/system/mynahd.service"
 check configuration_is_good scripts/debian13 "$tmp/a/usr/sbin/mynahd" --check-config "$tmp/a/etc/mynah/mynah.toml"
