@@ -47,6 +47,7 @@ max_connections_per_address = 50000
 max_half_open = 5000
 datagram_pool = 16384
 """
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # as the service has it
 LOSSY = 0.02  # from here on a figure is marked
 COLD = (20, 100, 500, 1000)  # sessions whose cost is compared without a kernel
 PARTS = ("echo", "rooms", "delay", "capacity", "mixing", "memory", "handshakes", "instructions", "janus")
@@ -179,7 +180,7 @@ class Daemon:
     """A mynahd without limits that matter here."""
 
     def __enter__(self):
-        self.daemon = mynahd.Mynahd(NO_LIMITS, server='host = "127.0.0.1"', binary_path=str(BIN / "mynahd"))
+        self.daemon = mynahd.Mynahd(NO_LIMITS, server='host = "127.0.0.1"', binary_path=str(BIN / "mynahd"), env=HUGE_PAGES)
         self.daemon.command[:0] = FIRST
         self.daemon.__enter__()
         self.port, self.pid = str(self.daemon.port), self.daemon.process.pid
@@ -254,7 +255,7 @@ def progress(text):
 
 def echo_servers():
     servers = {"floor": lambda: Server(BIN / "floor", "server"), "sealed": lambda: Server(BIN / "floor", "server", "aead"),
-               "transport": lambda: Server(BIN / "echo"), "mynahd": Daemon,
+               "transport": lambda: Server("env", *(f"{k}={v}" for k, v in HUGE_PAGES.items()), BIN / "echo"), "mynahd": Daemon,
                "aioquic": lambda: Server(sys.executable, TOP / "tests/bench/peer_aioquic.py")}
     if os.environ.get("MYNAH_DENO"):
         cert = pathlib.Path(scratch.name)
@@ -348,9 +349,9 @@ def lateness(before, after):
 
 def part_capacity(quick):
     """The most echo sessions on one core of which none lost a frame."""
-    rows = []
+    rows, servers = [], echo_servers()
     for n in ([500] if quick else [1500, 2000, 2500]):
-        for name, start in (("transport", lambda: Server(BIN / "echo")), ("mynahd", Daemon)):
+        for name, start in ((k, servers[k]) for k in ("transport", "mynahd")):
             got = measure_echo(name, start, n, 1 if quick else 4)
             rows.append((n, name, got))
             progress(f"capacity, {name} {n}: loss {got['loss'] * 100:.3f} %, {got['core'] * 100:.0f} % of a core")
@@ -501,7 +502,7 @@ def goals(r):
 
 
 def table(header, rows):
-    yield "| " + " | ".join(header) + " |"
+    yield "| " + " | ".join(map(str, header)) + " |"
     yield "|" + "---|" * len(header)
     for row in rows:
         yield "| " + " | ".join(str(x) for x in row) + " |"
@@ -734,6 +735,7 @@ METHOD = """\
   The floors get packets of the same size, at the same moments.
 - The floor is a UDP echo with `recvmmsg` and `sendmmsg` which opens and seals each packet with AES-128-GCM once. It has no acknowledgements, timers, or state.
 - A frame is lost if its mark (a number in the sound itself) has not come back half a second after the end.
+- mynahd and our transport have their heap in huge pages, as the service has it (packaging/mynahd.service).
 - Servers and clients go before the other processes of the machine where that is allowed.
 - `others` above says how much else ran on the server's core: figures of a busy machine are to be read as ratios.
 """.splitlines()
