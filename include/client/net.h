@@ -16,6 +16,7 @@ struct net;
 struct net_opts {
 	bool insecure;           /* accept any certificate */
 	const uint8_t *sha256;   /* 32 bytes: accept exactly this one; NULL: the system's trust store */
+	bool classic;            /* no post-quantum key exchange: for servers that know none. default false */
 	uint32_t max_conns;      /* default 64 */
 	uint32_t sockets;        /* connections take turns on so many. default 1 */
 	uint32_t timeout_ms;     /* of a handshake and of the answer to the CONNECT. default 10000 */

@@ -175,7 +175,8 @@ static void undo(struct net *n, uv_loop_t *loop)
 
 int net_new(uv_loop_t *loop, const struct net_opts *opts, const struct wt_app *app, const struct log *log, struct net **out)
 {
-	const struct quic_tls_client_opts to = {.insecure = opts->insecure, .sha256 = opts->sha256, .post_quantum = true};
+	const struct quic_tls_client_opts to = {.insecure = opts->insecure, .sha256 = opts->sha256,
+		.post_quantum = !opts->classic};
 	struct net *n = calloc(1, sizeof *n);
 
 	if (!n)
