@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * frame - the audio of one datagram, legacy format: u16 LE sample rate / 100, then PCM-16 LE
- * mono. The top bit of the first field is never part of a rate; it marks the v1 header, which
- * is not built yet. Pure functions over the caller's bytes: no state, no allocation.
+ * frame - the audio of one datagram. Legacy: u16 LE sample rate / 100, then PCM-16 LE mono. The top
+ * bit of the first field is never part of a rate; it marks the v1 header of twelve bytes:
+ *
+ *     u16 0x8000 | codec | flags, u8 source, u8 epoch, u16 rate / 100, u16 sequence, u32 media time
+ *
+ * Pure functions over the caller's bytes: no state, no allocation.
  */
 #pragma once
 #include <stdbool.h>
@@ -10,23 +13,35 @@
 #include <stdint.h>
 
 #define FRAME_HEADER_BYTES 2
+#define FRAME_V1_BYTES 12
 #define AUDIO_RATE_MIN_HZ 8000
 #define AUDIO_RATE_MAX_HZ 48000
 
 enum frame_fault {
 	FRAME_OK,
-	FRAME_SHORT,       /* under two bytes */
+	FRAME_SHORT,       /* under two bytes, or under twelve of v1 */
 	FRAME_EMPTY,       /* a header without a whole sample */
 	FRAME_BAD_RATE,    /* outside 8000..48000 Hz */
 	FRAME_ODD,         /* half a sample at the end was cut; the frame is usable */
-	FRAME_UNSUPPORTED, /* top bit set: a v1 header */
+	FRAME_UNSUPPORTED, /* v1 with a codec, a flag or a source that is not known */
 	FRAME_N_FAULTS,
+};
+
+/* What a v1 header says beyond the rate. */
+struct frame_v1 {
+	uint8_t epoch;    /* of the flush it was sent after */
+	bool begins;      /* a talkspurt starts: what lies before is silence, not loss */
+	bool ends;        /* silence follows */
+	uint16_t seq;     /* one more for each frame */
+	uint32_t time;    /* of the first sample, in samples at the frame's rate; runs on in silence */
 };
 
 struct frame {
 	uint32_t rate_hz;
 	const uint8_t *pcm; /* 16-bit little endian, borrowed, maybe unaligned: see pcm.h */
 	size_t n_samples;
+	bool is_v1;
+	struct frame_v1 v1; /* if is_v1, else zero */
 };
 
 /* Whether sound of this rate may enter or leave: 8000..48000. */
@@ -35,7 +50,7 @@ bool audio_rate_ok(uint32_t rate_hz);
 /* snake_case, for metrics and warnings: "ok", "short", "empty", ... */
 const char *frame_fault_name(enum frame_fault fault);
 
-/* Takes a datagram apart. Rate field 0 means `default_rate_hz` (8000..48000); 110, 220 and 441
+/* Takes a datagram apart, of either kind. Rate field 0 means `default_rate_hz` (8000..48000); 110, 220 and 441
  * mean 11025, 22050 and 44100 Hz exactly. `out` borrows `p` and is filled on FRAME_OK and
  * FRAME_ODD only. `p` may be NULL if `len` is 0. */
 enum frame_fault frame_parse(const uint8_t *p, size_t len, uint32_t default_rate_hz, struct frame *out);
@@ -43,11 +58,15 @@ enum frame_fault frame_parse(const uint8_t *p, size_t len, uint32_t default_rate
 /* The first field for a rate: hundreds of Hz, rounded down. */
 uint16_t frame_rate_field(uint32_t rate_hz);
 
+/* Writes the twelve bytes before the samples of source 0. */
+void frame_v1_write(uint8_t out[FRAME_V1_BYTES], uint32_t rate_hz, const struct frame_v1 *h);
+
 /* Most samples that one datagram of `max_payload` bytes carries; 0 if none. */
 size_t frame_samples_max(size_t max_payload);
 
 /* In how many datagrams of at most `max_payload` bytes `n_samples` travel: the fewest, and
- * frame_piece() makes them equal to within a sample. 0 if nothing fits or there is nothing. */
+ * frame_piece() makes them equal to within a sample. 0 if nothing fits or there is nothing. (With v1
+ * give it the ten bytes less that its header leaves.) */
 size_t frame_pieces(size_t n_samples, size_t max_payload);
 
 /* Samples in piece `i` of `n_pieces`; the pieces add up to `n_samples`. i < n_pieces. */

@@ -204,7 +204,7 @@ static void measure_jitter(uint32_t in_hz, uint32_t rate_hz)
 {
 	static uint8_t bytes[4096];
 	struct jitter_opts o = {.rate_hz = rate_hz};
-	struct frame f = {in_hz, bytes, in_hz / 50};
+	struct frame f = {.rate_hz = in_hz, .pcm = bytes, .n_samples = in_hz / 50};
 	struct jitter *j;
 	nsec now = 0;
 	double t;

@@ -9,6 +9,7 @@
 #include "audio/pcm.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -34,15 +35,15 @@ static const struct {
 	{"too low", {79, 0, 1, 2}, 4, FRAME_BAD_RATE, 0, 0},
 	{"too high", {481 & 255, 481 >> 8, 1, 2}, 4, FRAME_BAD_RATE, 0, 0},
 	{"the highest field that is no v1", {255, 127, 1, 2}, 4, FRAME_BAD_RATE, 0, 0},
-	{"v1", {0, 128, 1, 2}, 4, FRAME_UNSUPPORTED, 0, 0},
-	{"v1 without more", {1, 128}, 2, FRAME_UNSUPPORTED, 0, 0},
+	{"v1, cut", {0, 128, 1, 2}, 4, FRAME_SHORT, 0, 0},
+	{"v1 with Opus", {1, 128}, 2, FRAME_UNSUPPORTED, 0, 0},
 };
 
 static void every_kind_of_frame_gets_its_name(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct frame f = {7, NULL, 7};
+		struct frame f = {.rate_hz = 7, .n_samples = 7};
 		enum frame_fault fault = frame_parse(cases[i].bytes, cases[i].len, 24000, &f);
 
 		if (fault != cases[i].fault)
@@ -52,11 +53,73 @@ static void every_kind_of_frame_gets_its_name(void **state)
 			assert_int_equal(f.rate_hz, cases[i].rate_hz);
 			assert_int_equal(f.n_samples, cases[i].n_samples);
 			assert_ptr_equal(f.pcm, cases[i].bytes + 2);
+			assert_false(f.is_v1);
 		} else {
 			assert_int_equal(f.rate_hz, 7);
 		}
 	}
 	assert_int_equal(frame_parse(NULL, 0, 16000, NULL), FRAME_SHORT);
+}
+
+/* Every field at its own place; the bytes are those of docs/protocol.md. */
+static const uint8_t v1_bytes[] = {0x30, 0x80, 0, 3, 160, 0, 0x34, 0x12, 0x78, 0x56, 0x34, 0x12, 1, 0, 255, 255};
+
+static void v1_is_read_and_written(void **state)
+{
+	struct frame f = {0};
+	uint8_t head[FRAME_V1_BYTES];
+
+	(void)state;
+	assert_int_equal(frame_parse(v1_bytes, sizeof v1_bytes, 48000, &f), FRAME_OK);
+	assert_true(f.is_v1 && f.v1.begins && f.v1.ends);
+	assert_int_equal(f.v1.epoch, 3);
+	assert_int_equal(f.rate_hz, 16000);
+	assert_int_equal(f.v1.seq, 0x1234);
+	assert_int_equal(f.v1.time, 0x12345678);
+	assert_int_equal(f.n_samples, 2);
+	assert_ptr_equal(f.pcm, v1_bytes + 12);
+	frame_v1_write(head, f.rate_hz, &f.v1);
+	assert_memory_equal(head, v1_bytes, sizeof head);
+	f.v1 = (struct frame_v1){.seq = 65535, .time = UINT32_MAX};
+	frame_v1_write(head, 11025, &f.v1);
+	assert_memory_equal(head, ((uint8_t[]){0, 128, 0, 0, 110, 0, 255, 255, 255, 255, 255, 255}), sizeof head);
+}
+
+static void every_truncation_of_v1_has_its_name(void **state)
+{
+	struct frame f = {.rate_hz = 7};
+
+	(void)state;
+	for (size_t len = 0; len < sizeof v1_bytes; len++) {
+		uint8_t *p = malloc(len ? len : 1); /* so that a read beyond it is seen */
+		enum frame_fault want = len < 12 ? FRAME_SHORT : len < 14 ? FRAME_EMPTY : len % 2 ? FRAME_ODD : FRAME_OK;
+
+		memcpy(p, v1_bytes, len);
+		assert_int_equal(frame_parse(p, len, 48000, &f), want);
+		free(p);
+	}
+}
+
+static void v1_of_a_later_version_is_unsupported(void **state)
+{
+	(void)state;
+	for (int bit = 0; bit < 15; bit++) {
+		uint8_t b[16] = {0, 128, 0, 0, 160, 0};
+		struct frame f = {0};
+
+		b[bit / 8] |= (uint8_t)(1 << bit % 8);
+		assert_int_equal(frame_parse(b, sizeof b, 48000, &f), bit == 4 || bit == 5 ? FRAME_OK : FRAME_UNSUPPORTED);
+	}
+	uint8_t b[16] = {0, 128, 1, 0, 160, 0}; /* a separate feed: reserved */
+	struct frame f = {0};
+
+	assert_int_equal(frame_parse(b, sizeof b, 48000, &f), FRAME_UNSUPPORTED);
+	b[2] = 0;
+	b[4] = 79;
+	assert_int_equal(frame_parse(b, sizeof b, 48000, &f), FRAME_BAD_RATE);
+	b[4] = 0;
+	assert_int_equal(frame_parse(b, sizeof b, 48000, &f), FRAME_OK);
+	assert_int_equal(f.rate_hz, 48000);
 }
 
 static void a_default_rate_that_is_not_allowed_is_a_bad_rate(void **state)
@@ -166,6 +229,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kind_of_frame_gets_its_name),
+		cmocka_unit_test(v1_is_read_and_written),
+		cmocka_unit_test(every_truncation_of_v1_has_its_name),
+		cmocka_unit_test(v1_of_a_later_version_is_unsupported),
 		cmocka_unit_test(a_default_rate_that_is_not_allowed_is_a_bad_rate),
 		cmocka_unit_test(faults_have_names_for_metrics),
 		cmocka_unit_test(what_is_written_is_what_is_read),

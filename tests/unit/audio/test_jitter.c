@@ -92,7 +92,7 @@ static void send_frame(struct world *w, double at_s)
 	pcm_from_float(pcm, x, w->frame);
 	for (size_t p = 0; p < w->n_pieces; p++) {
 		size_t n = frame_piece(w->frame, w->n_pieces, p);
-		struct frame f = {w->in_hz, pcm + 2 * done, n};
+		struct frame f = {.rate_hz = w->in_hz, .pcm = pcm + 2 * done, .n_samples = n};
 
 		jitter_put(w->j, &f, (nsec)(at_s * 1e9));
 		done += n;
@@ -214,7 +214,7 @@ static void short_ticks_take_frames_of_any_length(void **state)
 	for (size_t frame = 160; frame <= 960; frame += frame == 160 ? 160 : 640) {
 		for (unsigned phase = 0; phase < 10; phase++) {
 			uint8_t pcm[1920] = {0};
-			struct frame f = {16000, pcm, frame};
+			struct frame f = {.rate_hz = 16000, .pcm = pcm, .n_samples = frame};
 			struct jitter_stats s;
 			struct jitter *j;
 			float out[160];
@@ -246,7 +246,7 @@ static void what_arrives_in_time_is_not_touched(void **state)
 	(void)state;
 	assert_int_equal(jitter_new(&o, table, &j), 0);
 	for (size_t i = 0; i < 50; i++) {
-		struct frame f = {16000, pcm, 320};
+		struct frame f = {.rate_hz = 16000, .pcm = pcm, .n_samples = 320};
 
 		for (size_t k = 0; k < 320; k++)
 			x[i * 320 + k] = 0.3f * sig_noise(&seed);
@@ -556,7 +556,7 @@ static void one_frame_of_seconds_is_bounded_too(void **state)
 {
 	static uint8_t pcm[65534];
 	struct jitter_opts o = {.rate_hz = 48000, .max_delay_ms = 40};
-	struct frame f = {8000, pcm, sizeof pcm / 2};
+	struct frame f = {.rate_hz = 8000, .pcm = pcm, .n_samples = sizeof pcm / 2};
 	struct jitter_stats s;
 	struct jitter *j;
 	float out[960];
@@ -591,7 +591,7 @@ static void something_shorter_than_a_tick_is_played(void **state)
 {
 	struct jitter_opts o = {.rate_hz = 16000};
 	uint8_t pcm[320];
-	struct frame f = {16000, pcm, 160};
+	struct frame f = {.rate_hz = 16000, .pcm = pcm, .n_samples = 160};
 	struct jitter *j;
 	float out[320];
 	double loudest = 0;
