@@ -2,12 +2,14 @@
 /*
  * jitter - the playout buffer of one talker: datagrams in as they come, one tick of samples at
  * the rate of the mix out. Legacy frames carry no sequence, so it is a FIFO in time: a lost frame
- * is a hole that shows as an underrun later. All waiting is bounded by max_delay_ms.
+ * is a hole that shows as an underrun later. v1 frames are placed by sequence and media time: what was overtaken
+ * waits its turn until its tick, what is missing is concealed in its own place, silence is silence. All waiting
+ * is bounded by max_delay_ms.
  *
- *     put: PCM -> float -> resample (trimmed) -> ring -> get: copy | conceal | nothing
+ *     put: [order] -> PCM -> float -> resample (trimmed) -> ring -> get: copy | conceal | nothing
  *
  * Single-threaded. Time is an argument and must not go backwards. Memory is taken in
- * jitter_new() alone: about 20 KB at 16 kHz, 53 KB at 48 kHz with the defaults.
+ * jitter_new(): about 20 KB at 16 kHz, 53 KB at 48 kHz with the defaults; and 12 KB with the first v1 frame.
  */
 #pragma once
 #include "audio/frame.h"
@@ -29,7 +31,7 @@ struct jitter_opts {
 enum jitter_put {
 	JITTER_STORED,
 	JITTER_DROPPED_OLD, /* stored; the oldest made room for it */
-	JITTER_REFUSED,     /* not stored: the frame is empty or its rate is not allowed */
+	JITTER_REFUSED,     /* not stored: the frame is empty, its rate is not allowed, it came twice or too late */
 };
 
 enum jitter_result {
@@ -54,6 +56,11 @@ struct jitter_stats {
 	uint64_t n_rate_changes;
 	uint64_t n_spurts;       /* talkspurts begun */
 	double dropped_ms;       /* by overflow and shrinking */
+	/* v1 frames, by sequence */
+	uint64_t n_lost;         /* missing when their turn came */
+	uint64_t n_reordered;    /* overtaken, and placed in time */
+	uint64_t n_duplicates;
+	uint64_t n_too_late;     /* came after others had been played in their place; they count as lost, too */
 };
 
 /* Borrows `t` until jitter_free(). ERR_RANGE for an option outside its range, ERR_NOMEM. */
@@ -72,6 +79,8 @@ bool jitter_active(const struct jitter *j);
 
 /* Forgets what is stored (mute, flush); statistics stay. */
 void jitter_clear(struct jitter *j);
+/* Frames were kept from it: the next one follows on nothing, and what is missing before it was not lost. */
+void jitter_skip(struct jitter *j);
 
 void jitter_stats(const struct jitter *j, struct jitter_stats *out);
 /* Two of them for every tick. */

@@ -13,9 +13,17 @@
  *  - A lead that leaves this band is a clock that drifts or a network that changed. From then on
  *    the lead is held at margin + one frame, where any phase of arrivals is safe, by trimming
  *    the resampler: a proportional and a slow integral part, which is the drift.
+ *
+ * v1 frames that follow on each other go straight into the ring, as all legacy ones do. One with something missing
+ * before it is held aside (order.h) until that comes or the ring is played out. Then a gap is opened before it:
+ *
+ *     buf  | played | rd (gap_left samples, not there yet) ... stored ... wr | and then what is held
+ *
+ * The lead counts gap and held frames as stored, so neither loss nor order moves it.
  */
 #include "audio/jitter.h"
 
+#include "audio/order.h"
 #include "audio/pcm.h"
 #include "audio/resample.h"
 #include "base/err.h"
@@ -91,6 +99,13 @@ struct jitter {
 	float step;          /* jump that the repetition would make, faded out */
 	bool fade_in;        /* the next sound begins from nothing */
 
+	/* v1 frames */
+	struct order *order; /* NULL: none came yet */
+	size_t pending;      /* samples that what is held there will take */
+	size_t gap_left;     /* samples of a gap before rd */
+	bool gap_silent;     /* it is one of silence */
+	bool quiet;          /* what is invented only ends the sound */
+
 	size_t cap, rd, wr;
 	float buf[];
 };
@@ -121,6 +136,12 @@ static float rising(size_t i, size_t n)
 static size_t level(const struct jitter *j)
 {
 	return j->wr - j->rd;
+}
+
+/* Media between the next sample and the newest one. */
+static size_t ahead(const struct jitter *j)
+{
+	return level(j) + j->gap_left + j->pending;
 }
 
 static size_t chunk_max(uint32_t rate_hz)
@@ -168,6 +189,7 @@ void jitter_free(struct jitter *j)
 	if (!j)
 		return;
 	resample_free(j->rs);
+	free(j->order);
 	free(j);
 }
 
@@ -183,8 +205,17 @@ void jitter_clear(struct jitter *j)
 	j->invented = 0;
 	j->fade_in = true;
 	j->missed_at = NSEC_NONE;
+	j->pending = j->gap_left = 0;
+	if (j->order)
+		order_reset(j->order);
 	resample_reset(j->rs, j->opts.rate_hz);
 	resample_trim_ppm(j->rs, 0);
+}
+
+void jitter_skip(struct jitter *j)
+{
+	if (j->order && j->order->n_held == 0)
+		order_reset(j->order);
 }
 
 /* Moves everything down when fewer than `n` samples are free behind wr. */
@@ -301,14 +332,16 @@ static void end_burst(struct jitter *j, nsec now)
 	j->has_transit = true;
 }
 
-static void note_arrival(struct jitter *j, const struct frame *f, nsec now)
+/* `skipped_ms`: media that is known to be missing before it. */
+static void note_arrival(struct jitter *j, const struct frame *f, double skipped_ms, nsec now)
 {
 	double gap_ms = j->heard ? ms_since(j->last_put, now) : 1e9, ms = 1000.0 * (double)f->n_samples / f->rate_hz;
 
-	if (j->state == STATE_IDLE && level(j) == 0 && gap_ms > SPURT_GAP_MS)
+	if (j->state == STATE_IDLE && ahead(j) == 0 && (f->is_v1 || gap_ms > SPURT_GAP_MS))
 		begin_spurt(j, f->rate_hz);
-	else if (gap_ms > HOLE_GAP * j->burst_ms && gap_ms > SAME_BURST_MS)
+	else if (!f->is_v1 && gap_ms > HOLE_GAP * j->burst_ms && gap_ms > SAME_BURST_MS)
 		j->hole = true;
+	j->media_ms += skipped_ms;
 	if (gap_ms > SAME_BURST_MS)
 		end_burst(j, now);
 	j->burst_ms += ms;
@@ -335,13 +368,11 @@ static bool overflow(struct jitter *j)
 	return true;
 }
 
-enum jitter_put jitter_put(struct jitter *j, const struct frame *f, nsec now)
+/* Appends to the ring. Returns whether something was dropped for it. */
+static bool feed(struct jitter *j, const struct frame *f)
 {
 	bool dropped = false;
 
-	if (f->n_samples == 0 || !audio_rate_ok(f->rate_hz))
-		return JITTER_REFUSED;
-	note_arrival(j, f, now);
 	if (f->rate_hz != resample_in_hz(j->rs)) {
 		resample_change_rate(j->rs, f->rate_hz);
 		j->stats.n_rate_changes++;
@@ -358,14 +389,159 @@ enum jitter_put jitter_put(struct jitter *j, const struct frame *f, nsec now)
 		j->wr += resample_run(j->rs, in, n, j->buf + j->wr, j->cap - j->wr);
 		dropped |= overflow(j);
 	}
+	return dropped;
+}
+
+/* ---- v1 frames: what came out of order ---- */
+
+static bool feed_next(struct jitter *j, const struct frame *f)
+{
+	order_place(j->order, f);
+	return feed(j, f);
+}
+
+/* What was held and now follows. */
+static bool feed_followers(struct jitter *j)
+{
+	const struct frame *f;
+	bool dropped = false;
+
+	while ((f = order_first(j->order)) && f->v1.seq == j->order->next && order_gap(j->order, f).samples == 0) {
+		dropped |= feed_next(j, f);
+		order_drop_first(j->order);
+	}
+	j->pending = order_span(j->order, j->opts.rate_hz);
+	return dropped;
+}
+
+/* The ring is played out and `f` is what comes next, after a gap. What was invented since is part of it. */
+static bool open_gap(struct jitter *j, const struct frame *f)
+{
+	struct order_gap gap = order_gap(j->order, f);
+	uint64_t n = (uint64_t)gap.samples * j->opts.rate_hz / f->rate_hz, most = samples(j, j->opts.max_delay_ms);
+
+	n = n < most ? n : most;
+	j->stats.n_lost += gap.lost;
+	j->gap_left = j->state == STATE_IDLE || n < j->invented ? 0 : (size_t)n - j->invented;
+	j->gap_silent = gap.silent;
+	j->missed_at = NSEC_NONE;
+	j->late_ms = 0;
+	j->hole |= gap.lost > 0 || gap.samples > 0;
+	bool dropped = feed_next(j, f);
+
+	j->gap_left = level(j) + j->gap_left < most ? j->gap_left : most - level(j);
+	return dropped;
+}
+
+/* There is no more time to wait in: everything goes into the ring, gaps left out. */
+static bool feed_all(struct jitter *j)
+{
+	const struct frame *f;
+	bool dropped = false;
+
+	while ((f = order_first(j->order))) {
+		j->stats.n_lost += order_gap(j->order, f).lost;
+		j->hole = true;
+		dropped |= feed_next(j, f);
+		order_drop_first(j->order);
+	}
+	j->pending = 0;
+	return dropped;
+}
+
+static bool place(struct jitter *j, const struct frame *f)
+{
+	struct order *o = j->order;
+	bool follows = f->v1.seq == o->next && order_gap(o, f).samples == 0, dropped = false;
+
+	if (follows) {
+		dropped = feed_next(j, f);
+		return feed_followers(j) || dropped;
+	}
+	if (ahead(j) == 0 && j->state != STATE_PLAYING)
+		return open_gap(j, f);
+	if (order_hold(o, f)) {
+		dropped = feed_all(j);
+		j->stats.n_lost += order_gap(o, f).lost;
+		j->hole = true;
+		return feed_next(j, f) || dropped;
+	}
+	j->pending = order_span(o, j->opts.rate_hz);
+	return false;
+}
+
+/* Over max_delay_ms with gaps and what is held, these are given up first. */
+static bool keep_bound(struct jitter *j)
+{
+	size_t most = samples(j, j->opts.max_delay_ms), over = ahead(j) > most ? ahead(j) - most : 0;
+
+	if (over == 0)
+		return false;
+	j->gap_left -= over < j->gap_left ? over : j->gap_left;
+	if (ahead(j) > most)
+		feed_all(j);
+	j->stats.n_overflows++;
+	return true;
+}
+
+static enum jitter_put put_in_order(struct jitter *j, const struct frame *f, nsec now)
+{
+	double skipped_ms;
+	bool dropped = false;
+
+	switch (order_note(j->order, f, &skipped_ms)) {
+	case ORDER_DUPLICATE:
+		j->stats.n_duplicates++;
+		return JITTER_REFUSED;
+	case ORDER_LATE:
+		j->stats.n_too_late++;
+		return JITTER_REFUSED;
+	case ORDER_OLDER:
+		j->stats.n_reordered++;
+		j->stats.n_put++;
+		break;
+	case ORDER_RESTART:
+		dropped = feed_all(j);
+		order_start(j->order, f);
+		j->hole = true;
+		note_arrival(j, f, 0, now);
+		break;
+	case ORDER_NEWEST:
+		note_arrival(j, f, skipped_ms, now);
+		break;
+	}
+	dropped |= place(j, f);
+	dropped |= keep_bound(j);
 	return dropped ? JITTER_DROPPED_OLD : JITTER_STORED;
+}
+
+/* From here on frames have numbers, or again none. */
+static bool ordered(struct jitter *j, const struct frame *f)
+{
+	if (f->is_v1 && !j->order)
+		j->order = order_new(); /* without memory they are taken as they come */
+	if (!f->is_v1 && j->order && j->order->live) {
+		feed_all(j);
+		order_reset(j->order);
+	}
+	return f->is_v1 && j->order;
+}
+
+enum jitter_put jitter_put(struct jitter *j, const struct frame *f, nsec now)
+{
+	if (f->n_samples == 0 || !audio_rate_ok(f->rate_hz))
+		return JITTER_REFUSED;
+	if (ordered(j, f))
+		return put_in_order(j, f, now);
+	note_arrival(j, f, 0, now);
+	return feed(j, f) ? JITTER_DROPPED_OLD : JITTER_STORED;
 }
 
 /* ---- concealment ---- */
 
 static float conceal_gain(const struct jitter *j, size_t at)
 {
-	size_t full = samples(j, CONCEAL_FULL_MS), end = samples(j, CONCEAL_MS);
+	size_t full = j->quiet ? 0 : samples(j, CONCEAL_FULL_MS), end = samples(j, j->quiet ? FADE_MS : CONCEAL_MS);
 
 	if (at <= full)
 		return 1;
@@ -384,6 +560,7 @@ static void start_concealing(struct jitter *j, nsec now)
 	j->invented = 0;
 	j->missed_at = now;
 	j->late_ms = 0;
+	j->quiet = false;
 	j->state = STATE_CONCEALING;
 }
 
@@ -422,7 +599,7 @@ static void to_idle(struct jitter *j)
 
 static double lead_now(const struct jitter *j, nsec now)
 {
-	return ms_of(j, level(j)) + ms_since(j->last_put, now);
+	return ms_of(j, ahead(j)) + ms_since(j->last_put, now);
 }
 
 /* Sound begins, or is back: from nothing, or from what was invented meanwhile. */
@@ -501,9 +678,9 @@ static bool ready(const struct jitter *j, size_t n, nsec now)
 {
 	double waited = ms_since(j->last_put, now), tick = ms_of(j, n);
 
-	if (level(j) < n)
+	if (ahead(j) < n)
 		return level(j) > 0 && waited >= 2 * tick; /* the end of something short */
-	return waited + ms_of(j, level(j) - n) >= margin_ms(j) + phase_reserve_ms(j, tick);
+	return waited + ms_of(j, ahead(j) - n) >= margin_ms(j) + phase_reserve_ms(j, tick);
 }
 
 static void start_window(struct jitter *j, nsec now)
@@ -568,7 +745,7 @@ static void control(struct jitter *j, const float *out, size_t n, nsec now)
 	surplus = least_lead(j) - safe;
 	if (j->min_before < 1e9 && (least_lead(j) > most_lead(j, safe) || least_lead(j) < margin_ms(j) * LOW_SHARE))
 		j->holding = true;
-	if (surplus > SHRINK_MS && j->min_before < 1e9 && level(j) > samples(j, surplus) + samples(j, FADE_MS) &&
+	if (surplus > SHRINK_MS && j->gap_left == 0 && j->min_before < 1e9 && level(j) > samples(j, surplus) + samples(j, FADE_MS) &&
 	    rms(out, n) < SILENCE_RMS && rms(j->buf + j->rd, samples(j, surplus)) < SILENCE_RMS) {
 		skip(j, samples(j, surplus));
 		j->stats.n_shrinks++;
@@ -576,6 +753,88 @@ static void control(struct jitter *j, const float *out, size_t n, nsec now)
 	}
 	if (j->holding)
 		hold_lead(j, surplus, dt_s);
+}
+
+/* ---- v1 frames: a tick made of pieces ---- */
+
+/* Up to `n` samples of the gap; they follow what was played or invented before. Returns how many. */
+static size_t fill_gap(struct jitter *j, float *out, size_t n, nsec now)
+{
+	n = n < CHUNK ? n : CHUNK;
+	n = n < j->gap_left ? n : j->gap_left;
+	if (j->state != STATE_CONCEALING) {
+		start_concealing(j, now);
+		j->missed_at = NSEC_NONE;
+		j->quiet = j->gap_silent;
+	}
+	conceal(j, out, n);
+	j->gap_left -= n;
+	return n;
+}
+
+/* Silence was announced: the end of the sound, faded if it ends above nothing. */
+static void end_spurt(struct jitter *j, float *out, size_t n, nsec now)
+{
+	start_concealing(j, now);
+	j->quiet = true;
+	for (size_t at = 0, k; at < n; at += k) {
+		k = n - at < CHUNK ? n - at : CHUNK;
+		conceal(j, out + at, k);
+	}
+	to_idle(j);
+}
+
+static enum jitter_result run_out(struct jitter *j, float *out, size_t n, nsec now)
+{
+	if (j->order->ends && j->state == STATE_PLAYING) {
+		end_spurt(j, out, n, now);
+		return JITTER_PLAYING;
+	}
+	if (j->state != STATE_CONCEALING)
+		start_concealing(j, now);
+	conceal(j, out, n);
+	j->stats.n_concealed++;
+	if (j->invented >= samples(j, CONCEAL_MS))
+		to_idle(j);
+	return JITTER_CONCEALED;
+}
+
+static void open_held(struct jitter *j)
+{
+	const struct frame f = *order_first(j->order);
+
+	open_gap(j, &f);
+	order_drop_first(j->order);
+	feed_followers(j);
+	keep_bound(j);
+}
+
+static enum jitter_result get_pieces(struct jitter *j, float *out, size_t n, nsec now)
+{
+	bool invented = false;
+	size_t at = 0;
+
+	/* as without numbers: what was late waits until it fills a tick */
+	if (j->state == STATE_CONCEALING && ahead(j) < n && !j->order->ends)
+		return run_out(j, out, n, now);
+	while (at < n) {
+		if (j->gap_left > 0) {
+			invented |= !j->gap_silent;
+			at += fill_gap(j, out + at, n - at, now);
+		} else if (level(j) > 0) {
+			size_t k = level(j) < n - at ? level(j) : n - at;
+
+			play(j, out + at, k, now);
+			at += k;
+		} else if (order_first(j->order)) {
+			open_held(j);
+		} else {
+			return run_out(j, out + at, n - at, now);
+		}
+	}
+	j->stats.n_concealed += invented;
+	control(j, out, n, now);
+	return invented ? JITTER_CONCEALED : JITTER_PLAYING;
 }
 
 enum jitter_result jitter_get(struct jitter *j, float *out, size_t n, nsec now)
@@ -593,6 +852,8 @@ enum jitter_result jitter_get(struct jitter *j, float *out, size_t n, nsec now)
 		start_window(j, now);
 	}
 	j->stats.n_got++;
+	if (j->gap_left > 0 || (have < n && j->order && j->order->live))
+		return get_pieces(j, out, n, now);
 	if (have == n) {
 		play(j, out, n, now);
 		control(j, out, n, now);
@@ -613,12 +874,12 @@ enum jitter_result jitter_get(struct jitter *j, float *out, size_t n, nsec now)
 
 bool jitter_active(const struct jitter *j)
 {
-	return j->state != STATE_IDLE || level(j) > 0;
+	return j->state != STATE_IDLE || ahead(j) > 0;
 }
 
 double jitter_depth_ms(const struct jitter *j)
 {
-	return ms_of(j, level(j));
+	return ms_of(j, ahead(j));
 }
 
 double jitter_dropped_ms(const struct jitter *j)
@@ -629,7 +890,7 @@ double jitter_dropped_ms(const struct jitter *j)
 void jitter_stats(const struct jitter *j, struct jitter_stats *out)
 {
 	*out = j->stats;
-	out->depth_ms = ms_of(j, level(j));
+	out->depth_ms = ms_of(j, ahead(j));
 	out->target_ms = margin_ms(j);
 	out->lead_ms = least_lead(j) < 1e9 ? least_lead(j) : 0;
 	out->trim_ppm = j->trim_ppm;
