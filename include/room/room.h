@@ -68,6 +68,7 @@ enum room_event_kind {
 	ROOM_MESSAGE,    /* member.id is the sender; to (0: all), text */
 	ROOM_TRANSCRIPT, /* member.id, text, final */
 	ROOM_BRIDGE,     /* the worker went (text says why) or came back: member.speaking is false, up */
+	ROOM_FLUSH,      /* epoch: what he was sent under an older one is not to be played any more */
 };
 struct room_event {
 	enum room_event_kind kind;
@@ -76,6 +77,7 @@ struct room_event {
 	uint32_t to;
 	const char *text; /* UTF-8, NUL-terminated, borrowed */
 	bool final, up;
+	uint8_t epoch;
 };
 
 /* What a participant receives. Both are called from rooms_run(), from the calls below (rooms_join() sets *out
@@ -98,6 +100,7 @@ struct participant_opts {
 struct participant_stats {
 	uint64_t frames_in, samples_in, faults[FRAME_N_FAULTS];
 	uint64_t frames_out, concealed, dropped_ms, rate_changes, muted_frames;
+	uint64_t frames_lost, frames_reordered, frames_duplicate, frames_late; /* by the sequence of v1 frames */
 	uint32_t buffer_ms, target_ms;
 	float jitter_ms, level_dbfs;
 	int32_t drift_ppm;
@@ -110,6 +113,9 @@ struct rooms_stats {
 	uint64_t mixes, shared_mixes;          /* outputs computed; those that served several listeners */
 	uint32_t bridges_down;                 /* now: failed, and waiting to be tried again */
 	uint64_t bridge_failures, bridge_restarts, bridge_dropped_ms, bridge_unheard_ms;
+	uint64_t frames_lost, frames_reordered, frames_duplicate, frames_late; /* by the sequence of v1 frames */
+	uint64_t flushes;                      /* speech of a bridge taken back */
+	uint64_t talked_over;                  /* times that somebody talked over a bridge and it was turned down */
 	/* How late ticks began: <= 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50 ms, more; and the sum. */
 	uint64_t late_bucket[10];
 	uint64_t late_sum_ns;
@@ -142,8 +148,19 @@ int rooms_check(const struct rooms *rs, const char *room);
 /* The others are told; the pointer is invalid afterwards. */
 void participant_leave(struct participant *p, enum leave_reason reason, nsec now);
 
-/* The payload of one audio datagram, in the legacy form. Never fails: faults are counted and returned. */
+/* The payload of one audio datagram, of either kind. Never fails: faults are counted and returned. */
 enum frame_fault participant_audio(struct participant *p, const uint8_t *data, size_t len, nsec now);
+/* What a v1 header says about the frame that his sink is being given, for that sink; valid inside that call. Epochs
+ * begin with 0 and grow by one with each ROOM_FLUSH; media time runs on in silence. */
+struct frame_media {
+	uint32_t time;     /* of the first sample, at his rate */
+	uint8_t epoch;
+	bool begins, ends; /* silence lies before it; follows it for certain */
+};
+struct frame_media participant_media(const struct participant *p);
+/* He says that he has played so many samples of this epoch, at his rate. Who never does is taken to have heard
+ * what he was sent. What cannot be true is ignored. */
+void participant_played(struct participant *p, uint8_t epoch, uint64_t samples);
 void participant_mute(struct participant *p, bool muted, nsec now);
 /* `to` 0: the room. ERR_NOTFOUND: nobody there with that id; ERR_RANGE: longer than MESSAGE_MAX, empty, or not UTF-8. */
 int participant_message(struct participant *p, uint32_t to, const char *text, nsec now);

@@ -15,6 +15,7 @@ static const char *const type_names[CONTROL_N_TYPES] = {
 	[CONTROL_MUTE] = "mute",
 	[CONTROL_STATS] = "stats",
 	[CONTROL_PING] = "ping",
+	[CONTROL_PLAYED] = "played",
 	[CONTROL_BYE] = "bye",
 	[CONTROL_UNKNOWN] = "unknown",
 };
@@ -44,6 +45,19 @@ static int parse_message(yyjson_val *obj, struct control_msg *out, char why[CONT
 	return 0;
 }
 
+static int parse_played(yyjson_val *obj, struct control_msg *out, char why[CONTROL_WHY])
+{
+	yyjson_val *epoch = yyjson_obj_get(obj, "epoch"), *samples = yyjson_obj_get(obj, "samples");
+
+	if (!yyjson_is_uint(epoch) || yyjson_get_uint(epoch) > 255)
+		return fault(why, "played: epoch must be a number from 0 to 255");
+	if (!yyjson_is_uint(samples))
+		return fault(why, "played: samples must be a whole number");
+	out->epoch = (uint8_t)yyjson_get_uint(epoch);
+	out->samples = yyjson_get_uint(samples);
+	return 0;
+}
+
 static int parse_fields(yyjson_val *obj, struct control_msg *out, char why[CONTROL_WHY])
 {
 	yyjson_val *v;
@@ -65,6 +79,8 @@ static int parse_fields(yyjson_val *obj, struct control_msg *out, char why[CONTR
 		if (out->every_ms && out->every_ms < CONTROL_STATS_MIN_MS)
 			out->every_ms = CONTROL_STATS_MIN_MS;
 		return 0;
+	case CONTROL_PLAYED:
+		return parse_played(obj, out, why);
 	case CONTROL_PING:
 		v = yyjson_obj_get(obj, "t");
 		if (v && !yyjson_is_num(v))
@@ -101,6 +117,8 @@ int control_parse(const char *line, size_t len, struct control_msg *out, char wh
 		out->to = out->every_ms = 0;
 		out->muted = false;
 		out->t = 0;
+		out->epoch = 0;
+		out->samples = 0;
 		err = parse_fields(obj, out, why);
 	}
 	yyjson_doc_free(doc);
@@ -194,6 +212,7 @@ int control_welcome(struct buf *out, const struct control_welcome *w)
 	put_uint(&l, "rate", w->rate_hz);
 	put_uint(&l, "room_rate", participant_room_rate(w->participant));
 	put_str(&l, "codec", "pcm");
+	put_str(&l, "frames", w->v1 ? "v1" : "legacy");
 	put_uint(&l, "frame_ms", w->frame_ms);
 	struct members ms = {&l, yyjson_mut_obj_add_arr(l.doc, l.obj, "participants"), ""};
 
@@ -223,6 +242,7 @@ static struct line event_line(const struct room_event *ev, int64_t wall_ms)
 		[ROOM_MESSAGE] = "message",
 		[ROOM_TRANSCRIPT] = "transcript",
 		[ROOM_BRIDGE] = "bridge",
+		[ROOM_FLUSH] = "flush",
 	};
 	struct line l = line_of(types[ev->kind]);
 
@@ -238,6 +258,9 @@ static struct line event_line(const struct room_event *ev, int64_t wall_ms)
 			yyjson_mut_obj_add_null(l.doc, l.obj, "to");
 		put_str(&l, "text", ev->text);
 		yyjson_mut_obj_add_sint(l.doc, l.obj, "time", wall_ms);
+		return l;
+	case ROOM_FLUSH:
+		put_uint(&l, "epoch", ev->epoch);
 		return l;
 	default:
 		break;
@@ -282,6 +305,10 @@ int control_stats(struct buf *out, uint64_t datagrams_in, const struct participa
 	put_ms(&l, "jitter_ms", (double)p->jitter_ms);
 	put_uint(&l, "concealed", p->concealed);
 	put_uint(&l, "dropped", p->dropped_ms);
+	put_uint(&l, "frames_lost", p->frames_lost);
+	put_uint(&l, "frames_reordered", p->frames_reordered);
+	put_uint(&l, "frames_duplicate", p->frames_duplicate);
+	put_uint(&l, "frames_late", p->frames_late);
 	put_ms(&l, "level_dbfs", (double)p->level_dbfs);
 	yyjson_mut_obj_add_sint(l.doc, l.obj, "drift_ppm", p->drift_ppm);
 	return line_end(&l, out);

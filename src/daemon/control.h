@@ -13,6 +13,7 @@ enum control_type {
 	CONTROL_MUTE,    /* muted */
 	CONTROL_STATS,   /* every_ms; 0: just once */
 	CONTROL_PING,    /* t */
+	CONTROL_PLAYED,  /* epoch, samples */
 	CONTROL_BYE,
 	CONTROL_UNKNOWN, /* a type of a later version: to be ignored */
 	CONTROL_N_TYPES,
@@ -23,6 +24,8 @@ struct control_msg {
 	char text[MESSAGE_MAX + 1];
 	uint32_t to, every_ms;
 	bool muted;
+	uint8_t epoch;
+	uint64_t samples;
 	double t;
 };
 
@@ -37,6 +40,7 @@ struct control_welcome {
 	uint64_t session;
 	const struct participant *participant;
 	uint32_t rate_hz, frame_ms;
+	bool v1;
 };
 int control_welcome(struct buf *out, const struct control_welcome *w);
 /* Bytes that the longest welcome takes in a room of so many people. */

@@ -102,8 +102,11 @@ unsigned join_parse(const char *path_and_query, const char *path, uint32_t defau
 	}
 	if (join_query_get(query, "codec", value, sizeof value, &bad) && (bad || strcmp(value, "pcm") != 0))
 		return refuse(400, why, "codec: this server speaks pcm");
-	if (join_query_get(query, "frames", value, sizeof value, &bad) && (bad || strcmp(value, "legacy") != 0))
-		return refuse(400, why, "frames: this server speaks legacy");
+	if (join_query_get(query, "frames", value, sizeof value, &bad)) {
+		out->v1 = !bad && strcmp(value, "v1") == 0;
+		if (bad || (!out->v1 && strcmp(value, "legacy") != 0))
+			return refuse(400, why, "frames: this server speaks legacy and v1");
+	}
 	return 200;
 }
 

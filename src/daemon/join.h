@@ -12,6 +12,7 @@ struct join {
 	char room[ROOM_NAME_MAX + 1];        /* "": a private room */
 	char name[PARTICIPANT_NAME_MAX + 1]; /* "": none given */
 	uint32_t out_rate_hz;
+	bool v1;                             /* frames to him carry the long header */
 };
 
 enum { JOIN_ERROR = 128 };

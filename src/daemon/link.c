@@ -39,6 +39,8 @@ struct link {
 	struct participant *participant;
 	struct log log;
 	uint32_t out_rate_hz;
+	bool v1;                   /* what he is sent carries the long header ... */
+	uint16_t seq;              /* ... with this number next */
 	struct wt_stream *control; /* the first bidirectional stream he opened; NULL before and after */
 	bool had_control;
 	bool skipping_line;        /* too long; up to its end it is thrown away */
@@ -160,9 +162,49 @@ static void send_piece(struct link *l, uint32_t rate_hz, const int16_t *pcm, siz
 		l->owner->stats.sent++;
 }
 
+static void send_v1_piece(struct link *l, uint32_t rate_hz, const struct frame_v1 *h, const int16_t *pcm, size_t n, nsec now)
+{
+	uint8_t head[FRAME_V1_BYTES];
+
+	frame_v1_write(head, rate_hz, h);
+	if (wt_session_send(l->session, head, sizeof head, pcm, n * 2, now))
+		l->owner->stats.send_failed++;
+	else
+		l->owner->stats.sent++;
+}
+
+/* What could not be sent has its number all the same: to him it is lost. */
+static void send_v1(struct link *l, uint32_t rate_hz, const int16_t *pcm, size_t n, nsec now)
+{
+	const struct frame_media m = participant_media(l->participant);
+	size_t most = payload_max(l), more = FRAME_V1_BYTES - FRAME_HEADER_BYTES;
+	size_t pieces = most > more ? frame_pieces(n, most - more) : 0;
+	struct frame_v1 h = {.epoch = m.epoch, .time = m.time};
+
+	for (size_t i = 0; i < pieces; i++) {
+		size_t k = frame_piece(n, pieces, i);
+
+		h.begins = m.begins && i == 0;
+		h.ends = m.ends && i == pieces - 1;
+		h.seq = l->seq++;
+		send_v1_piece(l, rate_hz, &h, pcm, k, now);
+		h.time += (uint32_t)k;
+		pcm += k;
+	}
+	if (!pieces) {
+		l->seq++;
+		l->owner->stats.send_failed++;
+	}
+}
+
 static void on_room_audio(void *user, uint32_t rate_hz, const int16_t *pcm, size_t n, nsec now)
 {
 	struct link *l = user;
+
+	if (l->v1) {
+		send_v1(l, rate_hz, pcm, n, now);
+		return;
+	}
 	size_t pieces = frame_pieces(n, payload_max(l));
 
 	for (size_t i = 0; i < pieces; i++) {
@@ -253,6 +295,7 @@ static struct link *link_new(struct links *ls, struct wt_session *s, const struc
 	l->owner = ls;
 	l->session = s;
 	l->out_rate_hz = j->out_rate_hz;
+	l->v1 = j->v1;
 	l->datagrams = (struct bucket){2.0 * ls->cfg->limits.datagrams_per_s, now};
 	l->messages = (struct bucket){2.0 * ls->cfg->limits.control_messages_per_s, now};
 	l->next_stats = NSEC_NONE;
@@ -336,11 +379,11 @@ void link_closed(void *user, const struct wt_close *why, nsec now)
 static const char *fault_text(enum frame_fault f)
 {
 	switch (f) {
-	case FRAME_SHORT: return "a datagram needs the 2 bytes of the rate";
+	case FRAME_SHORT: return "a datagram needs the 2 bytes of the rate, or the 12 of the v1 header";
 	case FRAME_EMPTY: return "a frame without samples was dropped";
 	case FRAME_BAD_RATE: return "rates from 8000 to 48000 are played; the frame was dropped";
 	case FRAME_ODD: return "an odd last byte was cut off";
-	case FRAME_UNSUPPORTED: return "this server knows the 2-byte header only; the frame was dropped";
+	case FRAME_UNSUPPORTED: return "a codec, flag or source that this server does not know; the frame was dropped";
 	default: return "";
 	}
 }
@@ -435,6 +478,9 @@ static void obey(struct link *l, const struct control_msg *m, nsec now)
 			time_link(l, l->next_stats);
 		send_stats(l, now);
 		break;
+	case CONTROL_PLAYED:
+		participant_played(l->participant, m->epoch, m->samples);
+		break;
 	case CONTROL_PING:
 		control_send(l, &b, control_pong(&b, m->t), now);
 		break;
@@ -484,7 +530,8 @@ void link_stream(void *user, struct wt_stream *st, nsec now)
 	const struct control_welcome w = {.session = wt_session_id(l->session),
 		.participant = l->participant,
 		.rate_hz = l->out_rate_hz,
-		.frame_ms = l->owner->cfg->rooms.frame_ms};
+		.frame_ms = l->owner->cfg->rooms.frame_ms,
+		.v1 = l->v1};
 
 	control_send(l, &b, control_welcome(&b, &w), now);
 }

@@ -140,6 +140,13 @@ static void print_audio(const struct metrics_sources *m, struct buf *out)
 		labelled(out, "frame_faults_total", "fault", frame_fault_name((enum frame_fault)f), r->faults[f]);
 	gauge(out, "bridges_down", "Bridge workers that failed and wait to be started again.", r->bridges_down);
 	counter(out, "bridge_restarts_total", "Bridge workers started again after a failure.", r->bridge_restarts);
+	family(out, "frames_by_sequence_total", "counter", "Frames of clients that number them, by what became of them.");
+	labelled(out, "frames_by_sequence_total", "what", "lost", r->frames_lost);
+	labelled(out, "frames_by_sequence_total", "what", "reordered", r->frames_reordered);
+	labelled(out, "frames_by_sequence_total", "what", "duplicate", r->frames_duplicate);
+	labelled(out, "frames_by_sequence_total", "what", "late", r->frames_late);
+	counter(out, "flushes_total", "Times that speech of a bridge was taken back.", r->flushes);
+	counter(out, "bridge_talked_over_total", "Times that a bridge was turned down because somebody talked.", r->talked_over);
 	counter(out, "bridge_failures_total", "Bridge workers that failed.", r->bridge_failures);
 	counter(out, "bridge_dropped_milliseconds_total", "Speech of bridges beyond their backlog.", r->bridge_dropped_ms);
 	counter(out, "bridge_unheard_milliseconds_total", "Sound dropped because a bridge worker did not take it.",

@@ -200,6 +200,20 @@ static enum frame_fault count_fault(struct participant *p, enum frame_fault faul
 	return fault;
 }
 
+/* What the buffer found by sequence. */
+static void count_order(struct participant *p)
+{
+	struct rooms_stats *st = &p->room->rooms->stats;
+	struct jitter_stats j;
+
+	jitter_stats(p->jitter, &j);
+	st->frames_lost += j.n_lost - p->counted.n_lost;
+	st->frames_reordered += j.n_reordered - p->counted.n_reordered;
+	st->frames_duplicate += j.n_duplicates - p->counted.n_duplicates;
+	st->frames_late += j.n_too_late - p->counted.n_too_late;
+	p->counted = j;
+}
+
 /* What his arrivals have shown, and this much for what they have not. */
 #define FOLLOW_SPARE_MS 4
 
@@ -229,6 +243,8 @@ enum frame_fault participant_audio(struct participant *p, const uint8_t *data, s
 		return count_fault(p, fault);
 	}
 	jitter_put(p->jitter, &f, now);
+	if (f.is_v1)
+		count_order(p);
 	if (list_empty(&p->room->awake))
 		wake_room(p, now);
 	return count_fault(p, fault);
@@ -260,8 +276,10 @@ void participant_mute(struct participant *p, bool muted, nsec now)
 	if (p->muted == muted)
 		return;
 	p->muted = muted;
-	if (!muted)
+	if (!muted) {
 		p->fade_in = true;
+		jitter_skip(p->jitter);
+	}
 	struct room_event ev = {.kind = ROOM_MUTED, .member = participant_member(p), .text = ""};
 
 	room_tell(p->room, &ev, now);
@@ -269,6 +287,27 @@ void participant_mute(struct participant *p, bool muted, nsec now)
 		vad_init(&p->vad, p->room->rate_hz);
 		participant_set_speaking(p, spoke, now);
 	}
+}
+
+/* ---- hearing ---- */
+
+struct frame_media participant_media(const struct participant *p)
+{
+	return p->media;
+}
+
+/* Between two reports the distance stays what it was; a report that he has heard all is one from silence. */
+void participant_played(struct participant *p, uint8_t epoch, uint64_t samples)
+{
+	if (epoch == p->media.epoch && samples < p->sent)
+		p->unheard = p->sent - samples;
+}
+
+uint32_t participant_unheard_ms(const struct participant *p)
+{
+	uint64_t ms = 1000 * p->unheard / p->output->rate_hz;
+
+	return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
 }
 
 /* ---- writing ---- */
@@ -339,6 +378,10 @@ void participant_stats(const struct participant *p, struct participant_stats *ou
 	out->concealed = j.n_concealed;
 	out->dropped_ms = (uint64_t)j.dropped_ms;
 	out->rate_changes = j.n_rate_changes;
+	out->frames_lost = j.n_lost;
+	out->frames_reordered = j.n_reordered;
+	out->frames_duplicate = j.n_duplicates;
+	out->frames_late = j.n_too_late;
 	out->buffer_ms = (uint32_t)(j.depth_ms + 0.5);
 	out->target_ms = (uint32_t)(j.target_ms + 0.5);
 	out->jitter_ms = (float)j.jitter_ms;

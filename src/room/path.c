@@ -129,6 +129,7 @@ static bool hears_something(struct participant *p, unsigned n_sources)
 {
 	bool others = n_sources > (p->own ? 1u : 0u), fed = others || p->ringing;
 
+	p->tail = !others;
 	p->ringing = others && p->path.resample;
 	return fed;
 }
@@ -142,6 +143,19 @@ static const int16_t *ease_in(struct rooms *rs, const int16_t *pcm, size_t n, ui
 	for (int32_t i = 0; i < len && i < (int32_t)n; i++)
 		rs->own_pcm[i] = (int16_t)(rs->own_pcm[i] * (i + 1) / (len + 1));
 	return rs->own_pcm;
+}
+
+static void note_media(struct participant *p, const struct output *o, size_t n)
+{
+	struct rooms *rs = p->room->rooms;
+	uint64_t silent = p->fed_at && rs->frame_no > p->fed_at ? rs->frame_no - p->fed_at - 1 : 0;
+
+	p->media.begins = !p->fed_at || silent > 0;
+	p->media.ends = p->tail;
+	p->media.time = p->next_time + (uint32_t)(silent * o->rate_hz * rs->opts.frame_ms / 1000);
+	p->next_time = p->media.time + (uint32_t)n;
+	p->fed_at = rs->frame_no;
+	p->sent += n;
 }
 
 static void feed(struct room *r, struct output *o, struct participant *p, nsec now)
@@ -160,6 +174,7 @@ static void feed(struct room *r, struct output *o, struct participant *p, nsec n
 	}
 	if (p->stats.frames_out++ == 0)
 		pcm = ease_in(r->rooms, pcm, n, o->rate_hz);
+	note_media(p, o, n);
 	r->rooms->stats.frames_out++;
 	r->rooms->calling++;
 	p->sink.audio(p->user, o->rate_hz, pcm, n, now);

@@ -135,6 +135,18 @@ void room_tell(struct room *r, const struct room_event *ev, nsec now)
 		room_tell_one(list_entry(it, struct participant, node), ev, now);
 }
 
+void room_flush(struct room *r, nsec now)
+{
+	r->rooms->stats.flushes++;
+	list_each(it, &r->people, tmp) {
+		struct participant *p = list_entry(it, struct participant, node);
+		struct room_event ev = {.kind = ROOM_FLUSH, .text = "", .epoch = ++p->media.epoch};
+
+		p->sent = 0;
+		room_tell_one(p, &ev, now);
+	}
+}
+
 struct participant *room_find(struct room *r, uint32_t id)
 {
 	list_each(it, &r->people, tmp) {

@@ -9,8 +9,10 @@
  *   tick.c         one mix
  *   path.c         limiter and resampler of what somebody hears, shared or his own
  *   worker.c       the bridge's seat
+ *   barge.c        who talks over the bridge
  */
 #pragma once
+#include "audio/jitter.h"
 #include "audio/limiter.h"
 #include "audio/vad.h"
 #include "base/list.h"
@@ -43,6 +45,7 @@ struct rooms {
 	uint32_t last_id;
 	nsec now;                       /* the latest that was seen */
 	nsec frame;                     /* between ticks */
+	uint64_t frame_no;              /* of the tick that runs, on the grid of its slot; never 0 */
 	struct slot slots[SLOTS_MAX];   /* opts.frame_ms of them */
 	nsec due;                       /* the least of theirs */
 	struct list broken;             /* workers to be buried by the next rooms_run() */
@@ -117,6 +120,15 @@ struct participant {
 	bool ringing;        /* was fed in the last tick: the filter has an end to give */
 	struct path path;
 
+	/* what he is sent, as v1 headers say it */
+	struct frame_media media;
+	uint32_t next_time;  /* media time after it */
+	uint64_t fed_at;     /* frame_no; 0: never */
+	bool tail;           /* nobody is in this tick but the end of a filter */
+	uint64_t sent;       /* samples of this epoch */
+	uint64_t unheard;    /* samples between what he was sent and what he plays, by his reports; 0: he makes none */
+
+	struct jitter_stats counted; /* of the buffer, as already counted for the shard */
 	struct participant_stats stats; /* what jitter does not count */
 	double dropped_ms;   /* of the buffer, as already counted for the shard */
 };
@@ -142,12 +154,15 @@ bool room_is_full(const struct room *r);
 void room_tell(struct room *r, const struct room_event *ev, nsec now);
 void room_tell_one(struct participant *p, const struct room_event *ev, nsec now);
 struct participant *room_find(struct room *r, uint32_t id);
+/* A new epoch for everybody. */
+void room_flush(struct room *r, nsec now);
 
 /* participant.c */
 int participant_new(struct room *r, const struct participant_opts *opts, const struct participant_sink *sink,
 	void *user, struct participant **out);
 void participant_free(struct participant *p);
 struct room_member participant_member(const struct participant *p);
+uint32_t participant_unheard_ms(const struct participant *p);
 void participant_set_speaking(struct participant *p, bool before, nsec now);
 
 /* tick.c: false: nobody makes a sound and the bridge wants none either. */

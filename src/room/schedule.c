@@ -181,6 +181,7 @@ static void run_slot(struct rooms *rs, struct slot *s, nsec now)
 		return;
 	nsec point = s->due;
 
+	rs->frame_no = point / rs->frame + 1;
 	list_each(it, &s->awake, tmp) {
 		struct room *r = list_entry(it, struct room, awake);
 

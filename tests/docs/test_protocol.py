@@ -17,6 +17,16 @@ class Protocol(unittest.TestCase):
             rate, *samples = map(int, what.split())
             self.assertEqual(bytes.fromhex(text), struct.pack(f"<H{len(samples)}h", rate // 100, *samples))
 
+    def test_hex_example_of_v1(self):
+        what, text = re.search(r"```hex v1 ([^\n]+)\n([^`]+)```", TEXT).groups()
+        words = what.split()
+        named = dict(word.split("=") for word in words if "=" in word)
+        rate, *samples = [int(word) for word in words if word.lstrip("-").isdigit()]
+        flags = 0x10 * ("begins" in words) + 0x20 * ("ends" in words)
+        self.assertEqual(bytes.fromhex(text), struct.pack(
+            f"<HBBHHI{len(samples)}h", 0x8000 | flags, 0, int(named["epoch"]), rate // 100, int(named["seq"]),
+            int(named["time"]), *samples))
+
     def test_table_of_rates(self):
         rows = re.findall(r"^\| (\d+) \| `([0-9a-f ]+)`", TEXT, re.M)
         self.assertEqual(len(rows), 7)

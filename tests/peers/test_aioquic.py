@@ -326,7 +326,7 @@ class Control(VoiceCase):
         with Mynahd() as server:
             async with session(server, room="x") as p:
                 for _ in range(3):
-                    for payload in b"\xa0", b"\xa0\0", b"\x4f\0ab", b"\xe1\x01ab", b"\x00\x80" + bytes(10), b"\xa0\0abc":
+                    for payload in b"\xa0", b"\xa0\0", b"\x4f\0ab", b"\xe1\x01ab", b"\x01\x80" + bytes(10), b"\xa0\0abc":
                         p.send_datagram(payload)
                 for code in "short", "empty", "bad_rate", "unsupported", "odd":
                     await p.expect("warning", code=code)

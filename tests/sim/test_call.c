@@ -49,6 +49,10 @@ struct person {
 	int16_t expect;
 	int16_t last;
 	bool closed, controls;
+	bool v1;               /* knows the long header, and asks for it */
+	uint16_t seq, heard_seq;
+	uint32_t media_time, heard_time;
+	uint64_t missing, disordered; /* by sequence; media time that does not go with it */
 	struct wt_close why;
 	struct wt_stream *control;
 	struct buf lines;
@@ -114,15 +118,36 @@ static void on_answer(void *user, struct wt_session *s, unsigned status, nsec no
 		wt_stream_send(p->control, "{\"type\":\"stats\"}\n", 17, false, now);
 }
 
+static void hear_v1(struct person *p, const uint8_t *b, size_t len)
+{
+	struct frame f = {0};
+
+	assert_int_equal(frame_parse(b, len, 16000, &f), FRAME_OK);
+	assert_true(f.is_v1);
+	int16_t ahead = (int16_t)(f.v1.seq - p->heard_seq);
+
+	if (p->heard > 0 && ahead > 0) {
+		p->missing += (uint64_t)ahead - 1;
+		p->disordered += f.v1.time - p->heard_time != (uint32_t)ahead * FRAME_SAMPLES;
+	}
+	if (p->heard == 0 || ahead > 0) {
+		p->heard_seq = f.v1.seq;
+		p->heard_time = f.v1.time;
+	}
+}
+
 static void on_heard(void *user, const uint8_t *b, size_t len, nsec now)
 {
 	struct person *p = user;
+	size_t head = p->v1 ? FRAME_V1_BYTES : FRAME_HEADER_BYTES;
 
 	(void)now;
-	if (len != FRAME_BYTES)
+	if (len != head + 2 * FRAME_SAMPLES)
 		return;
+	if (p->v1)
+		hear_v1(p, b, len);
 	p->heard++;
-	p->last = (int16_t)(b[2 + FRAME_SAMPLES] | b[3 + FRAME_SAMPLES] << 8);
+	p->last = (int16_t)(b[head + FRAME_SAMPLES] | b[head + FRAME_SAMPLES + 1] << 8);
 	if (p->expect && abs(p->last - p->expect) > 2)
 		p->wrong++;
 }
@@ -167,17 +192,24 @@ static const struct wt_app client_app = {
 
 static void say(struct person *p, nsec now)
 {
-	uint8_t frame[FRAME_BYTES];
+	uint8_t frame[FRAME_V1_BYTES + 2 * FRAME_SAMPLES];
+	struct frame_v1 h = {.seq = p->seq, .time = p->media_time};
+	size_t head = p->v1 ? FRAME_V1_BYTES : FRAME_HEADER_BYTES;
 
 	if (!p->session || !p->says)
 		return;
-	frame[0] = (uint8_t)(p->rate_hz / 100);
-	frame[1] = (uint8_t)(p->rate_hz / 100 >> 8);
-	for (size_t i = 0; i < FRAME_SAMPLES; i++) {
-		frame[2 + 2 * i] = (uint8_t)p->says;
-		frame[3 + 2 * i] = (uint8_t)((uint16_t)p->says >> 8);
+	frame_v1_write(frame, p->rate_hz, &h);
+	if (!p->v1) {
+		frame[0] = (uint8_t)(p->rate_hz / 100);
+		frame[1] = (uint8_t)(p->rate_hz / 100 >> 8);
 	}
-	if (wt_session_send(p->session, NULL, 0, frame, sizeof frame, now) == 0)
+	for (size_t i = head; i < head + 2 * FRAME_SAMPLES; i += 2) {
+		frame[i] = (uint8_t)p->says;
+		frame[i + 1] = (uint8_t)((uint16_t)p->says >> 8);
+	}
+	p->seq++;
+	p->media_time += FRAME_SAMPLES;
+	if (wt_session_send(p->session, NULL, 0, frame, head + 2 * FRAME_SAMPLES, now) == 0)
 		p->sent++;
 }
 
@@ -228,6 +260,7 @@ static struct person *join(struct world *w, const char *room, int16_t says)
 	p->w = w;
 	p->says = says;
 	p->rate_hz = 16000;
+	p->v1 = strstr(room, "frames=v1") != NULL;
 	buf_init(&p->lines, 65536);
 	snprintf(p->path, sizeof p->path, "/audio?room=%s&name=p%zu", room, w->n_people);
 	assert_int_equal(quic_endpoint_connect(w->ce, w->ct, &path, "localhost", sim_now(w->sim), &p->conn), 0);
@@ -364,6 +397,79 @@ static void loss_jitter_and_reordering_cost_only_what_was_lost(void **state)
 	world_end(&w);
 }
 
+/* Both ways the losses show in the numbers, and nothing but what was lost is missing. */
+static void numbered_frames_tell_what_was_lost(void **state)
+{
+	static const struct sim_link rough = {.loss = 0.1, .delay_us = 30000, .jitter_us = 2000};
+	struct world w;
+
+	(void)state;
+	world_init(&w, 9, 2);
+	struct person *a = join(&w, "x&frames=v1", 1000), *b = join(&w, "x&frames=v1", 2000);
+
+	gather(&w);
+	run(&w, nsec_from_s(2));
+	sim_both(w.cn, &rough);
+	run(&w, nsec_from_s(1));
+	uint64_t lost = rooms_stats(w.rooms)->frames_lost, sent = a->sent + b->sent, in = rooms_stats(w.rooms)->frames_in;
+
+	listen_from_now(&w);
+	a->missing = b->missing = 0;
+	a->expect = 2000;
+	b->expect = 1000;
+	run(&w, nsec_from_s(40));
+	sent = a->sent + b->sent - sent;
+	in = rooms_stats(w.rooms)->frames_in - in;
+	lost = rooms_stats(w.rooms)->frames_lost - lost;
+	print_message("sent %lu, came %lu, lost %lu by number; heard %lu and %lu, missing %lu and %lu, concealed %lu\n",
+		(unsigned long)sent, (unsigned long)in, (unsigned long)lost, (unsigned long)a->heard, (unsigned long)b->heard,
+		(unsigned long)a->missing, (unsigned long)b->missing, (unsigned long)rooms_stats(w.rooms)->concealed);
+	assert_in_range(lost + in, sent - 6, sent + 6);
+	assert_in_range(lost, sent * 8 / 100, sent * 12 / 100);
+	assert_int_equal(a->disordered + b->disordered, 0);
+	for (struct person *p = a; p; p = p == a ? b : NULL) {
+		assert_in_range(p->heard + p->missing, 1996, 2004);
+		assert_in_range(p->missing, 150, 250);
+		assert_true(p->wrong < p->heard / 8); /* what is invented for a constant fades after a while */
+	}
+	world_end(&w);
+}
+
+/* Rooms with both kinds; media time runs on where nobody spoke. */
+static void numbers_go_on_through_silence(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, 10, 2);
+	struct person *a = join(&w, "x&frames=v1", 0), *b = join(&w, "x", 2000);
+
+	gather(&w);
+	run(&w, nsec_from_s(1));
+	a->expect = 2000;
+	listen_from_now(&w);
+	run(&w, nsec_from_s(1));
+	assert_in_range(a->heard, 49, 51);
+	assert_int_equal(a->wrong + a->missing + a->disordered, 0);
+	uint16_t seq = a->heard_seq;
+	uint32_t time = a->heard_time;
+
+	a->expect = 0;
+	b->says = 0;
+	run(&w, nsec_from_s(3));
+	uint16_t tail = (uint16_t)(a->heard_seq - seq); /* what was concealed of his end */
+
+	b->says = 2000;
+	run(&w, nsec_from_s(1));
+	assert_true(tail <= 5);
+	assert_int_equal(a->missing, 0);
+	assert_int_equal(a->disordered, 1);
+	assert_in_range(a->heard_time - time, 16000 * 4 - 640, 16000 * 4 + 640);
+	assert_in_range((uint16_t)(a->heard_seq - seq), 48, 56);
+	assert_int_equal(rooms_stats(w.rooms)->frames_lost, 0);
+	world_end(&w);
+}
+
 static void a_client_behind_a_new_address_goes_on_talking(void **state)
 {
 	struct world w;
@@ -471,7 +577,7 @@ static void refusals_carry_their_status(void **state)
 	static const struct {
 		const char *room;
 		unsigned status;
-	} cases[] = {{"a&rate=1", 400}, {"a&codec=opus", 400}, {"a&frames=v1", 400}, {"%01", 400}, {"ok", 200}};
+	} cases[] = {{"a&rate=1", 400}, {"a&codec=opus", 400}, {"a&frames=v2", 400}, {"%01", 400}, {"ok", 200}};
 	struct world w;
 
 	(void)state;
@@ -490,6 +596,8 @@ int main(void)
 		cmocka_unit_test(two_people_hear_each_other_fifty_times_a_second),
 		cmocka_unit_test(a_thousand_sessions_hear_their_own_rooms_and_nothing_else),
 		cmocka_unit_test(loss_jitter_and_reordering_cost_only_what_was_lost),
+		cmocka_unit_test(numbered_frames_tell_what_was_lost),
+		cmocka_unit_test(numbers_go_on_through_silence),
 		cmocka_unit_test(a_client_behind_a_new_address_goes_on_talking),
 		cmocka_unit_test(clients_that_vanish_leave_nothing_behind),
 		cmocka_unit_test(one_who_floods_is_heard_once_and_harms_nobody),

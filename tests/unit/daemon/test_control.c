@@ -40,6 +40,10 @@ static void every_message_of_a_client_is_understood(void **state)
 	assert_int_equal(m.every_ms, 0);
 	assert_int_equal(parse("{\"type\":\"ping\",\"t\":12.5}", &m), 0);
 	assert_true(m.t == 12.5);
+	assert_int_equal(parse("{\"type\":\"played\",\"epoch\":255,\"samples\":4800000000}", &m), 0);
+	assert_int_equal(m.type, CONTROL_PLAYED);
+	assert_int_equal(m.epoch, 255);
+	assert_true(m.samples == 4800000000);
 	assert_int_equal(parse("{\"type\":\"bye\"}", &m), 0);
 	assert_int_equal(m.type, CONTROL_BYE);
 	assert_int_equal(parse("{\"type\":\"from the future\"}", &m), 0);
@@ -57,6 +61,9 @@ static void what_is_no_message_is_said_to_be_none(void **state)
 		"{\"type\":\"message\",\"text\":\"a\",\"to\":-1}", "{\"type\":\"message\",\"text\":\"a\",\"to\":4294967296}",
 		"{\"type\":\"message\",\"text\":\"a\\u0000b\"}", "{\"type\":\"mute\"}", "{\"type\":\"mute\",\"muted\":1}",
 		"{\"type\":\"stats\",\"every_ms\":-5}", "{\"type\":\"stats\",\"every_ms\":1e9}", "{\"type\":\"ping\",\"t\":\"x\"}",
+		"{\"type\":\"played\"}", "{\"type\":\"played\",\"epoch\":256,\"samples\":0}",
+		"{\"type\":\"played\",\"epoch\":-1,\"samples\":0}", "{\"type\":\"played\",\"epoch\":0,\"samples\":-1}",
+		"{\"type\":\"played\",\"epoch\":0,\"samples\":1.5}", "{\"type\":\"played\",\"epoch\":0}",
 		"{\"type\":\"ping\",\"t\":1} {\"type\":\"bye\"}", "{\"type\":\"bye\"\xff}", "{\"type\":\"bye\",\"x\":\"\xff\"}"};
 	static struct control_msg m;
 	char why[CONTROL_WHY];
@@ -95,6 +102,7 @@ static void lines_out_are_one_object_each(void **state)
 	assert_int_equal(control_event(&b, &joined, 0), 0);
 	assert_int_equal(control_event(&b, &left, 0), 0);
 	assert_int_equal(control_event(&b, &said, 1234), 0);
+	assert_int_equal(control_event(&b, &(struct room_event){.kind = ROOM_FLUSH, .text = "", .epoch = 255}, 0), 0);
 	assert_int_equal(control_pong(&b, 1.5), 0);
 	assert_int_equal(control_bye(&b, "shutdown", "ends", 1500), 0);
 	snprintf(text, sizeof text, "%.*s", (int)b.len, (const char *)b.p);
@@ -102,6 +110,7 @@ static void lines_out_are_one_object_each(void **state)
 		"{\"type\":\"joined\",\"participant\":{\"id\":4,\"name\":\"Bob \\\"x\\\"\\n\",\"muted\":false,\"speaking\":false}}\n"
 		"{\"type\":\"left\",\"id\":4,\"reason\":\"lost\"}\n"
 		"{\"type\":\"message\",\"from\":4,\"to\":null,\"text\":\"a\\nb\",\"time\":1234}\n"
+		"{\"type\":\"flush\",\"epoch\":255}\n"
 		"{\"type\":\"pong\",\"t\":1.5}\n"
 		"{\"type\":\"bye\",\"reason\":\"shutdown\",\"text\":\"ends\",\"reconnect_ms\":1500}\n");
 	buf_fini(&b);

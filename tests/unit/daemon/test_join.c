@@ -25,6 +25,9 @@ static void a_query_is_read_as_browsers_write_it(void **state)
 	assert_string_equal(j.room, "caf\xc3\xa9 1");
 	assert_string_equal(j.name, "Ann&Bob");
 	assert_int_equal(j.out_rate_hz, 44100);
+	assert_false(j.v1);
+	assert_int_equal(join_parse("/audio?frames=v1", "/audio", 16000, &j, why), 200);
+	assert_true(j.v1);
 	assert_int_equal(join_parse("/audio?room", "/audio", 16000, &j, why), 200);
 	assert_string_equal(j.room, "");
 }
@@ -52,7 +55,7 @@ static void a_bad_query_is_refused_with_its_reason(void **state)
 		{"/audio?rate=16000Hz", 400, "rate"},
 		{"/audio?rate=99999999999999999999", 400, "rate"},
 		{"/audio?codec=opus", 400, "codec"},
-		{"/audio?frames=v1", 400, "frames"},
+		{"/audio?frames=v2", 400, "frames"},
 		{"/audio?room=01234567890123456789012345678901234567890123456789012345678901234", 400, "room"},
 	};
 

@@ -284,7 +284,7 @@ static void faults_are_counted_and_survived(void **state)
 		enum frame_fault fault;
 	} cases[] = {
 		{"", 0, FRAME_SHORT}, {"\xa0", 1, FRAME_SHORT}, {"\xa0\x00", 2, FRAME_EMPTY}, {"\x01\x00zz", 4, FRAME_BAD_RATE},
-		{"\xa0\x00zzz", 5, FRAME_ODD}, {"\x00\x80zz", 4, FRAME_UNSUPPORTED},
+		{"\xa0\x00zzz", 5, FRAME_ODD}, {"\x01\x80zz", 4, FRAME_UNSUPPORTED},
 	};
 	struct stage *s = stage_new();
 	struct participant_stats st;
