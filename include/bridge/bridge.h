@@ -25,12 +25,24 @@ enum bridge_framing { BRIDGE_JAMBONZ, BRIDGE_VONAGE, BRIDGE_TWILIO };
 struct uv_loop_s;
 struct tls_context;
 
+/* What the room does when a person talks over a bridge. All but "off" turn its speech down at once. */
+enum barge_in {
+	BARGE_IN_AUTO,      /* what suits the driver: its ops->barge_in, or else confirm */
+	BARGE_IN_IMMEDIATE, /* its speech is taken back at the first sound */
+	BARGE_IN_CONFIRM,   /* ... once he has talked for confirm_ms */
+	BARGE_IN_WORKER,    /* ... when the driver calls sink->flush */
+	BARGE_IN_OFF,       /* nothing */
+};
+
 /* [bridge.NAME]. Plain data; strings owned by the configuration, which outlives all bridges. */
 struct bridge_opts {
 	char name[BRIDGE_NAME_MAX]; /* also its name as a participant */
 	char type[BRIDGE_NAME_MAX]; /* of the driver: "echo", "tone", "parrot", "process", "audiosocket", "websocket" */
 	uint32_t rate_hz;           /* what it hears and speaks, 8000..48000; 0: the room's. default 0 */
 	uint32_t backlog_ms;        /* speech it may be ahead of real time; more is dropped. default 60000 */
+	enum barge_in barge_in;     /* default BARGE_IN_AUTO */
+	uint32_t confirm_ms;        /* 0..5000. default 250 */
+	double duck_db;             /* how far its speech is turned down, -60..0. default -12 */
 	/* tone */
 	double tone_hz;             /* 20..20000. default 440 */
 	double tone_dbfs;           /* -60..0, RMS of a full-scale sine is -3. default -20 */
@@ -67,8 +79,10 @@ struct bridge_sink {
 	 * the utterance (a number from 1 that grows). All or nothing: ERR_LIMIT: beyond backlog_ms (or
 	 * more than 32 utterances are waiting), ERR_NOMEM, ERR_STATE after `failed`: not taken. */
 	int (*audio)(void *ctx, uint64_t item, const float *pcm, size_t n);
-	/* Takes back what was not played yet; BRIDGE_INTERRUPTED follows if there was something,
-	 * after the call that the driver is in, or with the next tick. */
+	/* Takes back what was not played yet, in the clients too; BRIDGE_INTERRUPTED follows if there was something,
+	 * after the call that the driver is in, or with the next tick. The room does the same by itself when somebody
+	 * talks over the bridge (opts.barge_in); what comes of that utterance after is taken and not played,
+	 * until there was none for half a second. */
 	void (*flush)(void *ctx);
 	/* To everybody's control stream: type "message" from the bridge. Texts are UTF-8, BRIDGE_TEXT_MAX bytes at most. */
 	void (*message)(void *ctx, const char *text);
@@ -98,7 +112,7 @@ struct bridge_event {
 	const char *name, *text; /* as the kind has them, else "" */
 	bool speaking;
 	uint64_t item;           /* interrupted */
-	uint32_t heard_ms;
+	uint32_t heard_ms;       /* of it, by the reports of who interrupted if he sends any, else of what was sent */
 };
 
 /* Options that do not fit: the key at fault, as in the file, and what would be accepted. */
@@ -123,6 +137,7 @@ struct bridge_ops {
 	uint32_t (*rate)(const struct bridge_opts *opts, uint32_t room_hz);
 	/* What a file says of them makes sense together? Else `f` tells. May be NULL. */
 	bool (*check)(const struct bridge_opts *opts, struct bridge_fault *f);
+	enum barge_in barge_in; /* unless the options say otherwise */
 };
 
 /* What options must be, for whoever reads them from a file. */

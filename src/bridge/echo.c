@@ -50,4 +50,5 @@ const struct bridge_ops bridge_echo = {
 	.open = echo_open,
 	.audio = echo_audio,
 	.close = free,
+	.barge_in = BARGE_IN_OFF,
 };

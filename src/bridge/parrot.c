@@ -202,4 +202,5 @@ const struct bridge_ops bridge_parrot = {
 	.open = parrot_open,
 	.audio = parrot_audio,
 	.close = parrot_close,
+	.barge_in = BARGE_IN_WORKER, /* it stops by itself, as soon as the room could */
 };

@@ -13,6 +13,8 @@ void bridge_opts_default(struct bridge_opts *o)
 		.name = "parrot",
 		.type = "parrot",
 		.backlog_ms = 60000,
+		.confirm_ms = 250,
+		.duck_db = -12,
 		.tone_hz = 440,
 		.tone_dbfs = -20,
 		.pause_ms = 600,

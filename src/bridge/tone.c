@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * tone - a steady sine for everybody, whatever they say: to hear whether the way from the
- * server is clean.
+ * server is clean. If it is told to be interrupted (barge_in), it is silent until people pause and then begins anew.
  */
 #include "audio/tone.h"
 
@@ -11,10 +11,16 @@
 #include <math.h>
 #include <stdlib.h>
 
+enum { PAUSE_MS = 200 };
+
 struct tone_driver {
 	const struct bridge_sink *sink;
 	void *sink_ctx;
 	struct tone tone;
+	uint32_t rate_hz;
+	uint64_t item;
+	bool interrupted;
+	size_t pause; /* samples since anybody spoke, while it is */
 };
 
 static int tone_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
@@ -33,9 +39,19 @@ static int tone_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t fr
 		return ERR_NOMEM;
 	t->sink = sink;
 	t->sink_ctx = sink_ctx;
+	t->item = 1;
+	t->rate_hz = rate_hz;
 	tone_init(&t->tone, opts->tone_hz, rate_hz, (float)(amplitude < 1 ? amplitude : 1));
 	*self = t;
 	return 0;
+}
+
+/* A voice counts as speech a little after it began, and for a while after it ended. */
+static bool interrupted(struct tone_driver *t, const struct bridge_hearing *h)
+{
+	t->pause = h->speech ? 0 : t->pause + h->n;
+	t->interrupted = t->interrupted && t->pause * 1000 < (size_t)t->rate_hz * PAUSE_MS;
+	return t->interrupted;
 }
 
 static bool tone_audio(void *self, const struct bridge_hearing *h, nsec now)
@@ -44,17 +60,33 @@ static bool tone_audio(void *self, const struct bridge_hearing *h, nsec now)
 	float pcm[256];
 
 	(void)now;
+	if (interrupted(t, h))
+		return true;
 	for (size_t at = 0, n; at < h->n; at += n) {
 		n = h->n - at < 256 ? h->n - at : 256;
 		tone_run(&t->tone, pcm, n);
-		t->sink->audio(t->sink_ctx, 1, pcm, n);
+		t->sink->audio(t->sink_ctx, t->item, pcm, n);
 	}
 	return true;
+}
+
+static void tone_event(void *self, const struct bridge_event *ev, nsec now)
+{
+	struct tone_driver *t = self;
+
+	(void)now;
+	if (ev->kind != BRIDGE_INTERRUPTED)
+		return;
+	t->interrupted = true;
+	t->pause = 0;
+	t->item++;
 }
 
 const struct bridge_ops bridge_tone = {
 	.type = "tone",
 	.open = tone_open,
 	.audio = tone_audio,
+	.event = tone_event,
 	.close = free,
+	.barge_in = BARGE_IN_OFF,
 };

@@ -13,6 +13,7 @@ static const char *const level_names[] = {"error", "warn", "info", "debug", NULL
 static const char *const format_names[] = {"text", "json", NULL};                  /* enum log_format */
 
 static const char *const framing_names[] = {"jambonz", "vonage", "twilio", NULL};  /* enum bridge_framing */
+static const char *const barge_names[] = {"auto", "immediate", "confirm", "worker", "off", NULL}; /* enum barge_in */
 
 /* Where a member lives and how wide it is. */
 #define IN(member)   .offset = offsetof(struct config, member)
@@ -103,6 +104,14 @@ static const struct field bridge_fields[] = {
 		.help = "what it hears and speaks; 0: as the room is mixed"},
 	{.key = "backlog_ms", .type = FIELD_U32, BR(backlog_ms), .min = 100, .max = 600000, .unit = "ms",
 		.help = "how far its speech may be ahead of real time; more is dropped"},
+	{.key = "barge_in", .type = FIELD_NAME, BR(barge_in), .names = barge_names,
+		.help = "when somebody talks over it, it is turned down and its speech taken back: at once, once he has talked for "
+			"confirm_ms, when the worker says so, or (off) nothing happens; auto: off for echo and tone, worker for "
+			"parrot, else confirm"},
+	{.key = "confirm_ms", .type = FIELD_U32, BR(confirm_ms), .max = 5000, .unit = "ms",
+		.help = "how long somebody must talk over it until that counts, with barge_in = \"confirm\""},
+	{.key = "duck_db", .type = FIELD_DOUBLE, BR(duck_db), .min = -60, .max = 0, .unit = "dB",
+		.help = "how far it is turned down while somebody talks over it"},
 	{.key = "command", .type = FIELD_LIST, BR(command), WIDE(bridge_opts, command[0]),
 		.count = offsetof(struct bridge_opts, n_command), .min = 1, .max = BRIDGE_ARGS_MAX, .fix = check_text,
 		.accepts = "a program and its arguments, such as [\"python3\", \"/srv/worker.py\"]", .bridge_type = "process",

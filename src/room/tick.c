@@ -20,6 +20,7 @@ struct tally {
 	uint32_t talkers; /* people, and what somebody who left still had to say */
 	bool speech;
 	bool stay_awake;
+	const struct participant *voice; /* see worker_ears */
 };
 
 /* The first or the last `len` samples, in the shape of half a cosine. */
@@ -101,6 +102,8 @@ static void hear_one(struct participant *p, struct tally *t, nsec now)
 		path_leave_shared(p);
 	}
 	detect_voice(p, now);
+	if (p->own && !p->muted && p->vad.above_ms > 0 && (!t->voice || p->vad.level_dbfs > t->voice->vad.level_dbfs))
+		t->voice = p;
 	t->speech |= p->vad.speaking;
 	t->stay_awake |= p->vad.speaking || jitter_active(p->jitter);
 }
@@ -130,7 +133,7 @@ bool room_tick(struct room *r, nsec now)
 
 	r->tick++;
 	struct tally t = hear_people(r, now);
-	struct worker_ears ears = {.people = rs->sum, .talkers = t.talkers, .speech = t.speech};
+	struct worker_ears ears = {.people = rs->sum, .talkers = t.talkers, .speech = t.speech, .voice = t.voice};
 
 	if (r->worker)
 		t.stay_awake |= worker_tick(r->worker, &ears, rs->sum, &bridge_spoke, now);

@@ -17,6 +17,7 @@
 #define RETRY_MOST_MS 30000
 #define WORKED_MS 10000 /* who lasted so long begins with the shortest pause again */
 #define FADE_MS 5       /* of every end and beginning of speech */
+#define CUT_MS 500      /* an utterance of which nothing came for so long is over */
 
 static size_t worker_samples(const struct worker *w, uint32_t ms)
 {
@@ -127,6 +128,10 @@ static int on_audio(void *ctx, uint64_t item, const float *pcm, size_t n)
 		return ERR_STATE;
 	if (n == 0)
 		return 0;
+	if (item <= w->cut_item) {
+		w->cut_ms = 0;
+		return 0;
+	}
 	int err = pcm_queue_push(&w->backlog, pcm, n);
 
 	if (!err && (err = add_mark(w, item, n)))
@@ -146,18 +151,27 @@ static void drop_backlog(struct worker *w)
 	w->n_marks = 0;
 }
 
+/* `unheard_ms`: of what went into the mix. */
+static void take_back(struct worker *w, uint32_t unheard_ms)
+{
+	uint32_t played_ms = (uint32_t)(1000 * (uint64_t)w->item_played / w->rate_hz);
+
+	w->interrupted = true;
+	w->interrupted_item = w->n_marks ? w->marks[0].item : w->item;
+	w->interrupted_ms = 0;
+	if (w->item == w->interrupted_item && played_ms > unheard_ms)
+		w->interrupted_ms = played_ms - unheard_ms;
+	drop_backlog(w);
+	room_flush(w->room, w->room->rooms->now);
+}
+
 static void on_flush(void *ctx)
 {
 	struct worker *w = ctx;
 
 	if (w->state != WORKER_UP || w->n_marks == 0)
 		return;
-	w->interrupted = true;
-	w->interrupted_item = w->marks[0].item;
-	w->interrupted_ms = 0;
-	if (w->item == w->interrupted_item)
-		w->interrupted_ms = (uint32_t)(1000 * (uint64_t)w->item_played / w->rate_hz);
-	drop_backlog(w);
+	take_back(w, 0);
 	schedule_wake(w->room, w->in_call ? w->room->rooms->now : NSEC_NONE);
 }
 
@@ -222,6 +236,7 @@ int worker_new(struct room *room, const struct bridge_ops *ops, const struct bri
 	log_child(&w->log, &room->log, "bridge=%s", worker_name(w));
 	limiter_init(&w->limiter, room->rate_hz);
 	vad_init(&w->vad, room->rate_hz);
+	barge_init(&w->barge, ops, opts);
 	pcm_queue_init(&w->backlog, worker_samples(w, opts->backlog_ms));
 	if (w->rate_hz != room->rate_hz)
 		err = resample_new(room->rooms->table, room->rate_hz, w->rate_hz, &w->hear);
@@ -289,6 +304,7 @@ static void close_driver(struct worker *w)
 	}
 	w->self = NULL;
 	w->interrupted = false;
+	w->cut_item = 0;
 }
 
 void worker_close(struct worker *w)
@@ -500,9 +516,11 @@ static bool speak(struct worker *w, float *sum, nsec now)
 		spoke = w->speak ? take_resampled(w) : take(w, x, r->n);
 	if (spoke) {
 		vad_run(&w->vad, x, r->n);
+		barge_apply(&w->barge, x, r->n);
 		mix_add(sum, x, r->n);
 	} else {
 		vad_run_silence(&w->vad, r->n);
+		barge_rest(&w->barge);
 	}
 	set_speaking(w, before, now);
 	return spoke;
@@ -544,11 +562,42 @@ static bool hear(struct worker *w, const struct worker_ears *ears, nsec now)
 	return wants;
 }
 
+/* ---- who talks over it ---- */
+
+static void cut_off(struct worker *w, const struct participant *by)
+{
+	uint64_t last = w->n_marks ? w->marks[w->n_marks - 1].item : w->item;
+
+	take_back(w, participant_unheard_ms(by));
+	w->cut_item = last;
+	w->cut_ms = 0;
+}
+
+static void give_way(struct worker *w, const struct worker_ears *ears)
+{
+	struct room *r = w->room;
+	enum barge_state before = w->barge.state;
+	struct barge_tick t = {
+		.ms = (float)r->rooms->opts.frame_ms,
+		.speaks = w->n_marks > 0 || w->sounding,
+		.voiced_ms = ears->voice ? ears->voice->vad.above_ms : 0,
+		.level_dbfs = ears->voice ? ears->voice->vad.level_dbfs : VAD_SILENCE_DBFS,
+	};
+
+	w->cut_ms += t.ms;
+	if (w->cut_ms >= CUT_MS)
+		w->cut_item = 0;
+	if (barge_run(&w->barge, &t))
+		cut_off(w, ears->voice);
+	r->rooms->stats.talked_over += before == BARGE_CALM && w->barge.state != BARGE_CALM;
+}
+
 bool worker_tick(struct worker *w, const struct worker_ears *ears, float *sum, bool *spoke, nsec now)
 {
 	bool wants = false;
 
 	if (w->state == WORKER_UP) {
+		give_way(w, ears);
 		tell_interrupted(w, now);
 		wants = hear(w, ears, now);
 		tell_interrupted(w, now);
@@ -556,5 +605,5 @@ bool worker_tick(struct worker *w, const struct worker_ears *ears, float *sum, b
 	*spoke = speak(w, sum, now);
 	if (silent(w) && !wants)
 		pcm_queue_clear(&w->backlog);
-	return wants || !silent(w) || w->vad.speaking;
+	return wants || !silent(w) || w->vad.speaking || w->cut_item > 0;
 }

@@ -15,7 +15,9 @@
 #include "base/list.h"
 #include "bridge/bridge.h"
 #include "bridge/pcm_queue.h"
+#include "room/barge.h"
 
+struct participant;
 struct room;
 struct rooms;
 struct resample;
@@ -64,6 +66,9 @@ struct worker {
 	bool interrupted;   /* to be told to the driver */
 	uint64_t interrupted_item;
 	uint32_t interrupted_ms;
+	struct barge barge;
+	uint64_t cut_item;  /* utterances up to this were taken back by the room: what still comes of them is dropped; 0: none */
+	float cut_ms;       /* since the last of that came */
 	bool sounding;      /* the last sample was speech */
 	float last, slope;  /* it, and how it came there */
 	size_t ring_left;   /* samples until both have faded to nothing */
@@ -87,6 +92,7 @@ struct worker_ears {
 	const float *people; /* their sum, one tick at the room's rate */
 	uint32_t talkers;
 	bool speech;
+	const struct participant *voice; /* the loudest who speaks in this tick; NULL: nobody */
 };
 /* One tick. Adds its speech to `sum` (which may be `people`); `*spoke` tells whether there was any. Returns whether
  * it wants the next tick too. */

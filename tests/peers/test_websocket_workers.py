@@ -280,7 +280,7 @@ async def hears(p, seconds, within=15):
 
 
 def config(port, kind, rate=0, room=16000, scheme="ws", host="127.0.0.1", path="/bot", more=""):
-    return (PATIENT + f'[private]\nbridge = "bot"\nsample_rate = {room}\n[bridge.bot]\ntype = "websocket"\n'
+    return (PATIENT + f'[private]\nbridge = "bot"\nsample_rate = {room}\n[bridge.bot]\ntype = "websocket"\nbarge_in = "off"\n'
             f'url = "{scheme}://{host}:{port}{path}"\nframing = "{kind.framing}"\nsample_rate = {rate}\n{more}')
 
 

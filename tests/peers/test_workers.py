@@ -27,7 +27,7 @@ A4 = tones(16000, (440, -10))
 
 def process(name, *command, extra=""):
     words = ", ".join(f'"{word}"' for word in command)
-    return f'[bridge.{name}]\ntype = "process"\ncommand = [{words}]\n{extra}\n'
+    return f'[bridge.{name}]\ntype = "process"\nbarge_in = "off"\ncommand = [{words}]\n{extra}\n'
 
 
 def room(name, bridge, extra=""):
@@ -126,7 +126,7 @@ class Workers(VoiceCase):
             stock = AudioSocketServer()
             async with await asyncio.start_server(stock.serve, "127.0.0.1", 0) as listening:
                 port = listening.sockets[0].getsockname()[1]
-                await self.echo('[bridge.pbx]\ntype = "audiosocket"\nsample_rate = 8000\n'
+                await self.echo('[bridge.pbx]\ntype = "audiosocket"\nbarge_in = "off"\nsample_rate = 8000\n'
                                 f'address = "tcp://localhost:{port}"\n[private]\nbridge = "pbx"\n')
                 await until(lambda: stock.ended == 1, 5, "the hang-up")
             self.assertEqual(stock.errors, [])
@@ -139,7 +139,7 @@ class Workers(VoiceCase):
             with tempfile.TemporaryDirectory() as folder:
                 path = os.path.join(folder, "pbx")
                 async with await asyncio.start_unix_server(stock.serve, path):
-                    await self.echo('[bridge.pbx]\ntype = "audiosocket"\nsample_rate = 8000\n'
+                    await self.echo('[bridge.pbx]\ntype = "audiosocket"\nbarge_in = "off"\nsample_rate = 8000\n'
                                     f'address = "unix:{path}"\n[private]\nbridge = "pbx"\n')
                     await until(lambda: stock.ended == 1, 5, "the hang-up")
             self.assertEqual(stock.errors, [])
@@ -149,7 +149,7 @@ class Workers(VoiceCase):
         stock = AudioSocketServer()
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "pbx")
-            with Mynahd(f'[bridge.pbx]\ntype = "audiosocket"\nsample_rate = 8000\naddress = "unix:{path}"\n'
+            with Mynahd(f'[bridge.pbx]\ntype = "audiosocket"\nbarge_in = "off"\nsample_rate = 8000\naddress = "unix:{path}"\n'
                         '[private]\nbridge = "pbx"\n') as server:
                 async with session(server) as p:
                     down = await p.expect("bridge", up=False)

@@ -103,7 +103,8 @@ static void puppet_close(void *self)
 	p->n_closes++;
 }
 
-static const struct bridge_ops puppet_ops = {.type = "puppet", .open = puppet_open, .audio = puppet_audio, .event = puppet_event, .close = puppet_close};
+static const struct bridge_ops puppet_ops = {.type = "puppet", .open = puppet_open, .audio = puppet_audio, .event = puppet_event,
+	.close = puppet_close};
 
 static struct stage *puppet_stage(struct puppet *p)
 {
@@ -112,6 +113,7 @@ static struct stage *puppet_stage(struct puppet *p)
 	bridge_opts_default(&p->opts);
 	snprintf(p->opts.name, BRIDGE_NAME_MAX, "puppet");
 	p->opts.ops = &puppet_ops;
+	p->opts.barge_in = BARGE_IN_OFF; /* test_barge.c */
 	s->opts.bridges = &p->opts;
 	s->opts.n_bridges = 1;
 	snprintf(s->rules[0].bridge, BRIDGE_NAME_MAX, "puppet");

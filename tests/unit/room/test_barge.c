@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT */
+/* Somebody talks over the bridge: turned down, taken back, or let be. */
+#include "unit/room/stage.h"
+
+#include "audio/tone.h"
+#include "room/barge.h"
+
+enum { TICK = 320 };
+
+/* A driver that says what it is told to, in a tone of 440 Hz. */
+struct mouth {
+	struct bridge_opts opts;
+	size_t say;          /* samples, in the next tick */
+	bool babbles;        /* a tick of speech in each tick */
+	bool flush;
+	uint64_t item;
+	const struct bridge_sink *sink;
+	void *sink_ctx;
+	struct tone tone;
+	int last_err;
+	unsigned n_interrupted;
+	struct bridge_event interrupted;
+};
+
+static int mouth_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
+	const struct bridge_sink *sink, void *sink_ctx, const struct log *log, nsec now, void **self)
+{
+	struct mouth *m = (struct mouth *)(uintptr_t)opts; /* its options are the first member */
+
+	(void)frame_samples, (void)log, (void)now;
+	m->sink = sink;
+	m->sink_ctx = sink_ctx;
+	tone_init(&m->tone, 440, rate_hz, 0.3f);
+	*self = m;
+	return 0;
+}
+
+static bool mouth_audio(void *self, const struct bridge_hearing *h, nsec now)
+{
+	struct mouth *m = self;
+	size_t n = m->babbles ? h->n : m->say;
+	float *x = malloc((n + 1) * sizeof *x);
+
+	(void)now;
+	tone_run(&m->tone, x, n);
+	if (n)
+		m->last_err = m->sink->audio(m->sink_ctx, m->item, x, n);
+	m->say = 0;
+	if (m->flush)
+		m->sink->flush(m->sink_ctx);
+	m->flush = false;
+	free(x);
+	return true;
+}
+
+static void mouth_event(void *self, const struct bridge_event *ev, nsec now)
+{
+	struct mouth *m = self;
+
+	(void)now;
+	if (ev->kind != BRIDGE_INTERRUPTED)
+		return;
+	m->n_interrupted++;
+	m->interrupted = *ev;
+}
+
+static void mouth_close(void *self)
+{
+	(void)self;
+}
+
+static const struct bridge_ops mouth_ops = {.type = "mouth", .open = mouth_open, .audio = mouth_audio, .event = mouth_event,
+	.close = mouth_close};
+
+/* Two people, one of whom may talk (`t`); the bridge has eight seconds to say and is in the middle of them. */
+struct scene {
+	struct mouth m;
+	struct stage *s;
+	struct actor *t, *l;
+	size_t begun; /* samples that `t` had heard when he began */
+};
+
+static void scene_open(struct scene *c, enum barge_in policy)
+{
+	memset(c, 0, sizeof *c);
+	c->s = stage_new();
+	bridge_opts_default(&c->m.opts);
+	snprintf(c->m.opts.name, BRIDGE_NAME_MAX, "mouth");
+	c->m.opts.ops = &mouth_ops;
+	c->m.opts.barge_in = policy;
+	c->s->opts.bridges = &c->m.opts;
+	c->s->opts.n_bridges = 1;
+	snprintf(c->s->rules[0].bridge, BRIDGE_NAME_MAX, "mouth");
+	stage_open(c->s);
+	c->t = stage_join(c->s, "r");
+	c->l = stage_join(c->s, "r");
+	c->m.item = 1;
+	c->m.say = 8 * 16000;
+	stage_run(c->s, 1000);
+}
+
+static void talk(struct scene *c)
+{
+	c->begun = c->t->n_heard;
+	actor_talk(c->t, 1000, 0.2);
+}
+
+/* Of the bridge's tone at the ear of `a`, in one of its ticks from the moment that `t` began, against full level. */
+static double tick_db(const struct actor *a, size_t begun, size_t tick)
+{
+	assert_true(a->n_heard >= begun + (tick + 1) * TICK);
+	return sig_db(sig_level(a->heard + begun + tick * TICK, TICK, 16000, 440) / 0.3);
+}
+
+/* How many ticks until the tone at his ear is below `db`. */
+static size_t ticks_to(const struct scene *c, double db)
+{
+	size_t t = 0;
+
+	while ((t + 1) * TICK + c->begun <= c->t->n_heard && tick_db(c->t, c->begun, t) > db)
+		t++;
+	return t;
+}
+
+/* But for the beginning and the end of the speech itself. */
+static double click_db(const struct actor *a)
+{
+	size_t n = a->n_heard < 127000 ? a->n_heard : 127000;
+
+	return sig_db(sig_click(a->heard + 400, n - 400, 16000, 2500, NULL) / 0.3);
+}
+
+/* ---- cases ---- */
+
+static void who_talks_over_it_hears_it_turned_down_at_once(void **state)
+{
+	struct scene c;
+
+	(void)state;
+	scene_open(&c, BARGE_IN_WORKER);
+	talk(&c);
+	stage_run(c.s, 1000);
+	/* his first frame is mixed one or two ticks after he sent it; one tick is the way down */
+	size_t t = ticks_to(&c, -11.5);
+
+	print_message("down after %zu ticks, then %.2f dB, click %.1f dB\n", t, tick_db(c.t, c.begun, 20), click_db(c.t));
+	assert_in_range(t, 1, 3);
+	assert_near(tick_db(c.t, c.begun - TICK, 0), 0, 0.1);
+	for (; t < 45; t++)
+		assert_near(tick_db(c.t, c.begun, t), -12, 0.2);
+	assert_below(click_db(c.t), -50);
+	assert_int_equal(c.m.n_interrupted, 0);
+	assert_int_equal(rooms_stats(c.s->rooms)->talked_over, 1);
+	/* the driver says when */
+	c.m.flush = true;
+	stage_run(c.s, 200);
+	assert_int_equal(c.m.n_interrupted, 1);
+	assert_int_equal(actor_count(c.l, ROOM_FLUSH), 1);
+	stage_close(c.s);
+}
+
+/* A cough: full level again, and every sample of the eight seconds was played, once. */
+static void after_a_cough_nothing_is_lost_or_repeated(void **state)
+{
+	struct scene c;
+
+	(void)state;
+	scene_open(&c, BARGE_IN_AUTO);
+	assert_int_equal(barge_policy(&mouth_ops, &c.m.opts), BARGE_IN_CONFIRM);
+	talk(&c);
+	stage_run(c.s, 150);
+	c.t->talks = false;
+	stage_run(c.s, 1000);
+	size_t down = ticks_to(&c, -11.5), up = down;
+
+	while (tick_db(c.t, c.begun, up) < -0.1)
+		up++;
+	print_message("cough: down after %zu ticks, up after %zu\n", down, up);
+	assert_in_range(down, 1, 3);
+	assert_in_range(up, 25, 45);
+	stage_run(c.s, 7000);
+	assert_int_equal(c.m.n_interrupted, 0);
+	assert_int_equal(actor_count(c.t, ROOM_FLUSH), 0);
+	assert_int_equal(rooms_stats(c.s->rooms)->flushes, 0);
+	/* 8 s and the tick after the end; and the tone went on without a seam: what is left of it without its phase */
+	assert_in_range(c.t->n_heard, 8 * 16000, 8 * 16000 + 2 * TICK);
+	size_t last = 7 * 16000;
+	double re[2] = {0}, im[2] = {0};
+
+	for (size_t i = 0; i < 8000; i++) {
+		double w = 2 * M_PI * 440 * (double)i / 16000;
+
+		re[0] += (double)c.t->heard[2000 + i] * cos(w);
+		im[0] += (double)c.t->heard[2000 + i] * sin(w);
+		re[1] += (double)c.t->heard[last + i] * cos(w);
+		im[1] += (double)c.t->heard[last + i] * sin(w);
+	}
+	double turn = 2 * M_PI * fmod(440.0 * (double)(last - 2000) / 16000, 1);
+	double seam = fmod(atan2(im[0], re[0]) - atan2(im[1], re[1]) - turn + 5 * M_PI, 2 * M_PI) - M_PI;
+
+	assert_near(seam, 0, 0.01); /* 0.06 samples */
+	assert_below(click_db(c.t), -50);
+	stage_close(c.s);
+}
+
+static void once_confirmed_it_is_taken_back_everywhere(void **state)
+{
+	struct scene c;
+
+	(void)state;
+	scene_open(&c, BARGE_IN_CONFIRM);
+	nsec began = c.s->now;
+
+	talk(&c);
+	stage_run(c.s, 1000);
+	const struct stage_event *ev = actor_last(c.l, ROOM_FLUSH);
+
+	assert_non_null(ev);
+	assert_int_equal(actor_count(c.l, ROOM_FLUSH), 1);
+	assert_int_equal(actor_count(c.t, ROOM_FLUSH), 1);
+	double after_ms = (double)(ev->at - began) * 1e-6;
+	size_t silent = (c.t->n_heard - c.begun) / TICK;
+
+	print_message("confirmed after %.0f ms, he heard nothing more from tick %zu on, heard %u ms of item %lu\n", after_ms, silent,
+		c.m.interrupted.heard_ms, (unsigned long)c.m.interrupted.item);
+	assert_near(after_ms, 250 + 20 + 3, 21);
+	assert_near((double)silent * 20, after_ms, 41); /* the tick of the flush, with its fade */
+	assert_int_equal(c.m.n_interrupted, 1);
+	assert_int_equal(c.m.interrupted.item, 1);
+	assert_near(c.m.interrupted.heard_ms, 1000 + after_ms, 41);
+	assert_int_equal(participant_media(c.t->p).epoch, 1);
+	memset(c.t->heard + c.t->n_heard, 0, 1000 * sizeof(float));
+	c.t->n_heard += 1000;
+	assert_below(click_db(c.t), -50);
+	/* what it says next begins in the new epoch, at full level once he pauses */
+	c.t->talks = false;
+	stage_run(c.s, 1000);
+	c.m.item = 2;
+	c.m.say = 16000;
+	actor_forget_heard(c.l);
+	stage_run(c.s, 1500);
+	assert_in_range(c.l->n_heard, 16000, 16000 + 2 * TICK);
+	assert_near(tick_db(c.l, 0, 10), 0, 0.1);
+	assert_int_equal(participant_media(c.l->p).epoch, 1);
+	stage_close(c.s);
+}
+
+static void immediate_is_silent_within_a_tick(void **state)
+{
+	struct scene c;
+
+	(void)state;
+	scene_open(&c, BARGE_IN_IMMEDIATE);
+	talk(&c);
+	stage_run(c.s, 500);
+	size_t ticks = (c.t->n_heard - c.begun) / TICK;
+
+	print_message("immediate: nothing from tick %zu on\n", ticks);
+	assert_in_range(ticks, 1, 3); /* the wait for his frame; and the tick that fades */
+	assert_int_equal(actor_count(c.t, ROOM_FLUSH), 1);
+	assert_near(c.m.interrupted.heard_ms, 1000 + 20, 25);
+	stage_close(c.s);
+}
+
+static void off_means_off(void **state)
+{
+	struct scene c;
+
+	(void)state;
+	scene_open(&c, BARGE_IN_OFF);
+	talk(&c);
+	stage_run(c.s, 1000);
+	for (size_t t = 0; t < 45; t++)
+		assert_near(tick_db(c.t, c.begun, t), 0, 0.1);
+	assert_int_equal(actor_count(c.t, ROOM_FLUSH) + c.m.n_interrupted, 0);
+	assert_int_equal(rooms_stats(c.s->rooms)->talked_over, 0);
+	stage_close(c.s);
+}
+
+/* He plays 300 ms behind, and says so. */
+static void what_he_heard_is_what_he_played(void **state)
+{
+	struct scene c;
+
+	(void)state;
+	scene_open(&c, BARGE_IN_IMMEDIATE);
+	participant_played(c.t->p, 0, c.t->n_heard - 4800);
+	participant_played(c.t->p, 1, 0);           /* not yet */
+	participant_played(c.t->p, 0, UINT64_MAX);  /* more than there was */
+	participant_played(c.l->p, 0, 0);           /* somebody else's */
+	talk(&c);
+	stage_run(c.s, 500);
+	assert_near(c.m.interrupted.heard_ms, 1000 + 20 - 300, 25);
+	/* one who has heard less than there is of the item has heard nothing of it */
+	c.t->talks = false;
+	stage_run(c.s, 1000);
+	c.m.item = 2;
+	c.m.say = 16000;
+	stage_run(c.s, 200);
+	talk(&c);
+	stage_run(c.s, 500);
+	assert_int_equal(c.m.n_interrupted, 2);
+	assert_int_equal(c.m.interrupted.item, 2);
+	assert_int_equal(c.m.interrupted.heard_ms, 0);
+	stage_close(c.s);
+}
+
+/* A worker far away goes on for a while: it has not heard yet. */
+static void what_still_comes_of_it_is_not_played(void **state)
+{
+	struct scene c;
+
+	(void)state;
+	scene_open(&c, BARGE_IN_IMMEDIATE);
+	talk(&c);
+	stage_run(c.s, 300);
+	c.t->talks = false;
+	c.m.babbles = true;
+	actor_forget_heard(c.l);
+	stage_run(c.s, 2000);
+	assert_int_equal(c.m.last_err, 0);
+	assert_true(c.l->n_heard < 6 * TICK); /* the end of what `t` said */
+	/* another utterance is one at once, and the same one after a while */
+	c.m.item = 2;
+	actor_forget_heard(c.l);
+	stage_run(c.s, 200);
+	assert_in_range(c.l->n_heard, 9 * TICK, 11 * TICK);
+	talk(&c);
+	stage_run(c.s, 300);
+	assert_int_equal(actor_count(c.t, ROOM_FLUSH), 2);
+	c.t->talks = false;
+	c.m.babbles = false;
+	stage_run(c.s, 1000);
+	c.m.babbles = true;
+	actor_forget_heard(c.l);
+	stage_run(c.s, 200);
+	assert_in_range(c.l->n_heard, 9 * TICK, 11 * TICK);
+	stage_close(c.s);
+}
+
+/* Who has interrupted has the word until he pauses: what it answers meanwhile is not taken back again, but turned down. */
+static void he_interrupts_once(void **state)
+{
+	struct scene c;
+
+	(void)state;
+	scene_open(&c, BARGE_IN_IMMEDIATE);
+	talk(&c);
+	stage_run(c.s, 300);
+	c.m.item = 2;
+	c.m.say = 2 * 16000;
+	stage_run(c.s, 1000);
+	assert_int_equal(actor_count(c.t, ROOM_FLUSH), 1);
+	assert_near(tick_db(c.t, c.t->n_heard - TICK, 0), -12, 0.2);
+	c.t->talks = false;
+	stage_run(c.s, 900);
+	assert_near(tick_db(c.t, c.t->n_heard - TICK, 0), 0, 0.1);
+	talk(&c);
+	stage_run(c.s, 100);
+	assert_int_equal(actor_count(c.t, ROOM_FLUSH), 2);
+	stage_close(c.s);
+}
+
+static void a_tone_that_may_be_interrupted_waits_for_a_pause(void **state)
+{
+	struct stage *s = stage_new();
+
+	(void)state;
+	snprintf(s->bridges[0].name, BRIDGE_NAME_MAX, "whistle");
+	snprintf(s->bridges[0].type, BRIDGE_NAME_MAX, "tone");
+	s->bridges[0].barge_in = BARGE_IN_IMMEDIATE;
+	s->opts.n_bridges = 1;
+	snprintf(s->rules[0].bridge, BRIDGE_NAME_MAX, "whistle");
+	stage_open(s);
+	struct actor *a = stage_join(s, "r");
+
+	for (unsigned round = 1; round <= 3; round++) {
+		stage_run(s, 1000);
+		actor_talk(a, 1000, 0.2);
+		stage_run(s, 200);
+		assert_int_equal(actor_count(a, ROOM_FLUSH), round);
+		actor_forget_heard(a);
+		stage_run(s, 500);
+		assert_int_equal(a->n_heard, 0);
+		a->talks = false;
+		stage_run(s, 1500);
+		assert_in_range(a->n_heard, 16000 * 0.5, 16000 * 1.2);
+	}
+	stage_close(s);
+}
+
+/* Epochs are each person's own, and wrap. */
+static void epochs_begin_with_his_session(void **state)
+{
+	struct scene c;
+
+	(void)state;
+	scene_open(&c, BARGE_IN_OFF);
+	for (unsigned i = 1; i <= 260; i++) {
+		c.m.flush = true;
+		c.m.item++;
+		c.m.say = 3200;
+		stage_run(c.s, 20);
+		c.t->n_events = c.l->n_events = 0;
+	}
+	assert_int_equal(participant_media(c.t->p).epoch, 260 & 255);
+	struct actor *late = stage_join(c.s, "r");
+
+	c.m.item++;
+	c.m.say = 16000;
+	stage_run(c.s, 200);
+	assert_int_equal(participant_media(late->p).epoch, 0);
+	c.m.flush = true;
+	stage_run(c.s, 100);
+	assert_int_equal(participant_media(late->p).epoch, 1);
+	assert_int_equal(participant_media(c.t->p).epoch, 261 & 255);
+	stage_close(c.s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_talks_over_it_hears_it_turned_down_at_once),
+		cmocka_unit_test(after_a_cough_nothing_is_lost_or_repeated),
+		cmocka_unit_test(once_confirmed_it_is_taken_back_everywhere),
+		cmocka_unit_test(immediate_is_silent_within_a_tick),
+		cmocka_unit_test(off_means_off),
+		cmocka_unit_test(what_he_heard_is_what_he_played),
+		cmocka_unit_test(what_still_comes_of_it_is_not_played),
+		cmocka_unit_test(he_interrupts_once),
+		cmocka_unit_test(a_tone_that_may_be_interrupted_waits_for_a_pause),
+		cmocka_unit_test(epochs_begin_with_his_session),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
