@@ -172,9 +172,14 @@ export class Speaker {
 		this.#node.connect(context.destination);
 	}
 
-	/* Plays one frame; copies its samples, since others may listen as well. */
-	play({ rate, samples }) {
-		this.#node.port.postMessage({ rate, samples });
+	/* Plays one frame, as a call emits it; copies its samples, since others may listen as well. */
+	play(frame) {
+		this.#node.port.postMessage(frame);
+	}
+
+	/* Drops what has not been played of the epochs before this one. */
+	flush(epoch) {
+		this.#node.port.postMessage({ flush: epoch });
 	}
 
 	/* A port for frames ({ rate, samples }) from another thread. */
@@ -248,6 +253,8 @@ export class Speaker {
 				this.#node.port.postMessage({ record: this.#recordings[0].seconds });
 			return;
 		}
+		if (data.played)
+			return;
 		this.figures = data.figures;
 		this.level = { rms: data.rms, peak: data.peak };
 		this.onlevel?.(this.level);

@@ -33,6 +33,7 @@ const orders = {
 	},
 	speaker: ({ port }) => {
 		speaker = port;
+		port.onmessage = ({ data }) => data.played && call?.played(data.played.epoch, data.played.samples);
 	},
 	wantAudio: () => {
 		audioWanted = true;
@@ -50,6 +51,8 @@ function onCall(opening) {
 			if (audioWanted)
 				report('audio', event.detail);
 		} else {
+			if (event.type === 'flush')
+				speaker?.postMessage({ flush: event.detail.epoch });
 			report(event.type, event.detail);
 		}
 		return dispatch(event);

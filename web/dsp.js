@@ -171,11 +171,15 @@ export class FrameCutter {
  *
  *   push(frame) -> resampler (rate, drift trim) -> ring -> gain (fades) -> pull(block)
  *
- * The frames carry no time and no number, so the one thing to steer by is how full the ring
+ * Legacy frames carry no time and no number, so the one thing to steer by is how full the ring
  * is just before a frame arrives: its trough. The trough over three seconds is held at a
  * margin. Below it the reader slows down by up to 0.5 %, above it speeds up (nobody hears
  * either), and a large surplus is cut out where the waveform fits itself. An underrun raises
  * the margin, calm lowers it again.
+ *
+ * v1 frames do carry both. One with something missing before it is held until that comes or the ring is nearly
+ * empty; then what is missing is invented in its place, or left silent if nothing was lost. When the ring is nearly
+ * empty and nothing is held, invention goes ahead: the next frame tells whether it stood for a lost one.
  */
 const FADE_MS = 3;
 const STEER_MS = 500;
@@ -196,6 +200,16 @@ const SEAM_MS = 2; // over which a step between two frames is spread
 const SEAM_LOOK = 32; // samples on each side that say what is usual
 const SEAM_LEAST = 0.02; // -34 dBFS: smaller steps are not heard as clicks
 const SEAM_RATIO = 2; // a step is that much larger than any bend around it
+const HELD_MOST = 12; // frames that wait for one they overtook
+const INVENT_MS = 10; // at once
+const INVENT_FULL_MS = 10; // at full level, ...
+const INVENT_MOST_MS = 50; // ... and faded out by then;
+const WAIT_MS = 200; // so long the place of what is missing is kept
+const PERIOD_LEAST_MS = 5;
+const PERIOD_MOST_MS = 17;
+const PERIOD_MATCH_MS = 6;
+const SILENCE_MOST_MS = 100; // of a pause that is kept inside what is stored
+const DROPOUT = 3000; // a larger step of the sequence is a new beginning
 
 /* The largest second difference. */
 function bend(x) {
@@ -203,6 +217,11 @@ function bend(x) {
 	for (let i = 2; i < x.length; i++)
 		most = Math.max(most, Math.abs(x[i] - 2 * x[i - 1] + x[i - 2]));
 	return most;
+}
+
+function inventedGain(ms) {
+	const t = (ms - INVENT_FULL_MS) / (INVENT_MOST_MS - INVENT_FULL_MS);
+	return t <= 0 ? 1 : t >= 1 ? 0 : 1 - t * t * (3 - 2 * t);
 }
 
 export class Playout {
@@ -225,8 +244,25 @@ export class Playout {
 		this.slot = Infinity;
 		this.heard = 0; // fading peak of what came in
 		this.tail = new Float32Array(SEAM_LOOK); // the end of the last frame
-		this.counts = { played: 0, underruns: 0, pauses: 0, seams: 0, cut: 0, frames: 0 };
+		this.counts = { played: 0, underruns: 0, pauses: 0, seams: 0, cut: 0, frames: 0, lost: 0, late: 0, reordered: 0, flushes: 0 };
 		this.level = new Level();
+		this.epoch = null; // of v1 frames
+		this.wasSilent = false; // when the ring ran dry
+		this.pattern = new Float32Array(Math.ceil((PERIOD_MOST_MS * outRate) / 1000) + 1);
+		this.#startOver();
+	}
+
+	/* The next v1 frame follows on nothing. */
+	#startOver() {
+		this.next = null; // { sequence, time, rate } of the frame that is to follow
+		this.held = [];
+		this.pushed = 0; // samples of this epoch, as they came
+		this.invented = 0; // samples since the last frame
+		this.period = 0; // of what is invented; 0: nothing is
+		this.at = 0; // in it
+		this.tailOver = null; // what would have been invented next, ...
+		this.overlap = 0; // ... and samples over which the next frame takes over from it
+		this.silent = false; // the ring ran dry, or may, because nobody spoke
 	}
 
 	get depthMs() {
@@ -237,21 +273,224 @@ export class Playout {
 		return Math.min(this.maxMs, this.marginMs + FRAME_MS);
 	}
 
-	/* One frame as it arrived: Int16Array at `rate`. */
-	push(samples, rate) {
+	/* One frame as it arrived: Int16Array at `rate`; `numbers` of a v1 frame: { epoch, sequence, time, begins, ends }. */
+	push(samples, rate, numbers = null) {
 		this.counts.frames++;
-		this.slot = Math.min(this.slot, this.playing ? this.depth : Infinity);
+		if (numbers) {
+			this.#place({ ...numbers, samples, rate });
+			return;
+		}
+		this.next = null;
+		this.#append(samples, rate, this.depth, true);
+	}
+
+	/* `trough`: the depth that counts, with what is missing before it. Without numbers a seam has to be guessed. */
+	#append(samples, rate, trough, guess) {
+		this.slot = Math.min(this.slot, this.playing ? trough : Infinity);
 		this.#tune(rate);
-		this.#write(this.resampler.process(this.#joined(this.#toFloat(samples))));
+		const x = this.#toFloat(samples);
+		this.#write(this.resampler.process(guess ? this.#joined(x) : x));
 		if (!this.playing && this.depthMs >= this.targetMs)
 			this.#start();
 		if (this.depthMs > this.maxMs)
 			this.#cut(this.depth - this.targetMs * this.perMs);
 	}
 
+	/* What was sent under an older epoch is dropped, but for a short fade. */
+	flush(epoch) {
+		const { ring, read } = this;
+		const n = this.playing ? Math.min(this.depth, Math.round(FADE_MS * this.perMs)) : 0;
+		for (let i = 0; i < n; i++)
+			ring[(read + i) % ring.length] *= 1 - (i + 1) / n;
+		this.depth = n;
+		this.epoch = epoch;
+		this.rate = 0;
+		this.resampler = null;
+		this.counts.flushes++;
+		this.#startOver();
+		this.silent = this.wasSilent = true;
+		this.#forget();
+	}
+
+	/* Of the v1 frames of this epoch: how many samples have been played, at their rate. */
+	get played() {
+		if (this.epoch === null || !this.next)
+			return null;
+		const held = this.held.reduce((sum, { samples }) => sum + samples.length, 0);
+		const waiting = (Math.max(0, this.depth - this.invented) * this.next.rate) / this.outRate;
+		return { epoch: this.epoch, samples: Math.max(0, Math.round(this.pushed - held - waiting)) };
+	}
+
+	/* ---- v1 frames ---- */
+
+	#place(frame) {
+		if (frame.epoch !== this.epoch) {
+			if (this.epoch !== null && ((frame.epoch - this.epoch) & 0xff) >= 128)
+				return; // flushed
+			if (this.epoch !== null)
+				this.flush(frame.epoch);
+			this.epoch = frame.epoch;
+		}
+		const ahead = this.next ? ((frame.sequence - this.next.sequence) << 16) >> 16 : 0;
+		if (ahead > DROPOUT || ahead < -DROPOUT)
+			this.next = null;
+		else if (ahead < 0 || this.held.some(({ sequence }) => sequence === frame.sequence)) {
+			this.counts.late++;
+			return;
+		}
+		this.next ??= { sequence: frame.sequence, time: frame.time, rate: frame.rate };
+		this.#hold(frame);
+		this.#followUp();
+		if (this.held.length > HELD_MOST || (this.held.length && this.depth === 0))
+			this.#openGap();
+	}
+
+	#hold(frame) {
+		let at = this.held.length;
+		while (at > 0 && ((frame.sequence - this.held[at - 1].sequence) << 16) >> 16 < 0)
+			at--;
+		if (at < this.held.length)
+			this.counts.reordered++;
+		this.held.splice(at, 0, frame);
+		this.pushed += frame.samples.length;
+	}
+
+	/* Everything held that has nothing missing before it. */
+	#followUp() {
+		while (this.held.length && this.held[0].sequence === this.next.sequence)
+			this.#follow(this.held.shift());
+	}
+
+	/* What is missing will not come any more. */
+	#openGap() {
+		this.#follow(this.held.shift());
+		this.#followUp();
+	}
+
+	/* { n: samples of the output, lost: frames, silent } before a frame. */
+	#gapBefore(frame) {
+		const { sequence, time, rate } = this.next;
+		const passed = frame.rate === rate ? (frame.time - time) | 0 : 0;
+		const lost = (frame.sequence - sequence) & 0xffff;
+		let samples = passed >= rate / 1000 ? passed : 0;
+		if (lost && !samples)
+			samples = lost * frame.samples.length;
+		return { n: Math.round((samples * this.outRate) / frame.rate), samples, lost, silent: lost === 0 || frame.begins };
+	}
+
+	#follow(frame) {
+		const gap = this.#gapBefore(frame);
+		const trough = this.depth - this.invented + (gap.silent ? 0 : gap.n);
+		this.counts.lost += gap.lost;
+		if (gap.n && gap.silent)
+			this.#keepSilence(gap.n);
+		else if (gap.n)
+			this.#fillGap(gap, frame.samples.length);
+		else if (this.invented)
+			this.#wasLate(this.invented);
+		this.invented = this.period = 0;
+		this.#append(frame.samples, frame.rate, gap.silent && gap.n ? Infinity : trough, false);
+		this.next = { sequence: (frame.sequence + 1) & 0xffff, time: (frame.time + frame.samples.length) >>> 0, rate: frame.rate };
+		this.silent = frame.ends;
+	}
+
+	#fillGap({ n, samples, lost }, length) {
+		this.pushed += Math.min(samples, lost * length);
+		if (this.depth === 0)
+			this.wasSilent = true; // nothing to go on with; but it was not late
+		else
+			this.#invent(Math.min(n - this.invented, this.maxMs * this.perMs - this.depth));
+	}
+
+	#keepSilence(n) {
+		const most = Math.min(n - this.invented, SILENCE_MOST_MS * this.perMs);
+		if (this.depth === 0)
+			this.wasSilent = true;
+		if (this.depth === 0 || most <= 0)
+			return;
+		if (!this.invented)
+			this.#fadeTail();
+		this.overlap = 0;
+		this.#write(new Float32Array(Math.round(most)));
+	}
+
+	#wasLate(n) {
+		this.counts.underruns++;
+		this.marginMs = Math.min(this.maxMs - FRAME_MS, this.marginMs + Math.min(30, Math.max(5, n / this.perMs)));
+	}
+
+	/* Before a block is pulled, so that it does not end in the fade of an empty ring. */
+	#refill(block) {
+		const least = block + Math.round(FADE_MS * this.perMs) + 1;
+		while (this.playing && this.depth < least) {
+			if (this.held.length) {
+				this.#openGap();
+			} else if (!this.silent && this.invented < WAIT_MS * this.perMs) {
+				const n = Math.round(INVENT_MS * this.perMs);
+				this.#invent(n);
+				this.invented += n;
+			} else {
+				return;
+			}
+		}
+	}
+
+	/* Goes on with the last period of what is in the ring, sinking; `overlap` samples more are kept for the next frame. */
+	#invent(n) {
+		const { pattern, perMs } = this;
+		if (!this.period)
+			this.#findPeriod();
+		n = Math.max(0, Math.round(n));
+		const fade = Math.round(FADE_MS * perMs);
+		const out = new Float32Array(n + fade);
+		for (let i = 0; i < out.length; i++)
+			out[i] = pattern[(this.at + i) % this.period] * inventedGain((this.at + i) / perMs);
+		this.at += n;
+		this.overlap = 0;
+		this.#write(out.subarray(0, n));
+		this.tailOver = out.subarray(n);
+		this.overlap = fade;
+	}
+
+	#findPeriod() {
+		const { ring, perMs } = this;
+		const end = this.read + this.depth + ring.length;
+		const [least, most, match] = [PERIOD_LEAST_MS, PERIOD_MOST_MS, PERIOD_MATCH_MS].map((ms) => Math.round(ms * perMs));
+		let best = -Infinity;
+		for (let lag = least; lag <= most; lag++) {
+			let [score, energy] = [0, 1e-9];
+			for (let i = 1; i <= match; i += 2) {
+				const a = ring[(end - i) % ring.length];
+				const b = ring[(end - i - lag) % ring.length];
+				score += a * b;
+				energy += b * b;
+			}
+			score /= Math.sqrt(energy);
+			if (score > best) {
+				best = score;
+				this.period = lag;
+			}
+		}
+		for (let i = 0; i < this.period; i++)
+			this.pattern[i] = ring[(end - this.period + i) % ring.length];
+		this.at = 0;
+	}
+
+	/* The first samples after an invention take over from it. */
+	#takeOver(samples) {
+		const n = Math.min(this.overlap, samples.length);
+		for (let i = 0; i < n; i++) {
+			const w = (i + 1) / (n + 1);
+			samples[i] = samples[i] * w + this.tailOver[i] * (1 - w);
+		}
+		this.overlap = 0;
+	}
+
 	/* Fills a block of the output, with silence where there is nothing to play. */
 	pull(out) {
 		const fade = Math.round(FADE_MS * this.perMs);
+		if (this.next)
+			this.#refill(out.length);
 		const step = 1 / fade;
 		for (let i = 0; i < out.length; i++) {
 			if (!this.playing) {
@@ -290,6 +529,8 @@ export class Playout {
 		this.gain = 0;
 		this.marginMs = MARGIN_FIRST_MS;
 		this.rate = 0;
+		this.epoch = null;
+		this.#startOver();
 		this.#forget();
 	}
 
@@ -348,6 +589,8 @@ export class Playout {
 	}
 
 	#write(samples) {
+		if (this.overlap)
+			this.#takeOver(samples);
 		const { ring } = this;
 		const room = ring.length - this.depth;
 		const n = Math.min(samples.length, room);
@@ -366,19 +609,22 @@ export class Playout {
 
 	#start() {
 		const gapMs = this.gap / this.perMs;
-		if (this.counts.played > 0 && gapMs < PAUSE_MS) {
+		if (this.counts.played > 0 && gapMs < PAUSE_MS && !this.wasSilent) {
 			this.counts.underruns++;
 			this.marginMs = Math.min(this.maxMs - FRAME_MS, this.marginMs + Math.min(30, Math.max(5, gapMs / 2)));
 		} else if (this.counts.played > 0) {
 			this.counts.pauses++;
 		}
 		this.playing = true;
+		this.wasSilent = false;
 		this.gap = 0;
 		this.#forget();
 	}
 
 	#runDry() {
 		this.playing = false;
+		this.wasSilent = this.silent;
+		this.invented = this.period = this.overlap = 0;
 		this.gain = 0;
 		this.gap = 0;
 		if (this.resampler)

@@ -25,6 +25,12 @@ const MAX_WRITE_BYTES = 1000; // Safari hangs on a stream write of 4 KiB and mor
 const MAX_UNSENT_DATAGRAMS = 12; // 240 ms: older audio is worth nothing
 const MAX_UNSENT_LINES = 64;
 const FRAME_HEADER_BYTES = 2;
+const V1_HEADER_BYTES = 12;
+const V1 = 0x8000;
+const V1_BEGINS = 0x10;
+const V1_ENDS = 0x20;
+const PAUSE_MS = 100; // nothing sent for so much longer than a frame: silence, not a late timer
+const RETRY_LEGACY_MS = 2500; // a refusal comes at once
 
 export class MynahError extends Error {
 	/* kind: a word for programs; facts: whatever helps to explain it. */
@@ -36,7 +42,7 @@ export class MynahError extends Error {
 	}
 }
 
-/* ---- frames: u16 LE rate/100, then PCM-16 LE mono --------------------------------- */
+/* ---- frames: u16 LE rate/100, then PCM-16 LE mono; v1 frames: twelve bytes before the samples ---- */
 
 /* The header counts hundreds of hertz; these three rates are not whole hundreds. */
 const ODD_RATES = new Map([[110, 11025], [220, 22050], [441, 44100]]);
@@ -63,38 +69,72 @@ export function toInt16(samples) {
 }
 
 /* Frames of at most maxBytes each, of nearly equal length. No samples, no frames: an empty
- * datagram upsets some browsers. */
-export function encodeFrames(samples, rate, maxBytes = MAX_DATAGRAM_BYTES) {
+ * datagram upsets some browsers. With `numbers` ({ sequence, time, begins }, of the first; moved on) they are v1 frames. */
+export function encodeFrames(samples, rate, maxBytes = MAX_DATAGRAM_BYTES, numbers = null) {
 	const header = headerOfRate(rate);
 	const pcm = toInt16(samples);
-	const most = Math.max(1, Math.floor((maxBytes - FRAME_HEADER_BYTES) / 2));
+	const head = numbers ? V1_HEADER_BYTES : FRAME_HEADER_BYTES;
+	const most = Math.max(1, Math.floor((maxBytes - head) / 2));
 	const pieces = Math.ceil(pcm.length / most);
 	const frames = [];
 	for (let k = 0; k < pieces; k++) {
 		const from = Math.floor((pcm.length * k) / pieces);
 		const to = Math.floor((pcm.length * (k + 1)) / pieces);
-		const view = new DataView(new ArrayBuffer(FRAME_HEADER_BYTES + 2 * (to - from)));
-		view.setUint16(0, header, true);
+		const view = new DataView(new ArrayBuffer(head + 2 * (to - from)));
+		if (numbers)
+			writeNumbers(view, header, numbers, to - from);
+		else
+			view.setUint16(0, header, true);
 		for (let i = from; i < to; i++)
-			view.setInt16(FRAME_HEADER_BYTES + 2 * (i - from), pcm[i], true);
+			view.setInt16(head + 2 * (i - from), pcm[i], true);
 		frames.push(new Uint8Array(view.buffer));
 	}
 	return frames;
 }
 
-/* { rate, samples: Int16Array } or null when there is nothing to play. A trailing odd byte
- * is left out; rate 0 means the rate that was agreed. */
+function writeNumbers(view, header, numbers, length) {
+	view.setUint16(0, V1 | (numbers.begins ? V1_BEGINS : 0), true);
+	view.setUint16(4, header, true);
+	view.setUint16(6, numbers.sequence, true);
+	view.setUint32(8, numbers.time, true);
+	numbers.sequence = (numbers.sequence + 1) & 0xffff;
+	numbers.time = (numbers.time + length) >>> 0;
+	numbers.begins = false;
+}
+
+/* { rate, samples: Int16Array }, of a v1 frame also { epoch, sequence, time, begins, ends }; or
+ * null when there is nothing to play. A trailing odd byte is left out; rate 0 means the rate that was agreed. */
 export function decodeFrame(bytes, agreedRate = 16000) {
 	if (bytes.byteLength < FRAME_HEADER_BYTES + 2)
 		return null;
 	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-	const rate = rateOfHeader(view.getUint16(0, true)) || agreedRate;
+	const first = view.getUint16(0, true);
+	const numbers = first & V1 ? readNumbers(view, first) : {};
+	const head = first & V1 ? V1_HEADER_BYTES : FRAME_HEADER_BYTES;
+	if (!numbers || bytes.byteLength < head + 2)
+		return null;
+	const rate = rateOfHeader(first & V1 ? view.getUint16(4, true) : first) || agreedRate;
 	if (rate < 8000 || rate > 48000)
 		return null;
-	const samples = new Int16Array((bytes.byteLength - FRAME_HEADER_BYTES) >> 1);
+	const samples = new Int16Array((bytes.byteLength - head) >> 1);
 	for (let i = 0; i < samples.length; i++)
-		samples[i] = view.getInt16(FRAME_HEADER_BYTES + 2 * i, true);
-	return { rate, samples };
+		samples[i] = view.getInt16(head + 2 * i, true);
+	return { rate, samples, ...numbers };
+}
+
+/* null: too short, or with a codec, flag or source of a later version. */
+function readNumbers(view, first) {
+	if (view.byteLength < V1_HEADER_BYTES || (first & ~(V1_BEGINS | V1_ENDS)) !== V1 || view.getUint8(2) !== 0)
+		return null;
+	return {
+		epoch: view.getUint8(3), sequence: view.getUint16(6, true), time: view.getUint32(8, true),
+		begins: (first & V1_BEGINS) !== 0, ends: (first & V1_ENDS) !== 0,
+	};
+}
+
+/* Epochs count modulo 256. */
+export function isNewerEpoch(a, b) {
+	return ((a - b) & 0xff) > 0 && ((a - b) & 0xff) < 128;
 }
 
 /* ---- control lines: one JSON object each ------------------------------------------ */
@@ -182,16 +222,16 @@ export function hexToBytes(hex) {
 }
 
 /* The session's address with its query. */
-export function sessionUrl(url, { room, name, rate, token } = {}) {
+export function sessionUrl(url, { room, name, rate, token, frames } = {}) {
 	const full = new URL(url);
-	for (const [key, value] of Object.entries({ room, name, rate, token }))
+	for (const [key, value] of Object.entries({ room, name, rate, token, frames: frames === 'legacy' ? undefined : frames }))
 		if (value !== undefined && value !== null && value !== '')
 			full.searchParams.set(key, value);
 	return full.href;
 }
 
 /* Asks the page's server where the voice server is and which certificates it may show:
- * { url, certificateHashes, frameMs, sampleRate, version }. Never from a cache: the
+ * { url, certificateHashes, frames, frameMs, sampleRate, version }. Never from a cache: the
  * hashes change every few days. */
 export async function serverInfo({ base = globalThis.location?.href, fetch = globalThis.fetch, signal } = {}) {
 	let info;
@@ -209,6 +249,7 @@ export async function serverInfo({ base = globalThis.location?.href, fetch = glo
 	return {
 		url: info.url ?? `https://${host}:${info.port ?? 4433}${info.path ?? '/audio'}`,
 		certificateHashes: info.certificate_hashes ?? [],
+		frames: info.frames?.includes('v1') ? 'v1' : 'legacy',
 		frameMs: info.frame_ms ?? 20,
 		sampleRate: info.sample_rate ?? 16000,
 		version: info.version ?? '',
@@ -258,7 +299,7 @@ export function backoffMs(attempt, random = Math.random) {
 /* ---- the call ----------------------------------------------------------------------- */
 
 /* Opens a session. Options: url; certificateHashes (hex; none for a public certificate);
- * room, name, rate, token; signal to give up; timeoutMs (10 s); statsMs (2 s, 0 for none);
+ * room, name, rate, token; frames ("v1" or "legacy"; else v1 is tried first); signal to give up; timeoutMs (10 s); statsMs (2 s, 0 for none);
  * onCall(call), called before the server's first word, for who must not miss the welcome.
  * Resolves once the server has said welcome, or, for a server that speaks only audio,
  * three seconds after the session opened. */
@@ -270,6 +311,8 @@ export async function connect(options) {
 		throw new MynahError('unsupported', 'this browser has no WebTransport');
 	if (signal?.aborted)
 		throw new MynahError('aborted', 'given up');
+	if (!options.frames)
+		return connectNewestFirst(options);
 	const transport = openTransport(sessionUrl(url, options), certificateHashes);
 	let opened = false;
 	try {
@@ -282,6 +325,18 @@ export async function connect(options) {
 	} catch (error) {
 		closeQuietly(transport);
 		throw asMynahError(error, { opened });
+	}
+}
+
+/* A server that does not know v1 frames refuses at once, and browsers do not tell a refusal from other failures. */
+async function connectNewestFirst(options) {
+	const began = performance.now();
+	try {
+		return await connect({ ...options, frames: 'v1' });
+	} catch (error) {
+		if (error.kind !== 'failed' || error.facts.opened || performance.now() - began > RETRY_LEGACY_MS)
+			throw error;
+		return connect({ ...options, frames: 'legacy' });
 	}
 }
 
@@ -329,7 +384,8 @@ function within(promise, ms, signal) {
 	});
 }
 
-/* Events (detail): audio {rate, samples}; participants [..]; speaking, joined, left, message,
+/* Events (detail): audio {rate, samples, and what decodeFrame() says of v1 frames}; flush {epoch}: what came before is
+ * not to be played any more; participants [..]; speaking, joined, left, message,
  * warning, bye (the server's objects); figures (call.figures changed); closed {kind, text}.
  * Everything the server says is also sent out under its own type. */
 export class Call extends EventTarget {
@@ -348,15 +404,23 @@ export class Call extends EventTarget {
 	#lastHeard = performance.now();
 	#lastPing = 0;
 	#pongs = 0;
+	#epoch = 0;
+	#numbers = null; // of the v1 frame sent next
+	#sentAt = -Infinity;
+	#sentMs = 0; // of sound, in that moment
+	#newest = null; // sequence received
 
-	constructor(transport, { rate = 16000, statsMs = 2000 } = {}) {
+	constructor(transport, { rate = 16000, statsMs = 2000, frames = 'legacy' } = {}) {
 		super();
 		this.#transport = transport;
 		this.rate = rate;
 		this.statsMs = statsMs;
+		this.frames = frames;
+		if (frames === 'v1')
+			this.#numbers = { sequence: 0, time: 0, begins: true };
 		this.welcome = null; // the server's welcome, once it came
 		this.participants = new Map(); // id -> {id, name, muted, speaking, bridge}
-		this.counts = { sent: 0, received: 0, unsent: 0, bad: 0 };
+		this.counts = { sent: 0, received: 0, unsent: 0, bad: 0, lost: 0, reordered: 0, old: 0 };
 		this.figures = {}; // rtt_ms, loss_in, loss_out (0..1), and the server's stats
 		this.closed = new Promise((resolve) => (this.#finish = resolve));
 		const datagrams = transport.datagrams;
@@ -403,8 +467,30 @@ export class Call extends EventTarget {
 		if (this.#ended || !samples.length)
 			return;
 		const limit = Math.min(this.#transport.datagrams.maxDatagramSize || 1024, MAX_DATAGRAM_BYTES);
-		for (const frame of encodeFrames(samples, rate, limit))
+		this.#passTime((1000 * samples.length) / rate, rate);
+		for (const frame of encodeFrames(samples, rate, limit, this.#numbers))
 			this.#sendDatagram(frame);
+	}
+
+	/* Says how much of what was received in this epoch has been played; see the protocol. */
+	played(epoch, samples) {
+		this.#say({ type: 'played', epoch, samples });
+	}
+
+	get epoch() {
+		return this.#epoch;
+	}
+
+	/* Media time runs on while nothing is sent (muted). */
+	#passTime(ms, rate) {
+		const now = performance.now();
+		const silentMs = now - this.#sentAt - this.#sentMs;
+		if (this.#numbers && this.#sentMs && silentMs > PAUSE_MS) {
+			this.#numbers.time = (this.#numbers.time + Math.round((silentMs * rate) / 1000)) >>> 0;
+			this.#numbers.begins = true;
+		}
+		this.#sentAt = now;
+		this.#sentMs = ms;
 	}
 
 	message(text, to) {
@@ -472,14 +558,45 @@ export class Call extends EventTarget {
 				this.#lastHeard = performance.now();
 				this.counts.received++;
 				const frame = decodeFrame(value, this.welcome?.rate ?? this.rate);
-				if (frame)
-					this.#emit('audio', frame);
-				else
+				if (!frame)
 					this.counts.bad++;
+				else if (this.#isWanted(frame))
+					this.#emit('audio', frame);
 			}
 		} catch {
 			/* transport.closed tells how it ended */
 		}
+	}
+
+	/* Whichever comes first, a frame of the new epoch or the line that says so, ends the old one. */
+	#isWanted(frame) {
+		if (frame.sequence === undefined)
+			return true;
+		this.#countLoss(frame.sequence);
+		if (this.#enter(frame.epoch))
+			this.#emit('flush', { type: 'flush', epoch: frame.epoch });
+		if (frame.epoch === this.#epoch)
+			return true;
+		this.counts.old++;
+		return false;
+	}
+
+	#countLoss(sequence) {
+		const ahead = this.#newest === null ? 1 : ((sequence - this.#newest) << 16) >> 16;
+		if (ahead > 0) {
+			this.counts.lost += ahead - 1;
+			this.#newest = sequence;
+		} else if (ahead < 0 && this.counts.lost > 0) {
+			this.counts.lost--;
+			this.counts.reordered++;
+		}
+	}
+
+	#enter(epoch) {
+		if (!isNewerEpoch(epoch, this.#epoch))
+			return false;
+		this.#epoch = epoch;
+		return true;
 	}
 
 	/* -- control -- */
@@ -522,6 +639,8 @@ export class Call extends EventTarget {
 	}
 
 	#hear(object) {
+		if (object.type === 'flush' && !this.#enter(object.epoch))
+			return;
 		const handle = HANDLERS[object.type];
 		if (handle)
 			handle.call(this, object);
@@ -546,10 +665,14 @@ export class Call extends EventTarget {
 	}
 
 	/* Loss is taken over the last ten seconds or so: from me, what I sent less what the server
-	 * counted; to me, what the server's transport found lost. */
+	 * counted; to me, the gaps in the sequence, or without one what the server's transport found lost. */
 	#stats(stats) {
+		const numbered = this.#newest !== null;
 		const now = { sentHere: this.counts.sent, got: stats.received_packets ?? 0,
-			sent: stats.sent_packets ?? 0, lost: stats.lost_packets ?? 0 };
+			sent: numbered ? this.counts.received + this.counts.lost : stats.sent_packets ?? 0,
+			lost: numbered ? this.counts.lost : stats.lost_packets ?? 0, numbered };
+		if (this.#history[0]?.numbered !== numbered)
+			this.#history.length = 0;
 		this.#history.push(now);
 		if (this.#history.length > 6)
 			this.#history.shift();

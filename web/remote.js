@@ -30,7 +30,11 @@ export async function connectRemote(options) {
 
 function localCall(call) {
 	call.attachMicrophone = (port) => (port.onmessage = ({ data }) => call.sendAudio(data));
-	call.attachSpeaker = (port) => call.on('audio', (frame) => port.postMessage(frame));
+	call.attachSpeaker = (port) => {
+		call.on('audio', (frame) => port.postMessage(frame));
+		call.on('flush', ({ epoch }) => port.postMessage({ flush: epoch }));
+		port.onmessage = ({ data }) => data.played && call.played(data.played.epoch, data.played.samples);
+	};
 	return call;
 }
 

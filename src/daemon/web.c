@@ -104,7 +104,7 @@ static void answer_config(const struct web *w, const struct http_request *req, s
 	if (!err && host)
 		err = buf_printf(&b, "\"url\":\"https://%.*s:%u%s\",", (int)host, req->host, w->port, w->cfg->server.path);
 	if (!err)
-		err = buf_printf(&b, "\"frame_ms\":%u,\"sample_rate\":%u,\"certificate_hashes\":[", w->cfg->rooms.frame_ms,
+		err = buf_printf(&b, "\"frames\":[\"legacy\",\"v1\"],\"frame_ms\":%u,\"sample_rate\":%u,\"certificate_hashes\":[", w->cfg->rooms.frame_ms,
 			w->cfg->server.output_sample_rate);
 	for (size_t i = 0; i < n && !err; i++) {
 		hex(hashes[i], text);

@@ -175,6 +175,114 @@ for (const ppm of [-300, 300]) {
 	});
 }
 
+/* ---- v1 frames ---- */
+
+/* Frame k of a tone with its numbers. */
+function numbered(k, { hz = 437, rate = 16000, n = 320, epoch = 0, silence = 0 } = {}) {
+	return [pcm(sine(hz, rate, n, k * n)), rate,
+		{ epoch, sequence: (65500 + k) & 0xffff, time: (2 ** 32 - 5000 + k * n + silence) >>> 0, begins: k === 0, ends: false }];
+}
+
+/* Plays arrivals ([seconds, k], sorted by time) through a Playout. */
+function play(arrivals, seconds, { playout = new Playout(48000), frame = numbered } = {}) {
+	const heard = new Float32Array(Math.floor((seconds * 48000) / 128) * 128);
+	const depths = [];
+	let next = 0;
+	for (let at = 0; at < heard.length; at += 128) {
+		for (; next < arrivals.length && arrivals[next][0] <= at / 48000; next++)
+			playout.push(...frame(arrivals[next][1]));
+		playout.pull(heard.subarray(at, at + 128));
+		depths.push(playout.depthMs);
+	}
+	return { heard, depths, playout, figures: playout.figures() };
+}
+
+const steadily = (seconds, kept = () => true) =>
+	Array.from({ length: seconds * 50 }, (_, k) => [0.02 * k, k]).filter(([, k]) => kept(k));
+
+test('playout v1: frames in order come out as without numbers', () => {
+	const { heard, figures } = play(steadily(6), 6);
+	assert.deepEqual([figures.underruns, figures.lost, figures.late, figures.cut], [0, 0, 0, 0]);
+	assert.ok(residueDb(heard.subarray(-48000), 437, 48000) < -80);
+});
+
+for (const loss of [0.1, 0.2]) {
+	test(`playout v1: ${100 * loss} % lost are invented in place, the delay stays`, () => {
+		const next = random(5);
+		const kept = Array.from({ length: 1500 }, (_, k) => k < 20 || next() >= loss);
+		const { heard, depths, figures } = play(steadily(30, (k) => kept[k]), 30);
+		const lost = kept.filter((k) => !k).length;
+		const mean = (from, to) => depths.slice(from, to).reduce((a, b) => a + b) / (to - from);
+		assert.ok(Math.abs(figures.lost - lost) <= 2, `${figures.lost} of ${lost}`);
+		assert.ok(roughness(heard.subarray(4800)) < 60 * SMOOTH, `${roughness(heard.subarray(4800)) / SMOOTH}`);
+		const whole = play(steadily(30), 30);
+		assert.ok(Math.abs(mean(5625, 11250) - whole.depths.slice(5625, 11250).reduce((a, b) => a + b) / 5625) < 12,
+			`${mean(5625, 11250)}`);
+		/* every tick is where it would have been: most of them agree with the unbroken tone */
+		let same = 0;
+		let all = 0;
+		for (let at = 9600; at + 960 <= heard.length; at += 960, all++) {
+			let err = 0;
+			for (let i = at; i < at + 960; i++)
+				err += (heard[i] - whole.heard[i]) ** 2;
+			same += err / 960 < 0.01 * 0.125;
+		}
+		assert.ok(same / all > (1 - loss) ** 2 - 0.15, `${same / all}`);
+	});
+}
+
+test('playout v1: overtaken and repeated frames cost nothing', () => {
+	const arrivals = steadily(10).flatMap(([at, k]) => (k > 50 && k % 10 === 3 ? [[at + 0.0202, k], [at + 0.0203, k]] : [[at, k]]))
+		.sort(([a], [b]) => a - b);
+	const playout = new Playout(48000, { firstMs: 40 });
+	const { heard, figures } = play(arrivals, 10, { playout });
+	assert.equal(figures.lost, 0);
+	assert.equal(figures.underruns, 0);
+	assert.ok(figures.late > 40 && figures.reordered === 0 || figures.reordered > 0, JSON.stringify(figures));
+	assert.ok(residueDb(heard.subarray(-96000), 437, 48000) < -60);
+});
+
+test('playout v1: a pause is no underrun, however short, and costs no delay', () => {
+	const silence = (k) => Math.floor(k / 25) * 0.3;
+	const arrivals = Array.from({ length: 500 }, (_, k) => [0.02 * k + silence(k), k]);
+	const frame = (k) => numbered(k, { silence: silence(k) * 16000 });
+	const { figures, playout, heard } = play(arrivals, 16, { frame });
+	assert.equal(figures.underruns, 0);
+	assert.equal(figures.lost, 0);
+	assert.ok(playout.marginMs <= 20);
+	assert.ok(roughness(heard) < 60 * SMOOTH, `${roughness(heard) / SMOOTH}`);
+});
+
+test('playout v1: a flush is silent within five milliseconds, and what is old stays out', () => {
+	const playout = new Playout(48000);
+	const arrivals = steadily(2);
+	const { heard: before } = play(arrivals.slice(0, 50), 1, { playout });
+	assert.ok(Math.max(...before.slice(-960)) > 0.3);
+	const { samples, epoch } = playout.played;
+	assert.equal(epoch, 0);
+	assert.ok(samples > 50 * 320 - 16 * 60 && samples < 50 * 320, `${samples}`);
+	playout.flush(1);
+	const { heard: after } = play(arrivals.slice(50).map(([at, k]) => [at - 1, k]), 0.5, { playout }); // still epoch 0
+	assert.ok(after.subarray(240).every((x) => x === 0));
+	assert.ok(roughness(after) < 60 * SMOOTH);
+	const { heard: anew } = play(Array.from({ length: 25 }, (_, i) => [0.02 * i, 100 + i]), 0.6,
+		{ playout, frame: (k) => numbered(k, { epoch: 1 }) });
+	assert.ok(anew.findIndex((x) => Math.abs(x) > 0.01) < 0.06 * 48000);
+	assert.deepEqual(playout.played, { epoch: 1, samples: 25 * 320 });
+	assert.equal(playout.figures().underruns, 0);
+});
+
+test('playout v1: legacy frames may follow, and v1 frames again', () => {
+	const playout = new Playout(48000);
+	for (let k = 0; k < 300; k++) {
+		const [samples, rate, numbers] = numbered(k);
+		playout.push(samples, rate, k % 100 < 50 ? numbers : null);
+		playout.pull(new Float32Array(960));
+	}
+	assert.equal(playout.figures().underruns, 0);
+	assert.ok(playout.depthMs < 80);
+});
+
 test('playout: a late burst is worked off again', () => {
 	const { heard, figures, depths } = simulate({ seconds: 20, arrival: (k) => (k >= 100 && k < 110 ? 2.2 : 0.02 * k) });
 	assert.equal(figures.underruns, 1);

@@ -3,7 +3,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import {
-	backoffMs, Call, decodeFrame, diagnose, encodeFrames, encodeLine, hexToBytes, LineReader,
+	backoffMs, Call, connect, decodeFrame, diagnose, encodeFrames, encodeLine, hexToBytes, isNewerEpoch, LineReader,
 	MynahError, serverInfo, sessionUrl,
 } from '../../web/mynah.js';
 import { explain, KINDS } from '../../web/explain.js';
@@ -54,6 +54,34 @@ test('rates off the wire format are refused', () => {
 		assert.throws(() => encodeFrames(new Int16Array(1), rate), RangeError);
 });
 
+/* The bytes of docs/protocol.md. */
+const V1_BYTES = [0x10, 0x80, 0, 3, 0xa0, 0, 0x34, 0x12, 0x78, 0x56, 0x34, 0x12, 1, 0, 0xff, 0xff];
+
+test('a v1 frame has epoch, sequence and media time', () => {
+	assert.deepEqual(decodeFrame(Uint8Array.from(V1_BYTES)), { rate: 16000, samples: Int16Array.of(1, -1), epoch: 3,
+		sequence: 0x1234, time: 0x12345678, begins: true, ends: false });
+	for (let length = 0; length < 14; length++)
+		assert.equal(decodeFrame(Uint8Array.from(V1_BYTES.slice(0, length))), null, `${length}`);
+	for (const [at, value] of [[0, 0x11], [0, 0x50], [1, 0x81], [2, 1], [4, 10]])
+		assert.equal(decodeFrame(Uint8Array.from(V1_BYTES.with?.(at, value) ?? V1_BYTES.map((b, i) => (i === at ? value : b)))), null);
+});
+
+test('v1 frames count on, piece by piece, and wrap', () => {
+	const numbers = { sequence: 65535, time: 2 ** 32 - 240, begins: true };
+	const samples = Int16Array.from({ length: 960 }, (_, i) => i);
+	const frames = encodeFrames(samples, 48000, 1034, numbers).map((f) => decodeFrame(f));
+	assert.deepEqual(frames.map(({ sequence, time, begins, epoch }) => [sequence, time, begins, epoch]),
+		[[65535, 2 ** 32 - 240, true, 0], [0, 240, false, 0]]);
+	assert.deepEqual(numbers, { sequence: 1, time: 720, begins: false });
+	assert.deepEqual(frames.flatMap((f) => [...f.samples]), [...samples]);
+	assert.ok(encodeFrames(samples, 48000, 1034, numbers).every((f) => f.length <= 1034));
+});
+
+test('epochs wrap', () => {
+	assert.deepEqual([[1, 0], [0, 255], [127, 0], [0, 0], [0, 1], [255, 0], [128, 0]].map(([a, b]) => isNewerEpoch(a, b)),
+		[true, true, true, false, false, false, false]);
+});
+
 test('lines come out whole however the stream is cut', () => {
 	const stream = bytes('{"type":"a","t":"käse"}\r\n\n{"type":"b"}\n{"type":"c"');
 	for (let size = 1; size < stream.length; size++) {
@@ -92,6 +120,8 @@ test('lines are written in pieces below a thousand bytes, and refused above the 
 test('the session address holds what is known and is encoded', () => {
 	assert.equal(sessionUrl('https://h:1/audio', { room: 'a&b c', name: 'Zoë', rate: 16000 }),
 		'https://h:1/audio?room=a%26b+c&name=Zo%C3%AB&rate=16000');
+	assert.equal(sessionUrl('https://h:1/audio', { frames: 'v1' }), 'https://h:1/audio?frames=v1');
+	assert.equal(sessionUrl('https://h:1/audio', { frames: 'legacy' }), 'https://h:1/audio');
 	assert.equal(sessionUrl('https://h:1/audio?token=t', { room: '', name: undefined }), 'https://h:1/audio?token=t');
 });
 
@@ -120,7 +150,7 @@ const base = 'http://localhost:8080/';
 test('the address is built when the server does not name it', async () => {
 	const fetch = answers({ '/mynah.json': [200, { port: 4433, path: '/audio', certificate_hashes: ['aa'] }] });
 	const info = await serverInfo({ base: 'http://[::1]:8080/', fetch });
-	assert.deepEqual(info, { url: 'https://[::1]:4433/audio', certificateHashes: ['aa'], frameMs: 20, sampleRate: 16000, version: '' });
+	assert.deepEqual(info, { url: 'https://[::1]:4433/audio', certificateHashes: ['aa'], frames: 'legacy', frameMs: 20, sampleRate: 16000, version: '' });
 	await assert.rejects(serverInfo({ base, fetch: answers({ '/mynah.json': [0] }) }), { kind: 'gone' });
 });
 
@@ -190,7 +220,7 @@ const welcome = {
 
 async function openCall(options) {
 	const t = fakeTransport(options);
-	const call = new Call(t, { rate: 16000, statsMs: 2000 });
+	const call = new Call(t, { rate: 16000, statsMs: 2000, frames: options?.frames });
 	const opened = call.opened();
 	await soon();
 	t.say(welcome);
@@ -266,6 +296,110 @@ test('a call: round trip and loss from what the server counts', async () => {
 	assert.equal(call.figures.loss_out, 0.2);
 	assert.equal(call.figures.jitter_ms, 4);
 	call.close();
+});
+
+const v1 = (sequence, epoch = 0, value = 1) => {
+	const frame = Uint8Array.from([0, 0x80, 0, epoch, 160, 0, 0, 0, 0, 0, 0, 0, value, 0]);
+	const view = new DataView(frame.buffer);
+	view.setUint16(6, sequence, true);
+	view.setUint32(8, sequence, true);
+	return frame;
+};
+
+test('a call: asked for v1, it sends numbers, and time runs on in silence', async () => {
+	const { t, call } = await openCall({ frames: 'v1' });
+	for (let i = 0; i < 3; i++)
+		call.sendAudio(new Int16Array(320), 16000);
+	await new Promise((resolve) => setTimeout(resolve, 300));
+	call.sendAudio(new Int16Array(320), 16000);
+	await soon();
+	const frames = t.sent.map((f) => decodeFrame(f));
+	assert.deepEqual(frames.map((f) => f.sequence), [0, 1, 2, 3]);
+	assert.deepEqual(frames.map((f) => f.begins), [true, false, false, true]);
+	assert.deepEqual(frames.slice(0, 3).map((f) => f.time), [0, 320, 640]);
+	assert.ok(Math.abs(frames[3].time - 960 - 0.28 * 16000) < 800, `${frames[3].time}`);
+	call.close();
+});
+
+test('a call: a new epoch ends the old one, by frame or by line, and says so once', async () => {
+	const { t, call } = await openCall({ frames: 'v1' });
+	const seen = [];
+	call.on('audio', ({ sequence, epoch }) => seen.push([sequence, epoch]));
+	call.on('flush', ({ epoch }) => seen.push(`flush ${epoch}`));
+	t.datagram(v1(0));
+	t.datagram(v1(1));
+	await soon();
+	t.say({ type: 'flush', epoch: 1 }); // before its frames
+	await soon();
+	t.datagram(v1(2)); // was under way
+	t.datagram(v1(3, 1));
+	t.datagram(v1(4, 2)); // overtakes the line
+	t.datagram(v1(5, 1));
+	await soon();
+	t.say({ type: 'flush', epoch: 2 });
+	await soon();
+	assert.deepEqual(seen, [[0, 0], [1, 0], 'flush 1', [3, 1], 'flush 2', [4, 2]]);
+	assert.equal(call.counts.old, 2);
+	call.played(2, 320);
+	await soon();
+	assert.deepEqual(t.heard().at(-1), { type: 'played', epoch: 2, samples: 320 });
+	call.close();
+});
+
+test('a call: loss is what the sequence lacks', async () => {
+	const { t, call } = await openCall({ frames: 'v1' });
+	const stats = { type: 'stats', sent_packets: 0, lost_packets: 0, received_packets: 0 };
+	t.datagram(v1(65530));
+	await soon();
+	t.say(stats);
+	await soon();
+	for (let i = 1; i <= 100; i++)
+		if (i % 10)
+			t.datagram(v1((65530 + (i === 11 ? 12 : i === 12 ? 11 : i)) & 0xffff)); // two of them swapped
+	await soon();
+	await soon();
+	t.say({ ...stats, sent_packets: 200, lost_packets: 99 });
+	await soon();
+	assert.deepEqual([call.counts.lost, call.counts.reordered], [9, 1]);
+	assert.ok(Math.abs(call.figures.loss_in - 0.09) < 0.01, `${call.figures.loss_in}`);
+	call.close();
+});
+
+/* A browser with servers that refuse some addresses. */
+async function withTransport(refuses, body) {
+	const opened = [];
+	globalThis.WebTransport = class {
+		constructor(url) {
+			opened.push(url);
+			const t = fakeTransport();
+			Object.defineProperties(this, Object.getOwnPropertyDescriptors(t));
+			this.ready = refuses(url) ? Promise.reject(new Error('refused')) : Promise.resolve();
+			this.ready.then(() => setTimeout(() => t.say(welcome), 5), () => t.fail(new Error('refused')));
+		}
+	};
+	try {
+		await body(opened);
+	} finally {
+		delete globalThis.WebTransport;
+	}
+}
+
+test('connecting: v1 is asked for first, legacy where that is refused', async () => {
+	await withTransport(() => false, async (opened) => {
+		const call = await connect({ url: 'https://h:1/audio' });
+		assert.deepEqual([opened, call.frames], [['https://h:1/audio?frames=v1'], 'v1']);
+		call.close('', { now: true });
+	});
+	await withTransport((url) => url.includes('v1'), async (opened) => {
+		const call = await connect({ url: 'https://h:1/audio' });
+		assert.deepEqual([opened, call.frames], [['https://h:1/audio?frames=v1', 'https://h:1/audio'], 'legacy']);
+		call.close('', { now: true });
+	});
+	await withTransport(() => true, async (opened) => {
+		await assert.rejects(connect({ url: 'https://h:1/audio' }), { kind: 'failed' });
+		await assert.rejects(connect({ url: 'https://h:1/audio', frames: 'v1' }), { kind: 'failed' });
+		assert.equal(opened.length, 3);
+	});
 });
 
 test('a call: bye ends it with the server’s reason', async () => {
