@@ -137,6 +137,20 @@ void participant_free(struct participant *p)
 	free(p);
 }
 
+/* What the buffer found by sequence. */
+static void count_order(struct participant *p)
+{
+	struct rooms_stats *st = &p->room->rooms->stats;
+	struct jitter_stats j;
+
+	jitter_stats(p->jitter, &j);
+	st->frames_lost += j.n_lost - p->counted.n_lost;
+	st->frames_reordered += j.n_reordered - p->counted.n_reordered;
+	st->frames_duplicate += j.n_duplicates - p->counted.n_duplicates;
+	st->frames_late += j.n_too_late - p->counted.n_too_late;
+	p->counted = j;
+}
+
 /* The others heard him until now: his sound ends softly, in the next tick. */
 static void leave_sound(struct participant *p, nsec now)
 {
@@ -177,6 +191,7 @@ void participant_leave(struct participant *p, enum leave_reason reason, nsec now
 	memcpy(name, p->name, sizeof name);
 	m.name = name;
 	leave_sound(p, now);
+	count_order(p);
 	participant_free(p);
 	rs->stats.participants--;
 	rs->stats.leaves++;
@@ -198,20 +213,6 @@ static enum frame_fault count_fault(struct participant *p, enum frame_fault faul
 		p->room->rooms->stats.faults[fault]++;
 	}
 	return fault;
-}
-
-/* What the buffer found by sequence. */
-static void count_order(struct participant *p)
-{
-	struct rooms_stats *st = &p->room->rooms->stats;
-	struct jitter_stats j;
-
-	jitter_stats(p->jitter, &j);
-	st->frames_lost += j.n_lost - p->counted.n_lost;
-	st->frames_reordered += j.n_reordered - p->counted.n_reordered;
-	st->frames_duplicate += j.n_duplicates - p->counted.n_duplicates;
-	st->frames_late += j.n_too_late - p->counted.n_too_late;
-	p->counted = j;
 }
 
 /* What his arrivals have shown, and this much for what they have not. */

@@ -7,6 +7,7 @@ import hashlib
 import json
 import socket
 import ssl
+import struct
 import time
 import urllib.parse
 
@@ -25,6 +26,8 @@ CLOSE_CAPSULE = 0x2843
 DRAIN_CAPSULE = 0x78AE
 
 Frame = collections.namedtuple("Frame", "at rate samples")
+Numbered = collections.namedtuple("Numbered", "at rate samples epoch sequence time begins ends")
+V1, V1_BEGINS, V1_ENDS = 0x8000, 0x10, 0x20
 
 
 def rate_of(field):
@@ -42,6 +45,7 @@ class Peer(QuicConnectionProtocol):
         self.status = None        # of its answer
         self.body = b""           # of a refusal
         self.frames = []          # of Frame
+        self.numbered = []        # v1 frames, of Numbered
         self.raw = []             # datagram payloads that are no frame
         self.lines = []           # of the control stream, parsed
         self.control = None       # its stream id
@@ -83,7 +87,16 @@ class Peer(QuicConnectionProtocol):
             self.raw.append(data)
             return
         field = int.from_bytes(payload[:2], "little")
+        if field & V1:
+            self._numbered(field, payload)
+            return
         self.frames.append(Frame(time.monotonic(), rate_of(field), np.frombuffer(payload, "<i2", offset=2)))
+
+    def _numbered(self, field, payload):
+        _, source, epoch, rate, sequence, media = struct.unpack("<HBBHHI", payload[:12])
+        assert field & ~(V1_BEGINS | V1_ENDS) == V1 and source == 0, payload[:12].hex()
+        self.numbered.append(Numbered(time.monotonic(), rate_of(rate), np.frombuffer(payload, "<i2", offset=12), epoch,
+                                      sequence, media, bool(field & V1_BEGINS), bool(field & V1_ENDS)))
 
     def _own_stream(self, event):
         self.streams[event.stream_id] += event.data
@@ -215,6 +228,10 @@ class Peer(QuicConnectionProtocol):
             payload = (rate // 100).to_bytes(2, "little") + np.asarray(pcm, "<i2").tobytes()
             self._quic.send_datagram_frame(encode_uint_var(self.session // 4) + payload)
         self.transmit()
+
+    def send_v1(self, pcm, sequence, media, rate=16000, flags=0):
+        head = struct.pack("<HBBHHI", V1 | flags, 0, 0, rate // 100, sequence & 0xFFFF, media & 0xFFFFFFFF)
+        self.send_datagram(head + np.asarray(pcm, "<i2").tobytes())
 
     def close_session(self, code=0, reason=""):
         """By a CLOSE capsule and the end of the CONNECT stream."""
