@@ -68,7 +68,7 @@ enum room_event_kind {
 	ROOM_MESSAGE,    /* member.id is the sender; to (0: all), text */
 	ROOM_TRANSCRIPT, /* member.id, text, final */
 	ROOM_BRIDGE,     /* the worker went (text says why) or came back: member.speaking is false, up */
-	ROOM_FLUSH,      /* epoch: what he was sent under an older one is not to be played any more */
+	ROOM_FLUSH,      /* member (the bridge), epoch: what he was sent under an older one is not to be played any more */
 };
 struct room_event {
 	enum room_event_kind kind;

@@ -137,10 +137,12 @@ void room_tell(struct room *r, const struct room_event *ev, nsec now)
 
 void room_flush(struct room *r, nsec now)
 {
+	const struct room_member bridge = {.id = r->worker->id, .name = worker_name(r->worker), .bridge = true};
+
 	r->rooms->stats.flushes++;
 	list_each(it, &r->people, tmp) {
 		struct participant *p = list_entry(it, struct participant, node);
-		struct room_event ev = {.kind = ROOM_FLUSH, .text = "", .epoch = ++p->media.epoch};
+		struct room_event ev = {.kind = ROOM_FLUSH, .member = bridge, .text = "", .epoch = ++p->media.epoch};
 
 		p->sent = 0;
 		room_tell_one(p, &ev, now);

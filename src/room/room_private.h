@@ -154,7 +154,7 @@ bool room_is_full(const struct room *r);
 void room_tell(struct room *r, const struct room_event *ev, nsec now);
 void room_tell_one(struct participant *p, const struct room_event *ev, nsec now);
 struct participant *room_find(struct room *r, uint32_t id);
-/* A new epoch for everybody. */
+/* The bridge's speech is taken back: a new epoch for everybody. */
 void room_flush(struct room *r, nsec now);
 
 /* participant.c */

@@ -46,12 +46,13 @@ static struct rooms *shared_rooms(void)
 {
 	static struct room_rule rules[N_ROOMS];
 	static struct rooms *rooms;
+	static struct bridge_opts whistle; /* one that is interrupted */
 	struct rooms_opts o;
 	struct log silent = {0};
 
 	if (rooms)
 		return rooms;
-	static const char *const bridges[N_ROOMS] = {"none", "echo", "parrot", "tone"};
+	static const char *const bridges[N_ROOMS] = {"none", "echo", "parrot", "whistle"};
 
 	for (int i = 0; i < N_ROOMS; i++) {
 		room_rule_default(&rules[i]);
@@ -64,6 +65,12 @@ static struct rooms *shared_rooms(void)
 	rooms_opts_default(&o);
 	o.rules = rules;
 	o.n_rules = N_ROOMS;
+	bridge_opts_default(&whistle);
+	strcpy(whistle.name, "whistle");
+	strcpy(whistle.type, "tone");
+	whistle.barge_in = BARGE_IN_IMMEDIATE;
+	o.bridges = &whistle;
+	o.n_bridges = 1;
 	o.max_rooms = 5;
 	expect(rooms_new(&o, &silent, &rooms) == 0);
 	return rooms;
@@ -96,6 +103,21 @@ static void speak(struct crowd *c, size_t who, uint8_t number, struct cursor *in
 	frame[0] = (uint8_t)fields[number % 8];
 	frame[1] = (uint8_t)(fields[number % 8] >> 8);
 	participant_audio(c->p[who], frame, n, c->now);
+}
+
+/* A v1 frame near others in sequence and time, or anywhere; loud, so that it interrupts. */
+static void speak_v1(struct crowd *c, size_t who, uint8_t number, struct cursor *in)
+{
+	static const uint32_t rates[] = {16000, 16000, 48000, 11025};
+	uint8_t frame[FRAME_V1_BYTES + 1200];
+	uint32_t seq = (uint32_t)cursor_le(in, 1), far = number & 32 ? (uint32_t)cursor_le(in, 4) : 0;
+	const struct frame_v1 h = {.seq = (uint16_t)(seq + far), .time = seq * 160 + far, .begins = number & 64, .ends = number & 128};
+
+	frame_v1_write(frame, rates[number % 4], &h);
+	for (size_t i = 0; i < 1200; i++)
+		frame[FRAME_V1_BYTES + i] = (uint8_t)(i * 37);
+	participant_audio(c->p[who], frame, FRAME_V1_BYTES + (number & 16 ? 320 : 4 * (size_t)number), c->now);
+	participant_played(c->p[who], number, seq + far);
 }
 
 static void pass(struct crowd *c, nsec d)
@@ -140,7 +162,10 @@ static void operate(struct crowd *c, uint8_t what, size_t who, uint8_t number, s
 			memcpy(text, cursor_bytes(in, sizeof text - 1), sizeof text - 1);
 		participant_message(c->p[who], number, text, c->now);
 	} else {
-		speak(c, who, number, in);
+		if (what % 8 == 6)
+			speak(c, who, number, in);
+		else
+			speak_v1(c, who, number, in);
 		participant_stats(c->p[who], &st);
 		expect(st.buffer_ms <= 1000);
 	}

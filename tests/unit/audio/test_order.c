@@ -20,7 +20,9 @@
 
 static struct resample_table *table;
 
-enum { N = 320, RATE = 16000, TICKS_MAX = 4000, LINK_MAX = 64 };
+#define N 320
+#define RATE 16000
+enum { TICKS_MAX = 4000, LINK_MAX = 64 };
 
 /* One frame under way. */
 struct parcel {
