@@ -81,8 +81,8 @@ struct bridge_sink {
 	int (*audio)(void *ctx, uint64_t item, const float *pcm, size_t n);
 	/* Takes back what was not played yet, in the clients too; BRIDGE_INTERRUPTED follows if there was something,
 	 * after the call that the driver is in, or with the next tick. The room does the same by itself when somebody
-	 * talks over the bridge (opts.barge_in); what comes of that utterance after is taken and not played,
-	 * until there was none for half a second. */
+	 * talks over the bridge (opts.barge_in); what comes of that utterance after is taken and not played
+	 * until he pauses, and for half a second at the least. */
 	void (*flush)(void *ctx);
 	/* To everybody's control stream: type "message" from the bridge. Texts are UTF-8, BRIDGE_TEXT_MAX bytes at most. */
 	void (*message)(void *ctx, const char *text);

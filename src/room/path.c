@@ -152,7 +152,9 @@ static void note_media(struct participant *p, const struct output *o, size_t n)
 
 	p->media.begins = !p->fed_at || silent > 0;
 	p->media.ends = p->tail;
-	p->media.time = p->next_time + (uint32_t)(silent * o->rate_hz * rs->opts.frame_ms / 1000);
+	p->media.time = p->next_time;
+	if (silent > 0)
+		p->media.time += (uint32_t)(silent * o->rate_hz * rs->opts.frame_ms / 1000);
 	p->next_time = p->media.time + (uint32_t)n;
 	p->fed_at = rs->frame_no;
 	p->sent += n;

@@ -17,7 +17,7 @@
 #define RETRY_MOST_MS 30000
 #define WORKED_MS 10000 /* who lasted so long begins with the shortest pause again */
 #define FADE_MS 5       /* of every end and beginning of speech */
-#define CUT_MS 500      /* an utterance of which nothing came for so long is over */
+#define CUT_MS 500      /* what comes of an utterance for so long after it was cut off did not know yet */
 
 static size_t worker_samples(const struct worker *w, uint32_t ms)
 {
@@ -128,10 +128,8 @@ static int on_audio(void *ctx, uint64_t item, const float *pcm, size_t n)
 		return ERR_STATE;
 	if (n == 0)
 		return 0;
-	if (item <= w->cut_item) {
-		w->cut_ms = 0;
+	if (item <= w->cut_item)
 		return 0;
-	}
 	int err = pcm_queue_push(&w->backlog, pcm, n);
 
 	if (!err && (err = add_mark(w, item, n)))
@@ -585,7 +583,7 @@ static void give_way(struct worker *w, const struct worker_ears *ears)
 	};
 
 	w->cut_ms += t.ms;
-	if (w->cut_ms >= CUT_MS)
+	if (w->cut_ms >= CUT_MS && before == BARGE_CALM) /* a worker may know no utterances and count on with one */
 		w->cut_item = 0;
 	if (barge_run(&w->barge, &t))
 		cut_off(w, ears->voice);

@@ -68,7 +68,7 @@ struct worker {
 	uint32_t interrupted_ms;
 	struct barge barge;
 	uint64_t cut_item;  /* utterances up to this were taken back by the room: what still comes of them is dropped; 0: none */
-	float cut_ms;       /* since the last of that came */
+	float cut_ms;       /* since then */
 	bool sounding;      /* the last sample was speech */
 	float last, slope;  /* it, and how it came there */
 	size_t ring_left;   /* samples until both have faded to nothing */
