@@ -22,6 +22,10 @@ enum { BRIDGE_NAME_MAX = 32, BRIDGE_TEXT_MAX = 4096, BRIDGE_ARGS_MAX = 16, BRIDG
 /* How a WebSocket worker is spoken to. */
 enum bridge_framing { BRIDGE_JAMBONZ, BRIDGE_VONAGE, BRIDGE_TWILIO };
 
+/* Whose realtime server it is; and who finds out that somebody has finished speaking. */
+enum bridge_profile { BRIDGE_OPENAI, BRIDGE_AZURE, BRIDGE_XAI, BRIDGE_LOCALAI, BRIDGE_SPEACHES, BRIDGE_GENERIC };
+enum bridge_turns { BRIDGE_SERVER_VAD, BRIDGE_SEMANTIC_VAD, BRIDGE_ROOM_VAD };
+
 struct uv_loop_s;
 struct tls_context;
 
@@ -37,7 +41,7 @@ enum barge_in {
 /* [bridge.NAME]. Plain data; strings owned by the configuration, which outlives all bridges. */
 struct bridge_opts {
 	char name[BRIDGE_NAME_MAX]; /* also its name as a participant */
-	char type[BRIDGE_NAME_MAX]; /* of the driver: "echo", "tone", "parrot", "process", "audiosocket", "websocket" */
+	char type[BRIDGE_NAME_MAX]; /* of the driver: "echo", "tone", "parrot", "process", "audiosocket", "websocket", "openai" */
 	uint32_t rate_hz;           /* what it hears and speaks, 8000..48000; 0: the room's. default 0 */
 	uint32_t backlog_ms;        /* speech it may be ahead of real time; more is dropped. default 60000 */
 	enum barge_in barge_in;     /* default BARGE_IN_AUTO */
@@ -54,12 +58,20 @@ struct bridge_opts {
 	size_t n_command;           /* at least 1 */
 	/* audiosocket */
 	char address[BRIDGE_ARG_MAX]; /* "tcp://host:port", "tcp://[::1]:port" or "unix:/path" */
-	/* websocket */
-	char url[BRIDGE_TEXT_MAX];    /* "ws://HOST[:PORT][/PATH]" or wss:// */
+	/* websocket, openai */
+	char url[BRIDGE_TEXT_MAX];    /* "ws://HOST[:PORT][/PATH]" or wss://; openai: "": the profile's */
 	enum bridge_framing framing;  /* default BRIDGE_JAMBONZ */
 	/* Its key, sent as "Authorization: Bearer KEY" over TLS or to this machine only: the name of an environment
 	 * variable, or a file whose first line it is, which goes first. default "": none */
 	char api_key_env[BRIDGE_NAME_MAX * 2], api_key_file[BRIDGE_ARG_MAX];
+	/* openai */
+	enum bridge_profile profile;  /* default BRIDGE_OPENAI */
+	enum bridge_turns turn_detection; /* default BRIDGE_SERVER_VAD */
+	char model[128];              /* "": as the server likes */
+	char voice[64], transcription[128]; /* of the model; the model that writes down what people say. default "": none */
+	char instructions[2048], instructions_file[BRIDGE_ARG_MAX]; /* the file goes first. default "" */
+	char greeting[BRIDGE_TEXT_MAX]; /* what it says first, once. default "": nothing */
+	uint32_t session_max_s;       /* a session is renewed before it is so old, 10..86400; default 3300 */
 	/* For wss://, shared by all; set by the daemon. NULL: each connection loads the system's roots for itself. */
 	struct tls_context *tls;
 	/* The loop that the room is driven from, for drivers with descriptors; set by the daemon,
@@ -90,6 +102,8 @@ struct bridge_sink {
 	void (*transcript)(void *ctx, uint32_t participant, const char *text, bool final);
 	/* So many samples, at the driver's rate, came too late for a worker that does not keep up: for the count. May be NULL. */
 	void (*unheard)(void *ctx, size_t n);
+	/* The worker is away, and the driver sees to it itself; or it is back (`why` ""). For everybody in the room. May be NULL. */
+	void (*up)(void *ctx, bool up, const char *why);
 	/* The worker is gone or cannot start; `why` is logged once. The room closes it and tries again later. */
 	void (*failed)(void *ctx, const char *why);
 };

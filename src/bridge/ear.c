@@ -40,6 +40,11 @@ static size_t seal(struct ear *e)
 	return gone;
 }
 
+void ear_clear(struct ear *e)
+{
+	e->first = e->count = e->n_partial = 0;
+}
+
 size_t ear_hear(struct ear *e, const float *pcm, size_t n)
 {
 	size_t gone = 0;

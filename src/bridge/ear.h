@@ -21,4 +21,5 @@ void ear_fini(struct ear *e);
 size_t ear_hear(struct ear *e, const float *pcm, size_t n);
 /* The oldest frame, 16 bits little endian; NULL: none is whole. Valid until ear_hear(). */
 const uint8_t *ear_next(const struct ear *e);
+void ear_clear(struct ear *e); /* nothing waits */
 void ear_take(struct ear *e); /* it is gone */

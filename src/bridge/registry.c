@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct bridge_ops *const drivers[] = {&bridge_audiosocket, &bridge_echo, &bridge_parrot, &bridge_process,
+static const struct bridge_ops *const drivers[] = {&bridge_audiosocket, &bridge_echo, &bridge_openai, &bridge_parrot, &bridge_process,
 	&bridge_tone, &bridge_websocket};
 
 void bridge_opts_default(struct bridge_opts *o)
@@ -19,6 +19,7 @@ void bridge_opts_default(struct bridge_opts *o)
 		.tone_dbfs = -20,
 		.pause_ms = 600,
 		.max_ms = 15000,
+		.session_max_s = 3300,
 	};
 }
 
@@ -32,7 +33,7 @@ const struct bridge_ops *bridge_find(const char *type)
 
 const char *bridge_types(void)
 {
-	return "audiosocket, echo, parrot, process, tone, websocket";
+	return "audiosocket, echo, openai, parrot, process, tone, websocket";
 }
 
 uint32_t bridge_rate(const struct bridge_ops *ops, const struct bridge_opts *opts, uint32_t room_hz)

@@ -259,7 +259,7 @@ static bool websocket_audio(void *self, const struct bridge_hearing *h, nsec now
 
 	(void)now;
 	if (w->state != WORKER_TALKS)
-		return false;
+		return w->state == WORKER_CONNECTING; /* so that it hears from its first moment on */
 	tell_marks(w, voice_played(&w->voice, h->waiting_ms), false);
 	count_unheard(w, ear_hear(&w->ear, h->pcm, h->n));
 	send_frames(w);

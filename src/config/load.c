@@ -185,7 +185,12 @@ static bool type_stands_alone(const struct section *s, const char *type)
 	for (size_t i = 0; i < s->n_fields; i++)
 		if (s->fields[i].required && field_of_type(&s->fields[i], type))
 			return false;
-	return true;
+	const struct bridge_ops *ops = bridge_find(type);
+	struct bridge_opts all_defaults;
+	struct bridge_fault f;
+
+	bridge_opts_default(&all_defaults);
+	return !ops->check || ops->check(&all_defaults, &f);
 }
 
 /* What the driver itself knows. The key at fault may be one that was left at its default. */

@@ -116,6 +116,8 @@ static void suggest_required(struct bridge_opts *b)
 		snprintf(b->address, sizeof b->address, "tcp://127.0.0.1:9092");
 	} else if (!strcmp(b->type, "websocket")) {
 		snprintf(b->url, sizeof b->url, "ws://127.0.0.1:8765/");
+	} else if (!strcmp(b->type, "openai")) {
+		snprintf(b->model, sizeof b->model, "gpt-realtime-2.1");
 	}
 }
 

@@ -14,6 +14,8 @@ static const char *const format_names[] = {"text", "json", NULL};               
 
 static const char *const framing_names[] = {"jambonz", "vonage", "twilio", NULL};  /* enum bridge_framing */
 static const char *const barge_names[] = {"auto", "immediate", "confirm", "worker", "off", NULL}; /* enum barge_in */
+static const char *const profile_names[] = {"openai", "azure", "xai", "localai", "speaches", "generic", NULL}; /* enum bridge_profile */
+static const char *const turns_names[] = {"server_vad", "semantic_vad", "room", NULL}; /* enum bridge_turns */
 
 /* Where a member lives and how wide it is. */
 #define IN(member)   .offset = offsetof(struct config, member)
@@ -121,15 +123,35 @@ static const struct field bridge_fields[] = {
 		.accepts = "\"tcp://HOST:PORT\" or \"unix:/PATH\"", .bridge_type = "audiosocket", .required = true,
 		.help = "where a server for AudioSocket listens"},
 	{.key = "url", .type = FIELD_TEXT, BR(url), WIDE(bridge_opts, url), .fix = check_text,
-		.accepts = "\"ws://HOST:PORT/PATH\" or \"wss://HOST/PATH\"", .bridge_type = "websocket", .required = true,
-		.help = "where the worker listens; its certificate is verified"},
+		.accepts = "\"ws://HOST:PORT/PATH\" or \"wss://HOST/PATH\"", .bridge_type = "websocket, openai",
+		.help = "where the worker or the provider listens; its certificate is verified; empty: the profile's own"},
 	{.key = "framing", .type = FIELD_NAME, BR(framing), .names = framing_names, .bridge_type = "websocket",
 		.help = "whose calls the worker was written for"},
 	{.key = "api_key_env", .type = FIELD_TEXT, BR(api_key_env), WIDE(bridge_opts, api_key_env), .fix = check_variable,
-		.accepts = "the name of an environment variable", .bridge_type = "websocket",
-		.help = "the variable that holds the worker's key; empty: none"},
+		.accepts = "the name of an environment variable", .bridge_type = "websocket, openai",
+		.help = "the variable that holds the worker's key; empty: none, or the one that the profile's users have"},
 	{.key = "api_key_file", .type = FIELD_TEXT, BR(api_key_file), WIDE(bridge_opts, api_key_file), FILE_TEXT,
-		.bridge_type = "websocket", .help = "the file that holds the worker's key, before api_key_env; empty: none"},
+		.bridge_type = "websocket, openai", .help = "the file that holds the worker's key, before api_key_env; empty: none"},
+	{.key = "profile", .type = FIELD_NAME, BR(profile), .names = profile_names, .bridge_type = "openai",
+		.help = "whose realtime server it is, or is like"},
+	{.key = "model", .type = FIELD_TEXT, BR(model), WIDE(bridge_opts, model), .fix = check_text,
+		.accepts = "the name of a model", .bridge_type = "openai",
+		.help = "the model that speaks; with azure the deployment"},
+	{.key = "voice", .type = FIELD_TEXT, BR(voice), WIDE(bridge_opts, voice), .fix = check_text,
+		.accepts = "the name of a voice", .bridge_type = "openai", .help = "whose voice it has; empty: the model's own"},
+	{.key = "instructions", .type = FIELD_TEXT, BR(instructions), WIDE(bridge_opts, instructions), .fix = check_text,
+		.accepts = "a text", .lines = true, .bridge_type = "openai", .help = "what the model is to be and to do"},
+	{.key = "instructions_file", .type = FIELD_TEXT, BR(instructions_file), WIDE(bridge_opts, instructions_file), FILE_TEXT,
+		.bridge_type = "openai", .help = "the same from a file, before instructions"},
+	{.key = "greeting", .type = FIELD_TEXT, BR(greeting), WIDE(bridge_opts, greeting), .fix = check_text,
+		.accepts = "a text", .bridge_type = "openai", .help = "what it says first, once; empty: it waits to be spoken to"},
+	{.key = "turn_detection", .type = FIELD_NAME, BR(turn_detection), .names = turns_names, .bridge_type = "openai",
+		.help = "who finds out that somebody has finished: the provider by silence or by meaning, or the room"},
+	{.key = "transcription", .type = FIELD_TEXT, BR(transcription), WIDE(bridge_opts, transcription), .fix = check_text,
+		.accepts = "the name of a model", .bridge_type = "openai",
+		.help = "the model that writes down what people say; empty: nobody does"},
+	{.key = "session_max_s", .type = FIELD_U32, BR(session_max_s), .min = 10, .max = 86400, .unit = "s",
+		.bridge_type = "openai", .help = "a session is renewed in a quiet moment before it is so old"},
 	{.key = "tone_hz", .type = FIELD_DOUBLE, BR(tone_hz), .min = 20, .max = 20000, .unit = "Hz", .bridge_type = "tone",
 		.help = "pitch of the tone"},
 	{.key = "tone_dbfs", .type = FIELD_DOUBLE, BR(tone_dbfs), .min = -60, .max = 0, .unit = "dBFS", .bridge_type = "tone",

@@ -207,12 +207,33 @@ static void on_transcript(void *ctx, uint32_t participant, const char *text, boo
 	room_tell(w->room, &ev, w->room->rooms->now);
 }
 
+/* It is still open: only what people are told, and what is counted, is as after a failure. */
+static void on_up(void *ctx, bool up, const char *why)
+{
+	struct worker *w = ctx;
+	struct room_event ev = event_of(w, ROOM_BRIDGE);
+
+	if (w->state != WORKER_UP || w->away == !up)
+		return;
+	w->away = !up;
+	if (up) {
+		w->room->rooms->stats.bridges_down--;
+	} else {
+		w->room->rooms->stats.bridges_down++;
+		w->room->rooms->stats.bridge_failures++;
+	}
+	ev.up = up;
+	ev.text = why;
+	room_tell(w->room, &ev, w->room->rooms->now);
+}
+
 static const struct bridge_sink sink = {
 	.audio = on_audio,
 	.flush = on_flush,
 	.message = on_message,
 	.transcript = on_transcript,
 	.unheard = on_unheard,
+	.up = on_up,
 	.failed = on_failed,
 };
 
@@ -300,6 +321,8 @@ static void close_driver(struct worker *w)
 		w->ops->close(w->self);
 		w->room->rooms->stats.bridges--;
 	}
+	w->room->rooms->stats.bridges_down -= w->away;
+	w->away = false;
 	w->self = NULL;
 	w->interrupted = false;
 	w->cut_item = 0;

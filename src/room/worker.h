@@ -49,6 +49,7 @@ struct worker {
 	enum worker_state state;
 	bool is_open;      /* ops->close is due */
 	bool in_call;
+	bool away;         /* open, but its driver says that nobody is there */
 	char why[WORKER_WHY];
 	nsec opened_at, retry_at;
 	unsigned level;    /* of the back-off */

@@ -197,14 +197,15 @@ static void the_example_file_is_current_and_means_the_defaults(void **state)
 
 	uncomment(text);
 	must_parse(t, &t->b, text, strlen(text));
-	assert_int_equal(t->b.rooms.n_bridges, 6);
-	t->a.rooms.n_bridges = 6;
-	for (size_t i = 0; i < 6; i++) { /* what has no default is suggested */
+	assert_int_equal(t->b.rooms.n_bridges, 7);
+	t->a.rooms.n_bridges = 7;
+	for (size_t i = 0; i < 7; i++) { /* what has no default is suggested */
 		bridge_opts_default(&t->a.bridge[i]);
 		snprintf(t->a.bridge[i].type, BRIDGE_NAME_MAX, "%s", t->b.bridge[i].name);
 		memcpy(t->a.bridge[i].command, t->b.bridge[i].command, sizeof t->b.bridge[i].command);
 		t->a.bridge[i].n_command = t->b.bridge[i].n_command;
 		memcpy(t->a.bridge[i].address, t->b.bridge[i].address, sizeof t->b.bridge[i].address);
+		memcpy(t->a.bridge[i].model, t->b.bridge[i].model, sizeof t->b.bridge[i].model);
 		memcpy(t->a.bridge[i].url, t->b.bridge[i].url, sizeof t->b.bridge[i].url);
 	}
 	compare(&t->a, &t->b, must_equal);

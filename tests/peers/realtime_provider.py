@@ -1,0 +1,360 @@
+"""A strict server of the OpenAI Realtime dialect for tests: it enforces what the documentation says of clients, answers with
+sines instead of a model's voice, and misbehaves when it is told to.
+
+What it says of a client that breaks a rule goes into `faults`, which a test ends with."""
+import asyncio
+import base64
+import contextlib
+import json
+import urllib.parse
+
+import numpy as np
+from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
+
+RATE = 24000
+CLIENT_EVENTS = {
+    "session.update": {"session"}, "input_audio_buffer.append": {"audio"}, "input_audio_buffer.commit": set(),
+    "input_audio_buffer.clear": set(), "response.create": set(), "response.cancel": set(),
+    "conversation.item.create": {"item"}, "conversation.item.delete": {"item_id"},
+    "conversation.item.truncate": {"item_id", "content_index", "audio_end_ms"},
+}
+OLD_NAMES = {"response.output_audio": "response.audio", "response.output_audio_transcript": "response.audio_transcript",
+             "response.output_text": "response.text"}
+
+
+class Fault(Exception):
+    """The client broke a rule: as the provider would answer."""
+
+    def __init__(self, message, code=None, kind="invalid_request_error", param=None):
+        super().__init__(message)
+        self.error = {"type": kind, "code": code, "message": message, "param": param}
+
+
+class Session:
+    """One connection. `provider.script(session)` runs from session.updated on."""
+
+    def __init__(self, provider, ws):
+        self.provider = provider
+        self.ws = ws
+        self.headers = ws.request.headers
+        self.query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(ws.request.path).query))
+        self.received = []       # every event but append
+        self.heard = []          # samples
+        self.pending_ms = 0      # appended since the last commit
+        self.config = None       # effective
+        self.items = {}          # id: {"role", "text", "audio_ms"}
+        self.order = []          # of ids
+        self.response = None     # the active one: its task
+        self.response_id = None
+        self.count = 0
+        self.ended = None
+        self._change = asyncio.Event()
+
+    # --- to the client --------------------------------------------------------------------
+
+    def next_id(self, kind):
+        self.count += 1
+        return f"{kind}_{self.provider.sessions.index(self)}_{self.count:03}"
+
+    async def send(self, kind, **fields):
+        if self.provider.old_names:
+            for new, old in OLD_NAMES.items():
+                if kind.startswith(new + "."):
+                    kind = old + kind[len(new):]
+        await self.ws.send(json.dumps({"type": kind, "event_id": self.next_id("event"), **fields}))
+
+    async def fail(self, fault, event_id=None):
+        await self.send("error", error={**fault.error, "event_id": event_id})
+
+    # --- from the client ------------------------------------------------------------------
+
+    async def listen(self):
+        await self.send("session.created", session={"id": self.next_id("sess"), "type": "realtime", "model": self.query.get("model")})
+        async for message in self.ws:
+            event = None
+            try:
+                if not isinstance(message, str):
+                    raise Fault("binary messages are not supported")
+                event = json.loads(message)
+                await self.take(event)
+            except Fault as fault:
+                self.provider.faults.append(f"{event and event.get('type')}: {fault}")
+                await self.fail(fault, event and event.get("event_id"))
+            self._change.set()
+
+    async def take(self, event):
+        kind = event["type"]
+        if kind not in CLIENT_EVENTS:
+            raise Fault(f"Invalid value: '{kind}'", "invalid_value", param="type")
+        missing = CLIENT_EVENTS[kind] - set(event)
+        if missing:
+            raise Fault(f"Missing required parameter: {missing}", "missing_required_parameter")
+        if kind != "input_audio_buffer.append":
+            self.received.append(event)
+        if self.config is None and kind != "session.update":
+            raise Fault(f"{kind} before session.update was answered")
+        await getattr(self, "on_" + kind.replace(".", "_"))(event)
+
+    async def on_session_update(self, event):
+        session = event["session"]
+        self.check_flat(session) if self.provider.flat else self.check_session(session)
+        if self.provider.mute_setup:
+            return
+        self.config = session
+        await self.send("session.updated", session={"id": "sess", "object": "realtime.session", **session})
+        if self.provider.script:
+            self.provider.tasks.append(asyncio.ensure_future(self.act()))
+
+    def check_session(self, s):
+        known = {"type", "output_modalities", "instructions", "audio", "tools", "tool_choice", "max_output_tokens"}
+        if set(s) - known:
+            raise Fault(f"Unknown parameter: {set(s) - known}", "unknown_parameter")
+        if s.get("type") != "realtime":
+            raise Fault("Missing required parameter: 'session.type'", "missing_required_parameter", param="session.type")
+        if s.get("output_modalities", ["audio"]) not in (["audio"], ["text"]):
+            raise Fault("Invalid modalities", "invalid_value")
+        pcm = {"type": "audio/pcm", "rate": RATE}
+        audio = s["audio"]
+        if set(audio) != {"input", "output"} or audio["input"]["format"] != pcm or audio["output"]["format"] != pcm:
+            raise Fault(f"Invalid audio: {audio}", "invalid_value")
+        if set(audio["input"]) - {"format", "turn_detection", "transcription", "noise_reduction"}:
+            raise Fault(f"Unknown parameter: {audio['input']}", "unknown_parameter")
+        if set(audio["output"]) - {"format", "voice", "speed"} or not isinstance(audio["output"].get("voice", ""), str):
+            raise Fault(f"Unknown parameter: {audio['output']}", "unknown_parameter")
+        turns = audio["input"].get("turn_detection", {"type": "server_vad"})
+        if turns is not None and (turns["type"] not in ("server_vad", "semantic_vad") or set(turns) - {
+                "type", "create_response", "interrupt_response", "threshold", "silence_duration_ms", "prefix_padding_ms", "eagerness"}):
+            raise Fault(f"Invalid turn_detection: {turns}", "invalid_value")
+        if "transcription" in audio["input"] and set(audio["input"]["transcription"]) - {"model", "language", "prompt"}:
+            raise Fault("Invalid transcription", "invalid_value")
+
+    def check_flat(self, s):
+        known = {"modalities", "instructions", "voice", "input_audio_format", "output_audio_format",
+                 "input_audio_transcription", "turn_detection", "tools", "tool_choice", "temperature"}
+        if set(s) - known:
+            raise Fault(f"Unknown parameter: {set(s) - known}", "unknown_parameter")
+        if s["input_audio_format"] != "pcm16" or s["output_audio_format"] != "pcm16":
+            raise Fault("Invalid format", "invalid_value")
+
+    async def on_input_audio_buffer_append(self, event):
+        if set(event) - {"type", "event_id", "audio"}:
+            raise Fault("Unknown parameter", "unknown_parameter")
+        try:
+            data = base64.b64decode(event["audio"], validate=True)
+        except ValueError:
+            raise Fault("Invalid 'audio'. Expected base64-encoded audio bytes", "invalid_value") from None
+        if not data or len(data) % 2:
+            raise Fault("audio is not whole samples", "invalid_value")
+        self.pending_ms += len(data) / 2 / RATE * 1000
+        self.heard.append(np.frombuffer(data, "<i2"))
+
+    async def on_input_audio_buffer_commit(self, event):
+        if self.pending_ms < 100:
+            raise Fault("Error committing input audio buffer: buffer too small", "input_audio_buffer_commit_empty")
+        self.pending_ms = 0
+        await self.send("input_audio_buffer.committed", item_id=await self.user_said(None))
+
+    async def on_response_create(self, event):
+        if self.response and not self.response.done():
+            raise Fault("Conversation already has an active response", "conversation_already_has_active_response")
+        instructions = event.get("response", {}).get("instructions")
+        await self.respond(**self.provider.answer(instructions))
+
+    async def on_response_cancel(self, event):
+        if not self.response or self.response.done():
+            await self.fail(Fault("Cancellation failed: no active response found", "response_cancel_not_active"), event.get("event_id"))
+            return
+        if event.get("response_id", self.response_id) != self.response_id:
+            raise Fault("no such response", "response_cancel_not_active")
+        await self.stop("client_cancelled")
+
+    async def on_conversation_item_create(self, event):
+        item = event["item"]
+        kinds = {"user": "input_text", "assistant": "output_text", "system": "input_text"}
+        if item["type"] != "message" or item["role"] not in kinds:
+            raise Fault("Invalid item", "invalid_value")
+        for part in item["content"]:
+            if part["type"] != kinds[item["role"]] or not isinstance(part["text"], str):
+                raise Fault(f"Invalid content: {part}", "invalid_value")
+        await self.add_item(item["role"], item["content"][0]["text"])
+
+    async def on_conversation_item_delete(self, event):
+        if event["item_id"] not in self.items:
+            raise Fault("Item does not exist", "item_delete_invalid_item_id")
+        self.order.remove(event["item_id"])
+        del self.items[event["item_id"]]
+        await self.send("conversation.item.deleted", item_id=event["item_id"])
+
+    async def on_conversation_item_truncate(self, event):
+        item = self.items.get(event["item_id"])
+        if not item or item["role"] != "assistant":
+            raise Fault("Item does not exist", "item_truncate_invalid_item_id")
+        if event["content_index"] != 0 or not isinstance(event["audio_end_ms"], int) or event["audio_end_ms"] < 0:
+            raise Fault("Invalid truncation", "invalid_value")
+        if event["audio_end_ms"] > item["audio_ms"]:
+            raise Fault(f"Audio content of {item['audio_ms']} ms is already shorter than {event['audio_end_ms']} ms", "invalid_value")
+        item["audio_ms"] = event["audio_end_ms"]
+        await self.send("conversation.item.truncated", **{k: event[k] for k in ("item_id", "content_index", "audio_end_ms")})
+
+    # --- what a model would do ------------------------------------------------------------
+
+    async def act(self):
+        with contextlib.suppress(ConnectionClosed):
+            await self.provider.script(self)
+
+    async def add_item(self, role, text, audio_ms=0):
+        item = self.next_id("item")
+        self.items[item] = {"role": role, "text": text, "audio_ms": audio_ms}
+        self.order.append(item)
+        await self.send("conversation.item.added", item={"id": item, "type": "message", "role": role})
+        return item
+
+    async def user_said(self, text):
+        """What people said, with its transcript if one was asked for."""
+        item = await self.add_item("user", text)
+        if text:
+            half = len(text) // 2
+            for part in text[:half], text[half:]:
+                await self.send("conversation.item.input_audio_transcription.delta", item_id=item, content_index=0, delta=part)
+            await self.send("conversation.item.input_audio_transcription.completed", item_id=item, content_index=0, transcript=text)
+        return item
+
+    async def speech_starts(self):
+        """As server VAD finds: a response that runs is cancelled, if the session says so."""
+        await self.send("input_audio_buffer.speech_started", audio_start_ms=0, item_id="item_next")
+        turns = (self.config.get("audio", {}).get("input", {}).get("turn_detection") or {})
+        if turns.get("interrupt_response", True) and not self.provider.flat:
+            await self.stop("turn_detected")
+
+    async def respond(self, sound=None, seconds=1.0, text="Hello.", pace=8.0, piece=0.1):
+        """Starts an answer: a sine, `pace` times as fast as real time."""
+        assert not self.response or self.response.done()
+        self.response_id = self.next_id("resp")
+        await self.send("response.created", response={"id": self.response_id, "status": "in_progress"})
+        self.response = asyncio.ensure_future(self.speak(sound or (lambda t: 3000 * np.sin(2 * np.pi * 600 * t)), seconds,
+                                                         text, pace, piece))
+        self.provider.tasks.append(self.response)
+        return self.response
+
+    async def speak(self, sound, seconds, text, pace, piece):
+        item = await self.add_item("assistant", text)
+        where = {"response_id": self.response_id, "item_id": item, "output_index": 0, "content_index": 0}
+        n, total = int(piece * RATE), int(seconds * RATE)
+        status = {"status": "completed"}
+        try:
+            words = text
+            for start in range(0, total, n):
+                pcm = np.round(sound(np.arange(start, min(start + n, total)) / RATE)).astype("<i2")
+                self.items[item]["audio_ms"] += len(pcm) * 1000 // RATE if item in self.items else 0
+                await self.send("response.output_audio.delta", delta=base64.b64encode(pcm.tobytes()).decode(), **where)
+                if words:
+                    await self.send("response.output_audio_transcript.delta", delta=words[:7], **where)
+                    words = words[7:]
+                await asyncio.sleep(len(pcm) / RATE / pace)
+            await self.send("response.output_audio.done", **where)
+            await self.send("response.output_audio_transcript.done", transcript=text, **where)
+        except asyncio.CancelledError as e:
+            status = {"status": "cancelled", "status_details": {"type": "cancelled", "reason": str(e)}}
+        except ConnectionClosed:
+            return
+        with contextlib.suppress(ConnectionClosed):
+            await self.send("response.done", response={"id": self.response_id, **status})
+
+    async def stop(self, reason):
+        if self.response and not self.response.done():
+            self.response.cancel(reason)
+            await asyncio.wait([self.response])
+
+    # --- for tests ------------------------------------------------------------------------
+
+    async def until(self, condition, seconds=10):
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not condition():
+            self._change.clear()
+            try:
+                await asyncio.wait_for(self._change.wait(), max(0.01, end - loop.time()))
+            except asyncio.TimeoutError:
+                raise AssertionError(f"not within {seconds} s: {self.received}, {self.provider.faults}") from None
+
+    def got(self, kind):
+        return [e for e in self.received if e["type"] == kind]
+
+    async def expect(self, kind, seconds=10):
+        await self.until(lambda: self.got(kind), seconds)
+        return self.got(kind)[0]
+
+    def samples(self):
+        return np.concatenate(self.heard) if self.heard else np.zeros(0, "<i2")
+
+    def spoken(self):
+        """The conversation, as text."""
+        return [(self.items[i]["role"], self.items[i]["text"]) for i in self.order]
+
+
+class Provider:
+    """async with Provider(script) as provider: ...; provider.url, provider.sessions."""
+
+    def __init__(self, script=None, key="sk-test-s3cret", old_names=False, flat=False, answer=None, refuse=None):
+        self.script = script
+        self.key = key
+        self.old_names = old_names
+        self.flat = flat
+        self.answer = answer or (lambda instructions: {})
+        self.refuse = refuse or (lambda n, request: None)  # -> (status, headers, body)
+        self.mute_setup = False
+        self.sessions, self.faults, self.tasks, self.attempts = [], [], [], 0
+
+    async def __aenter__(self):
+        self.server = await serve(self.handle, "127.0.0.1", 0, process_request=self.check_request, compression=None,
+                                  max_size=15 << 20, ping_interval=None)
+        self.port = self.server.sockets[0].getsockname()[1]
+        self.url = f"ws://127.0.0.1:{self.port}/v1/realtime"
+        return self
+
+    async def __aexit__(self, kind, *exc):
+        for task in self.tasks:
+            task.cancel()
+        self.server.close()
+        await self.server.wait_closed()
+        results = await asyncio.gather(*self.tasks, return_exceptions=True)
+        if kind is None:
+            for result in results:
+                if isinstance(result, Exception):
+                    raise result
+            assert not self.faults, self.faults
+
+    def check_request(self, connection, request):
+        self.attempts += 1
+        refusal = self.refuse(self.attempts, request)
+        if refusal is None and self.key and request.headers.get("Authorization") != "Bearer " + self.key:
+            refusal = 401, {}, '{"error":{"code":"invalid_api_key","message":"Incorrect API key provided: sk-te**cret"}}'
+        if refusal is None and request.headers.get("OpenAI-Beta"):
+            refusal = 400, {}, '{"error":{"code":"beta_api_shape_disabled"}}'
+        if refusal is None:
+            return None
+        status, headers, body = refusal
+        response = connection.respond(status, body)
+        response.headers.update(headers)
+        return response
+
+    async def handle(self, ws):
+        session = Session(self, ws)
+        self.sessions.append(session)
+        try:
+            await session.listen()
+        except ConnectionClosed:
+            pass
+        session.ended = (ws.close_code, ws.close_reason)
+        session._change.set()
+        await session.stop("the connection is gone")
+
+    async def session(self, n, seconds=15):
+        """The n-th connection, once its session.update was answered."""
+        end = asyncio.get_running_loop().time() + seconds
+        while len(self.sessions) <= n or self.sessions[n].config is None:
+            if asyncio.get_running_loop().time() > end:
+                raise AssertionError(f"no session {n} within {seconds} s; {self.attempts} attempts, {self.faults}")
+            await asyncio.sleep(0.02)
+        return self.sessions[n]
