@@ -543,4 +543,5 @@ const struct bridge_ops bridge_openai = {
 	.audio = openai_audio,
 	.event = openai_event,
 	.close = openai_close,
+	.barge_in = BARGE_IN_WORKER, /* who finds turns is configured, and flushes */
 };

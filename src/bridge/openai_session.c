@@ -33,6 +33,8 @@ static int begin(struct openai *a, const char *type)
 
 static void end(struct openai *a, int err)
 {
+	if (!a->ws) /* it was lost with the message before */
+		return;
 	if (!err)
 		err = websocket_send_text(a->ws, a->out.p, a->out.len);
 	if (err && a->ws)

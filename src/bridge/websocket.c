@@ -25,6 +25,8 @@ struct buf *ws_begin(struct ws_worker *w)
 /* A worker that does not read loses this one; it cannot be told of it. */
 void ws_end(struct ws_worker *w, int err)
 {
+	if (!w->ws)
+		return;
 	if (!err)
 		err = websocket_send_text(w->ws, w->out.p, w->out.len);
 	if (err && w->state == WORKER_TALKS)
@@ -266,7 +268,8 @@ static bool websocket_audio(void *self, const struct bridge_hearing *h, nsec now
 	return true;
 }
 
-/* The room took back what we said: as if the worker had. (What we take back ourselves is told here, too.) */
+/* The room took back what we said: as if the worker had. (What we take back ourselves is told here, too.) The rest of
+ * it, which the worker may still send, is the same utterance's, and the room drops it. */
 static void websocket_event(void *self, const struct bridge_event *ev, nsec now)
 {
 	struct ws_worker *w = self;
@@ -274,7 +277,6 @@ static void websocket_event(void *self, const struct bridge_event *ev, nsec now)
 	(void)now;
 	if (ev->kind != BRIDGE_INTERRUPTED || w->state != WORKER_TALKS || ev->item != w->voice.item)
 		return;
-	voice_next(&w->voice);
 	tell_marks(w, 0, true);
 }
 
@@ -317,4 +319,5 @@ const struct bridge_ops bridge_websocket = {
 	.audio = websocket_audio,
 	.event = websocket_event,
 	.close = websocket_close_driver,
+	.barge_in = BARGE_IN_WORKER, /* bots listen for themselves, and clear */
 };

@@ -109,7 +109,7 @@ static const struct field bridge_fields[] = {
 	{.key = "barge_in", .type = FIELD_NAME, BR(barge_in), .names = barge_names,
 		.help = "when somebody talks over it, it is turned down and its speech taken back: at once, once he has talked for "
 			"confirm_ms, when the worker says so, or (off) nothing happens; auto: off for echo and tone, worker for "
-			"parrot, else confirm"},
+			"parrot, websocket and openai, else confirm"},
 	{.key = "confirm_ms", .type = FIELD_U32, BR(confirm_ms), .max = 5000, .unit = "ms",
 		.help = "how long somebody must talk over it until that counts, with barge_in = \"confirm\""},
 	{.key = "duck_db", .type = FIELD_DOUBLE, BR(duck_db), .min = -60, .max = 0, .unit = "dB",

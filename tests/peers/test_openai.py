@@ -57,7 +57,7 @@ async def line(p, kind, start=0, seconds=15, **fields):
 class Sound(VoiceCase):
     async def test_what_is_said_is_heard_by_both(self):
         async def script(s):
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(2.5)  # the person has finished: who talks over it turns it down
             await s.respond(sine(700), seconds=2)
 
         async def attempt():
