@@ -464,13 +464,13 @@ static bool openai_audio(void *self, const struct bridge_hearing *h, nsec now)
 	struct openai *a = self;
 
 	(void)now;
-	a->played = voice_played(&a->voice, h->waiting_ms);
+	voice_tick(&a->voice, h->waiting_ms);
 	if (a->state != AI_READY) {
 		a->speech = h->speech;
 		return a->state != AI_GIVEN_UP; /* so that it hears from its first moment on */
 	}
 	hear(a, h);
-	if (a->state == AI_READY && a->roll_due && !a->responding && !h->speech && a->played == a->voice.taken)
+	if (a->state == AI_READY && a->roll_due && !a->responding && !h->speech && a->voice.played == a->voice.taken)
 		roll_over(a);
 	return true;
 }

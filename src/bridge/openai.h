@@ -111,7 +111,6 @@ struct openai {
 	char ignored[AI_ID_MAX];   /* whose sound is not wanted any more */
 	bool server_interrupts;    /* it cancels by itself when somebody speaks */
 	bool speech;               /* somebody is speaking, as the room tells */
-	uint64_t played;           /* samples of ours that the room had mixed or taken back, as of the last tick */
 	uint32_t unsent_ms;        /* heard since the last commit (turn_detection "room") */
 	uint32_t speaker;          /* who spoke last; 0: nobody yet */
 	uint32_t said_by;          /* who spoke what is being transcribed */

@@ -22,14 +22,35 @@ void voice_next(struct voice *v)
 	v->refused = false;
 }
 
+static bool is_silence(const float *pcm, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (pcm[i] > 1e-4f || pcm[i] < -1e-4f)
+			return false;
+	return true;
+}
+
+static bool skips(const struct voice *v)
+{
+	return v->skips_silence && v->audible <= v->played &&
+		v->taken - v->played >= (uint64_t)v->rate_hz * VOICE_SILENCE_MS / 1000;
+}
+
 static void give(struct voice *v, const float *pcm, size_t n)
 {
+	bool silence = is_silence(pcm, n);
+
 	if (v->refused) /* what comes after a hole would be worse than a shorter sentence */
 		return;
-	if (v->sink->audio(v->sink_ctx, v->item, pcm, n) == 0)
-		v->taken += n;
-	else
+	if (silence && skips(v))
+		return;
+	if (v->sink->audio(v->sink_ctx, v->item, pcm, n)) {
 		v->refused = true;
+		return;
+	}
+	v->taken += n;
+	if (!silence)
+		v->audible = v->taken;
 }
 
 /* At most PIECE samples. */
@@ -112,9 +133,9 @@ ssize_t voice_say_base64(struct voice *v, enum voice_coding coding, const char *
 	return (ssize_t)n;
 }
 
-uint64_t voice_played(const struct voice *v, uint32_t waiting_ms)
+void voice_tick(struct voice *v, uint32_t waiting_ms)
 {
 	uint64_t waiting = (uint64_t)waiting_ms * v->rate_hz / 1000;
 
-	return v->taken > waiting ? v->taken - waiting : 0;
+	v->played = v->taken > waiting ? v->taken - waiting : 0;
 }

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 enum voice_coding { VOICE_PCM16, VOICE_ULAW };
+enum { VOICE_SILENCE_MS = 300 };
 
 struct voice {
 	const struct bridge_sink *sink;
@@ -16,6 +17,11 @@ struct voice {
 	uint32_t rate_hz;
 	uint64_t item;     /* what is said belongs to it; the owner changes it */
 	uint64_t taken;    /* samples that the room took, since the beginning */
+	uint64_t played;   /* of those, mixed or taken back, as of the last tick */
+	uint64_t audible;  /* `taken` after the last that was no silence */
+	/* While nothing audible waits, no more than VOICE_SILENCE_MS of silence do: a worker that sends without a pause, and
+	 * whose clock runs fast, would be later every day. */
+	bool skips_silence;
 	uint8_t odd;       /* the first half of a sample whose second half is to come */
 	bool has_odd;
 	bool refused;      /* the room took less than all of what was said last */
@@ -28,5 +34,5 @@ void voice_next(struct voice *v);
 size_t voice_say(struct voice *v, enum voice_coding coding, const uint8_t *p, size_t len);
 /* The same out of base64; -1: it is none, and some of it may have been said. */
 ssize_t voice_say_base64(struct voice *v, enum voice_coding coding, const char *text, size_t len);
-/* Samples that were mixed or taken back, where `waiting_ms` is what a tick tells. */
-uint64_t voice_played(const struct voice *v, uint32_t waiting_ms);
+/* Once a tick, with what it tells: updates `played`. */
+void voice_tick(struct voice *v, uint32_t waiting_ms);

@@ -241,6 +241,7 @@ static int websocket_open(const struct bridge_opts *opts, uint32_t rate_hz, size
 	w->log = log;
 	w->rate_hz = rate_hz;
 	voice_init(&w->voice, sink, sink_ctx, rate_hz);
+	w->voice.skips_silence = true;
 	buf_init(&w->out, WS_CONTROL_MAX);
 	int err = ear_init(&w->ear, rate_hz, WS_FRAME_MS, WS_WAIT_MS);
 
@@ -262,7 +263,8 @@ static bool websocket_audio(void *self, const struct bridge_hearing *h, nsec now
 	(void)now;
 	if (w->state != WORKER_TALKS)
 		return w->state == WORKER_CONNECTING; /* so that it hears from its first moment on */
-	tell_marks(w, voice_played(&w->voice, h->waiting_ms), false);
+	voice_tick(&w->voice, h->waiting_ms);
+	tell_marks(w, w->voice.played, false);
 	count_unheard(w, ear_hear(&w->ear, h->pcm, h->n));
 	send_frames(w);
 	return true;

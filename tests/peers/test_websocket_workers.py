@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from mynahd import Mynahd  # noqa: E402
-from voice import after_sound, fit, quality, session, silence, talk, tones  # noqa: E402
+from voice import fit, quality, session, silence, talk, tones  # noqa: E402
 from voice_case import PATIENT, Certificate, VoiceCase  # noqa: E402
 
 logging.getLogger("websockets").setLevel(logging.CRITICAL)  # of calls that end in the middle of things
@@ -289,7 +289,7 @@ class Sound(VoiceCase):
         async def attempt():
             async with session(server, rate=room) as p:
                 await talk(p, tones(room, (997, -14)), 2.5, rate=room, frame_ms=10 if room > 24000 else 20)
-                await after_sound(p)
+                await hears(p, 2.4)
                 heard = p.heard()[room * 5 // 4:room * 9 // 4]
                 levels, median, least = quality(heard, room, 997)
                 self.figure(f"{kind.framing} at {rate} Hz in a room of {room}: {median:.0f} dB, worst {least:.0f}")
@@ -335,6 +335,29 @@ class Sound(VoiceCase):
         async with bots(Jambonz, 16000, script) as (port, _):
             with Mynahd(config(port, Jambonz)) as server:
                 await self.again(attempt)
+
+
+class Example(VoiceCase):
+    async def test_the_worker_of_the_documentation(self):
+        worker = await asyncio.create_subprocess_exec(
+            "node", str(pathlib.Path(__file__).resolve().parents[2] / "docs/examples/worker-websocket.mjs"), "0",
+            stdout=asyncio.subprocess.PIPE)
+        try:
+            port = int((await worker.stdout.readline()).split()[-1])
+
+            async def attempt():
+                async with session(server) as p:
+                    await talk(p, tones(16000, (997, -14)), 2.5)
+                    await hears(p, 2.4)
+                    levels, median, worst = quality(p.heard()[20000:36000], 16000, 997)
+                    self.assertAlmostEqual(levels[0], -20, delta=0.5)
+                    self.assertGreater(worst, 40)
+
+            with Mynahd(config(port, Jambonz)) as server:
+                await self.again(attempt)
+        finally:
+            worker.kill()
+            await worker.wait()
 
 
 class Marks(VoiceCase):

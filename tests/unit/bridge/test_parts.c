@@ -181,15 +181,42 @@ static void a_voice_that_is_refused_is_quiet_until_the_next_message(void **state
 	voice_init(&v, &sink, &r, 24000);
 	assert_int_equal(voice_say(&v, VOICE_PCM16, bytes, 4000), 2000);
 	assert_int_equal(v.taken, 960); /* two pieces of 480, and nothing after the hole */
-	assert_int_equal(voice_played(&v, 0), 960);
-	assert_int_equal(voice_played(&v, 20), 480);
-	assert_int_equal(voice_played(&v, 10000), 0);
+	voice_tick(&v, 0);
+	assert_int_equal(v.played, 960);
+	voice_tick(&v, 20);
+	assert_int_equal(v.played, 480);
+	voice_tick(&v, 10000);
+	assert_int_equal(v.played, 0);
 	r.n = 0;
 	voice_next(&v);
 	voice_say(&v, VOICE_ULAW, (const uint8_t *)"\xff\x7f\x80", 3);
 	assert_int_equal(r.n, 3);
 	assert_int_equal(r.item, v.item);
 	assert_true(r.pcm[0] == 0 && r.pcm[2] > 0.97f);
+}
+
+static void silence_does_not_pile_up(void **state)
+{
+	static struct room r = {.most = 8192};
+	static uint8_t silence[20000], tone[2];
+	struct voice v;
+
+	(void)state;
+	voice_init(&v, &sink, &r, 8000);
+	v.skips_silence = true;
+	voice_say(&v, VOICE_PCM16, silence, sizeof silence);
+	assert_in_range(r.n, 2400, 2880); /* 300 ms and a piece */
+	voice_tick(&v, 300);
+	tone[1] = 10;
+	voice_say(&v, VOICE_PCM16, tone, 2);
+	size_t n = r.n;
+
+	voice_say(&v, VOICE_PCM16, silence, 4000); /* the pauses of what is said are all kept */
+	assert_int_equal(r.n, n + 2000);
+	voice_tick(&v, 0);
+	voice_say(&v, VOICE_PCM16, silence, 4000);
+	voice_say(&v, VOICE_PCM16, silence, 4000);
+	assert_in_range(r.n, n + 4000, n + 5000);
 }
 
 /* --- key ---------------------------------------------------------------------------------- */
@@ -274,6 +301,7 @@ int main(void)
 		cmocka_unit_test(a_voice_reads_base64),
 		cmocka_unit_test(padding_in_the_middle_is_none),
 		cmocka_unit_test(a_voice_that_is_refused_is_quiet_until_the_next_message),
+		cmocka_unit_test(silence_does_not_pile_up),
 		cmocka_unit_test(keys_are_found),
 		cmocka_unit_test(strings_are_quoted),
 		cmocka_unit_test(documents_small_and_big),
