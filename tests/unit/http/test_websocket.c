@@ -102,7 +102,9 @@ static void server_message(wslay_event_context_ptr f, const struct wslay_event_o
 	if (m->opcode == WSLAY_CONNECTION_CLOSE) {
 		w->close_code = m->status_code;
 		w->closes++;
-		snprintf(w->reason, sizeof w->reason, "%.*s", m->msg_length > 2 ? (int)m->msg_length - 2 : 0, (const char *)m->msg + 2);
+		w->reason[0] = '\0';
+		if (m->msg_length > 2)
+			snprintf(w->reason, sizeof w->reason, "%.*s", (int)m->msg_length - 2, (const char *)m->msg + 2);
 	}
 	if (wslay_is_ctrl_frame(m->opcode))
 		return;
