@@ -50,7 +50,7 @@ struct config_limits {
 	uint32_t datagrams_per_s;         /* of one session, burst twice that. default 250 */
 };
 
-/* Not to be copied with `=` or memcpy: `rooms` points into the struct itself. About 60 KB: keep it off small stacks. */
+/* Not to be copied with `=` or memcpy: `rooms` points into the struct itself. About half a megabyte: keep it off small stacks. */
 struct config {
 	struct config_server server;
 	struct config_http http;
