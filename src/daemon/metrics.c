@@ -204,6 +204,7 @@ static void print_quic(const struct metrics_sources *m, struct buf *out)
 	counter(out, "udp_send_dropped_total", "Packets that the kernel did not take.", m->udp->send_dropped);
 	counter(out, "udp_receive_dropped_total", "Packets lost in full receive buffers.", m->udp->kernel_dropped);
 	counter(out, "udp_receive_calls_total", "recvmmsg calls.", m->udp->recv_calls);
+	counter(out, "udp_grid_reads_total", "Wake-ups on the grid that busy sockets are read on.", m->udp->grid_reads);
 	counter(out, "udp_send_calls_total", "sendmmsg calls.", m->udp->send_calls);
 }
 

@@ -63,7 +63,7 @@ static nsec earliest(const struct server *s)
 
 	if (mix > expiry)
 		mix = expiry;
-	return mix < links ? mix : links;
+	return udp_wake_at(s->udp, mix < links ? mix : links);
 }
 
 /* After anything happened: mix what is due, write what is to be sent, sleep until the next deadline. */
@@ -91,7 +91,10 @@ static void on_before_sleep(uv_prepare_t *h)
 
 static void on_tick(void *ctx, nsec now)
 {
-	settle(ctx, now);
+	struct server *s = ctx;
+
+	if (!udp_run(s->udp, now))
+		settle(s, now);
 }
 
 static void on_packet(void *ctx, const struct quic_path *path, uint8_t ecn, uint8_t *p, size_t len, nsec now)
