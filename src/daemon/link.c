@@ -18,7 +18,7 @@ struct links {
 	struct log log;
 	struct list all; /* of struct link */
 	struct list timed; /* of those who asked for statistics or said bye */
-	bool draining;
+	bool draining, busy;
 	nsec due; /* see links_deadline() */
 	struct links_stats stats;
 };
@@ -263,6 +263,10 @@ unsigned links_check(const struct links *ls, const char *room, char *why, size_t
 	}
 	if (ls->stats.links >= ls->cfg->limits.max_sessions) {
 		snprintf(why, why_len, "the server is full");
+		return 503;
+	}
+	if (ls->busy) {
+		snprintf(why, why_len, "the server is busy");
 		return 503;
 	}
 	int err = rooms_check(ls->rooms, room);
@@ -603,6 +607,11 @@ void links_run(struct links *ls, nsec now)
 		}
 		due_at(ls, l->next_stats);
 	}
+}
+
+void links_set_busy(struct links *ls, bool busy)
+{
+	ls->busy = busy;
 }
 
 void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now)

@@ -38,6 +38,8 @@ void links_run(struct links *ls, nsec now);
 /* Could a session for `room` be opened now? 200 or the status, as links_connect() would. */
 unsigned links_check(const struct links *ls, const char *room, char *why, size_t why_len);
 
+/* While `busy` everybody new is refused with 503. */
+void links_set_busy(struct links *ls, bool busy);
 /* From now on everybody new is refused with 503, and those here are told to come back later. */
 void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now);
 /* Closes every session with `code`. */

@@ -69,6 +69,8 @@ static void print_process(const struct metrics_sources *m, struct buf *out)
 	family(out, "build_info", "gauge", "Always 1; the label is the version.");
 	labelled(out, "build_info", "version", m->version, 1);
 	gauge(out, "start_time_seconds", "When the daemon started, seconds since 1970.", (uint64_t)m->started_s);
+	family(out, "load", "gauge", "Share of its time that the server is at work, handshakes excepted: 0 to 1.");
+	put(out, "mynah_load %.3f\n", m->load);
 	gauge(out, "draining", "1 while the daemon is shutting down.", m->draining);
 	family(out, "certificate_seconds_left", "gauge", "Until the certificate shown now is no longer valid.");
 	put(out, "mynah_certificate_seconds_left %lld\n", (long long)(m->certificate_ends_s - m->now_s));
@@ -187,6 +189,10 @@ static void print_quic(const struct metrics_sources *m, struct buf *out)
 	labelled(out, "connections_refused_total", "reason", "limit", q->refused_limit);
 	labelled(out, "connections_refused_total", "reason", "address", q->refused_addr);
 	labelled(out, "connections_refused_total", "reason", "half_open", q->dropped_half_open);
+	counter(out, "handshake_packets_total", "Packets of handshakes, which wait while voice goes first.", m->lobby->packets);
+	family(out, "handshake_packets_dropped_total", "counter", "Those of them that were dropped, by reason.");
+	labelled(out, "handshake_packets_dropped_total", "reason", "full", m->lobby->full);
+	labelled(out, "handshake_packets_dropped_total", "reason", "stale", m->lobby->stale);
 	family(out, "stateless_packets_total", "counter", "Packets sent without a connection, by kind.");
 	labelled(out, "stateless_packets_total", "kind", "retry", q->retries_sent);
 	labelled(out, "stateless_packets_total", "kind", "version_negotiation", q->version_negotiations);

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "daemon/link.h"
 #include "http/server.h"
+#include "quic/lobby.h"
 #include "quic/udp.h"
 
 struct metrics_sources {
@@ -15,6 +16,8 @@ struct metrics_sources {
 	const struct wt_stats *wt;
 	const struct rooms_stats *rooms;
 	const struct links_stats *links;
+	const struct lobby_stats *lobby;
+	double load;                   /* share of its time that the shard is at work */
 	const struct http_stats *http; /* may be NULL */
 	const char *version;
 	int64_t started_s, now_s, certificate_ends_s;

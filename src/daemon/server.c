@@ -5,8 +5,10 @@
 #include "daemon/certs.h"
 #include "daemon/control.h"
 #include "daemon/link.h"
+#include "daemon/load.h"
 #include "daemon/metrics.h"
 #include "daemon/web.h"
+#include "quic/lobby.h"
 #include "quic/ticker.h"
 
 #include <assert.h>
@@ -17,6 +19,9 @@
 
 /* A room later than this without being mixed means that the shard is stuck. */
 static const nsec unhealthy_after = 1000000000u;
+
+/* What handshakes may take at a time; and of all time while the shard is busy, one part in so many. */
+enum { GREET_MS = 1, GREET_PARTS = 10 };
 
 enum { DRAIN_LOOK_MS = 20, CERTS_CHECK_MS = 60000, CLOSE_GRACE_MS = 700, RECONNECT_MS = 1500 };
 
@@ -39,6 +44,10 @@ struct server {
 	struct wt *wt;
 	struct rooms *rooms;
 	struct links *links;
+	struct lobby *lobby;
+	nsec greet_at; /* not before */
+	struct load load;
+	bool busy;     /* nobody new */
 	struct certs *certs;
 	struct http_server *http;
 	struct ticker *ticker;
@@ -57,13 +66,51 @@ struct server {
 
 /* --- the shard's heartbeat ------------------------------------------------------------------ */
 
+static nsec sooner(nsec a, nsec b)
+{
+	return a < b ? a : b;
+}
+
+static nsec voice_due(const struct server *s)
+{
+	nsec due = sooner(rooms_deadline(s->rooms), quic_endpoint_deadline(s->endpoint));
+
+	return udp_wake_at(s->udp, sooner(due, links_deadline(s->links)));
+}
+
 static nsec earliest(const struct server *s)
 {
-	nsec mix = rooms_deadline(s->rooms), expiry = quic_endpoint_deadline(s->endpoint), links = links_deadline(s->links);
+	return lobby_waiting(s->lobby) > 0 ? sooner(voice_due(s), s->greet_at) : voice_due(s);
+}
 
-	if (mix > expiry)
-		mix = expiry;
-	return udp_wake_at(s->udp, mix < links ? mix : links);
+/* Handshakes, in the time that voice leaves; a few even if it leaves none. */
+static void greet(struct server *s)
+{
+	nsec begin = clock_now(), now = begin, until = sooner(voice_due(s), begin + nsec_from_ms(GREET_MS));
+
+	if (begin < s->greet_at)
+		return;
+	while (lobby_admit(s->lobby, s->endpoint, now) && (now = clock_now()) < until)
+		;
+	quic_endpoint_flush(s->endpoint, now);
+	udp_flush(s->udp);
+	now = clock_now();
+	load_except(&s->load, now - begin);
+	s->greet_at = s->busy ? now + (GREET_PARTS - 1) * (now - begin) : 0;
+}
+
+/* A loop that has no time left takes in nobody new, so that those who are there notice nothing. */
+static void watch_load(struct server *s, nsec now)
+{
+	uint32_t most = s->cfg->limits.max_load_percent;
+	bool busy;
+
+	load_look(&s->load, uv_metrics_idle_time(s->loop), now);
+	busy = most > 0 && s->load.share * 100 >= most;
+	if (busy != s->busy)
+		log_warn(&s->log, busy ? "busy: nobody new is taken in" : "no longer busy: people are taken in again");
+	s->busy = busy;
+	links_set_busy(s->links, busy);
 }
 
 /* After anything happened: mix what is due, write what is to be sent, sleep until the next deadline. */
@@ -77,6 +124,9 @@ static void settle(struct server *s, nsec now)
 		quic_endpoint_expire(s->endpoint, now);
 	quic_endpoint_flush(s->endpoint, now);
 	udp_flush(s->udp);
+	if (lobby_waiting(s->lobby) > 0)
+		greet(s);
+	watch_load(s, now);
 	ticker_set(s->ticker, earliest(s));
 }
 
@@ -101,7 +151,10 @@ static void on_packet(void *ctx, const struct quic_path *path, uint8_t ecn, uint
 {
 	struct server *s = ctx;
 
-	quic_endpoint_recv(s->endpoint, path, ecn, p, len, now);
+	if (lobby_takes(p, len))
+		lobby_put(s->lobby, path, ecn, p, len, now);
+	else
+		quic_endpoint_recv(s->endpoint, path, ecn, p, len, now);
 }
 
 static void on_batch(void *ctx, nsec now)
@@ -193,6 +246,8 @@ static void print_metrics(void *ctx, struct buf *out)
 		.wt = wt_stats(s->wt),
 		.rooms = rooms_stats(s->rooms),
 		.links = links_stats(s->links),
+		.lobby = lobby_stats(s->lobby),
+		.load = s->load.share,
 		.http = s->http ? http_server_stats(s->http) : NULL,
 		.version = s->version,
 		.started_s = s->started_s,
@@ -419,6 +474,8 @@ static int open_all(struct server *s)
 	if (!err)
 		err = links_new(s->cfg, s->rooms, &s->log, &s->links);
 	if (!err)
+		err = lobby_new(s->cfg->limits.max_waiting_handshakes, &s->lobby);
+	if (!err)
 		err = open_page(s);
 	if (!err)
 		err = certs_new(&s->cfg->server, use_certificate, s, &s->log, clock_wall_s(), &s->certs);
@@ -438,6 +495,7 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, c
 
 	if (!s)
 		return ERR_NOMEM;
+	uv_loop_configure(loop, UV_METRICS_IDLE_TIME);
 	s->loop = loop;
 	s->cfg = cfg;
 	s->version = version;
@@ -564,6 +622,7 @@ void server_free(struct server *s)
 	assert(s->state == SERVER_CLOSED && s->n_open == 0);
 	wt_free(s->wt);
 	links_free(s->links);
+	lobby_free(s->lobby);
 	rooms_free(s->rooms);
 	certs_free(s->certs);
 	quic_tls_unref(s->tls);

@@ -406,8 +406,10 @@ bool udp_run(struct udp *u, nsec now)
 	if (now < u->grid_at)
 		return false;
 	for (struct udp_socket *s = u->sockets; s && !u->closing; s = s->next) {
-		int got = drain(s, &now);
+		nsec seen = now;
+		int got = drain(s, &seen);
 
+		now = seen > now ? seen : now;
 		all += got;
 		most = got > most ? got : most;
 	}

@@ -35,6 +35,7 @@ struct world {
 	struct wt_stats wt;
 	struct rooms_stats rooms;
 	struct links_stats links;
+	struct lobby_stats lobby;
 	struct http_stats http;
 	struct metrics_sources all;
 };
@@ -51,6 +52,7 @@ static void fill(struct world *w)
 	number((uint64_t *)&w->quic, offsetof(struct quic_stats, conns), 1000);
 	number((uint64_t *)&w->wt, offsetof(struct wt_stats, sessions), 2000);
 	number((uint64_t *)&w->links, offsetof(struct links_stats, links), 3000);
+	number((uint64_t *)&w->lobby, sizeof w->lobby, 4000);
 	w->wt.refused = 100000;
 	w->wt.sessions = 7;
 	w->rooms = (struct rooms_stats){.rooms = 3, .participants = 5, .bridges = 2, .ticks = 77, .late_sum_ns = 1500000000,
@@ -61,7 +63,7 @@ static void fill(struct world *w)
 		w->rooms.depth_bucket[i] = 10 * i;
 	w->http.requests = 44;
 	w->all = (struct metrics_sources){.quic = &w->quic, .udp = &w->udp, .wt = &w->wt, .rooms = &w->rooms,
-		.links = &w->links, .http = &w->http, .version = "1.2.3", .started_s = 1800000000, .now_s = 1800000100,
+		.links = &w->links, .lobby = &w->lobby, .load = 0.25, .http = &w->http, .version = "1.2.3", .started_s = 1800000000, .now_s = 1800000100,
 		.certificate_ends_s = 1800000050, .draining = true};
 }
 
