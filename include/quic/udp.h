@@ -52,9 +52,10 @@ int udp_bind(struct udp *u, const struct quic_addr *addr, struct quic_addr *boun
  * than the grid, and only while packets come fast.
  */
 nsec udp_wake_at(const struct udp *u, nsec at);
-/* Reads what the grid has kept waiting; to be called at each udp_wake_at(). True: there was something, and on_batch
- * has been called. */
-bool udp_run(struct udp *u, nsec now);
+/* Reads what the grid has kept waiting; to be called at each udp_wake_at(). `anyway`: whatever the grid says, since the
+ * caller is late and what it is about to mix may still be in the socket. True: there was something, and on_batch has
+ * been called. */
+bool udp_run(struct udp *u, bool anyway, nsec now);
 /* Which local address the kernel would use towards `remote`, port 0. A client binds to it: on a
  * wildcard socket its first path would lack the address that answers come to. ERR_IO. */
 int udp_local_for(const struct quic_addr *remote, struct quic_addr *local);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/load.h"
 
-enum { LOOK_MS = 100 };
-static const double weight = 0.3; /* of the newest look */
+enum { LOOK_MS = 100, MEMORY_MS = 250 };
 
 void load_except(struct load *l, nsec spent)
 {
@@ -17,8 +16,8 @@ void load_look(struct load *l, nsec idle, nsec now)
 		return;
 	double share = 1 - (double)(not_ours < time ? not_ours : time) / (double)time;
 
-	if (l->at > 0)
-		l->share += weight * (share - l->share);
+	if (l->at > 0) /* after a long sleep only the sleep counts */
+		l->share += (share - l->share) * (double)time / (double)(time + nsec_from_ms(MEMORY_MS));
 	l->at = now;
 	l->idle = idle;
 	l->except = 0;

@@ -23,6 +23,9 @@ static const nsec unhealthy_after = 1000000000u;
 /* What handshakes may take at a time; and of all time while the shard is busy, one part in so many. */
 enum { GREET_MS = 1, GREET_PARTS = 10 };
 
+/* A tick so late has missed what came meanwhile, unless that is read first. */
+enum { LATE_MS = 2 };
+
 enum { DRAIN_LOOK_MS = 20, CERTS_CHECK_MS = 60000, CLOSE_GRACE_MS = 700, RECONNECT_MS = 1500 };
 
 enum server_state {
@@ -142,8 +145,9 @@ static void on_before_sleep(uv_prepare_t *h)
 static void on_tick(void *ctx, nsec now)
 {
 	struct server *s = ctx;
+	bool late = nsec_until(rooms_deadline(s->rooms), now) > nsec_from_ms(LATE_MS);
 
-	if (!udp_run(s->udp, now))
+	if (!udp_run(s->udp, late, now))
 		settle(s, now);
 }
 
@@ -234,6 +238,7 @@ static void on_http(void *ctx, const struct http_request *req, struct http_respo
 {
 	struct server *s = ctx;
 
+	watch_load(s, clock_now()); /* nothing else may have happened for long */
 	web_answer(&s->web, req, res);
 }
 

@@ -13,7 +13,7 @@
 
 enum {
 	BATCH = 64,       /* packets of one recvmmsg or sendmmsg */
-	ROUNDS = 8,       /* of recvmmsg for one wake-up, so that timers get their turn */
+	ROUNDS = 64,      /* of recvmmsg for one wake-up, so that timers get their turn even in a flood */
 	RECV_MAX = 2048,  /* longer ones are cut and dropped; we announce 1500 */
 	CONTROL_MAX = 128,
 	ECN_MASK = 3,
@@ -398,12 +398,25 @@ nsec udp_wake_at(const struct udp *u, nsec at)
 	return u->grid_at == NSEC_NONE ? at : u->grid_at;
 }
 
-bool udp_run(struct udp *u, nsec now)
+/* After a reading on the grid: when the next one is. `most`: packets of the fullest socket. */
+static void next_on_grid(struct udp *u, int all, int most, nsec now)
 {
 	uint64_t n = 0;
+
+	u->stats.grid_reads++;
+	u->n_window += (unsigned)all;
+	if (window_over(u, now, &n) && n < GRID_LEAVE * GRID_WINDOW)
+		set_grid(u, NSEC_NONE);
+	else
+		u->grid_at = most < ROUNDS * BATCH ? grid_after(u, now) : now; /* the rest at once, after the timers */
+}
+
+bool udp_run(struct udp *u, bool anyway, nsec now)
+{
+	bool due = now >= u->grid_at;
 	int all = 0, most = 0;
 
-	if (now < u->grid_at)
+	if (!due && !anyway)
 		return false;
 	for (struct udp_socket *s = u->sockets; s && !u->closing; s = s->next) {
 		nsec seen = now;
@@ -413,12 +426,8 @@ bool udp_run(struct udp *u, nsec now)
 		all += got;
 		most = got > most ? got : most;
 	}
-	u->stats.grid_reads++;
-	u->n_window += (unsigned)all;
-	if (window_over(u, now, &n) && n < GRID_LEAVE * GRID_WINDOW)
-		set_grid(u, NSEC_NONE);
-	else
-		u->grid_at = most < ROUNDS * BATCH ? grid_after(u, now) : now; /* the rest at once, after the timers */
+	if (due)
+		next_on_grid(u, all, most, now);
 	if (all > 0 && !u->closing)
 		u->handler.on_batch(u->handler.ctx, now);
 	return all > 0;

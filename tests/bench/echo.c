@@ -64,7 +64,7 @@ static void on_tick(void *ctx, nsec now)
 {
 	struct echo *e = ctx;
 
-	if (!udp_run(e->udp, now))
+	if (!udp_run(e->udp, false, now))
 		settle(e, now);
 }
 

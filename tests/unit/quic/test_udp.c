@@ -322,15 +322,15 @@ static void busy_sockets_are_read_on_the_grid(void **state)
 
 	post_one_by_one(&loop, &a, &b, 10);
 	assert_int_equal(b.packets, packets); /* nobody looked */
-	assert_false(udp_run(b.u, now - 1));
+	assert_false(udp_run(b.u, false, now - 1));
 	assert_int_equal(b.packets, packets);
-	assert_true(udp_run(b.u, now));
+	assert_true(udp_run(b.u, false, now));
 	assert_true(b.packets >= packets + 10); /* and what came while the grid was entered */
 	assert_int_equal(b.batches, batches + 1);
 	assert_true(udp_wake_at(b.u, NSEC_NONE) > now);
 
 	for (int i = 0; i < 100 && udp_wake_at(b.u, NSEC_NONE) != NSEC_NONE; i++) /* silence */
-		udp_run(b.u, now += nsec_from_ms(1));
+		udp_run(b.u, false, now += nsec_from_ms(1));
 	assert_true(udp_wake_at(b.u, NSEC_NONE) == NSEC_NONE);
 	packets = b.packets;
 	post(&a, b.addr, 0, "y", 1);
