@@ -70,7 +70,7 @@ struct jitter {
 	struct resample *rs;
 	enum state state;
 	struct jitter_stats stats;
-	size_t tick; /* samples of frame_ms */
+	size_t tick; /* samples of frame_ms, rounded up: 220 and 221 take turns at 11025 Hz */
 
 	/* arrivals */
 	bool heard;          /* last_put is valid */
@@ -173,7 +173,7 @@ int jitter_new(const struct jitter_opts *opts, const struct resample_table *t, s
 		return ERR_NOMEM;
 	j->opts = o;
 	j->cap = cap;
-	j->tick = samples(j, o.frame_ms);
+	j->tick = (o.rate_hz * o.frame_ms + 999) / 1000;
 	err = resample_new(t, o.rate_hz, o.rate_hz, &j->rs);
 	if (err) {
 		free(j);

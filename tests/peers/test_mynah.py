@@ -121,7 +121,8 @@ class CommandLine(Folder):
 class Call(Folder):
     def test_an_echo_has_the_level_and_length_of_what_was_said(self):
         with Mynahd(ECHO) as server:
-            for rate, hear, channels in (16000, 16000, 1), (44100, 48000, 2), (8000, 24000, 1), (12345, 16000, 1):
+            for rate, hear, channels in (16000, 16000, 1), (44100, 48000, 2), (8000, 24000, 1), (12345, 16000, 1), \
+                    (16000, 11025, 1), (22050, 22050, 1), (11025, 12345, 1):
                 wav = self.wav("in.wav", rate, sine(rate, 2), channels)
 
                 def attempt():
