@@ -6,6 +6,7 @@
 #include "audio/resample.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "client/epoch.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +21,9 @@ enum {
 	PLAYOUT_MAX_MS = 500,
 	LEVEL_FRAMES = 1000 / CALL_FRAME_MS,
 	PING_FRAMES = 1000 / CALL_FRAME_MS,
-	PONG_MAX = 128,
+	PLAYED_FRAMES = 100 / CALL_FRAME_MS,
+	FLUSH_FADE_MS = 5,
+	OWN_LINE_MAX = 128, /* of a pong or a flush */
 };
 
 enum call_state {
@@ -58,6 +61,12 @@ struct call {
 	struct resample_table *table;
 	struct jitter *jitter;
 	uint64_t grid; /* points passed since `opened` */
+	bool talking;  /* at the last one */
+	uint16_t seq;  /* of the v1 frame that is sent next */
+	struct epoch epoch;
+	uint64_t played; /* samples of this epoch, as last told */
+	float tail[CALL_SAMPLES_MAX]; /* the end of what was flushed, ... */
+	size_t n_tail;                /* ... to be heard next */
 	struct meter said, heard;
 	struct call_stats stats;
 	struct call_end end;
@@ -193,27 +202,51 @@ static void measure(struct meter *m, const int16_t *pcm, size_t n, size_t frame)
 	m->n = m->frames = 0;
 }
 
-static void send_frame(struct call *c, const int16_t *pcm, size_t n, nsec now)
+/* By how much the header of v1 is longer than the short one. */
+static size_t longer(const struct call *c)
 {
-	uint8_t b[FRAME_HEADER_BYTES + 2 * CALL_SAMPLES_MAX];
-	size_t n_pieces = frame_pieces(n, wt_session_datagram_max(c->session));
+	return c->opts.v1 ? FRAME_V1_BYTES - FRAME_HEADER_BYTES : 0;
+}
 
-	for (size_t i = 0; i < n_pieces; i++) {
-		size_t piece = frame_piece(n, n_pieces, i), len = frame_write(b, sizeof b, c->opts.say_rate_hz, pcm, piece);
+static void send_piece(struct call *c, const struct frame_v1 *h, const int16_t *pcm, size_t n, nsec now)
+{
+	uint8_t b[FRAME_V1_BYTES + 2 * CALL_SAMPLES_MAX];
+	size_t at = longer(c), len = frame_write(b + at, sizeof b - at, c->opts.say_rate_hz, pcm, n);
 
-		if (wt_session_send(c->session, NULL, 0, b, len, now) == 0)
-			c->stats.frames_said++;
-		pcm += piece;
-	}
-	c->stats.samples_said += n;
+	if (c->opts.v1)
+		frame_v1_write(b, c->opts.say_rate_hz, h); /* ends where the samples begin */
+	if (wt_session_send(c->session, NULL, 0, b, at + len, now) == 0)
+		c->stats.frames_said++;
+}
+
+/* Media time at grid point k, in samples. */
+static uint64_t time_at(uint32_t rate_hz, uint64_t k)
+{
+	return k * rate_hz / (1000 / CALL_FRAME_MS);
 }
 
 /* The samples of grid point k: those between k and k + 1 times 20 ms, so that odd rates keep the pace. */
 static size_t samples_at(uint32_t rate_hz, uint64_t k)
 {
-	const uint64_t per_s = 1000 / CALL_FRAME_MS;
+	return (size_t)(time_at(rate_hz, k + 1) - time_at(rate_hz, k));
+}
 
-	return (size_t)((k + 1) * rate_hz / per_s - k * rate_hz / per_s);
+static void send_frame(struct call *c, const int16_t *pcm, size_t n, bool ends, nsec now)
+{
+	size_t max = wt_session_datagram_max(c->session), n_pieces = max > longer(c) ? frame_pieces(n, max - longer(c)) : 0;
+	struct frame_v1 h = {.begins = !c->talking, .time = (uint32_t)time_at(c->opts.say_rate_hz, c->grid)};
+
+	for (size_t i = 0; i < n_pieces; i++) {
+		size_t piece = frame_piece(n, n_pieces, i);
+
+		h.ends = ends && i == n_pieces - 1;
+		h.seq = c->seq++;
+		send_piece(c, &h, pcm, piece, now);
+		h.begins = false;
+		h.time += (uint32_t)piece;
+		pcm += piece;
+	}
+	c->stats.samples_said += n;
 }
 
 static void say(struct call *c, nsec now)
@@ -226,7 +259,8 @@ static void say(struct call *c, nsec now)
 	n = c->handler.say(c->handler.ctx, pcm, want);
 	measure(&c->said, pcm, n, want);
 	if (n > 0 && !c->opts.muted)
-		send_frame(c, pcm, n, now);
+		send_frame(c, pcm, n, n < want, now);
+	c->talking = n == want && !c->opts.muted;
 }
 
 static void hear(struct call *c, nsec now)
@@ -237,10 +271,43 @@ static void hear(struct call *c, nsec now)
 
 	if (jitter_get(c->jitter, x, n, now) == JITTER_CONCEALED)
 		c->stats.concealed++;
+	for (size_t i = 0; i < n && i < c->n_tail; i++)
+		x[i] += c->tail[i];
+	c->n_tail = 0;
 	pcm_to_i16(pcm, x, n);
 	measure(&c->heard, pcm, n, n);
 	if (c->handler.heard)
 		c->handler.heard(c->handler.ctx, pcm, n, now);
+}
+
+/* What waits to be played is dropped, but for a short fade. */
+static void flush(struct call *c, nsec now)
+{
+	size_t n = samples_at(c->opts.rate_hz, c->grid), fade = c->opts.rate_hz * FLUSH_FADE_MS / 1000;
+
+	c->stats.flushes++;
+	c->played = 0;
+	if (!jitter_active(c->jitter))
+		return;
+	jitter_get(c->jitter, c->tail, n, now);
+	for (size_t i = 0; i < fade; i++)
+		c->tail[i] *= 1 - (float)(i + 1) / (float)fade;
+	c->n_tail = fade;
+	jitter_clear(c->jitter);
+}
+
+/* So that who is interrupted knows how much of it was heard. */
+static void tell_played(struct call *c, nsec now)
+{
+	char line[80];
+	uint64_t waiting = (uint64_t)(jitter_depth_ms(c->jitter) * c->epoch.rate_hz / 1000);
+
+	if (!c->opts.v1 || !c->epoch.any || c->epoch.samples < waiting + c->played + 1)
+		return;
+	c->played = c->epoch.samples - waiting;
+	snprintf(line, sizeof line, "{\"type\":\"played\",\"epoch\":%u,\"samples\":%llu}", c->epoch.now,
+		(unsigned long long)c->played);
+	call_send_line(c, line, now);
 }
 
 /* QUIC's own estimate includes acknowledgements that waited for a packet to ride on; this does not. Its first
@@ -253,15 +320,17 @@ static void ping(struct call *c, nsec now)
 	call_send_line(c, line, now);
 }
 
-/* True if it was one: the caller of this layer did not ask, so he is not told. */
-static bool take_pong(struct call *c, const char *line, size_t len, nsec now)
+/* True for a pong: the caller of this layer did not ask, so he is not told. */
+static bool take_own(struct call *c, const char *line, size_t len, nsec now)
 {
-	yyjson_doc *doc = len <= PONG_MAX ? yyjson_read(line, len, 0) : NULL;
-	yyjson_val *o = yyjson_doc_get_root(doc), *t = yyjson_obj_get(o, "t");
-	bool is_pong = yyjson_equals_str(yyjson_obj_get(o, "type"), "pong");
+	yyjson_doc *doc = len <= OWN_LINE_MAX ? yyjson_read(line, len, 0) : NULL;
+	yyjson_val *o = yyjson_doc_get_root(doc), *type = yyjson_obj_get(o, "type"), *t = yyjson_obj_get(o, "t");
+	bool is_pong = yyjson_equals_str(type, "pong");
 
 	if (is_pong && yyjson_is_num(t))
 		c->stats.rtt_ms = (double)(now - c->started) * 1e-6 - yyjson_get_num(t);
+	if (yyjson_equals_str(type, "flush") && epoch_enter(&c->epoch, (uint8_t)yyjson_get_uint(yyjson_obj_get(o, "epoch"))))
+		flush(c, now);
 	yyjson_doc_free(doc);
 	return is_pong;
 }
@@ -277,6 +346,8 @@ static void run_grid(struct call *c, nsec now)
 			c->stats.late++; /* what was to be said waits: it comes later, not never */
 		if (c->grid % PING_FRAMES == 0)
 			ping(c, now);
+		if (c->grid % PLAYED_FRAMES == 0)
+			tell_played(c, now);
 		if (c->state == CALL_STATE_OPEN)
 			hear(c, now);
 		c->grid++;
@@ -341,6 +412,10 @@ static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 		c->stats.bad_frames++;
 		return;
 	}
+	if (f.is_v1 && epoch_enter(&c->epoch, f.v1.epoch))
+		flush(c, now);
+	if (f.is_v1 && !epoch_count(&c->epoch, &f))
+		return;
 	c->stats.frames_heard++;
 	jitter_put(c->jitter, &f, now);
 }
@@ -352,7 +427,7 @@ static void take_lines(struct call *c, nsec now)
 	while (c->line.len > 0 && (end = memchr(c->line.p, '\n', c->line.len))) {
 		size_t len = (size_t)(end - c->line.p);
 
-		if (!take_pong(c, (const char *)c->line.p, len, now) && c->handler.on_line)
+		if (!take_own(c, (const char *)c->line.p, len, now) && c->handler.on_line)
 			c->handler.on_line(c->handler.ctx, (const char *)c->line.p, len, now);
 		buf_consume(&c->line, len + 1);
 	}
@@ -487,6 +562,7 @@ void call_stats(const struct call *c, struct call_stats *out)
 	out->buffer_ms = j.depth_ms;
 	out->jitter_ms = j.jitter_ms;
 	out->packets_lost = info.packets_lost;
+	out->frames_lost = j.n_lost;
 	out->said_dbfs = c->said.dbfs;
 	out->heard_dbfs = c->heard.dbfs;
 	out->seconds = (double)(c->grid * CALL_FRAME_MS) * 1e-3;
@@ -509,6 +585,8 @@ static int begin(struct call *c, uv_loop_t *loop, const struct log *log)
 		return err;
 	snprintf(rate, sizeof rate, "%u", c->opts.rate_hz);
 	err = url_set_query(&c->url, "rate", rate);
+	if (!err && c->opts.v1)
+		err = url_set_query(&c->url, "frames", "v1");
 	if (err)
 		return err;
 	c->opts.net.on_time = on_time;

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 int cmd_url(const char *command, const char *text, struct cmd_target *t)
 {
@@ -68,6 +70,22 @@ void cmd_trust(const struct cmd_target *t, struct net_opts *o)
 {
 	o->insecure = t->insecure;
 	o->sha256 = t->pinned ? t->sha256 : NULL;
+}
+
+void cmd_clear_status(void)
+{
+	fputs("\r\033[K", stderr);
+}
+
+/* Cut to the width: a line that wraps cannot be wiped again. */
+void cmd_status(const char *text)
+{
+	struct winsize w;
+	int columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 1 ? w.ws_col - 1 : 79;
+
+	cmd_clear_status();
+	fprintf(stderr, "%.*s", columns, text);
+	fflush(stderr);
 }
 
 void cmd_print_safe(FILE *f, const char *text)

@@ -35,5 +35,9 @@ int cmd_number(const char *command, const char *option, const char *text, double
 int cmd_resolve(const char *command, struct cmd_target *t);
 void cmd_trust(const struct cmd_target *t, struct net_opts *o);
 
+/* The last line of the terminal at stderr, in place of the one before. */
+void cmd_status(const char *text);
+void cmd_clear_status(void);
+
 /* What peers wrote, without what a terminal would obey. */
 void cmd_print_safe(FILE *f, const char *text);

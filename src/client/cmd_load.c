@@ -16,6 +16,8 @@
 #include <unistd.h>
 #include <yyjson.h>
 
+enum { STATUS_BYTES = 256 };
+
 struct options {
 	struct cmd_target target;
 	struct load_opts load;
@@ -208,17 +210,20 @@ static double ms(const struct histogram *h, double share)
 static void on_second(void *ctx, const struct load_report *r)
 {
 	struct app *a = ctx;
+	char text[STATUS_BYTES];
+	int n;
 
 	if (!a->show_progress)
 		return;
-	fprintf(stderr, "\r\033[K%s  %u/%u open", r->measuring ? "measuring" : r->seconds > 0 ? "closing" : "opening", r->open,
-		r->sessions);
+	n = snprintf(text, sizeof text, "%s  %u/%u open", r->measuring ? "measuring" : r->seconds > 0 ? "closing" : "opening",
+		r->open, r->sessions);
 	if (r->failed || r->lost)
-		fprintf(stderr, ", %u failed, %u lost", r->failed, r->lost);
+		n += snprintf(text + n, sizeof text - (size_t)n, ", %u failed, %u lost", r->failed, r->lost);
 	if (r->measuring)
-		fprintf(stderr, "  %.0f s  delay p50 %.1f p99 %.1f ms  gaps %llu  wrong room %llu", r->seconds, ms(&r->delay_us, 0.5),
-			ms(&r->delay_us, 0.99), (unsigned long long)r->gaps, (unsigned long long)r->wrong_room);
-	fflush(stderr);
+		snprintf(text + n, sizeof text - (size_t)n, "  %.0f s  delay p50 %.1f p99 %.1f ms  gaps %llu  wrong room %llu",
+			r->seconds, ms(&r->delay_us, 0.5), ms(&r->delay_us, 0.99), (unsigned long long)r->gaps,
+			(unsigned long long)r->wrong_room);
+	cmd_status(text);
 	a->status_line = true;
 }
 
@@ -333,7 +338,7 @@ static int report(struct app *a)
 	const struct load_report *r = load_report(a->load);
 
 	if (a->status_line)
-		fputs("\r\033[K", stderr);
+		cmd_clear_status();
 	if (a->o->json)
 		print_json(a, r);
 	else
