@@ -333,7 +333,7 @@ export class Playout {
 		}
 		const ahead = this.next ? ((frame.sequence - this.next.sequence) << 16) >> 16 : 0;
 		if (ahead > DROPOUT || ahead < -DROPOUT)
-			this.next = null;
+			this.#startOver();
 		else if (ahead < 0 || this.held.some(({ sequence }) => sequence === frame.sequence)) {
 			this.counts.late++;
 			return;
