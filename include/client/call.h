@@ -33,7 +33,7 @@ enum call_end_kind {
 	CALL_ENDED,       /* call_hang_up() */
 	CALL_REFUSED,     /* `status` (0: the connection itself was), text: why */
 	CALL_UNREACHABLE, /* nobody answered, or it was not the server we wanted */
-	CALL_LOST,        /* after it was open: the server closed it with `code`, or the path is gone */
+	CALL_LOST,        /* after it was open: the server closed it with `code`, or is silent for net.timeout_ms, or the path is gone */
 };
 struct call_end {
 	enum call_end_kind kind;

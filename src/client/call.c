@@ -23,6 +23,7 @@ enum {
 	PING_FRAMES = 1000 / CALL_FRAME_MS,
 	PLAYED_FRAMES = 100 / CALL_FRAME_MS,
 	FLUSH_FADE_MS = 5,
+	SILENT_LEAST_MS = 3000, /* three pings */
 	OWN_LINE_MAX = 128, /* of a pong or a flush */
 };
 
@@ -54,7 +55,7 @@ struct call {
 	struct quic_addr addr[URL_ADDRESSES_MAX];
 	struct attempt attempt[URL_ADDRESSES_MAX];
 	size_t n_addrs, n_tried;
-	nsec started, next_address, opened, give_up;
+	nsec started, next_address, opened, give_up_at;
 	struct wt_session *session;
 	struct wt_stream *control;
 	struct buf line;
@@ -65,6 +66,9 @@ struct call {
 	uint16_t seq;  /* of the v1 frame that is sent next */
 	struct epoch epoch;
 	uint64_t played; /* samples of this epoch, as last told */
+	bool pongs;      /* the server answers pings */
+	nsec looked_at;  /* for a sign of life, once a second; ... */
+	uint32_t silent_ms; /* ... none came for so long */
 	float tail[CALL_SAMPLES_MAX]; /* the end of what was flushed, ... */
 	size_t n_tail;                /* ... to be heard next */
 	struct meter said, heard;
@@ -104,6 +108,15 @@ static void finish(struct call *c, enum call_end_kind kind, const char *text)
 	net_close(c->net, on_net_closed, c);
 }
 
+static void give_up(struct call *c, enum call_end_kind kind, const char *text)
+{
+	struct attempt *a = &c->attempt[c->n_tried - 1];
+
+	if (a->conn)
+		quic_conn_close(a->conn, 0);
+	finish(c, kind, text);
+}
+
 void call_hang_up(struct call *c)
 {
 	if (c->state == CALL_STATE_OVER)
@@ -114,11 +127,7 @@ void call_hang_up(struct call *c)
 		net_wake(c->net);
 		return;
 	}
-	struct attempt *a = &c->attempt[c->n_tried - 1];
-
-	if (a->conn)
-		quic_conn_close(a->conn, 0);
-	finish(c, CALL_ENDED, "");
+	give_up(c, CALL_ENDED, "");
 }
 
 /* --- connecting --------------------------------------------------------------------------------- */
@@ -132,7 +141,7 @@ static bool is_loopback(const struct quic_addr *a)
 
 static void plan(struct call *c)
 {
-	nsec at = c->give_up;
+	nsec at = c->give_up_at;
 
 	if (c->state == CALL_STATE_OVER)
 		at = NSEC_NONE;
@@ -327,6 +336,7 @@ static bool take_own(struct call *c, const char *line, size_t len, nsec now)
 	yyjson_val *o = yyjson_doc_get_root(doc), *type = yyjson_obj_get(o, "type"), *t = yyjson_obj_get(o, "t");
 	bool is_pong = yyjson_equals_str(type, "pong");
 
+	c->pongs |= is_pong;
 	if (is_pong && yyjson_is_num(t))
 		c->stats.rtt_ms = (double)(now - c->started) * 1e-6 - yyjson_get_num(t);
 	if (yyjson_equals_str(type, "flush") && epoch_enter(&c->epoch, (uint8_t)yyjson_get_uint(yyjson_obj_get(o, "epoch"))))
@@ -354,21 +364,29 @@ static void run_grid(struct call *c, nsec now)
 	}
 }
 
+/* QUIC notices after half a minute that nobody is there any more. Seconds in which this process did not run count as one. */
+static void look_for_life(struct call *c, nsec now)
+{
+	if (nsec_until(c->looked_at, now) < nsec_from_s(1))
+		return;
+	c->looked_at = now;
+	c->silent_ms += 1000;
+	if (c->pongs && c->silent_ms > SILENT_LEAST_MS && c->silent_ms > c->opts.net.timeout_ms)
+		give_up(c, CALL_LOST, "the server has gone silent");
+}
+
 static void on_time(void *ctx, nsec now)
 {
 	struct call *c = ctx;
 
 	if (c->state == CALL_STATE_OPEN)
 		run_grid(c, now);
+	if (c->state == CALL_STATE_OPEN)
+		look_for_life(c, now);
 	if (c->state == CALL_STATE_CONNECTING && now >= c->next_address)
 		give_up_address(c, now);
-	if (c->state == CALL_STATE_CONNECTING && now >= c->give_up) {
-		struct attempt *a = &c->attempt[c->n_tried - 1];
-
-		if (a->conn)
-			quic_conn_close(a->conn, 0);
-		finish(c, CALL_UNREACHABLE, "no answer in time");
-	}
+	if (c->state == CALL_STATE_CONNECTING && now >= c->give_up_at)
+		give_up(c, CALL_UNREACHABLE, "no answer in time");
 	plan(c);
 }
 
@@ -389,7 +407,7 @@ static void on_answer(void *user, struct wt_session *s, unsigned status, nsec no
 	}
 	c->session = s;
 	c->state = CALL_STATE_OPEN;
-	c->opened = now;
+	c->opened = c->looked_at = now;
 	c->stats.join_ms = (double)(now - c->started) * 1e-6;
 	if (wt_stream_open(s, true, &c->control))
 		c->control = NULL;
@@ -406,6 +424,7 @@ static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 	struct frame f;
 	enum frame_fault fault = frame_parse(p, len, c->opts.rate_hz, &f);
 
+	c->silent_ms = 0;
 	if (c->state != CALL_STATE_OPEN)
 		return;
 	if (fault != FRAME_OK && fault != FRAME_ODD) {
@@ -438,6 +457,7 @@ static void on_stream_data(void *user, struct wt_stream *st, const uint8_t *p, s
 	struct call *c = ((struct attempt *)user)->call;
 
 	(void)fin;
+	c->silent_ms = 0;
 	if (st != c->control)
 		return;
 	if (buf_append(&c->line, p, len)) {
@@ -595,7 +615,7 @@ static int begin(struct call *c, uv_loop_t *loop, const struct log *log)
 	if (err)
 		return err;
 	c->started = clock_now();
-	c->give_up = c->started + nsec_from_ms(c->opts.net.timeout_ms);
+	c->give_up_at = c->started + nsec_from_ms(c->opts.net.timeout_ms);
 	if (try_next(c, c->started))
 		finish(c, CALL_UNREACHABLE, "there is no way to the server's address");
 	else

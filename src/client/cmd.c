@@ -68,7 +68,7 @@ int cmd_resolve(const char *command, struct cmd_target *t)
 
 void cmd_trust(const struct cmd_target *t, struct net_opts *o)
 {
-	o->insecure = t->insecure;
+	o->insecure = t->insecure && !t->pinned; /* "and no other" */
 	o->sha256 = t->pinned ? t->sha256 : NULL;
 }
 

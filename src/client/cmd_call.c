@@ -334,7 +334,7 @@ static void on_line(void *ctx, const char *line, size_t len, nsec now)
 
 static void show_status(struct app *a, const struct call_stats *s)
 {
-	unsigned t = (unsigned)s->seconds;
+	unsigned t = (unsigned)(s->seconds + 0.5);
 	char text[STATUS_BYTES];
 
 	if (!a->show_status)

@@ -286,7 +286,8 @@ class Call(Folder):
             right = server.hashes()[0]
             colons = ":".join(re.findall("..", right.upper()))
             for args, wanted in ((["--cert-sha256", right], 0), (["--cert-sha256", colons], 0), (["--insecure"], 0),
-                                 (["--cert-sha256", "00" * 32], 3), ([], 3)):
+                                 (["--cert-sha256", "00" * 32], 3), (["--cert-sha256", "00" * 32, "--insecure"], 3),
+                                 ([], 3)):
                 with self.subTest(args=args):
                     status, out, err = run("call", server.url, "--seconds", 0.1, *args)
                     self.assertEqual(status, wanted, err)
@@ -327,6 +328,21 @@ class Call(Folder):
         end = json.loads(out.splitlines()[-1])
         self.assertEqual((end["end"], end["code"]), ("lost", 1))
         self.assertIn('"bye"', out)
+
+    def test_a_server_that_is_silent_is_4_in_time(self):
+        with Mynahd() as server:
+            with subprocess.Popen([mynah(), "call", server.url, "--insecure", "--json", "--timeout", "2"], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True) as call:
+                call.stdout.readline()
+                time.sleep(1)
+                server.process.send_signal(signal.SIGSTOP)
+                try:
+                    out, err = call.communicate(timeout=20)
+                finally:
+                    server.process.send_signal(signal.SIGCONT)
+            self.assertEqual(call.returncode, 4)
+            self.assertIn("gone silent", err)
+            self.assertLess(json.loads(out.splitlines()[-1])["seconds"], 8)
 
     def test_interrupted_it_says_goodbye_and_completes_the_file(self):
         with Mynahd(ECHO) as server:
