@@ -289,20 +289,24 @@ static void hear(struct call *c, nsec now)
 		c->handler.heard(c->handler.ctx, pcm, n, now);
 }
 
-/* What waits to be played is dropped, but for a short fade. */
-static void flush(struct call *c, nsec now)
+static void fade_out(struct call *c, nsec now)
 {
 	size_t n = samples_at(c->opts.rate_hz, c->grid), fade = c->opts.rate_hz * FLUSH_FADE_MS / 1000;
 
-	c->stats.flushes++;
-	c->played = 0;
-	if (!jitter_active(c->jitter))
-		return;
 	jitter_get(c->jitter, c->tail, n, now);
 	for (size_t i = 0; i < fade; i++)
 		c->tail[i] *= 1 - (float)(i + 1) / (float)fade;
 	c->n_tail = fade;
-	jitter_clear(c->jitter);
+}
+
+/* What waits to be played is dropped, but for a short fade. */
+static void flush(struct call *c, nsec now)
+{
+	c->stats.flushes++;
+	c->played = 0;
+	if (jitter_active(c->jitter))
+		fade_out(c, now);
+	jitter_clear(c->jitter); /* and the numbers: what was taken back is not missing */
 }
 
 /* So that who is interrupted knows how much of it was heard. */

@@ -38,7 +38,7 @@ struct person {
 struct app {
 	const struct options *o;
 	uv_loop_t loop;
-	uv_signal_t interrupt, terminate;
+	struct cmd_signals signals;
 	struct call *call;
 	struct call_end end;
 	struct wav_in *in;
@@ -530,17 +530,12 @@ static void on_end(void *ctx, const struct call_end *end)
 
 	a->end = *end;
 	call_stats(a->call, &a->final);
-	uv_close((uv_handle_t *)&a->interrupt, NULL);
-	uv_close((uv_handle_t *)&a->terminate, NULL);
+	cmd_signals_close(&a->signals);
 }
 
-static void on_signal(uv_signal_t *h, int signum)
+static void stop(void *ctx)
 {
-	struct app *a = h->data;
-
-	(void)signum;
-	uv_signal_stop(h); /* a second one ends the process the hard way */
-	call_hang_up(a->call);
+	call_hang_up(((struct app *)ctx)->call);
 }
 
 /* --- start and end ------------------------------------------------------------------------------ */
@@ -603,14 +598,6 @@ static int close_files(struct app *a, int status)
 	return status;
 }
 
-static void start_signal(struct app *a, uv_signal_t *h, int signum)
-{
-	uv_signal_init(&a->loop, h);
-	h->data = a;
-	uv_signal_start(h, on_signal, signum);
-	uv_unref((uv_handle_t *)h);
-}
-
 static int run(struct app *a, const struct log *log)
 {
 	static const int status_of[] = {
@@ -635,8 +622,7 @@ static int run(struct app *a, const struct log *log)
 		uv_loop_close(&a->loop);
 		return EXIT_REFUSED;
 	}
-	start_signal(a, &a->interrupt, SIGINT);
-	start_signal(a, &a->terminate, SIGTERM);
+	cmd_signals_open(&a->signals, &a->loop, stop, a);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	summary(a);
 	call_free(a->call);

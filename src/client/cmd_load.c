@@ -9,7 +9,6 @@
 #include "base/map.h"
 
 #include <getopt.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -36,7 +35,7 @@ struct app {
 	struct options *o;
 	const struct log *log;
 	uv_loop_t loop;
-	uv_signal_t interrupt, terminate;
+	struct cmd_signals signals;
 	struct call *probe;
 	struct call_end probe_end;
 	bool probe_ok, stopped;
@@ -407,25 +406,15 @@ static void on_end(void *ctx)
 	(void)ctx; /* the loop runs empty */
 }
 
-static void on_signal(uv_signal_t *h, int signum)
+static void stop(void *ctx)
 {
-	struct app *a = h->data;
+	struct app *a = ctx;
 
-	(void)signum;
-	uv_signal_stop(h); /* a second one ends the process the hard way */
 	a->stopped = true;
 	if (a->load)
 		load_stop(a->load);
 	else if (a->probe)
 		call_hang_up(a->probe);
-}
-
-static void start_signal(struct app *a, uv_signal_t *h, int signum)
-{
-	uv_signal_init(&a->loop, h);
-	h->data = a;
-	uv_signal_start(h, on_signal, signum);
-	uv_unref((uv_handle_t *)h);
 }
 
 static int run_load(struct app *a)
@@ -447,16 +436,14 @@ static int run_load(struct app *a)
 static int run(struct app *a)
 {
 	uv_loop_init(&a->loop);
-	start_signal(a, &a->interrupt, SIGINT);
-	start_signal(a, &a->terminate, SIGTERM);
+	cmd_signals_open(&a->signals, &a->loop, stop, a);
 	int status = probe(a);
 
 	if (!status && !a->stopped)
 		status = run_load(a);
 	load_free(a->load);
 	call_free(a->probe);
-	uv_close((uv_handle_t *)&a->interrupt, NULL);
-	uv_close((uv_handle_t *)&a->terminate, NULL);
+	cmd_signals_close(&a->signals);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&a->loop);
 	return status;
