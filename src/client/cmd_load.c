@@ -11,7 +11,6 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <yyjson.h>
 
@@ -159,22 +158,13 @@ static void parse_options(int argc, char **argv, struct options *o)
 
 /* --- what it costs ------------------------------------------------------------------------------ */
 
-static uint64_t own_cpu_us(void)
-{
-	struct rusage u;
-
-	getrusage(RUSAGE_SELF, &u);
-	return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000u +
-		(uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-}
-
 static void on_measure(void *ctx, bool begin)
 {
 	struct app *a = ctx;
 
 	if (begin)
 		a->measured_sessions = load_report(a->load)->open;
-	*(begin ? &a->self.begin : &a->self.end) = (struct proc_usage){.cpu_us = own_cpu_us()};
+	proc_usage(getpid(), begin ? &a->self.begin : &a->self.end);
 	if (a->server.known && proc_usage(a->server_pid, begin ? &a->server.begin : &a->server.end))
 		a->server.known = false; /* it ended */
 }

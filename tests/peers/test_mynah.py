@@ -392,6 +392,7 @@ class Load(Folder):
                 self.assertGreater(r["round_trip_ms"]["count"], 20)
                 self.assertEqual(r["server"]["pid"], server.process.pid)
                 self.assertGreater(r["server"]["rss_bytes"], 1e6)
+                self.assertGreater(r["server"]["cpu_us"], 100)
             self.again(attempt)
             server.wait_for_metric("mynah_sessions", 0)
 
