@@ -25,7 +25,7 @@ struct call_opts {
 	uint32_t say_rate_hz;     /* of say(), 8000..48000. default 16000 */
 	bool muted;               /* from the start */
 	bool v1;                  /* frames with numbers, both ways, and reports of what was played. default false */
-	uint32_t line_bytes_max;  /* of the control stream; a longer line ends the stream. default 262144 */
+	uint32_t line_bytes_max;  /* of the control stream; a longer line ends the stream. default 4 MiB */
 };
 void call_opts_default(struct call_opts *o);
 

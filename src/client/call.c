@@ -82,7 +82,7 @@ void call_opts_default(struct call_opts *o)
 	memset(o, 0, sizeof *o);
 	net_opts_default(&o->net);
 	o->rate_hz = o->say_rate_hz = 16000;
-	o->line_bytes_max = 262144;
+	o->line_bytes_max = 4 << 20; /* the welcome to a room of ten thousand */
 }
 
 /* --- the end ------------------------------------------------------------------------------------ */

@@ -2,6 +2,7 @@
 /*
  * mynah: a client of the voice server for terminals and scripts. Each command has its file.
  */
+#include "base/fd.h"
 #include "client/cmd.h"
 
 #include <string.h>
@@ -30,6 +31,7 @@ int main(int argc, char **argv)
 	const char *word = argc > 1 ? argv[1] : "";
 	char name[16];
 
+	fd_open_standard();
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
 		if (strcmp(word, commands[i].name) != 0)
 			continue;

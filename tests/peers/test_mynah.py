@@ -359,6 +359,17 @@ class Call(Folder):
             server.wait_for_line(r"left end=\w+ code=0")
             server.wait_for_metric("mynah_sessions", 0)
 
+    def test_standard_files_may_be_closed_or_full(self):
+        with Mynahd(ECHO) as server, open("/dev/full", "wb") as full:
+            for closed in (0,), (1,), (0, 1, 2):
+                done = subprocess.run([mynah(), "call", server.url, "--insecure", "--seconds", "0.2"],
+                                      preexec_fn=lambda: [os.close(fd) for fd in closed], timeout=20)
+                self.assertEqual(done.returncode, 0)
+            done = subprocess.run([mynah(), "call", server.url, "--insecure", "--out", "-", "--seconds", "5"], stdout=full,
+                                  stderr=subprocess.PIPE, timeout=20)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(b"could not be written", done.stderr)
+
     def test_a_listener_that_reads_no_longer_ends_it(self):
         with Mynahd(ECHO) as server:
             read, write = os.pipe()
