@@ -561,6 +561,95 @@ static void a_gap_at_the_end_is_played_out(void **state)
 	world_free(w);
 }
 
+enum { STREAM = 400 };
+
+/* A stream of any rate and cut, on a network of any kind. */
+struct weather {
+	uint32_t seed, rate_hz, room_hz, len, loss, swap, twice; /* the last three in percent, places, percent */
+	bool stalls; /* what comes within 150 ms comes at once */
+	uint32_t order[STREAM];
+};
+
+static uint32_t draw(struct weather *w, uint32_t n)
+{
+	w->seed = w->seed * 1664525u + 1013904223u;
+	return (w->seed >> 8) % n;
+}
+
+static void make_weather(struct weather *w, uint32_t seed)
+{
+	static const uint32_t rates[] = {8000, 11025, 16000, 24000, 48000}, rooms[] = {8000, 16000, 48000};
+
+	*w = (struct weather){.seed = seed, .room_hz = rooms[seed % 3]};
+	w->rate_hz = rates[draw(w, 5)];
+	w->len = 1 + draw(w, seed % 4 ? w->rate_hz / 50 : 40);
+	w->loss = draw(w, 30);
+	w->swap = draw(w, 8);
+	w->twice = draw(w, 10);
+	w->stalls = draw(w, 3) == 0;
+	for (uint32_t i = 0; i < STREAM; i++)
+		w->order[i] = i;
+	for (uint32_t i = 0; w->swap && i + w->swap < STREAM; i++) {
+		uint32_t k = i + draw(w, w->swap), x = w->order[i];
+
+		if (draw(w, 4))
+			continue;
+		w->order[i] = w->order[k];
+		w->order[k] = x;
+	}
+}
+
+/* Plays the stream; returns how many frames between the first and the last that were taken are unaccounted for. */
+static int64_t unaccounted(struct weather *w)
+{
+	static const uint8_t pcm[2 * 960];
+	const struct jitter_opts o = {.rate_hz = w->room_hz};
+	uint32_t first = STREAM, last = 0, taken = 0;
+	uint16_t seq0 = (uint16_t)draw(w, 65536);
+	struct jitter_stats s;
+	struct jitter *j;
+	float out[960];
+	unsigned tick = 1;
+
+	assert_int_equal(jitter_new(&o, table, &j), 0);
+	for (uint32_t k = 0; k < STREAM; k++) {
+		uint32_t i = w->order[k], ms = 1000 * w->len * k / w->rate_hz;
+		struct frame f = {.rate_hz = w->rate_hz, .pcm = pcm, .n_samples = w->len, .is_v1 = true,
+			.v1 = {.seq = (uint16_t)(seq0 + i), .time = i * w->len}};
+
+		for (ms = w->stalls ? ms / 150 * 150 : ms; 20 * tick <= ms; tick++)
+			jitter_get(j, out, w->room_hz / 50, nsec_from_ms(20 * tick));
+		for (uint32_t n = draw(w, 100) < w->loss ? 0 : 1 + (draw(w, 100) < w->twice); n > 0; n--) {
+			if (jitter_put(j, &f, nsec_from_ms(ms)) == JITTER_REFUSED)
+				continue;
+			taken++;
+			first = i < first ? i : first;
+			last = i > last ? i : last;
+		}
+	}
+	for (unsigned end = tick + 40; tick < end; tick++)
+		jitter_get(j, out, w->room_hz / 50, nsec_from_ms(20 * tick));
+	assert_false(jitter_active(j));
+	jitter_stats(j, &s);
+	jitter_free(j);
+	return (int64_t)last - first + 1 - taken - (int64_t)s.n_lost;
+}
+
+static void every_frame_is_played_or_lost(void **state)
+{
+	(void)state;
+	for (uint32_t seed = 1; seed <= 200; seed++) {
+		struct weather w;
+
+		make_weather(&w, seed);
+		int64_t n = unaccounted(&w);
+
+		if (n)
+			print_message("seed %u: %lld\n", seed, (long long)n);
+		assert_true(n == 0);
+	}
+}
+
 static int make_table(void **state)
 {
 	(void)state;
@@ -592,6 +681,7 @@ int main(void)
 		cmocka_unit_test(what_was_overtaken_comes_first_though_no_more_can_be_held),
 		cmocka_unit_test(what_is_held_does_not_wear_out),
 		cmocka_unit_test(a_gap_at_the_end_is_played_out),
+		cmocka_unit_test(every_frame_is_played_or_lost),
 	};
 
 	return cmocka_run_group_tests(tests, make_table, free_table);
