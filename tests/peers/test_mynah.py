@@ -363,6 +363,7 @@ class Call(Folder):
         with Mynahd(ECHO) as server, open("/dev/full", "wb") as full:
             for closed in (0,), (1,), (0, 1, 2):
                 done = subprocess.run([mynah(), "call", server.url, "--insecure", "--seconds", "0.2"],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                       preexec_fn=lambda: [os.close(fd) for fd in closed], timeout=20)
                 self.assertEqual(done.returncode, 0)
             done = subprocess.run([mynah(), "call", server.url, "--insecure", "--out", "-", "--seconds", "5"], stdout=full,
