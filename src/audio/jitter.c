@@ -26,6 +26,7 @@
 #include "audio/order.h"
 #include "audio/pcm.h"
 #include "audio/resample.h"
+#include "audio/splice.h"
 #include "base/err.h"
 
 #include <assert.h>
@@ -123,14 +124,6 @@ static double ms_of(const struct jitter *j, size_t n)
 static double ms_since(nsec then, nsec now)
 {
 	return now > then ? (double)(now - then) * 1e-6 : 0;
-}
-
-/* The weight of the new in a cross-fade, at sample i of n: without corners, which are heard. */
-static float rising(size_t i, size_t n)
-{
-	float w = (float)(i + 1) / (float)(n + 1);
-
-	return w * w * (3 - 2 * w);
 }
 
 static size_t level(const struct jitter *j)
@@ -231,49 +224,6 @@ static void make_room(struct jitter *j, size_t n)
 	assert(j->cap - j->wr >= n);
 }
 
-/* ---- finding where sound resembles itself ---- */
-
-static float likeness(const float *a, const float *b, size_t n, size_t stride)
-{
-	float ab = 0, bb = 1e-9f;
-
-	for (size_t i = 0; i < n; i += stride) {
-		ab += a[i] * b[i];
-		bb += b[i] * b[i];
-	}
-	return ab / sqrtf(bb);
-}
-
-/* The lag in [low, high] at which a + dir * lag is most like a, over `n` samples. At high rates
- * every third lag and sample is tried first, then all of its neighbours. */
-static size_t best_lag(const float *a, ptrdiff_t dir, size_t low, size_t high, size_t n)
-{
-	size_t stride = n / 100 + 1, best = low;
-	float most = -1e30f;
-
-	for (size_t lag = low; lag <= high; lag += stride) {
-		float v = likeness(a, a + dir * (ptrdiff_t)lag, n, stride);
-
-		if (v > most) {
-			most = v;
-			best = lag;
-		}
-	}
-	size_t from = best > low + stride ? best - stride + 1 : low;
-	size_t to = best + stride < high ? best + stride - 1 : high;
-
-	most = -1e30f;
-	for (size_t lag = from; stride > 1 && lag <= to; lag++) {
-		float v = likeness(a, a + dir * (ptrdiff_t)lag, n, 1);
-
-		if (v > most) {
-			most = v;
-			best = lag;
-		}
-	}
-	return best;
-}
-
 /* ---- giving delay back at once ---- */
 
 static void move_leads(struct jitter *j, double ms)
@@ -291,14 +241,9 @@ static void skip(struct jitter *j, size_t n)
 	if (spare > match + 1) {
 		size_t more = spare - match < samples(j, LAG_MAX_MS) ? spare - match : samples(j, LAG_MAX_MS);
 
-		n = best_lag(x, 1, n, n + more, match);
+		n = splice_lag(x, 1, n, n + more, match);
 	}
-	fade = fade < level(j) - n ? fade : level(j) - n;
-	for (size_t i = 0; i < fade; i++) {
-		float w = rising(i, fade);
-
-		x[n + i] = w * x[n + i] + (1 - w) * x[i];
-	}
+	splice_cut(x, n, fade < level(j) - n ? fade : level(j) - n);
 	j->rd += n;
 	j->stats.dropped_ms += ms_of(j, n);
 	move_leads(j, -ms_of(j, n));
@@ -550,7 +495,7 @@ static float conceal_gain(const struct jitter *j, size_t at)
 
 	if (at <= full)
 		return 1;
-	return at >= end ? 0 : 1 - rising(at - full, end - full);
+	return at >= end ? 0 : 1 - splice_rising(at - full, end - full);
 }
 
 /* Repeats the last period, found by likeness. What is left of a jump between its end and its
@@ -560,7 +505,7 @@ static void start_concealing(struct jitter *j, nsec now)
 	size_t match = samples(j, MATCH_MS);
 	const float *end = j->buf + j->rd;
 
-	j->lag = best_lag(end - match, -1, samples(j, LAG_MIN_MS), samples(j, LAG_MAX_MS), match);
+	j->lag = splice_lag(end - match, -1, samples(j, LAG_MIN_MS), samples(j, LAG_MAX_MS), match);
 	j->step = end[-1] - end[-1 - (ptrdiff_t)j->lag];
 	j->invented = 0;
 	j->missed_at = now;
@@ -574,7 +519,7 @@ static float step_at(const struct jitter *j, size_t at)
 {
 	size_t fade = samples(j, FADE_MS);
 
-	return at < fade ? j->step * (1 - rising(at, fade)) : 0;
+	return at < fade ? j->step * (1 - splice_rising(at, fade)) : 0;
 }
 
 /* Invents `n` samples before what is stored. They become part of the past, at full level. */
@@ -615,7 +560,7 @@ static void fade_in(struct jitter *j, float *out, size_t n)
 	float gain = j->state == STATE_CONCEALING ? conceal_gain(j, j->invented) : 0;
 
 	for (size_t i = 0; i < fade; i++) {
-		float w = rising(i, fade);
+		float w = splice_rising(i, fade);
 
 		out[i] *= w;
 		if (gain > 0)
