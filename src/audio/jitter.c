@@ -50,7 +50,16 @@
 #define BAND_MS 2            /* lead above margin + frame that is let be */
 #define SLACK_MS 2.0         /* an arrival is before its tick by this at the least */
 #define LOW_SHARE 0.85       /* of the margin: less lead than this is raised */
-#define SHRINK_MS 5          /* surplus worth a splice in silence */
+#define SHRINK_MS 5          /* surplus worth a splice in silence, */
+#define RECOVER_MS 20        /* and where somebody speaks: more than one late frame leaves behind */
+#define CUT_MAX_MS 25        /* left out at once, ... */
+#define CUT_LOW_SHARE 0.4    /* ... and at least so much of what may be */
+#define CUT_EVERY_MS 80      /* a sixth faster than life on the average, a third at the most */
+#define CUT_WAIT_MS 500      /* by then any place is good enough */
+#define ALIKE 0.97f          /* enough not to be heard, asked for at first */
+#define NOISE_AFTER_MS 160   /* nothing good was found for so long, ... */
+#define NOISE_ALIKE 0.5f     /* ... and no lag is better than this: noise, ... */
+#define NOISE_EVEN 0.8f      /* ... in which only a change of level is heard */
 #define SILENCE_RMS 0.003f   /* -50 dBFS */
 #define SLEW_PPM 250.0       /* most that the ratio changes in a tick: a bend, not a corner */
 #define TRIM_S 2.0           /* time constant of the proportional part, ... */
@@ -90,6 +99,8 @@ struct jitter {
 	nsec window_end;
 	double peak_ms;      /* lateness seen, decaying */
 	bool holding;        /* the lead left its band: it is held from now on */
+	bool recovering;     /* surplus is being cut out, piece by piece */
+	nsec cut_at;         /* the last piece, or so long before the first that it may be cut now */
 	double trim_ppm;
 
 	/* concealment */
@@ -232,21 +243,27 @@ static void move_leads(struct jitter *j, double ms)
 	j->min_before += ms;
 }
 
+static void cut(struct jitter *j, size_t n)
+{
+	size_t fade = samples(j, FADE_MS), left = level(j) - n;
+
+	splice_cut(j->buf + j->rd, n, fade < left ? fade : left);
+	j->rd += n;
+	j->stats.dropped_ms += ms_of(j, n);
+	move_leads(j, -ms_of(j, n));
+}
+
 /* Skips about `n` stored samples (up to a period more), cross-fading over the cut. */
 static void skip(struct jitter *j, size_t n)
 {
-	size_t fade = samples(j, FADE_MS), match = samples(j, MATCH_MS), spare = level(j) - n;
-	float *x = j->buf + j->rd;
+	size_t match = samples(j, MATCH_MS), spare = level(j) - n;
 
 	if (spare > match + 1) {
 		size_t more = spare - match < samples(j, LAG_MAX_MS) ? spare - match : samples(j, LAG_MAX_MS);
 
-		n = splice_lag(x, 1, n, n + more, match);
+		n = splice_lag(j->buf + j->rd, 1, n, n + more, match);
 	}
-	splice_cut(x, n, fade < level(j) - n ? fade : level(j) - n);
-	j->rd += n;
-	j->stats.dropped_ms += ms_of(j, n);
-	move_leads(j, -ms_of(j, n));
+	cut(j, n);
 }
 
 /* ---- arrivals ---- */
@@ -637,6 +654,7 @@ static void start_window(struct jitter *j, nsec now)
 {
 	j->min_now = j->min_before = 1e9;
 	j->window_end = now + nsec_from_ms(WINDOW_MS);
+	j->recovering = false;
 }
 
 static void note_lead(struct jitter *j, nsec now)
@@ -686,23 +704,83 @@ static double most_lead(const struct jitter *j, double safe)
 	return fmax(safe, fmin(j->start_ms, safe + ms_of(j, j->tick))) + BAND_MS;
 }
 
+/* Nobody speaks now, nor in what would be left out. */
+static bool silent(const struct jitter *j, const float *out, size_t n, size_t n_cut)
+{
+	return j->gap_left == 0 && level(j) > n_cut + samples(j, FADE_MS) && rms(out, n) < SILENCE_RMS && rms(j->buf + j->rd, n_cut) < SILENCE_RMS;
+}
+
+/* Whether leaving out `lag` samples would not be heard. The longer one had to wait, the less is asked of the place;
+ * what ordinary jitter may leave behind, too, is in no hurry. */
+static bool may_cut(const struct jitter *j, size_t lag, double surplus_ms, double waited_ms)
+{
+	const float *x = j->buf + j->rd;
+	struct splice_match m = splice_compare(x, x + lag, samples(j, MATCH_MS));
+	double patience = (CUT_WAIT_MS - waited_ms) / (CUT_WAIT_MS - CUT_EVERY_MS);
+
+	if (surplus_ms <= RECOVER_MS)
+		return m.alike >= ALIKE;
+	if (waited_ms >= NOISE_AFTER_MS && m.alike < NOISE_ALIKE && m.even > NOISE_EVEN)
+		return true;
+	return m.alike >= ALIKE * patience;
+}
+
+/* Leaves out a piece of what comes next, if the sound goes on after it as it would have before it. */
+static void cut_piece(struct jitter *j, double surplus_ms, nsec now)
+{
+	size_t match = samples(j, MATCH_MS), high = samples(j, fmin(surplus_ms, CUT_MAX_MS)), low, lag;
+	double waited_ms = ms_since(j->cut_at, now);
+
+	if (waited_ms < CUT_EVERY_MS || j->state != STATE_PLAYING || j->gap_left > 0 || level(j) < match)
+		return;
+	high = high < level(j) - match ? high : level(j) - match;
+	low = samples(j, fmax(LAG_MIN_MS, CUT_LOW_SHARE * ms_of(j, high)));
+	if (low > high)
+		return;
+	lag = splice_lag(j->buf + j->rd, 1, low, high, match);
+	if (!may_cut(j, lag, surplus_ms, waited_ms))
+		return;
+	cut(j, lag);
+	j->cut_at = now;
+	j->stats.n_cuts++;
+}
+
+/* Gives back much at once, or at least soon. Returns whether it is about that. */
+static bool recover(struct jitter *j, const float *out, size_t n, double surplus_ms, nsec now)
+{
+	if (surplus_ms > SHRINK_MS && silent(j, out, n, samples(j, surplus_ms))) {
+		skip(j, samples(j, surplus_ms));
+		j->stats.n_shrinks++;
+		return false;
+	}
+	if (surplus_ms > RECOVER_MS && !j->recovering) {
+		j->recovering = true;
+		j->cut_at = now - nsec_from_ms(CUT_EVERY_MS);
+	}
+	bool in_vain = ms_since(j->cut_at, now) > CUT_WAIT_MS;
+
+	if (ms_since(j->cut_at, now) > 2 * WINDOW_MS) /* long enough to see all the surplus there is */
+		j->recovering = false;
+	if (j->recovering)
+		cut_piece(j, surplus_ms, now);
+	return j->recovering && !in_vain;
+}
+
 static void control(struct jitter *j, const float *out, size_t n, nsec now)
 {
-	double safe = margin_ms(j) + frame_ms(j), dt_s = ms_of(j, n) / 1000, surplus;
+	double safe = margin_ms(j) + frame_ms(j), dt_s = ms_of(j, n) / 1000;
+	bool known, recovering;
 
 	j->peak_ms *= 1 - dt_s / PEAK_DECAY_S;
 	note_lead(j, now);
-	surplus = least_lead(j) - safe;
-	if (j->min_before < 1e9 && (least_lead(j) > most_lead(j, safe) || least_lead(j) < margin_ms(j) * LOW_SHARE))
+	known = j->min_before < 1e9;
+	recovering = known && recover(j, out, n, least_lead(j) - safe, now);
+	double least = least_lead(j);
+
+	if (known && ((least > most_lead(j, safe) && !recovering) || least < margin_ms(j) * LOW_SHARE))
 		j->holding = true;
-	if (surplus > SHRINK_MS && j->gap_left == 0 && j->min_before < 1e9 && level(j) > samples(j, surplus) + samples(j, FADE_MS) &&
-	    rms(out, n) < SILENCE_RMS && rms(j->buf + j->rd, samples(j, surplus)) < SILENCE_RMS) {
-		skip(j, samples(j, surplus));
-		j->stats.n_shrinks++;
-		surplus = least_lead(j) - safe;
-	}
 	if (j->holding)
-		hold_lead(j, surplus, dt_s);
+		hold_lead(j, recovering ? fmin(least - safe, 0) : least - safe, dt_s);
 }
 
 /* ---- v1 frames: a tick made of pieces ---- */
