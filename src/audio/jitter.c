@@ -13,6 +13,8 @@
  *  - A lead that leaves this band is a clock that drifts or a network that changed. From then on
  *    the lead is held at margin + one frame, where any phase of arrivals is safe, by trimming
  *    the resampler: a proportional and a slow integral part, which is the drift.
+ *  - A lead far above it is what a stall left behind. It is given back at once in silence, else in pieces that
+ *    are cut out where the sound resembles itself; the ratio is not bent for it.
  *
  * v1 frames that follow on each other go straight into the ring, as all legacy ones do. One with something missing
  * before it is held aside (order.h) until that comes or the ring is played out. Then a gap is opened before it:
@@ -57,6 +59,7 @@
 #define CUT_EVERY_MS 80      /* a sixth faster than life on the average, a third at the most */
 #define CUT_WAIT_MS 500      /* by then any place is good enough */
 #define ALIKE 0.97f          /* enough not to be heard, asked for at first */
+#define CALM_MS 10000        /* no cuts after a late frame: the network jitters, and may want that lead again */
 #define NOISE_AFTER_MS 160   /* nothing good was found for so long, ... */
 #define NOISE_ALIKE 0.5f     /* ... and no lag is better than this: noise, ... */
 #define NOISE_EVEN 0.8f      /* ... in which only a change of level is heard */
@@ -99,6 +102,7 @@ struct jitter {
 	nsec window_end;
 	double peak_ms;      /* lateness seen, decaying */
 	bool holding;        /* the lead left its band: it is held from now on */
+	nsec calm_at;        /* no cuts before, see CALM_MS */
 	bool recovering;     /* surplus is being cut out, piece by piece */
 	nsec cut_at;         /* the last piece, or so long before the first that it may be cut now */
 	double trim_ppm;
@@ -250,6 +254,7 @@ static void cut(struct jitter *j, size_t n)
 	splice_cut(j->buf + j->rd, n, fade < left ? fade : left);
 	j->rd += n;
 	j->stats.dropped_ms += ms_of(j, n);
+	j->lead_ms -= ms_of(j, n);
 	move_leads(j, -ms_of(j, n));
 }
 
@@ -587,11 +592,17 @@ static void fade_in(struct jitter *j, float *out, size_t n)
 
 /* The lead tells whether the sound was late or lost: what was invented for a late frame is
  * added to the lead, for a lost one it only fills its place. */
-static void judge_lateness(struct jitter *j, double lead_ms)
+static void judge_lateness(struct jitter *j, double lead_ms, nsec now)
 {
-	if (j->late_ms > 0 && lead_ms > j->lead_ms + ms_of(j, j->invented) / 2) {
+	double invented_ms = ms_of(j, j->invented);
+
+	if (j->late_ms > 0 && lead_ms > j->lead_ms + invented_ms / 2) {
 		j->stats.n_late++;
 		j->peak_ms = fmin(fmax(j->peak_ms, j->late_ms + 1), j->opts.max_delay_ms / 4.0);
+		if (j->late_ms > invented_ms - ms_of(j, j->tick)) { /* else it was the ticks that were late */
+			j->calm_at = now + nsec_from_ms(CALM_MS);
+			j->recovering = false;
+		}
 	}
 	j->late_ms = 0;
 }
@@ -603,7 +614,7 @@ static void play(struct jitter *j, float *out, size_t n, nsec now)
 		fade_in(j, out, n);
 	j->rd += n;
 	if (j->state == STATE_CONCEALING)
-		judge_lateness(j, lead_now(j, now));
+		judge_lateness(j, lead_now(j, now), now);
 	j->fade_in = false;
 	j->invented = 0;
 	j->state = STATE_PLAYING;
@@ -707,7 +718,8 @@ static double most_lead(const struct jitter *j, double safe)
 /* Nobody speaks now, nor in what would be left out. */
 static bool silent(const struct jitter *j, const float *out, size_t n, size_t n_cut)
 {
-	return j->gap_left == 0 && level(j) > n_cut + samples(j, FADE_MS) && rms(out, n) < SILENCE_RMS && rms(j->buf + j->rd, n_cut) < SILENCE_RMS;
+	return j->gap_left == 0 && level(j) > n_cut + samples(j, FADE_MS) && rms(out, n) < SILENCE_RMS &&
+	       rms(j->buf + j->rd, n_cut) < SILENCE_RMS;
 }
 
 /* Whether leaving out `lag` samples would not be heard. The longer one had to wait, the less is asked of the place;
@@ -728,19 +740,21 @@ static bool may_cut(const struct jitter *j, size_t lag, double surplus_ms, doubl
 /* Leaves out a piece of what comes next, if the sound goes on after it as it would have before it. */
 static void cut_piece(struct jitter *j, double surplus_ms, nsec now)
 {
-	size_t match = samples(j, MATCH_MS), high = samples(j, fmin(surplus_ms, CUT_MAX_MS)), low, lag;
-	double waited_ms = ms_since(j->cut_at, now);
+	size_t low, high, lag;
+	double waited_ms = ms_since(j->cut_at, now), most_ms = fmin(surplus_ms, CUT_MAX_MS);
 
-	if (waited_ms < CUT_EVERY_MS || j->state != STATE_PLAYING || j->gap_left > 0 || level(j) < match)
+	if (waited_ms < CUT_EVERY_MS || j->state != STATE_PLAYING || j->gap_left > 0)
 		return;
-	high = high < level(j) - match ? high : level(j) - match;
-	low = samples(j, fmax(LAG_MIN_MS, CUT_LOW_SHARE * ms_of(j, high)));
-	if (low > high)
+	most_ms = fmin(most_ms, ms_of(j, level(j)) - MATCH_MS - 1);
+	if (most_ms < LAG_MIN_MS)
 		return;
-	lag = splice_lag(j->buf + j->rd, 1, low, high, match);
+	low = samples(j, fmax(LAG_MIN_MS, CUT_LOW_SHARE * most_ms));
+	high = samples(j, most_ms);
+	lag = splice_lag(j->buf + j->rd, 1, low, high, samples(j, MATCH_MS));
 	if (!may_cut(j, lag, surplus_ms, waited_ms))
 		return;
 	cut(j, lag);
+	j->start_ms = j->lead_ms; /* what is left in the end is let be as if it had begun so */
 	j->cut_at = now;
 	j->stats.n_cuts++;
 }
@@ -753,7 +767,7 @@ static bool recover(struct jitter *j, const float *out, size_t n, double surplus
 		j->stats.n_shrinks++;
 		return false;
 	}
-	if (surplus_ms > RECOVER_MS && !j->recovering) {
+	if (surplus_ms > RECOVER_MS && !j->recovering && now >= j->calm_at) {
 		j->recovering = true;
 		j->cut_at = now - nsec_from_ms(CUT_EVERY_MS);
 	}
