@@ -743,7 +743,7 @@ static void cut_piece(struct jitter *j, double surplus_ms, nsec now)
 	size_t low, high, lag;
 	double waited_ms = ms_since(j->cut_at, now), most_ms = fmin(surplus_ms, CUT_MAX_MS);
 
-	if (waited_ms < CUT_EVERY_MS || j->state != STATE_PLAYING || j->gap_left > 0)
+	if (waited_ms < CUT_EVERY_MS || j->state != STATE_PLAYING) /* what is invented, or a gap, is not to be cut */
 		return;
 	most_ms = fmin(most_ms, ms_of(j, level(j)) - MATCH_MS - 1);
 	if (most_ms < LAG_MIN_MS)
