@@ -782,16 +782,18 @@ static bool recover(struct jitter *j, const float *out, size_t n, double surplus
 
 static void control(struct jitter *j, const float *out, size_t n, nsec now)
 {
-	double safe = margin_ms(j) + frame_ms(j), dt_s = ms_of(j, n) / 1000;
-	bool known, recovering;
+	double margin = margin_ms(j), safe = margin + frame_ms(j), dt_s = ms_of(j, n) / 1000, least;
+	bool known, recovering = false;
 
 	j->peak_ms *= 1 - dt_s / PEAK_DECAY_S;
 	note_lead(j, now);
 	known = j->min_before < 1e9;
-	recovering = known && recover(j, out, n, least_lead(j) - safe, now);
-	double least = least_lead(j);
-
-	if (known && ((least > most_lead(j, safe) && !recovering) || least < margin_ms(j) * LOW_SHARE))
+	least = least_lead(j);
+	if (known && (j->recovering || least > safe + SHRINK_MS)) {
+		recovering = recover(j, out, n, least - safe, now);
+		least = least_lead(j);
+	}
+	if (known && ((least > most_lead(j, safe) && !recovering) || least < margin * LOW_SHARE))
 		j->holding = true;
 	if (j->holding)
 		hold_lead(j, recovering ? fmin(least - safe, 0) : least - safe, dt_s);
