@@ -17,9 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RATE_MAX = 48000, SECONDS_MAX = 62, CUTS_MAX = 1024, PER_S = 50 };
-#define TICK_MS (1000.0 / PER_S)
-#define SAFE_MS (2 + TICK_MS) /* lead that is held where nothing jitters: margin and a frame */
+#define RATE_MAX 48000
+enum { SECONDS_MAX = 62, CUTS_MAX = 1024, PER_S = 50 };
+#define SAFE_MS 22.0          /* lead that is held where nothing jitters: margin and a frame of 20 ms */
 #define LEFT_MS 20            /* surplus that may be left */
 
 static struct resample_table *table;
@@ -58,7 +58,7 @@ static float voice(const struct sound *s, double t)
 
 static float white(const struct sound *s, double t)
 {
-	uint32_t v = (uint32_t)(t * RATE_MAX + 0.5);
+	uint32_t v = (uint32_t)lround(t * RATE_MAX);
 
 	(void)s;
 	v = (v ^ v >> 16) * 0x7feb352du;
@@ -168,12 +168,12 @@ static double chance(struct world *w)
 
 static double now_s(const struct world *w)
 {
-	return (double)w->n_ticks / PER_S;
+	return 0.02 * (double)w->n_ticks;
 }
 
 static double arrival(struct world *w)
 {
-	double s = 0.001 * w->phase_ms + (double)w->n_sent / PER_S / (1 + w->ppm * 1e-6), from = w->stall_s;
+	double s = 0.001 * w->phase_ms + 0.02 * w->n_sent / (1 + w->ppm * 1e-6), from = w->stall_s;
 
 	if (w->every_s > 0 && s > from)
 		from += floor((s - from) / w->every_s) * w->every_s;
