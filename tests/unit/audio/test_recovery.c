@@ -407,7 +407,8 @@ static void at_every_phase(void **state)
 	(void)state;
 	for (double phase = 1; phase < 20; phase += 3) {
 		for (int v1 = 0; v1 < 2; v1++) {
-			struct world *w = world_new(&(struct world){STALL, .sound = {.name = "voice", .at = voice, .hz = 170}, .phase_ms = phase, .v1 = v1});
+			struct world *w = world_new(&(struct world){STALL, .sound = {.name = "voice", .at = voice, .hz = 170},
+				.phase_ms = phase, .v1 = v1});
 
 			is_gone_unheard(w, STALL_END_S, 3, 6, 15);
 			assert_int_equal(stats(w).n_too_late + stats(w).n_lost, 0);
@@ -427,7 +428,8 @@ static void a_tone_keeps_its_pitch(void **state)
 		run_until(w, 6);
 		assert_true(w->n_cuts > 4);
 		size_t from = w->cuts[0].at - 800, n = w->cuts[4].at - from;
-		double heard = sig_frequency(w->out + from, n, w->hz, hz[i]), snr = sig_snr(w->out + from, n, w->hz, &heard, 1, NULL, NULL);
+		double heard = sig_frequency(w->out + from, n, w->hz, hz[i]);
+		double snr = sig_snr(w->out + from, n, w->hz, &heard, 1, NULL, NULL);
 
 		print_message("%.0f Hz over five cuts: %+.2f Hz, %.1f dB above all else\n", hz[i], heard - hz[i], snr);
 		assert_true(fabs(heard - hz[i]) < 0.3);
@@ -441,7 +443,8 @@ static void a_shorter_way_is_used(void **state)
 {
 	(void)state;
 	for (int v1 = 0; v1 < 2; v1++) {
-		struct world *w = world_new(&(struct world){.sound = {.name = "voice", .at = voice, .hz = 170}, .path_ms = 120, .shorter_s = 3, .v1 = v1});
+		struct world *w = world_new(&(struct world){.sound = {.name = "voice", .at = voice, .hz = 170},
+			.path_ms = 120, .shorter_s = 3, .v1 = v1});
 
 		is_gone_unheard(w, 3, 4, 6, 15);
 		assert_int_equal(stats(w).n_concealed, 0);
@@ -467,7 +470,8 @@ static void ticks_that_were_left_out_are_made_good(void **state)
 /* 15 ms more than what is held are no reason to cut. */
 static void little_surplus_is_trimmed(void **state)
 {
-	struct world *w = world_new(&(struct world){.sound = {.name = "tone", .at = tones, .hz = 440}, .phase_ms = 3, .path_ms = 24, .shorter_s = 3});
+	struct world *w = world_new(&(struct world){.sound = {.name = "tone", .at = tones, .hz = 440}, .phase_ms = 3,
+		.path_ms = 24, .shorter_s = 3});
 
 	(void)state;
 	run_until(w, 5);
@@ -523,7 +527,8 @@ static void stalls_that_come_again_add_up_to_nothing(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof stalls / sizeof *stalls; i++) {
-		struct world *w = world_new(&(struct world){.sound = {.name = "voice", .at = voice, .hz = 170}, .stall_s = 3, .v1 = i % 2});
+		struct world *w = world_new(&(struct world){.sound = {.name = "voice", .at = voice, .hz = 170},
+			.stall_s = 3, .v1 = i % 2});
 		double most = 0;
 		unsigned n = 0;
 
@@ -549,7 +554,8 @@ static void a_clock_is_followed_meanwhile(void **state)
 {
 	(void)state;
 	for (int sign = -1; sign <= 1; sign += 2) {
-		struct world *w = world_new(&(struct world){.sound = {.name = "voice", .at = voice, .hz = 170}, .ppm = 800 * sign, .path_ms = 120, .shorter_s = 40});
+		struct world *w = world_new(&(struct world){.sound = {.name = "voice", .at = voice, .hz = 170},
+			.ppm = 800 * sign, .path_ms = 120, .shorter_s = 40});
 
 		run_until(w, 40);
 		double before = stats(w).trim_ppm, far = 0;
@@ -560,7 +566,8 @@ static void a_clock_is_followed_meanwhile(void **state)
 			if (w->n_cuts > 0 && w->lead_ms > SAFE_MS + LEFT_MS)
 				far = fmax(far, fabs(stats(w).trim_ppm - before));
 		}
-		print_message("%+.0f ppm: trim %+.0f, then at most %.0f away, lead %.1f, %zu cuts\n", w->ppm, before, far, w->lead_ms, w->n_cuts);
+		print_message("%+.0f ppm: trim %+.0f, then at most %.0f away, lead %.1f, %zu cuts\n", w->ppm, before, far,
+			w->lead_ms, w->n_cuts);
 		assert_true(w->n_cuts > 5);
 		assert_true(far < 1200);
 		assert_true(w->lead_ms < SAFE_MS + 6 && w->lead_ms > SAFE_MS - 4);
@@ -575,12 +582,13 @@ static void loss_does_not_keep_it_back(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
-		struct world *w = world_new(&(struct world){STALL, .sound = {.name = "voice", .at = voice, .hz = 170}, .loss = losses[i], .v1 = true});
+		struct world *w = world_new(&(struct world){STALL, .sound = {.name = "voice", .at = voice, .hz = 170},
+			.loss = losses[i], .v1 = true});
 		double s = time_to_recover(w, STALL_END_S, 20);
 		struct jitter_stats st = stats(w);
 
-		print_message("%.0f %% lost: %.2f s, %zu cuts, %lu lost of %u, lead %.1f\n", 100 * w->loss, s, w->n_cuts, (unsigned long)st.n_lost,
-			w->n_lost, w->lead_ms);
+		print_message("%.0f %% lost: %.2f s, %zu cuts, %lu lost of %u, lead %.1f\n", 100 * w->loss, s, w->n_cuts,
+			(unsigned long)st.n_lost, w->n_lost, w->lead_ms);
 		assert_true(s < 4);
 		assert_int_equal(st.n_too_late, 0);
 		assert_in_range(st.n_lost, w->n_lost - 6, w->n_lost);
@@ -591,7 +599,8 @@ static void loss_does_not_keep_it_back(void **state)
 /* Between gaps there is hardly room for a cut: it is trimmed after all. */
 static void where_little_can_be_cut_it_is_trimmed(void **state)
 {
-	struct world *w = world_new(&(struct world){STALL, .sound = {.name = "voice", .at = voice, .hz = 170}, .every_other = true, .v1 = true});
+	struct world *w = world_new(&(struct world){STALL, .sound = {.name = "voice", .at = voice, .hz = 170},
+		.every_other = true, .v1 = true});
 	double s = time_to_recover(w, STALL_END_S, 60);
 
 	(void)state;
