@@ -246,7 +246,8 @@ void ai_send_turn(struct openai *a, enum ai_role role, const char *text)
 	int err = begin(a, "conversation.item.create");
 
 	if (!err)
-		err = buf_printf(&a->out, ",\"item\":{\"type\":\"message\",\"role\":\"%s\",\"content\":[{\"type\":\"%s\"", names[role], kind);
+		err = buf_printf(&a->out, ",\"item\":{\"type\":\"message\",\"role\":\"%s\",\"content\":[{\"type\":\"%s\"",
+			names[role], kind);
 	if (!err)
 		err = put_text(&a->out, "text", text);
 	end(a, err ? err : buf_printf(&a->out, "}]}}"));

@@ -193,8 +193,8 @@ void ai_tell_lost_calls(struct openai *a)
 	if (!a->calls_lost)
 		return;
 	a->calls_lost = false;
-	snprintf(text, sizeof text, "The line to you broke while tools were at work%s%s%s. Their results are lost; whether they did what they "
-		"were to do is unknown.", a->lost_names[0] ? " (" : "", a->lost_names, a->lost_names[0] ? ")" : "");
+	snprintf(text, sizeof text, "The line to you broke while tools were at work%s%s%s. Their results are lost; whether they did "
+		"what they were to do is unknown.", a->lost_names[0] ? " (" : "", a->lost_names, a->lost_names[0] ? ")" : "");
 	ai_send_turn(a, AI_SYSTEM, text);
 	a->create_due = a->mode == BRIDGE_ACTIVE;
 }

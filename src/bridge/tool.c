@@ -16,7 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WHY_MAX = 160, KILL_MS = 500, ROOM_NAME = 64 };
+/* To start a program takes a millisecond, in which no room is mixed: one at a time, and ticks between. */
+enum { WHY_MAX = 160, KILL_MS = 500, START_EVERY_MS = 3, ROOM_NAME = 64 };
 
 enum call_state {
 	CALL_WAITS,    /* for another one to end */
@@ -57,8 +58,9 @@ struct tools {
 	struct list calls;
 	unsigned n_calls, n_running;
 	const char **secrets;      /* names of variables, ended by NULL */
+	uv_timer_t starter;        /* runs after a start, and until nothing waits for one */
 	bool cancelling;           /* nothing is started meanwhile */
-	bool closed;
+	bool closed, starter_closed;
 };
 
 static void start_next(struct tools *t);
@@ -131,8 +133,10 @@ static void judge_result(struct tool_call *c)
 
 /* ---- the end of a call ---- */
 
-static void free_tools(struct tools *t)
+static void free_if_idle(struct tools *t)
 {
+	if (!t->closed || !t->starter_closed || t->n_calls)
+		return;
 	free(t->secrets);
 	free(t);
 }
@@ -146,8 +150,7 @@ static void free_call(struct tool_call *c)
 	free(c->arguments);
 	free(c);
 	t->n_calls--;
-	if (t->closed && t->n_calls == 0)
-		free_tools(t);
+	free_if_idle(t);
 }
 
 static void one_closed(struct tool_call *c)
@@ -374,12 +377,20 @@ static struct tool_call *first_waiting(struct tools *t)
 	return NULL;
 }
 
+static void on_starter(uv_timer_t *timer)
+{
+	start_next(timer->data);
+}
+
 static void start_next(struct tools *t)
 {
-	struct tool_call *c;
+	bool may = !t->cancelling && !t->closed && t->n_running < TOOLS_RUNNING && !uv_is_active((uv_handle_t *)&t->starter);
+	struct tool_call *c = may ? first_waiting(t) : NULL;
 
-	while (!t->cancelling && !t->closed && t->n_running < TOOLS_RUNNING && (c = first_waiting(t)))
-		start(c);
+	if (!c)
+		return;
+	uv_timer_start(&t->starter, on_starter, START_EVERY_MS, 0);
+	start(c);
 }
 
 /* ---- calls ---- */
@@ -507,8 +518,18 @@ int tools_new(const struct tools_opts *o, struct tools **out)
 	t->answer = o->answer;
 	t->ctx = o->ctx;
 	list_init(&t->calls);
+	uv_timer_init(t->opts->loop, &t->starter);
+	t->starter.data = t;
 	*out = t;
 	return 0;
+}
+
+static void on_starter_closed(uv_handle_t *h)
+{
+	struct tools *t = h->data;
+
+	t->starter_closed = true;
+	free_if_idle(t);
 }
 
 void tools_close(struct tools *t)
@@ -517,6 +538,5 @@ void tools_close(struct tools *t)
 		return;
 	tools_cancel(t);
 	t->closed = true;
-	if (t->n_calls == 0)
-		free_tools(t);
+	uv_close((uv_handle_t *)&t->starter, on_starter_closed);
 }

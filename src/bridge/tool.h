@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * tool - programs that a model may call: arguments on stdin, result on stdout, both JSON. Calls run side by side, each
- * in a session of its own, and nothing waits for them.
+ * in a session of its own, and nothing waits for them but, for a millisecond, for a program to begin.
  *
  *   tools_call() -> waits while TOOLS_RUNNING are at it -> runs -> its exit, its time or its size ends it -> answer
  *
@@ -12,7 +12,8 @@
 #include "bridge/bridge.h"
 
 enum {
-	TOOLS_RUNNING = 8,           /* of one bridge: more than a model asks for in one breath, and an eighth of the tasks that the unit allows */
+	/* Of one bridge: more than a model asks for in one breath, and an eighth of the tasks that the unit allows. */
+	TOOLS_RUNNING = 8,
 	TOOLS_CALLS = 32,            /* with those that wait; more are answered with an error */
 	TOOL_ARGUMENTS_MAX = 65536,
 	TOOL_RESULT_MAX = 32768,     /* some 8000 tokens: a quarter of what models of this kind keep in mind */

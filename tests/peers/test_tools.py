@@ -41,9 +41,10 @@ async def quiet(seconds=0.6):
 class Tools(VoiceCase):
     async def test_calls_are_answered_and_then_one_response_is_asked_for(self):
         """By whichever events the provider tells of them, and in either shape of the session."""
-        tools = (tool("add", "python3 -c \"import json, sys; a = json.load(sys.stdin); print(json.dumps({'sum': a['x'] + a['y']}, indent=1))\"",
-                      more='description = """Adds\ntwo "numbers"."""\nparameters = \'\'\'{"type":"object",\n "properties":{"x":{"type":"number"},'
-                           '"y":{"type":"number"}}}\'\'\'') +
+        add = "import json, sys; a = json.load(sys.stdin); print(json.dumps({'sum': a['x'] + a['y']}, indent=1))"
+        tools = (tool("add", f'python3 -c "{add}"',
+                      more='description = """Adds\ntwo "numbers"."""\nparameters = \'\'\'{"type":"object",\n'
+                           ' "properties":{"x":{"type":"number"},"y":{"type":"number"}}}\'\'\'') +
                  tool("where", "echo \\\"$MYNAH_BRIDGE/$MYNAH_TOOL/$MYNAH_ROOM/${OPENAI_API_KEY-no key}${SOME_KEY-}\\\"") +
                  tool("slow", "sleep 0.7; echo true"))
         for profile, flat, ways in (("openai", False, ("arguments", "item", "response")), ("openai", False, ("item",)),

@@ -299,8 +299,11 @@ static void so_many_and_no_more(void **state)
 	add_tool(b, "slow", "sleep 60", 600);
 	add_tool(b, "quick", "echo 1", 60000);
 	open_bench(b);
+	uint64_t before = uv_hrtime();
+
 	for (uint64_t i = 0; i < TOOLS_RUNNING; i++)
 		call(b, i, "slow", "{}");
+	print_message("%d calls hold the loop for %.2f ms: one is started\n", TOOLS_RUNNING, (double)(uv_hrtime() - before) * 1e-6);
 	call(b, 8, "slow", "{}"); /* has to wait, and its time runs */
 	for (uint64_t i = 9; i < TOOLS_CALLS; i++)
 		call(b, i, "quick", "{}");
