@@ -131,6 +131,7 @@ async function live(call, signal) {
 	call.on('joined', ({ participant }) => participant && note(`${participant.name || 'A guest'} came in`));
 	call.on('message', ({ from, to, text, time }) => from !== call.me && showMessage(call.nameOf(from), text, { time, whispered: to !== undefined && to !== null }));
 	call.on('warning', ({ text }) => text && note(text));
+	call.on('bridge', ({ id, mode, by }) => by && note(bridgeNews(call, id, mode, by)));
 	let people = new Map(call.participants);
 	call.on('participants', () => {
 		for (const [id, who] of people)
@@ -317,6 +318,13 @@ function send(event) {
 	$('text').value = '';
 }
 
+/* Who takes over from the AI silences it for everybody; it goes on hearing. */
+function silence() {
+	const robot = bridgeOf(page.call);
+	if (robot)
+		page.call.bridge(robot.muted ? 'active' : 'listening');
+}
+
 function onKey(event) {
 	const { target, key } = event;
 	if (page.state === 'idle' || event.repeat || event.ctrlKey || event.metaKey || event.altKey)
@@ -373,6 +381,8 @@ function others() {
 	const rest = call ? [...call.participants.values()].filter(({ id }) => id !== call.me) : [];
 	const n = rest.filter(({ bridge }) => !bridge).length;
 	const robot = rest.find(({ bridge }) => bridge);
+	if (n === 0 && robot?.muted)
+		return silenced(robot);
 	if (n === 0)
 		return robot ? `You and ${robot.name}.` : 'You are the first one here.';
 	return n === 1 ? 'You and one other person.' : `You and ${n} other people.`;
@@ -383,9 +393,33 @@ function alone() {
 	const bridge = page.call?.welcome?.bridge;
 	if (page.call?.welcome && !bridge)
 		return ['Just you.', 'Nobody talks back in this private room. Name a room to meet others.'];
+	const robot = bridgeOf(page.call);
+	if (robot?.muted)
+		return [`Talk to ${robot.name}.`, silenced(robot)];
 	if (bridge && bridge !== 'parrot')
 		return [`Talk to ${bridge}.`, 'Say something: it answers.'];
 	return ['Talk to the parrot.', 'Say something and pause: it repeats what you said.'];
+}
+
+function bridgeOf(call) {
+	return call && [...call.participants.values()].find(({ bridge }) => bridge);
+}
+
+function silenced({ name, mode }) {
+	return mode === 'muted' ? `${name} hears nothing and says nothing.` : `${name} is silenced: it hears you and says nothing.`;
+}
+
+function bridgeNews(call, id, mode, by) {
+	const who = by === call.me ? 'You have' : `${call.nameOf(by)} has`;
+	const name = call.nameOf(id);
+	return mode === 'active' ? `${who} let ${name} speak again` : mode === 'muted' ? `${who} muted ${name}` : `${who} silenced ${name}`;
+}
+
+function showSilence(robot) {
+	$('silence').hidden = !robot?.mode; // an older server has no modes
+	$('silence').disabled = page.state !== 'live';
+	if (robot?.mode)
+		$('silence').textContent = robot.muted ? `Let ${robot.name} speak` : `Silence ${robot.name}`;
 }
 
 function showMute() {
@@ -403,7 +437,8 @@ function showPeople(people) {
 	$('side').hidden = false;
 	$('people').replaceChildren(...people.map((who) => personItem(who, who.id === call.me)));
 	const chosen = $('to').value;
-	const rest = people.filter(({ id, bridge }) => id !== call.me && !bridge);
+	const rest = people.filter(({ id }) => id !== call.me);
+	showSilence(bridgeOf(call));
 	$('to').hidden = rest.length < 2;
 	$('to').replaceChildren(new Option('Everyone', ''), ...rest.map(({ id }) => new Option(call.nameOf(id), id)));
 	$('to').value = rest.some(({ id }) => String(id) === chosen) ? chosen : '';
@@ -416,7 +451,7 @@ function personItem(who, self) {
 	item.classList.toggle('speaking', live && Boolean(who.speaking) && !who.muted);
 	item.classList.toggle('is-muted', Boolean(who.muted));
 	const name = who.name || `guest ${who.id}`;
-	const doing = who.muted ? 'muted' : live && who.speaking ? 'speaking' : '';
+	const doing = who.mode === 'listening' ? 'only listens' : who.muted ? 'muted' : live && who.speaking ? 'speaking' : '';
 	const robot = name === 'parrot' ? 'bird' : 'AI';
 	item.append(
 		who.bridge ? element('img', { className: 'face', src: 'icon.svg', alt: '' })
@@ -595,6 +630,7 @@ function listen() {
 		leave();
 	});
 	$('mute').addEventListener('click', toggleMute);
+	$('silence').addEventListener('click', silence);
 	$('write').addEventListener('submit', send);
 	$('microphone').addEventListener('change', () => {
 		memory.set('microphone', $('microphone').value);

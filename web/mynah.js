@@ -420,7 +420,7 @@ export class Call extends EventTarget {
 		if (frames === 'v1')
 			this.#numbers = { sequence: 0, time: 0, begins: true };
 		this.welcome = null; // the server's welcome, once it came
-		this.participants = new Map(); // id -> {id, name, muted, speaking, bridge}
+		this.participants = new Map(); // id -> {id, name, muted, speaking, bridge, mode}
 		this.counts = { sent: 0, received: 0, unsent: 0, bad: 0, lost: 0, reordered: 0, old: 0 };
 		this.figures = {}; // rtt_ms, loss_in, loss_out (0..1), and the server's stats
 		this.closed = new Promise((resolve) => (this.#finish = resolve));
@@ -500,6 +500,11 @@ export class Call extends EventTarget {
 
 	mute(muted) {
 		this.#say({ type: 'mute', muted: Boolean(muted) });
+	}
+
+	/* For everybody in the room: 'active'; 'listening', it hears and says nothing; 'muted', neither. */
+	bridge(mode) {
+		this.#say({ type: 'bridge', mode });
 	}
 
 	/* Measures the round trip; the answer lands in figures.rtt_ms. */
@@ -646,7 +651,7 @@ export class Call extends EventTarget {
 		if (handle)
 			handle.call(this, object);
 		this.#emit(object.type, object);
-		if (['welcome', 'joined', 'left', 'speaking', 'mute'].includes(object.type))
+		if (['welcome', 'joined', 'left', 'speaking', 'mute', 'bridge'].includes(object.type))
 			this.#emit('participants', [...this.participants.values()]);
 		if (object.type === 'welcome')
 			this.#welcomed();
@@ -744,6 +749,13 @@ const HANDLERS = {
 		const who = this.participants.get(id);
 		if (who)
 			who.muted = muted;
+	},
+	bridge({ id, mode }) {
+		const who = this.participants.get(id);
+		if (who && mode) {
+			who.mode = mode;
+			who.muted = mode !== 'active';
+		}
 	},
 };
 

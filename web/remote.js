@@ -94,6 +94,10 @@ export class RemoteCall extends EventTarget {
 		this.#method('mute', muted);
 	}
 
+	bridge(mode) {
+		this.#method('bridge', mode);
+	}
+
 	ping() {
 		this.#method('ping');
 	}

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BRIDGE_NAME_MAX = 32, BRIDGE_TEXT_MAX = 4096, BRIDGE_ARGS_MAX = 16, BRIDGE_ARG_MAX = 256 };
+enum { BRIDGE_NAME_MAX = 32, BRIDGE_TEXT_MAX = 4096, BRIDGE_ARGS_MAX = 16, BRIDGE_ARG_MAX = 256, BRIDGE_TOOLS_MAX = 32 };
 
 /* How a WebSocket worker is spoken to. */
 enum bridge_framing { BRIDGE_JAMBONZ, BRIDGE_VONAGE, BRIDGE_TWILIO };
@@ -25,6 +25,21 @@ enum bridge_framing { BRIDGE_JAMBONZ, BRIDGE_VONAGE, BRIDGE_TWILIO };
 /* Whose realtime server it is; and who finds out that somebody has finished speaking. */
 enum bridge_profile { BRIDGE_OPENAI, BRIDGE_AZURE, BRIDGE_XAI, BRIDGE_LOCALAI, BRIDGE_SPEACHES, BRIDGE_GENERIC };
 enum bridge_turns { BRIDGE_SERVER_VAD, BRIDGE_SEMANTIC_VAD, BRIDGE_ROOM_VAD };
+
+/* Which of what people write is said to a model. */
+enum bridge_messages {
+	BRIDGE_MESSAGES_DIRECT, /* what is written to it; and everything where only one person is in the room */
+	BRIDGE_MESSAGES_ALL,    /* what is written to everybody, too */
+	BRIDGE_MESSAGES_NONE,
+};
+
+/* What people have made of a bridge for the time being. */
+enum bridge_mode {
+	BRIDGE_ACTIVE,    /* it hears and speaks */
+	BRIDGE_LISTENING, /* it hears; somebody else has taken over, and it says nothing */
+	BRIDGE_MUTED,     /* it neither hears nor speaks */
+};
+const char *bridge_mode_name(enum bridge_mode m); /* "active", "listening", "muted" */
 
 struct uv_loop_s;
 struct tls_context;
@@ -37,6 +52,17 @@ enum barge_in {
 	BARGE_IN_WORKER,    /* ... when the driver calls sink->flush */
 	BARGE_IN_OFF,       /* nothing */
 };
+
+/* [[bridge.NAME.tool]]: a program that a model may call. Plain data. */
+struct bridge_tool {
+	char name[65];                /* letters, digits, '-' and '_' */
+	char description[1024];       /* for the model. default "" */
+	char parameters[4096];        /* JSON Schema of its arguments, an object. default: it has none */
+	char command[BRIDGE_ARGS_MAX][BRIDGE_ARG_MAX]; /* arguments on stdin, its result on stdout, both JSON */
+	size_t n_command;
+	uint32_t timeout_ms;          /* 100..600000. default 5000 */
+};
+void bridge_tool_default(struct bridge_tool *t);
 
 /* [bridge.NAME]. Plain data; strings owned by the configuration, which outlives all bridges. */
 struct bridge_opts {
@@ -71,6 +97,13 @@ struct bridge_opts {
 	char voice[64], transcription[128]; /* of the model; the model that writes down what people say. default "": none */
 	char instructions[2048], instructions_file[BRIDGE_ARG_MAX]; /* the file goes first. default "" */
 	char greeting[BRIDGE_TEXT_MAX]; /* what it says first, once. default "": nothing */
+	enum bridge_messages messages; /* default BRIDGE_MESSAGES_DIRECT */
+	bool speaker_labels;          /* with several people in the room it is told who speaks. default false */
+	const struct bridge_tool *tools; /* n_tools of them, BRIDGE_TOOLS_MAX at most */
+	size_t n_tools;
+	/* Every bridge that is configured: no tool is to see their keys. */
+	const struct bridge_opts *all;
+	size_t n_all;
 	uint32_t session_max_s;       /* a session is renewed before it is so old, 10..86400; default 3300 */
 	/* For wss://, shared by all; set by the daemon. NULL: each connection loads the system's roots for itself. */
 	struct tls_context *tls;
@@ -104,6 +137,10 @@ struct bridge_sink {
 	void (*unheard)(void *ctx, size_t n);
 	/* The worker is away, and the driver sees to it itself; or it is back (`why` ""). For everybody in the room. May be NULL. */
 	void (*up)(void *ctx, bool up, const char *why);
+	/* A call of a tool was answered, with a result or with an error: for the count. May be NULL. */
+	void (*tool)(void *ctx, bool good);
+	/* The room's name, "" for a private one; borrowed. May be NULL: nobody knows. */
+	const char *(*room)(void *ctx);
 	/* The worker is gone or cannot start; `why` is logged once. The room closes it and tries again later. */
 	void (*failed)(void *ctx, const char *why);
 };
@@ -119,12 +156,14 @@ struct bridge_hearing {
 	uint32_t waiting_ms; /* of its own speech not yet played */
 };
 
-enum bridge_event_kind { BRIDGE_JOINED, BRIDGE_LEFT, BRIDGE_SPEAKING, BRIDGE_MESSAGE, BRIDGE_INTERRUPTED };
+enum bridge_event_kind { BRIDGE_JOINED, BRIDGE_LEFT, BRIDGE_SPEAKING, BRIDGE_MESSAGE, BRIDGE_INTERRUPTED, BRIDGE_MODE };
 struct bridge_event {
 	enum bridge_event_kind kind;
-	uint32_t participant;
+	uint32_t participant;    /* mode: who has changed it; 0: it is so from the beginning */
 	const char *name, *text; /* as the kind has them, else "" */
 	bool speaking;
+	bool direct;             /* message: to the bridge, not to everybody */
+	enum bridge_mode mode;   /* mode: the room itself keeps a bridge silent, and deaf; this is for who wants to know */
 	uint64_t item;           /* interrupted */
 	uint32_t heard_ms;       /* of it, by the reports of who interrupted if he sends any, else of what was sent */
 };
@@ -156,6 +195,7 @@ struct bridge_ops {
 
 /* What options must be, for whoever reads them from a file. */
 bool bridge_address_ok(const char *address);
+bool bridge_parameters_ok(const char *json);             /* of a tool */
 bool bridge_rate_ok(const char *type, uint32_t rate_hz); /* the types that AudioSocket binds to its rates */
 const char *bridge_stream_rates(void);                    /* those, in words */
 

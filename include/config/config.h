@@ -15,7 +15,7 @@
 #include "wt/wt.h"
 
 enum { CONFIG_HOSTS_MAX = 16, CONFIG_ORIGINS_MAX = 64, CONFIG_ROOMS_MAX = 256, CONFIG_BRIDGES_MAX = 64,
-	CONFIG_TEXT_MAX = 256 };
+	CONFIG_TOOLS_MAX = 64, CONFIG_TEXT_MAX = 256 };
 
 /* [server] */
 struct config_server {
@@ -52,7 +52,7 @@ struct config_limits {
 	uint32_t max_load_percent;        /* of a shard's time, 0: never refuse for it. default 90 */
 };
 
-/* Not to be copied with `=` or memcpy: `rooms` points into the struct itself. About half a megabyte: keep it off small stacks. */
+/* Not to be copied with `=` or memcpy: `rooms` points into the struct itself. Nearly two megabytes: keep it off small stacks. */
 struct config {
 	struct config_server server;
 	struct config_http http;
@@ -63,7 +63,9 @@ struct config {
 	struct http_opts http_server;
 	struct rooms_opts rooms;          /* rules and bridges point into the arrays below */
 	struct room_rule room[CONFIG_ROOMS_MAX];
-	struct bridge_opts bridge[CONFIG_BRIDGES_MAX];
+	struct bridge_opts bridge[CONFIG_BRIDGES_MAX]; /* their tools point into the array below */
+	struct bridge_tool tool[CONFIG_TOOLS_MAX];     /* of all bridges, in their order */
+	size_t n_tools;
 	enum log_level log_level;         /* default info */
 	enum log_format log_format;       /* default text */
 };

@@ -57,7 +57,8 @@ const char *leave_reason_name(enum leave_reason r);
 struct room_member { /* as told to others */
 	uint32_t id;     /* unique in the shard, never 0 */
 	const char *name;
-	bool muted, speaking, bridge;
+	bool muted, speaking, bridge; /* a bridge that is not active is muted */
+	enum bridge_mode mode;        /* of a bridge */
 };
 
 enum room_event_kind {
@@ -67,14 +68,14 @@ enum room_event_kind {
 	ROOM_MUTED,      /* member.id, member.muted */
 	ROOM_MESSAGE,    /* member.id is the sender; to (0: all), text */
 	ROOM_TRANSCRIPT, /* member.id, text, final */
-	ROOM_BRIDGE,     /* the worker went (text says why) or came back: member.speaking is false, up */
+	ROOM_BRIDGE,     /* up: the worker went (text says why) or came back; or `by` has changed member.mode */
 	ROOM_FLUSH,      /* member (the bridge), epoch: what he was sent under an older one is not to be played any more */
 };
 struct room_event {
 	enum room_event_kind kind;
 	struct room_member member;
 	enum leave_reason reason;
-	uint32_t to;
+	uint32_t to, by;  /* by: 0: nobody */
 	const char *text; /* UTF-8, NUL-terminated, borrowed */
 	bool final, up;
 	uint8_t epoch;
@@ -115,6 +116,7 @@ struct rooms_stats {
 	uint64_t bridge_failures, bridge_restarts, bridge_dropped_ms, bridge_unheard_ms;
 	uint64_t frames_lost, frames_reordered, frames_duplicate, frames_late; /* by the sequence of v1 frames */
 	uint64_t flushes;                      /* speech of a bridge taken back */
+	uint64_t tool_results, tool_errors;    /* calls of tools by models, by what these were answered */
 	uint64_t talked_over;                  /* times that somebody talked over a bridge and it was turned down */
 	/* How late ticks began: <= 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50 ms, more; and the sum. */
 	uint64_t late_bucket[10];
@@ -162,6 +164,9 @@ struct frame_media participant_media(const struct participant *p);
  * what he was sent. What cannot be true is ignored. */
 void participant_played(struct participant *p, uint8_t epoch, uint64_t samples);
 void participant_mute(struct participant *p, bool muted, nsec now);
+/* Anybody may silence the bridge of his room, or have it back; until the room is empty. The others and the bridge are
+ * told if it is a change. ERR_NOTFOUND: there is none in it. */
+int participant_bridge(struct participant *p, enum bridge_mode mode, nsec now);
 /* `to` 0: the room. ERR_NOTFOUND: nobody there with that id; ERR_RANGE: longer than MESSAGE_MAX, empty, or not UTF-8. */
 int participant_message(struct participant *p, uint32_t to, const char *text, nsec now);
 

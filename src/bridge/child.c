@@ -14,46 +14,47 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { IN_MS = 100, VARS = 3, VAR_MAX = 64 };
-
 /* ---- environment ---- */
 
-/* The supervisor speaks to us through these; a child that used them would be taken for us. */
-static bool ours_alone(const char *var)
+static bool is_named(const char *var, const char *name)
 {
-	static const char *const names[] = {"NOTIFY_SOCKET=", "WATCHDOG_PID=", "WATCHDOG_USEC=", "LISTEN_FDS=", "LISTEN_PID=",
-		"LISTEN_FDNAMES=", "JOURNAL_STREAM=", "MYNAH_BRIDGE=", "MYNAH_SAMPLE_RATE=", "MYNAH_FRAME_SAMPLES="};
+	size_t n = strcspn(name, "=");
 
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (strncmp(var, names[i], strlen(names[i])) == 0)
+	return strncmp(var, name, n) == 0 && var[n] == '=';
+}
+
+static bool is_in(const char *var, const char *const *names)
+{
+	for (; names && *names; names++)
+		if (is_named(var, *names))
 			return true;
 	return false;
 }
 
-struct environment {
-	char **vars; /* NULL-terminated; the strings are borrowed */
-	char own[VARS][VAR_MAX];
-};
+/* The supervisor speaks to us through these; a child that used them would be taken for us. */
+static const char *const ours_alone[] = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID",
+	"LISTEN_FDNAMES", "JOURNAL_STREAM", NULL};
 
-static int make_environment(struct environment *e, const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples)
+/* Ended by NULL, the strings borrowed; the array is the caller's to free. NULL: no memory. */
+static char **make_environment(const struct child_opts *o)
 {
 	size_t n = 0;
 
-	while (environ[n])
+	for (char **v = environ; *v; v++)
 		n++;
-	e->vars = calloc(n + VARS + 1, sizeof *e->vars);
-	if (!e->vars)
-		return ERR_NOMEM;
-	snprintf(e->own[0], VAR_MAX, "MYNAH_BRIDGE=%s", opts->name);
-	snprintf(e->own[1], VAR_MAX, "MYNAH_SAMPLE_RATE=%u", rate_hz);
-	snprintf(e->own[2], VAR_MAX, "MYNAH_FRAME_SAMPLES=%zu", frame_samples);
+	for (const char *const *v = o->vars; *v; v++)
+		n++;
+	char **vars = calloc(n + 1, sizeof *vars);
+
+	if (!vars)
+		return NULL;
 	n = 0;
 	for (char **v = environ; *v; v++)
-		if (!ours_alone(*v))
-			e->vars[n++] = *v;
-	for (size_t i = 0; i < VARS; i++)
-		e->vars[n++] = e->own[i];
-	return 0;
+		if (!is_in(*v, ours_alone) && !is_in(*v, o->vars) && !is_in(*v, o->without))
+			vars[n++] = *v;
+	for (const char *const *v = o->vars; *v; v++)
+		vars[n++] = (char *)(uintptr_t)*v;
+	return vars;
 }
 
 /* ---- pipes ---- */
@@ -106,20 +107,19 @@ static int make_pipes(struct pipes *p)
 	return ERR_IO;
 }
 
-/* A pipe of 64 KiB holds two seconds; a worker that is late should hear what is said now. Returns how many
- * milliseconds fit. */
-static uint32_t narrow(int fd, uint32_t rate_hz)
+/* Returns how much fits. */
+static size_t resize(int fd, size_t wanted)
 {
-	int bytes = fcntl(fd, F_SETPIPE_SZ, (int)(2 * rate_hz * IN_MS / 1000));
+	int bytes = wanted ? fcntl(fd, F_SETPIPE_SZ, (int)wanted) : -1;
 
 	if (bytes < 0)
 		bytes = fcntl(fd, F_GETPIPE_SZ);
-	return (uint32_t)((uint64_t)(bytes > 0 ? bytes : 65536) * 1000 / (2 * rate_hz));
+	return bytes > 0 ? (size_t)bytes : 65536;
 }
 
 /* ---- start ---- */
 
-static int spawn(struct child *c, const struct bridge_opts *opts, const struct pipes *p, char **vars)
+static int spawn(struct child *c, const struct child_opts *o, const struct pipes *p, char **vars)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -127,8 +127,8 @@ static int spawn(struct child *c, const struct bridge_opts *opts, const struct p
 	sigset_t all, none;
 	int err = 0;
 
-	for (size_t i = 0; i < opts->n_command; i++)
-		argv[i] = (char *)opts->command[i];
+	for (size_t i = 0; i < o->n_command; i++)
+		argv[i] = (char *)(uintptr_t)o->command[i];
 	sigfillset(&all);
 	sigemptyset(&none);
 	if (posix_spawn_file_actions_init(&files))
@@ -166,30 +166,29 @@ static int watch(struct child *c)
 	return err;
 }
 
-int child_start(struct child *c, const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples, char *why,
-	size_t why_size)
+int child_start(struct child *c, const struct child_opts *o, char *why, size_t why_size)
 {
-	struct environment env = {0};
+	char **vars = make_environment(o);
 	struct pipes p;
 
 	*c = (struct child){.pidfd = -1, .in = -1, .out = -1, .err = -1};
-	if (make_environment(&env, opts, rate_hz, frame_samples)) {
+	if (!vars) {
 		snprintf(why, why_size, "no memory");
 		return ERR_NOMEM;
 	}
 	int err = make_pipes(&p) ? errno : 0;
 
 	if (!err) {
-		c->in_ms = narrow(p.in[1], rate_hz);
-		err = spawn(c, opts, &p, env.vars);
+		c->in_bytes = resize(p.in[1], o->in_bytes);
+		err = spawn(c, o, &p, vars);
 	}
 	if (!err)
 		err = watch(c);
-	free(env.vars);
+	free(vars);
 	if (err) {
 		close_pipes(&p);
 		c->pid = 0;
-		snprintf(why, why_size, "cannot start %.60s: %s", opts->command[0], strerror(err));
+		snprintf(why, why_size, "cannot start %.60s: %s", o->command[0], strerror(err));
 		return err == ENOENT ? ERR_NOTFOUND : ERR_IO;
 	}
 	c->in = p.in[1];
@@ -216,7 +215,7 @@ void child_signal(const struct child *c, int signum)
 		kill(-c->pid, signum); /* its process group: setsid made one */
 }
 
-bool child_bury(struct child *c, char *how, size_t how_size)
+bool child_bury(struct child *c, bool *good, char *how, size_t how_size)
 {
 	siginfo_t end = {0};
 
@@ -225,6 +224,8 @@ bool child_bury(struct child *c, char *how, size_t how_size)
 	child_signal(c, SIGKILL); /* while the number is still taken by the dead leader, and nobody else's */
 	waitid(P_PID, (id_t)c->pid, &end, WEXITED | WNOHANG);
 	c->pid = 0;
+	if (good)
+		*good = end.si_code == CLD_EXITED && end.si_status == 0;
 	if (end.si_code == CLD_EXITED)
 		snprintf(how, how_size, "exited with status %d", end.si_status);
 	else

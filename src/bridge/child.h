@@ -4,8 +4,7 @@
  * buries it with all it started. Nothing here waits, but for the exec.
  *
  * posix_spawn and not fork: it borrows our memory until the exec, so it takes the same fraction of a millisecond
- * however large we are. Its environment is ours without what systemd means for us alone, and with MYNAH_BRIDGE,
- * MYNAH_SAMPLE_RATE and MYNAH_FRAME_SAMPLES.
+ * however large we are. Its environment is ours without what systemd means for us alone.
  */
 #pragma once
 #include "bridge/bridge.h"
@@ -16,15 +15,24 @@ struct child {
 	pid_t pid;        /* 0: none, or buried */
 	int pidfd;        /* readable once it has exited; -1: none */
 	int in, out, err; /* our ends of its stdin, stdout and stderr; -1: none, or given away */
-	uint32_t in_ms;   /* of audio that its stdin holds in the kernel */
+	size_t in_bytes;  /* that its stdin holds in the kernel */
+};
+
+/* All borrowed for the call. */
+struct child_opts {
+	const char (*command)[BRIDGE_ARG_MAX]; /* a program, found as in a shell, and its arguments */
+	size_t n_command;
+	const char *const *vars;    /* "NAME=VALUE", ended by NULL: instead of what our environment has by that name, or beside it */
+	const char *const *without; /* names it is not to see, ended by NULL; may be NULL */
+	size_t in_bytes;            /* wanted of its stdin; 0: as the system likes */
 };
 
 /* On an error `why` tells, and nothing is left. ERR_IO, ERR_NOTFOUND: no such program; ERR_NOMEM. */
-int child_start(struct child *c, const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples, char *why,
-	size_t why_size);
+int child_start(struct child *c, const struct child_opts *o, char *why, size_t why_size);
 /* Closes the descriptors that were not given away. */
 void child_fini(struct child *c);
 /* To it and everything it started, unless that left its session. */
 void child_signal(const struct child *c, int signum);
-/* False while it runs. Then kills what it started, and tells how it ended: "exited with status 3". */
-bool child_bury(struct child *c, char *how, size_t how_size);
+/* False while it runs. Then kills what it started, and tells how it ended: "exited with status 3"; `*good`, which may
+ * be NULL, whether that was 0. */
+bool child_bury(struct child *c, bool *good, char *how, size_t how_size);

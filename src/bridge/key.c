@@ -79,3 +79,22 @@ bool key_check(const struct bridge_opts *opts, bool safe, struct bridge_fault *f
 		return bridge_faulty(f, key, "it with a wss:// url: in clear a key goes to this machine only");
 	return true;
 }
+
+const char **key_variables(const struct bridge_opts *opts)
+{
+	static const char *const usual[] = {"OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "XAI_API_KEY"};
+	const size_t n_usual = sizeof usual / sizeof *usual;
+	const char **names = calloc(opts->n_all + n_usual + 2, sizeof *names);
+	size_t n = 0;
+
+	if (!names)
+		return NULL;
+	for (size_t i = 0; i < n_usual; i++)
+		names[n++] = usual[i];
+	for (size_t i = 0; i < opts->n_all; i++)
+		if (opts->all[i].api_key_env[0])
+			names[n++] = opts->all[i].api_key_env;
+	if (opts->api_key_env[0])
+		names[n++] = opts->api_key_env;
+	return names;
+}

@@ -12,3 +12,7 @@ int key_read(const struct bridge_opts *opts, char out[KEY_MAX], char *why, size_
 void key_wipe(char key[KEY_MAX]);
 /* For struct bridge_ops. `safe`: the way is one for secrets. */
 bool key_check(const struct bridge_opts *opts, bool safe, struct bridge_fault *f);
+
+/* The names of all variables that a bridge may have a key in, configured or not, for who must not see them: ended by NULL,
+ * borrowed from the options; the array is the caller's to free. NULL: no memory. */
+const char **key_variables(const struct bridge_opts *opts);

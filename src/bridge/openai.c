@@ -239,8 +239,11 @@ void ai_ready(struct openai *a)
 	if (a->told_down && a->sink->up)
 		a->sink->up(a->sink_ctx, true, "");
 	a->told_down = false;
+	if (a->may_answer != (a->mode == BRIDGE_ACTIVE)) /* it has changed since session.update */
+		ai_send_turn_detection(a);
 	ai_replay(a);
-	a->greeting_due = a->opts->greeting[0] && !a->greeted;
+	ai_tell_lost_calls(a);
+	a->greeting_due = a->opts->greeting[0] && !a->greeted && a->mode == BRIDGE_ACTIVE;
 	a->greeted = true;
 	if (a->greeting_due || a->create_due)
 		ai_want_response(a);
@@ -382,6 +385,19 @@ static void init(struct openai *a, const struct bridge_opts *opts, const struct 
 	buf_init(&a->out, AI_QUEUE_MAX);
 }
 
+static int open_tools(struct openai *a)
+{
+	const struct tools_opts o = {
+		.bridge = a->opts,
+		.room = a->sink->room ? a->sink->room(a->sink_ctx) : NULL,
+		.log = a->log,
+		.answer = ai_on_tool,
+		.ctx = a,
+	};
+
+	return tools_new(&o, &a->tools);
+}
+
 static int openai_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
 	const struct bridge_sink *sink, void *sink_ctx, const struct log *log, nsec now, void **self)
 {
@@ -399,6 +415,8 @@ static int openai_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t 
 
 	if (!err)
 		err = find_instructions(opts, &a->instructions);
+	if (!err && opts->n_tools)
+		err = open_tools(a);
 	if (err) {
 		if (err == ERR_IO)
 			log_error(log, "the instructions cannot be read from %.80s", opts->instructions_file);
@@ -454,9 +472,17 @@ static void hear(struct openai *a, const struct bridge_hearing *h)
 
 	if (gone && !silence && a->sink->unheard)
 		a->sink->unheard(a->sink_ctx, gone);
+	ai_label(a, uv_now(a->opts->loop)); /* before what is said is committed */
 	detect_turn(a, h->speech);
 	if (a->state == AI_READY)
 		send_frames(a);
+	if (a->state == AI_READY)
+		ai_talk_tick(a);
+}
+
+static bool is_quiet(const struct openai *a)
+{
+	return !a->responding && !a->speech && a->voice.played == a->voice.taken && !ai_calls_run(a) && !a->results_due;
 }
 
 static bool openai_audio(void *self, const struct bridge_hearing *h, nsec now)
@@ -465,23 +491,41 @@ static bool openai_audio(void *self, const struct bridge_hearing *h, nsec now)
 
 	(void)now;
 	voice_tick(&a->voice, h->waiting_ms);
+	a->quiet_ms = h->speech ? 0 : a->quiet_ms + (uint32_t)(h->n * 1000 / AI_RATE_HZ);
+	if (a->tools)
+		tools_tick(a->tools);
 	if (a->state != AI_READY) {
 		a->speech = h->speech;
 		return a->state != AI_GIVEN_UP; /* so that it hears from its first moment on */
 	}
 	hear(a, h);
-	if (a->state == AI_READY && a->roll_due && !a->responding && !h->speech && a->voice.played == a->voice.taken)
+	if (a->state == AI_READY && a->roll_due && is_quiet(a))
 		roll_over(a);
 	return true;
 }
 
-static void take_message(struct openai *a, const char *text)
+static bool is_for_model(const struct openai *a, const struct bridge_event *ev)
 {
-	ai_remember(a, false, 0, text);
-	a->create_due = true;
-	if (a->state != AI_READY)
+	switch (a->opts->messages) {
+	case BRIDGE_MESSAGES_NONE: return false;
+	case BRIDGE_MESSAGES_ALL: return true;
+	case BRIDGE_MESSAGES_DIRECT: break;
+	}
+	return ev->direct || a->n_people < 2;
+}
+
+static void take_message(struct openai *a, const struct bridge_event *ev)
+{
+	struct ai_person who = {.id = ev->participant};
+	char text[AI_SAID_MAX];
+
+	if (!is_for_model(a, ev))
 		return;
-	ai_send_turn(a, false, text);
+	snprintf(who.name, sizeof who.name, "%s", ev->name);
+	ai_attribute(a, &who, ev->text, text);
+	ai_remember(a, false, 0, text);
+	if (a->state == AI_READY)
+		ai_send_turn(a, AI_USER, text);
 	ai_want_response(a);
 }
 
@@ -492,19 +536,22 @@ static void openai_event(void *self, const struct bridge_event *ev, nsec now)
 	(void)now;
 	switch (ev->kind) {
 	case BRIDGE_JOINED:
-		a->speaker = a->speaker ? a->speaker : ev->participant;
+		ai_person_joined(a, ev->participant, ev->name);
 		break;
 	case BRIDGE_LEFT:
-		a->speaker = a->speaker == ev->participant ? 0 : a->speaker;
+		ai_person_left(a, ev->participant);
 		break;
 	case BRIDGE_SPEAKING:
-		a->speaker = ev->speaking ? ev->participant : a->speaker;
+		ai_person_speaks(a, ev->participant, ev->name, ev->speaking);
 		break;
 	case BRIDGE_MESSAGE:
-		take_message(a, ev->text);
+		take_message(a, ev);
 		break;
 	case BRIDGE_INTERRUPTED:
 		ai_interrupted(a, ev->item, ev->heard_ms);
+		break;
+	case BRIDGE_MODE:
+		ai_set_mode(a, ev->mode);
 		break;
 	}
 }
@@ -514,6 +561,8 @@ static void openai_close(void *self)
 	struct openai *a = self;
 
 	a->closed = true;
+	tools_close(a->tools);
+	a->tools = NULL;
 	drop_connection(a);
 	uv_close((uv_handle_t *)&a->timer, on_timer_closed);
 }

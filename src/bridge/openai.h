@@ -8,12 +8,15 @@
  *   openai_session.c      what differs between providers; what is said to them
  *   openai_events.c       what they say
  *   openai_talk.c         utterances as they are heard: barge-in, one response at a time
+ *   openai_tools.c        calls of tools, and their answers
+ *   openai_people.c       who is there and speaks
  *   openai_history.c      what was said, as text
  */
 #pragma once
 #include "bridge/bridge.h"
 #include "bridge/ear.h"
 #include "bridge/json.h"
+#include "bridge/tool.h"
 #include "bridge/voice.h"
 #include "http/websocket.h"
 
@@ -25,7 +28,7 @@ enum {
 	AI_WAIT_MS = 320,          /* of what is to be heard, for a provider that is slow */
 	AI_KERNEL_BYTES = 24576,
 	AI_MESSAGE_MAX = 4 << 20,
-	AI_QUEUE_MAX = 1 << 18,
+	AI_QUEUE_MAX = 1 << 20,    /* a session with all its tools; sixteen of their longest answers */
 	AI_SETUP_MS = 15000,       /* from the connection to session.updated */
 	AI_ITEMS = 32,             /* utterances that may wait to be heard; the room takes no more either */
 	AI_ID_MAX = 96,
@@ -33,6 +36,14 @@ enum {
 	AI_HISTORY_BYTES = 16384,  /* ... the text of all of them */
 	AI_TURN_BYTES = 4096,      /* of one */
 	AI_INSTRUCTIONS_MAX = 65536,
+	AI_CALLS = TOOLS_CALLS,    /* of tools, with those whose answers are on their way */
+	AI_VOICES = 4,             /* who speak at the same time and are named */
+	AI_NAME_MAX = 65,
+	AI_SAID_MAX = BRIDGE_TEXT_MAX + AI_NAME_MAX + 3, /* what somebody said, with his name before it */
+	AI_LABEL_MAX = AI_VOICES * (AI_NAME_MAX + 5) + 40,
+	AI_LABEL_MS = 500,         /* between two of them */
+	AI_ANSWER_MS = 1000,       /* after somebody has finished the provider answers him by itself so soon, if it does ... */
+	AI_STUCK_MS = 3000,        /* ... and says at least that he has finished */
 	AI_ROLL_GRACE_MS = 60000,  /* a quiet moment is waited for so long */
 };
 
@@ -50,6 +61,25 @@ enum ai_trouble {
 	AI_BUSY,       /* the same, when it said */
 	AI_REFUSED,    /* key, quota, model or options: a person has to do something */
 	AI_PLANNED,    /* a session that is old enough: at once, and nobody need know */
+};
+
+enum ai_role { AI_USER, AI_ASSISTANT, AI_SYSTEM };
+
+/* A call of a tool. */
+struct ai_call {
+	char id[AI_ID_MAX];
+	char name[AI_NAME_MAX];
+	uint64_t number;           /* for the tools */
+	uint64_t response;         /* which one it is a part of */
+	bool over;                 /* that has ended */
+	bool wanted;               /* its answer is to be spoken of */
+	bool answered;             /* the provider was sent it ... */
+	bool taken;                /* ... and says that it is part of the conversation */
+};
+
+struct ai_person {
+	uint32_t id;               /* 0: nobody */
+	char name[AI_NAME_MAX];
 };
 
 /* An utterance of the model's that the room has, or had just now. */
@@ -112,8 +142,25 @@ struct openai {
 	bool server_interrupts;    /* it cancels by itself when somebody speaks */
 	bool speech;               /* somebody is speaking, as the room tells */
 	uint32_t unsent_ms;        /* heard since the last commit (turn_detection "room") */
-	uint32_t speaker;          /* who spoke last; 0: nobody yet */
-	uint32_t said_by;          /* who spoke what is being transcribed */
+	uint32_t quiet_ms;         /* since somebody was */
+	bool turn_open;            /* the provider hears somebody speak, and may answer him */
+	uint64_t turn_began_ms, turn_ended_ms; /* by the loop's clock; ended: 0: he has not finished */
+	struct ai_person speaker;  /* who spoke last */
+	struct ai_person said_by;  /* who spoke what is being transcribed */
+	uint32_t n_people;
+	struct ai_person voices[AI_VOICES]; /* who speak now, as they began to */
+	size_t n_voices;
+	char label[AI_LABEL_MAX];  /* what the model was told last of who speaks */
+	uint64_t labelled_at_ms;
+	enum bridge_mode mode;
+	bool may_answer;           /* as the provider was told last */
+	struct tools *tools;       /* NULL: none */
+	struct ai_call calls[AI_CALLS]; /* oldest first */
+	size_t n_calls;
+	uint64_t call_numbers, n_responses;
+	bool results_due;          /* as create_due, for what tools have found */
+	bool calls_lost;           /* with the last session */
+	char lost_names[200];
 	struct ai_words heard, said; /* by people; by the model */
 
 	struct ai_turn history[AI_HISTORY];
@@ -149,7 +196,11 @@ void ai_send_response(struct openai *a, const char *instructions); /* NULL: none
 void ai_send_cancel(struct openai *a);
 void ai_send_truncate(struct openai *a, const struct ai_item *it, uint64_t ms);
 void ai_send_delete(struct openai *a, const struct ai_item *it);
-void ai_send_turn(struct openai *a, bool assistant, const char *text);
+void ai_send_turn(struct openai *a, enum ai_role role, const char *text);
+/* Whether it is to answer by itself who has spoken. */
+void ai_send_turn_detection(struct openai *a);
+/* Of a tool; returns whether it could not be sent. */
+int ai_send_output(struct openai *a, const char *call, const char *json, size_t len);
 
 /* --- openai_events.c: it says --- */
 
@@ -167,8 +218,46 @@ void ai_interrupted(struct openai *a, uint64_t number, uint32_t heard_ms);
 void ai_response_began(struct openai *a, const char *id);
 void ai_response_ended(struct openai *a, const char *id);
 void ai_want_response(struct openai *a);
+/* The same, but not while somebody speaks: the provider answers him with what is new. */
+void ai_want_results(struct openai *a);
+/* Once a tick. */
+void ai_talk_tick(struct openai *a);
+void ai_set_mode(struct openai *a, enum bridge_mode mode);
 /* A new connection knows nothing of all this. */
 void ai_forget_talk(struct openai *a);
+
+/* --- openai_tools.c --- */
+
+/* As an event has it; borrowed. */
+struct ai_said_call {
+	const char *id, *name, *arguments;
+	size_t len;                /* of the arguments */
+	bool last;                 /* no other event will name it */
+};
+/* The model calls; said again of the same call it means nothing. */
+void ai_call(struct openai *a, const char *response, const struct ai_said_call *said);
+/* The response that was begun last has ended. */
+void ai_calls_over(struct openai *a);
+/* The answer to this call is part of the conversation. */
+void ai_call_taken(struct openai *a, const char *id);
+bool ai_calls_run(const struct openai *a);
+/* Some were sent and are not known to be taken. */
+bool ai_answers_under_way(const struct openai *a);
+void ai_forget_calls(struct openai *a);
+/* To a new session, of calls that went with the last. */
+void ai_tell_lost_calls(struct openai *a);
+/* For struct tools_opts. */
+void ai_on_tool(void *ctx, uint64_t number, bool good, const char *json, size_t len);
+
+/* --- openai_people.c --- */
+
+void ai_person_joined(struct openai *a, uint32_t id, const char *name);
+void ai_person_left(struct openai *a, uint32_t id);
+void ai_person_speaks(struct openai *a, uint32_t id, const char *name, bool speaking);
+/* Once a tick: tells the model who speaks, if that is another one. */
+void ai_label(struct openai *a, uint64_t now_ms);
+/* "Ann: text" where the model is told who speaks. */
+void ai_attribute(const struct openai *a, const struct ai_person *who, const char *text, char out[AI_SAID_MAX]);
 
 /* --- openai_history.c --- */
 

@@ -107,17 +107,20 @@ static void said_all(struct openai *a, yyjson_val *ev)
 
 static void heard_more(struct openai *a, yyjson_val *ev)
 {
-	if (ai_words_add(&a->heard, id_of(ev, "item_id"), json_text(ev, "delta")) && a->said_by)
-		tell(a, a->said_by, a->heard.text, false);
+	if (ai_words_add(&a->heard, id_of(ev, "item_id"), json_text(ev, "delta")) && a->said_by.id)
+		tell(a, a->said_by.id, a->heard.text, false);
 }
 
 static void heard_all(struct openai *a, yyjson_val *ev)
 {
 	const char *text = json_text(ev, "transcript");
+	char named[AI_SAID_MAX];
 
-	if (a->said_by)
-		tell(a, a->said_by, text, true);
-	ai_remember(a, false, 0, text);
+	if (a->said_by.id)
+		tell(a, a->said_by.id, text, true);
+	ai_attribute(a, &a->said_by, text, named);
+	if (*text)
+		ai_remember(a, false, 0, named);
 }
 
 /* ---- turns ---- */
@@ -125,6 +128,9 @@ static void heard_all(struct openai *a, yyjson_val *ev)
 static void speech_started(struct openai *a)
 {
 	a->said_by = a->speaker;
+	a->turn_open = true;
+	a->turn_began_ms = uv_now(a->opts->loop);
+	a->turn_ended_ms = 0;
 	ai_stop_response(a, !a->server_interrupts);
 	a->sink->flush(a->sink_ctx); /* BRIDGE_INTERRUPTED follows, if something was left to be said */
 }
@@ -137,11 +143,57 @@ static void take_speech(struct openai *a, yyjson_val *ev)
 		yyjson_is_str(delta) ? yyjson_get_str(delta) : "", yyjson_get_len(delta));
 }
 
+/* The whole of a call, by the name of any of three events. One that was cut off in the middle is none. */
+static void take_call(struct openai *a, const char *response, yyjson_val *call, bool last)
+{
+	yyjson_val *arguments = json_get(call, "arguments");
+	bool whole = yyjson_is_str(arguments) && !json_is(call, "status", "incomplete") && !json_is(call, "status", "in_progress");
+	const struct ai_said_call said = {
+		.id = id_of(call, "call_id"),
+		.name = json_text(call, "name"),
+		.arguments = yyjson_get_str(arguments),
+		.len = yyjson_get_len(arguments),
+		.last = last,
+	};
+
+	if (whole && *said.name)
+		ai_call(a, response, &said);
+}
+
+static void item_done(struct openai *a, yyjson_val *ev)
+{
+	yyjson_val *item = json_get(ev, "item");
+
+	if (json_is(item, "type", "function_call"))
+		take_call(a, id_of(ev, "response_id"), item, false);
+}
+
+static void take_calls(struct openai *a, yyjson_val *response)
+{
+	yyjson_val *output = json_get(response, "output"), *item;
+	size_t i, n;
+
+	yyjson_arr_foreach(output, i, n, item)
+		if (json_is(item, "type", "function_call"))
+			take_call(a, id_of(response, "id"), item, true);
+}
+
+static void item_added(struct openai *a, yyjson_val *ev)
+{
+	yyjson_val *item = json_get(ev, "item");
+
+	if (json_is(item, "type", "function_call_output"))
+		ai_call_taken(a, id_of(item, "call_id"));
+}
+
 static void response_done(struct openai *a, yyjson_val *ev)
 {
 	yyjson_val *response = json_get(ev, "response");
 	yyjson_val *error = json_get(json_get(response, "status_details"), "error");
 
+	take_calls(a, response);
+	if (a->state != AI_READY) /* it was lost with an answer */
+		return;
 	ai_response_ended(a, id_of(response, "id"));
 	if (json_is(response, "status", "failed"))
 		take_error(a, error, false);
@@ -169,8 +221,8 @@ static void session_created(struct openai *a)
 /* ---- all of them ---- */
 
 enum kind {
-	CREATED, UPDATED, SPEECH, SPEECH_DONE, SAID_MORE, SAID_ALL, HEARD_MORE, HEARD_ALL, SPEECH_STARTED, RESPONSE_CREATED,
-	RESPONSE_DONE, COMPLAINT, OTHER,
+	CREATED, UPDATED, SPEECH, SPEECH_DONE, SAID_MORE, SAID_ALL, HEARD_MORE, HEARD_ALL, SPEECH_STARTED, SPEECH_STOPPED,
+	RESPONSE_CREATED, RESPONSE_DONE, CALL, ITEM_DONE, ITEM_ADDED, COMPLAINT, OTHER,
 };
 
 static const struct {
@@ -188,6 +240,11 @@ static const struct {
 	{"conversation.item.input_audio_transcription.delta", HEARD_MORE},
 	{"conversation.item.input_audio_transcription.completed", HEARD_ALL},
 	{"input_audio_buffer.speech_started", SPEECH_STARTED},
+	{"input_audio_buffer.speech_stopped", SPEECH_STOPPED},
+	{"conversation.item.added", ITEM_ADDED},
+	{"conversation.item.created", ITEM_ADDED},
+	{"response.output_item.done", ITEM_DONE},
+	{"response.function_call_arguments.done", CALL},
 	{"response.created", RESPONSE_CREATED},
 	{"response.done", RESPONSE_DONE},
 	{"session.created", CREATED},
@@ -217,6 +274,10 @@ void ai_take(struct openai *a, yyjson_val *ev)
 	case HEARD_MORE: heard_more(a, ev); break;
 	case HEARD_ALL: heard_all(a, ev); break;
 	case SPEECH_STARTED: speech_started(a); break;
+	case SPEECH_STOPPED: a->turn_ended_ms = uv_now(a->opts->loop); break;
+	case CALL: take_call(a, id_of(ev, "response_id"), ev, false); break;
+	case ITEM_DONE: item_done(a, ev); break;
+	case ITEM_ADDED: item_added(a, ev); break;
 	case RESPONSE_CREATED: ai_response_began(a, id_of(json_get(ev, "response"), "id")); break;
 	case RESPONSE_DONE: response_done(a, ev); break;
 	case COMPLAINT: take_error(a, json_get(ev, "error"), a->state == AI_SETTING_UP); break;

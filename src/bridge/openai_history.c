@@ -54,7 +54,7 @@ void ai_replay(struct openai *a)
 {
 	for (size_t i = 0; i < a->n_history && a->state == AI_READY; i++)
 		if (a->history[i].text[0])
-			ai_send_turn(a, a->history[i].assistant, a->history[i].text);
+			ai_send_turn(a, a->history[i].assistant ? AI_ASSISTANT : AI_USER, a->history[i].text);
 }
 
 void ai_forget_history(struct openai *a)

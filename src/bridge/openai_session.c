@@ -31,14 +31,15 @@ static int begin(struct openai *a, const char *type)
 	return buf_printf(&a->out, "{\"type\":\"%s\",\"event_id\":\"m%llu\"", type, (unsigned long long)++a->n_sent);
 }
 
-static void end(struct openai *a, int err)
+static int end(struct openai *a, int err)
 {
 	if (!a->ws) /* it was lost with the message before */
-		return;
+		return 0;
 	if (!err)
 		err = websocket_send_text(a->ws, a->out.p, a->out.len);
 	if (err && a->ws)
 		log_warn(a->log, "a message to the provider is lost: %s", err_str(err));
+	return err;
 }
 
 /* `,"key":"text"`, nothing where there is no text. */
@@ -56,14 +57,39 @@ static const char *turns_name(const struct openai *a)
 	return a->opts->turn_detection == BRIDGE_SEMANTIC_VAD ? "semantic_vad" : "server_vad";
 }
 
+/* `"turn_detection":...` */
 static int put_turns(struct openai *a, struct buf *b)
 {
+	a->may_answer = a->mode == BRIDGE_ACTIVE;
 	if (a->opts->turn_detection == BRIDGE_ROOM_VAD)
-		return buf_printf(b, ",\"turn_detection\":null");
-	if (a->profile->flat)
-		return buf_printf(b, ",\"turn_detection\":{\"type\":\"%s\",\"create_response\":true}", turns_name(a));
-	return buf_printf(b, ",\"turn_detection\":{\"type\":\"%s\",\"create_response\":true,\"interrupt_response\":true}",
-		turns_name(a));
+		return buf_printf(b, "\"turn_detection\":null");
+	return buf_printf(b, "\"turn_detection\":{\"type\":\"%s\",\"create_response\":%s%s}", turns_name(a),
+		a->may_answer ? "true" : "false", a->profile->flat ? "" : ",\"interrupt_response\":true");
+}
+
+static int put_tool(struct buf *b, const struct bridge_tool *t)
+{
+	int err = buf_printf(b, "{\"type\":\"function\",\"name\":\"%s\"", t->name);
+
+	if (!err)
+		err = put_text(b, "description", t->description);
+	if (!err)
+		err = buf_printf(b, ",\"parameters\":%s}", t->parameters);
+	return err;
+}
+
+static int put_tools(struct openai *a, struct buf *b)
+{
+	if (a->opts->n_tools == 0)
+		return 0;
+	int err = buf_printf(b, ",\"tool_choice\":\"auto\",\"tools\":[");
+
+	for (size_t i = 0; i < a->opts->n_tools && !err; i++) {
+		err = buf_append(b, ",", i > 0);
+		if (!err)
+			err = put_tool(b, &a->opts->tools[i]);
+	}
+	return err ? err : buf_append(b, "]", 1);
 }
 
 static int put_transcription(struct openai *a, struct buf *b, const char *key)
@@ -88,6 +114,10 @@ static int put_flat_session(struct openai *a, struct buf *b)
 	if (!err)
 		err = put_text(b, "voice", a->opts->voice);
 	if (!err)
+		err = put_tools(a, b);
+	if (!err)
+		err = buf_append(b, ",", 1);
+	if (!err)
 		err = put_turns(a, b);
 	if (!err)
 		err = put_transcription(a, b, "input_audio_transcription");
@@ -103,7 +133,9 @@ static int put_session(struct openai *a, struct buf *b)
 	if (!err)
 		err = put_text(b, "instructions", a->instructions);
 	if (!err)
-		err = buf_printf(b, ",\"audio\":{\"input\":{" PCM_FORMAT);
+		err = put_tools(a, b);
+	if (!err)
+		err = buf_printf(b, ",\"audio\":{\"input\":{" PCM_FORMAT ",");
 	if (!err)
 		err = put_turns(a, b);
 	if (!err)
@@ -122,6 +154,21 @@ void ai_send_session(struct openai *a)
 	if (!err)
 		err = a->profile->flat ? put_flat_session(a, &a->out) : put_session(a, &a->out);
 	end(a, err);
+}
+
+/* A voice cannot be named again once it has spoken: nothing but what changes. */
+void ai_send_turn_detection(struct openai *a)
+{
+	int err;
+
+	if (a->opts->turn_detection == BRIDGE_ROOM_VAD)
+		return;
+	err = begin(a, "session.update");
+	if (!err)
+		err = buf_printf(&a->out, ",\"session\":{%s", a->profile->flat ? "" : "\"type\":\"realtime\",\"audio\":{\"input\":{");
+	if (!err)
+		err = put_turns(a, &a->out);
+	end(a, err ? err : buf_printf(&a->out, "%s}}", a->profile->flat ? "" : "}}"));
 }
 
 void ai_send_frame(struct openai *a, const uint8_t *pcm16, size_t n)
@@ -192,15 +239,31 @@ void ai_send_delete(struct openai *a, const struct ai_item *it)
 	end(a, err ? err : buf_printf(&a->out, "}"));
 }
 
-void ai_send_turn(struct openai *a, bool assistant, const char *text)
+void ai_send_turn(struct openai *a, enum ai_role role, const char *text)
 {
-	const char *kind = !assistant ? "input_text" : a->profile->flat ? "text" : "output_text";
+	static const char *const names[] = {[AI_USER] = "user", [AI_ASSISTANT] = "assistant", [AI_SYSTEM] = "system"};
+	const char *kind = role != AI_ASSISTANT ? "input_text" : a->profile->flat ? "text" : "output_text";
 	int err = begin(a, "conversation.item.create");
 
 	if (!err)
 		err = buf_printf(&a->out, ",\"item\":{\"type\":\"message\",\"role\":\"%s\",\"content\":[{\"type\":\"%s\"",
-			assistant ? "assistant" : "user", kind);
+			names[role], kind);
 	if (!err)
 		err = put_text(&a->out, "text", text);
 	end(a, err ? err : buf_printf(&a->out, "}]}}"));
+}
+
+int ai_send_output(struct openai *a, const char *call, const char *json, size_t len)
+{
+	int err = begin(a, "conversation.item.create");
+
+	if (!err)
+		err = buf_printf(&a->out, ",\"item\":{\"type\":\"function_call_output\"");
+	if (!err)
+		err = put_text(&a->out, "call_id", call);
+	if (!err)
+		err = buf_printf(&a->out, ",\"output\":");
+	if (!err)
+		err = json_quote(&a->out, json, len);
+	return end(a, err ? err : buf_printf(&a->out, "}}"));
 }

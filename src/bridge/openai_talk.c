@@ -104,20 +104,69 @@ static void respond(struct openai *a)
 	if (a->greeting_due)
 		snprintf(text, sizeof text, "Greet the people in the room. Say exactly this and nothing else: %s", a->opts->greeting);
 	ai_send_response(a, a->greeting_due ? text : NULL);
-	a->greeting_due = a->create_due = false;
+	a->greeting_due = a->create_due = a->results_due = false;
+}
+
+/* By whoever finds the turns: noise is not speech for a provider. */
+static bool somebody_speaks(const struct openai *a)
+{
+	return a->turn_open || (a->speech && a->opts->turn_detection == BRIDGE_ROOM_VAD);
+}
+
+static void respond_if_due(struct openai *a)
+{
+	if (a->responding || a->state != AI_READY || a->mode != BRIDGE_ACTIVE)
+		return;
+	if (a->create_due || (a->results_due && !somebody_speaks(a)))
+		respond(a);
 }
 
 void ai_want_response(struct openai *a)
 {
-	a->create_due = true;
-	if (!a->responding && a->state == AI_READY)
-		respond(a);
+	a->create_due = a->mode == BRIDGE_ACTIVE;
+	respond_if_due(a);
 }
 
+void ai_want_results(struct openai *a)
+{
+	a->results_due = a->mode == BRIDGE_ACTIVE;
+	respond_if_due(a);
+}
+
+/* Not every provider answers by itself, and not every one says that somebody has finished. */
+void ai_talk_tick(struct openai *a)
+{
+	uint64_t now_ms = uv_now(a->opts->loop);
+	bool unanswered = a->turn_ended_ms && now_ms - a->turn_ended_ms >= AI_ANSWER_MS;
+	bool stuck = a->quiet_ms >= AI_STUCK_MS && now_ms - a->turn_began_ms >= AI_STUCK_MS;
+
+	if (unanswered || stuck)
+		a->turn_open = false;
+	if (a->results_due)
+		respond_if_due(a);
+}
+
+/* One that the provider began by itself tells of what tools have found, if it had that by then. */
 void ai_response_began(struct openai *a, const char *id)
 {
 	a->responding = true;
+	a->turn_open = false;
+	a->n_responses++;
 	snprintf(a->response, sizeof a->response, "%s", id);
+	if (!ai_answers_under_way(a))
+		a->results_due = false;
+	if (a->mode != BRIDGE_ACTIVE)
+		ai_stop_response(a, true);
+}
+
+void ai_set_mode(struct openai *a, enum bridge_mode mode)
+{
+	a->mode = mode;
+	a->create_due = a->results_due = a->greeting_due = false;
+	if (mode != BRIDGE_ACTIVE)
+		ai_stop_response(a, true);
+	if (a->state == AI_READY && a->may_answer != (mode == BRIDGE_ACTIVE))
+		ai_send_turn_detection(a);
 }
 
 void ai_response_ended(struct openai *a, const char *id)
@@ -125,15 +174,17 @@ void ai_response_ended(struct openai *a, const char *id)
 	if (*id && *a->response && strcmp(id, a->response) != 0)
 		return; /* an older one's, late */
 	a->responding = false;
-	if (a->create_due && a->state == AI_READY)
-		respond(a);
+	ai_calls_over(a);
+	respond_if_due(a);
 }
 
 void ai_forget_talk(struct openai *a)
 {
 	for (size_t i = 0; i < a->n_items; i++)
 		a->items[i].id[0] = '\0';
-	a->responding = false;
+	ai_forget_calls(a);
+	a->responding = a->turn_open = false;
+	a->label[0] = '\0';
 	a->response[0] = a->ignored[0] = '\0';
 	a->heard.id[0] = a->said.id[0] = '\0';
 }

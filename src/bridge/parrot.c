@@ -197,10 +197,23 @@ static bool parrot_audio(void *self, const struct bridge_hearing *h, nsec now)
 	return p->state != PARROT_LISTENING;
 }
 
+/* Nobody is to hear it, or at last again: it does not go on in the middle. */
+static void parrot_event(void *self, const struct bridge_event *ev, nsec now)
+{
+	struct parrot *p = self;
+
+	(void)now;
+	if (ev->kind != BRIDGE_MODE)
+		return;
+	pcm_queue_clear(&p->said);
+	forget(p);
+}
+
 const struct bridge_ops bridge_parrot = {
 	.type = "parrot",
 	.open = parrot_open,
 	.audio = parrot_audio,
+	.event = parrot_event,
 	.close = parrot_close,
 	.barge_in = BARGE_IN_WORKER, /* it stops by itself, as soon as the room could */
 };

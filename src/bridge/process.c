@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { HANG_UP_MS = 1000, TERMINATE_MS = 2000, KILL_MS = 500, STATUS_MS = 200 };
+enum { IN_MS = 100, HANG_UP_MS = 1000, TERMINATE_MS = 2000, KILL_MS = 500, STATUS_MS = 200 };
 
 enum phase {
 	PHASE_UP,         /* it runs; or it never did, or has failed, and the room will close us */
@@ -98,7 +98,7 @@ static void on_exit_of_child(uv_poll_t *h, int status, int events)
 	char how[STREAM_WHY_MAX];
 
 	(void)status, (void)events;
-	if (!child_bury(&p->child, how, sizeof how))
+	if (!child_bury(&p->child, NULL, how, sizeof how))
 		return;
 	uv_poll_stop(h);
 	stderr_log_last_words(&p->err);
@@ -189,11 +189,30 @@ static int open_handles(struct process *p)
 	return err || err_to || err_stderr || err_exit ? ERR_IO : 0;
 }
 
+/* A pipe of 64 KiB holds two seconds; a worker that is late should hear what is said now. */
+static int start_child(struct process *p, const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
+	char why[STREAM_WHY_MAX])
+{
+	char name[64], rate[40], frame[48];
+	const char *const vars[] = {name, rate, frame, NULL};
+	const struct child_opts o = {
+		.command = opts->command,
+		.n_command = opts->n_command,
+		.vars = vars,
+		.in_bytes = 2 * (size_t)rate_hz * IN_MS / 1000,
+	};
+
+	snprintf(name, sizeof name, "MYNAH_BRIDGE=%s", opts->name);
+	snprintf(rate, sizeof rate, "MYNAH_SAMPLE_RATE=%u", rate_hz);
+	snprintf(frame, sizeof frame, "MYNAH_FRAME_SAMPLES=%zu", frame_samples);
+	return child_start(&p->child, &o, why, STREAM_WHY_MAX);
+}
+
 static void start(struct process *p, const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples)
 {
 	char why[STREAM_WHY_MAX];
 
-	if (child_start(&p->child, opts, rate_hz, frame_samples, why, sizeof why)) {
+	if (start_child(p, opts, rate_hz, frame_samples, why)) {
 		stream_worker_fail(&p->worker, "%s", why);
 		return;
 	}
@@ -230,7 +249,7 @@ static int process_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t
 	p->timer.data = &p->worker;
 	p->n_open = 1;
 	start(p, opts, rate_hz, frame_samples);
-	stream_worker_bound(&p->worker, p->child.in_ms);
+	stream_worker_bound(&p->worker, (uint32_t)(p->child.in_bytes * 1000 / (2 * rate_hz)));
 	*self = p;
 	return 0;
 }

@@ -23,6 +23,18 @@ void bridge_opts_default(struct bridge_opts *o)
 	};
 }
 
+void bridge_tool_default(struct bridge_tool *t)
+{
+	*t = (struct bridge_tool){.parameters = "{\"type\":\"object\",\"properties\":{}}", .timeout_ms = 5000};
+}
+
+const char *bridge_mode_name(enum bridge_mode m)
+{
+	static const char *const names[] = {[BRIDGE_ACTIVE] = "active", [BRIDGE_LISTENING] = "listening", [BRIDGE_MUTED] = "muted"};
+
+	return names[m];
+}
+
 const struct bridge_ops *bridge_find(const char *type)
 {
 	for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)

@@ -30,6 +30,14 @@ static void print_fields(yyjson_mut_doc *d, yyjson_mut_val *o, const struct brid
 		yyjson_mut_obj_add_str(d, o, "type", "message");
 		yyjson_mut_obj_add_uint(d, o, "participant", ev->participant);
 		yyjson_mut_obj_add_str(d, o, "text", ev->text);
+		if (ev->direct)
+			yyjson_mut_obj_add_bool(d, o, "direct", true);
+		break;
+	case BRIDGE_MODE:
+		yyjson_mut_obj_add_str(d, o, "type", "mode");
+		yyjson_mut_obj_add_str(d, o, "mode", bridge_mode_name(ev->mode));
+		if (ev->participant)
+			yyjson_mut_obj_add_uint(d, o, "participant", ev->participant);
 		break;
 	case BRIDGE_INTERRUPTED:
 		yyjson_mut_obj_add_str(d, o, "type", "interrupted");

@@ -242,6 +242,8 @@ static void begin_ours(struct stream_worker *w)
 
 		send_event(w, &ev);
 	}
+	if (w->mode != BRIDGE_ACTIVE)
+		send_event(w, &(struct bridge_event){.kind = BRIDGE_MODE, .mode = w->mode});
 }
 
 /* ---- marks ---- */
@@ -440,6 +442,13 @@ bool stream_worker_audio(struct stream_worker *w, const struct bridge_hearing *h
 	return true; /* silence too: a worker tells by it that somebody has finished */
 }
 
+/* What it says from now on is another utterance: the room tells them apart by that. */
+static void change_mode(struct stream_worker *w, enum bridge_mode mode)
+{
+	w->mode = mode;
+	forget_speech(w);
+}
+
 void stream_worker_event(struct stream_worker *w, const struct bridge_event *ev)
 {
 	if (ev->kind == BRIDGE_JOINED)
@@ -448,6 +457,8 @@ void stream_worker_event(struct stream_worker *w, const struct bridge_event *ev)
 		remove_member(w, ev->participant);
 	else if (ev->kind == BRIDGE_INTERRUPTED && ev->item == w->item)
 		forget_speech(w); /* by the room itself */
+	else if (ev->kind == BRIDGE_MODE)
+		change_mode(w, ev->mode);
 	if (w->speaks_ours)
 		send_event(w, ev);
 }

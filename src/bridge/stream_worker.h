@@ -60,6 +60,7 @@ struct stream_worker {
 	bool hanging_up;
 	uint64_t events_lost;
 
+	enum bridge_mode mode;
 	struct stream_member *members;
 	size_t n_members, members_cap;
 

@@ -277,6 +277,8 @@ static void websocket_event(void *self, const struct bridge_event *ev, nsec now)
 	struct ws_worker *w = self;
 
 	(void)now;
+	if (ev->kind == BRIDGE_MODE)
+		voice_next(&w->voice); /* what it says from now on is another utterance */
 	if (ev->kind != BRIDGE_INTERRUPTED || w->state != WORKER_TALKS || ev->item != w->voice.item)
 		return;
 	tell_marks(w, 0, true);

@@ -273,6 +273,15 @@ static void tell_welcome(struct app *a, yyjson_val *o)
 
 static void tell_bridge(struct app *a, yyjson_val *o, const char *who)
 {
+	yyjson_val *by = yyjson_obj_get(o, "by");
+	const char *mode = text_of(o, "mode");
+	char number[24];
+
+	if (by) {
+		tell(a, who, strcmp(mode, "muted") == 0 ? " is muted" : strcmp(mode, "listening") == 0 ? " only listens" :
+			" may speak again", ", says ", name_of(a, by, number), NULL);
+		return;
+	}
 	tell(a, who, yyjson_get_bool(yyjson_obj_get(o, "up")) ? " is back" : " has failed", text_of(o, "text")[0] ? ": " : "",
 		text_of(o, "text"), NULL);
 }

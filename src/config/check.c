@@ -174,3 +174,15 @@ bool check_address(char *text, size_t size, char accepts[128])
 	(void)size, (void)accepts;
 	return bridge_address_ok(text);
 }
+
+bool check_tool_name(char *text, size_t size, char accepts[128])
+{
+	(void)size, (void)accepts;
+	return bridge_name_ok(text); /* its length is bounded by the field's */
+}
+
+bool check_parameters(char *text, size_t size, char accepts[128])
+{
+	(void)size, (void)accepts;
+	return bridge_parameters_ok(text);
+}

@@ -22,3 +22,5 @@ bool check_room_pattern(char *text, size_t size, char accepts[128]);
 bool check_bridge_name(char *text, size_t size, char accepts[128]);
 bool check_bridge_type(char *text, size_t size, char accepts[128]);
 bool check_address(char *text, size_t size, char accepts[128]);
+bool check_tool_name(char *text, size_t size, char accepts[128]);
+bool check_parameters(char *text, size_t size, char accepts[128]);

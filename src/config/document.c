@@ -131,16 +131,19 @@ static int document_fields(const struct section *s, const void *base, struct buf
 static int document_section(const struct section *s, const struct config *c, struct buf *out)
 {
 	struct bridge_opts bridge;
+	struct bridge_tool tool;
 	const void *base = c;
-	const char *left = s->kind == SECTION_ROOMS ? "[[" : "[", *right = s->kind == SECTION_ROOMS ? "]]" : "]";
+	bool many = s->kind == SECTION_ROOMS || s->kind == SECTION_TOOLS;
 
 	bridge_opts_default(&bridge);
+	bridge_tool_default(&tool);
+	if (s->kind == SECTION_TOOLS)
+		base = &tool;
 	if (s->kind == SECTION_ROOMS)
 		base = &c->room[0];
 	if (s->kind == SECTION_BRIDGES)
 		base = &bridge;
-	int err = buf_printf(out, "## %s%s%s%s\n\n%s\n\n", left, s->name, s->kind == SECTION_BRIDGES ? ".NAME" : "", right,
-		s->intro);
+	int err = buf_printf(out, "## %s%s%s\n\n%s\n\n", many ? "[[" : "[", schema_label(s), many ? "]]" : "]", s->intro);
 
 	if (!err)
 		err = document_fields(s, base, out);
@@ -158,8 +161,11 @@ int config_document(struct buf *out)
 	config_default(c);
 	int err = buf_printf(out, "%s", intro);
 
-	for (size_t i = 0; i < schema_sections && !err; i++)
+	for (size_t i = 0; i < schema_sections && !err; i++) {
 		err = document_section(&schema[i], c, out);
+		if (!err && schema[i].kind == SECTION_BRIDGES)
+			err = document_section(&schema_tool, c, out);
+	}
 	if (!err)
 		err = buf_printf(out, "%s", roomkit);
 	if (!err)

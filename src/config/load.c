@@ -113,6 +113,12 @@ static int unknown_key(const struct load *l, const struct section *s, const char
 	return fail(l, ERR_RANGE, v->line, "%s.%.64s: unknown key%s", place, v->key, suggest_key(s, v->key, hint));
 }
 
+/* [[bridge.NAME.tool]] stands among the keys of a bridge, and is none. */
+static bool is_tools(const struct section *s, const struct toml_node *v)
+{
+	return s->kind == SECTION_BRIDGES && !strcmp(v->key, schema_tool.name);
+}
+
 /* --- values --------------------------------------------------------------------------- */
 
 static int load_table(const struct load *l, const struct section *s, const char *place, const struct toml_node *table,
@@ -123,6 +129,8 @@ static int load_table(const struct load *l, const struct section *s, const char 
 	for (const struct toml_node *v = table->first; v; v = v->next) {
 		const struct field *f = schema_field(s, v->key);
 
+		if (is_tools(s, v))
+			continue;
 		if (!f)
 			return unknown_key(l, s, place, v);
 		if (!field_set(f, base, v, &no))
@@ -171,10 +179,11 @@ static int load_bridge_type(const struct load *l, const struct section *s, const
 		return refused(l, place, type->key, &no);
 	for (const struct toml_node *v = t->first; v; v = v->next) {
 		const struct field *f = schema_field(s, v->key);
+		const char *types = f ? f->bridge_type : is_tools(s, v) ? schema_tool.bridge_type : NULL;
 
-		if (f && !field_of_type(f, b->type))
+		if (!type_among(types, b->type))
 			return fail(l, ERR_RANGE, v->line, "%s.%s: only a bridge of type \"%s\" has this key, and this one is \"%s\"",
-				place, v->key, f->bridge_type, b->type);
+				place, v->key, types, b->type);
 	}
 	return 0;
 }
@@ -206,25 +215,96 @@ static int check_driver(const struct load *l, const char *place, const struct to
 	return v ? bad_value(l, place, v, f.accepts) : fail(l, ERR_RANGE, t->line, "%s.%s: use %s", place, f.key, f.accepts);
 }
 
-/* What only the type can tell. A command in one text with spaces is meant for a shell, and there is none. */
-static int check_bridge(const struct load *l, const struct section *s, const char *place, const struct toml_node *t,
-	const struct bridge_opts *b)
+static int check_required(const struct load *l, const struct section *s, const char *place, const struct toml_node *t,
+	const char *bridge_type)
 {
-	const struct toml_node *rate = toml_child(t, "sample_rate"), *command = toml_child(t, "command");
 	char accepts[ACCEPTS_MAX];
 
 	for (size_t i = 0; i < s->n_fields; i++) {
 		const struct field *f = &s->fields[i];
 
-		if (f->required && field_of_type(f, b->type) && !toml_child(t, f->key))
+		if (f->required && field_of_type(f, bridge_type) && !toml_child(t, f->key))
 			return fail(l, ERR_RANGE, t->line, "%s.%s: it is missing; use %s", place, f->key, field_accepts(f, accepts));
 	}
-	if (command && (b->command[0][0] == '\0' || (command->type == NODE_STRING && strchr(command->text, ' '))))
-		return bad_value(l, place, command, field_accepts(schema_field(s, "command"), accepts));
+	return 0;
+}
+
+/* In one text with spaces it is meant for a shell, and there is none. */
+static int check_command(const struct load *l, const struct section *s, const char *place, const struct toml_node *t,
+	const char *program)
+{
+	const struct toml_node *command = toml_child(t, "command");
+	char accepts[ACCEPTS_MAX];
+
+	if (!command || (program[0] && !(command->type == NODE_STRING && strchr(command->text, ' '))))
+		return 0;
+	return bad_value(l, place, command, field_accepts(schema_field(s, "command"), accepts));
+}
+
+/* What only the type can tell. */
+static int check_bridge(const struct load *l, const struct section *s, const char *place, const struct toml_node *t,
+	const struct bridge_opts *b)
+{
+	const struct toml_node *rate = toml_child(t, "sample_rate");
+	char accepts[ACCEPTS_MAX];
+	int err = check_required(l, s, place, t, b->type);
+
+	if (!err)
+		err = check_command(l, s, place, t, b->command[0]);
+	if (err)
+		return err;
 	if (!rate || bridge_rate_ok(b->type, b->rate_hz))
 		return check_driver(l, place, t, b);
 	snprintf(accepts, sizeof accepts, "%s, since a bridge of type \"%s\" has no other", bridge_stream_rates(), b->type);
 	return bad_value(l, place, rate, accepts);
+}
+
+static int load_tool(const struct load *l, const char *place, const struct toml_node *t, struct bridge_tool *tool)
+{
+	if (t->type != NODE_TABLE)
+		return fail(l, ERR_RANGE, t->line, "%s: use [[%s]], with two brackets, once for each tool", place, place);
+	bridge_tool_default(tool);
+	int err = load_table(l, &schema_tool, place, t, tool);
+
+	if (!err)
+		err = check_required(l, &schema_tool, place, t, "");
+	return err ? err : check_command(l, &schema_tool, place, t, tool->command[0]);
+}
+
+static int check_tool_is_new(const struct load *l, const char *place, const struct toml_node *t, const struct bridge_opts *b)
+{
+	const struct bridge_tool *last = &b->tools[b->n_tools - 1];
+
+	for (const struct bridge_tool *other = b->tools; other < last; other++)
+		if (!strcmp(other->name, last->name))
+			return bad_value(l, place, toml_child(t, "name"), "another name: an earlier tool of this bridge has it");
+	return 0;
+}
+
+static int load_tools(const struct load *l, const char *bridge, const struct toml_node *v, struct bridge_opts *b)
+{
+	struct config *c = l->c;
+	char place[sizeof "bridge..tool" + 64];
+
+	snprintf(place, sizeof place, "%.70s.tool", bridge);
+	if (v->type != NODE_ARRAY)
+		return fail(l, ERR_RANGE, v->line, "%s: use [[%s]], with two brackets, once for each tool", place, place);
+	b->tools = &c->tool[c->n_tools];
+	for (const struct toml_node *t = v->first; t; t = t->next) {
+		if (b->n_tools == BRIDGE_TOOLS_MAX || c->n_tools == CONFIG_TOOLS_MAX)
+			return fail(l, ERR_RANGE, t->line, "%s: use at most %d in one bridge, and %d in all", place, BRIDGE_TOOLS_MAX,
+				CONFIG_TOOLS_MAX);
+		int err = load_tool(l, place, t, &c->tool[c->n_tools]);
+
+		if (err)
+			return err;
+		c->n_tools++;
+		b->n_tools++;
+		err = check_tool_is_new(l, place, t, b);
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 static int load_bridge(const struct load *l, const struct section *s, const struct toml_node *t, struct bridge_opts *b)
@@ -243,6 +323,8 @@ static int load_bridge(const struct load *l, const struct section *s, const stru
 	err = load_bridge_type(l, s, place, t, b);
 	if (!err)
 		err = load_table(l, s, place, t, b);
+	if (!err && toml_child(t, schema_tool.name))
+		err = load_tools(l, place, toml_child(t, schema_tool.name), b);
 	return err ? err : check_bridge(l, s, place, t, b);
 }
 
@@ -260,6 +342,10 @@ static int load_bridges(const struct load *l, const struct section *s, const str
 		if (err)
 			return err;
 		l->c->rooms.n_bridges = n + 1;
+	}
+	for (size_t i = 0; i < l->c->rooms.n_bridges; i++) {
+		l->c->bridge[i].all = l->c->bridge;
+		l->c->bridge[i].n_all = l->c->rooms.n_bridges;
 	}
 	return 0;
 }

@@ -64,6 +64,19 @@ static int print_rooms(const struct style *st, const struct section *s, const st
 	return 0;
 }
 
+static int print_tools(const struct style *st, const struct bridge_opts *b, struct buf *out)
+{
+	for (size_t i = 0; i < b->n_tools; i++) {
+		int err = buf_printf(out, "\n%s[[bridge.%s.tool]]\n", st->mark, b->name);
+
+		if (!err)
+			err = print_fields(st, &schema_tool, &b->tools[i], NULL, out);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 static int print_bridges(const struct style *st, const struct section *s, const struct bridge_opts *b, size_t n,
 	struct buf *out)
 {
@@ -72,6 +85,8 @@ static int print_bridges(const struct style *st, const struct section *s, const 
 
 		if (!err)
 			err = print_fields(st, s, &b[i], b[i].type, out);
+		if (!err)
+			err = print_tools(st, &b[i], out);
 		if (err)
 			return err;
 	}
@@ -106,8 +121,17 @@ int config_print(const struct config *c, struct buf *out)
 	return err ? err : print_all(&plain, c, out);
 }
 
+static void suggest_tool(struct bridge_tool *t)
+{
+	bridge_tool_default(t);
+	snprintf(t->name, sizeof t->name, "opening_hours");
+	snprintf(t->description, sizeof t->description, "When the shop is open this week.");
+	snprintf(t->command[0], sizeof t->command[0], "/usr/local/bin/opening-hours");
+	t->n_command = 1;
+}
+
 /* What has no default. */
-static void suggest_required(struct bridge_opts *b)
+static void suggest_required(struct config *c, struct bridge_opts *b)
 {
 	if (!strcmp(b->type, "process")) {
 		snprintf(b->command[0], sizeof b->command[0], "/usr/local/bin/worker");
@@ -118,6 +142,9 @@ static void suggest_required(struct bridge_opts *b)
 		snprintf(b->url, sizeof b->url, "ws://127.0.0.1:8765/");
 	} else if (!strcmp(b->type, "openai")) {
 		snprintf(b->model, sizeof b->model, "gpt-realtime-2.1");
+		suggest_tool(&c->tool[c->n_tools++]);
+		b->tools = &c->tool[c->n_tools - 1];
+		b->n_tools = 1;
 	}
 }
 
@@ -138,7 +165,7 @@ static void add_builtin_bridges(struct config *c)
 			memset(b->type, 0, sizeof b->type);
 			memcpy(b->name, p, len);
 			memcpy(b->type, p, len);
-			suggest_required(b);
+			suggest_required(c, b);
 		}
 		p += len;
 		p += strspn(p, ", ");

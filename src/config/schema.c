@@ -15,12 +15,14 @@ static const char *const format_names[] = {"text", "json", NULL};               
 static const char *const framing_names[] = {"jambonz", "vonage", "twilio", NULL};  /* enum bridge_framing */
 static const char *const barge_names[] = {"auto", "immediate", "confirm", "worker", "off", NULL}; /* enum barge_in */
 static const char *const profile_names[] = {"openai", "azure", "xai", "localai", "speaches", "generic", NULL}; /* enum bridge_profile */
+static const char *const messages_names[] = {"direct", "all", "none", NULL}; /* enum bridge_messages */
 static const char *const turns_names[] = {"server_vad", "semantic_vad", "room", NULL}; /* enum bridge_turns */
 
 /* Where a member lives and how wide it is. */
 #define IN(member)   .offset = offsetof(struct config, member)
 #define ROOM(member) .offset = offsetof(struct room_rule, member)
 #define BR(member)   .offset = offsetof(struct bridge_opts, member)
+#define TOOL(member) .offset = offsetof(struct bridge_tool, member)
 #define WIDE(type, member) .width = sizeof(((struct type *)0)->member)
 
 #define WIRE_RATE .min = 8000, .max = 48000, .fits = check_wire_rate, \
@@ -150,6 +152,11 @@ static const struct field bridge_fields[] = {
 	{.key = "transcription", .type = FIELD_TEXT, BR(transcription), WIDE(bridge_opts, transcription), .fix = check_text,
 		.accepts = "the name of a model", .bridge_type = "openai",
 		.help = "the model that writes down what people say; empty: nobody does"},
+	{.key = "messages", .type = FIELD_NAME, BR(messages), .names = messages_names, .bridge_type = "openai",
+		.help = "which of what people write is said to the model, and answered: what is written to it alone (or by somebody "
+			"who is alone with it), what is written to everybody too, or nothing"},
+	{.key = "speaker_labels", .type = FIELD_BOOL, BR(speaker_labels), .bridge_type = "openai",
+		.help = "with several people in the room the model is told by name who speaks"},
 	{.key = "session_max_s", .type = FIELD_U32, BR(session_max_s), .min = 10, .max = 86400, .unit = "s",
 		.bridge_type = "openai", .help = "a session is renewed in a quiet moment before it is so old"},
 	{.key = "tone_hz", .type = FIELD_DOUBLE, BR(tone_hz), .min = 20, .max = 20000, .unit = "Hz", .bridge_type = "tone",
@@ -160,6 +167,23 @@ static const struct field bridge_fields[] = {
 		.help = "silence after which it repeats what it heard"},
 	{.key = "max_ms", .type = FIELD_U32, BR(max_ms), .min = 1000, .max = 60000, .unit = "ms", .bridge_type = "parrot",
 		.help = "longest repetition"},
+};
+
+static const struct field tool_fields[] = {
+	{.key = "name", .type = FIELD_TEXT, TOOL(name), WIDE(bridge_tool, name), .fix = check_tool_name,
+		.accepts = "1 to 64 letters, digits, '-' and '_'", .required = true, .help = "what the model calls it by"},
+	{.key = "description", .type = FIELD_TEXT, TOOL(description), WIDE(bridge_tool, description), .fix = check_text,
+		.accepts = "a text", .lines = true, .help = "what it does and when it is to be called, for the model"},
+	{.key = "parameters", .type = FIELD_TEXT, TOOL(parameters), WIDE(bridge_tool, parameters), .fix = check_parameters,
+		.accepts = "a JSON Schema of an object, such as '{\"type\":\"object\",\"properties\":{}}'", .lines = true,
+		.help = "the arguments it takes, as JSON Schema"},
+	{.key = "command", .type = FIELD_LIST, TOOL(command), WIDE(bridge_tool, command[0]),
+		.count = offsetof(struct bridge_tool, n_command), .min = 1, .max = BRIDGE_ARGS_MAX, .fix = check_text,
+		.accepts = "a program and its arguments, such as [\"python3\", \"/srv/tool.py\"]", .required = true,
+		.help = "the program, found as in a shell, and its arguments: it reads the call's arguments from stdin and writes "
+			"the result to stdout, both JSON"},
+	{.key = "timeout_ms", .type = FIELD_U32, TOOL(timeout_ms), .min = 100, .max = 600000, .unit = "ms",
+		.help = "how long a call may take; then it is ended, with all that it started"},
 };
 
 #define N32(name, member, lo, hi, ...) \
@@ -289,6 +313,19 @@ const struct section schema[] = {
 };
 const size_t schema_sections = COUNT(schema);
 
+const struct section schema_tool = {.name = "tool", .kind = SECTION_TOOLS, FIELDS(tool_fields), .bridge_type = "openai",
+	.intro = "A program that the model of a bridge may call, one `[[bridge.NAME.tool]]` for each, behind the keys of "
+		"its bridge; 32 in one bridge, 64 in all. docs/bridge.md tells how they are run.",
+	.example = "[bridge.clerk]\ntype = \"openai\"\nmodel = \"gpt-realtime-2.1\"\n\n"
+		"[[bridge.clerk.tool]]\nname = \"opening_hours\"\ndescription = \"When the shop is open on a day.\"\n"
+		"parameters = '{\"type\":\"object\",\"properties\":{\"day\":{\"type\":\"string\"}},\"required\":[\"day\"]}'\n"
+		"command = [\"python3\", \"/srv/opening_hours.py\"]\ntimeout_ms = 2000\n"};
+
+const char *schema_label(const struct section *s)
+{
+	return s->kind == SECTION_BRIDGES ? "bridge.NAME" : s->kind == SECTION_TOOLS ? "bridge.NAME.tool" : s->name;
+}
+
 const struct section *schema_section(const char *name)
 {
 	for (size_t i = 0; i < schema_sections; i++)
@@ -297,13 +334,13 @@ const struct section *schema_section(const char *name)
 	return NULL;
 }
 
-bool field_of_type(const struct field *f, const char *bridge_type)
+bool type_among(const char *types, const char *bridge_type)
 {
 	size_t len = strlen(bridge_type);
 
-	if (!f->bridge_type)
+	if (!types)
 		return true;
-	for (const char *p = f->bridge_type; *p; p += strspn(p, ", ")) {
+	for (const char *p = types; *p; p += strspn(p, ", ")) {
 		size_t n = strcspn(p, ", ");
 
 		if (n == len && !memcmp(p, bridge_type, n))
@@ -311,6 +348,11 @@ bool field_of_type(const struct field *f, const char *bridge_type)
 		p += n;
 	}
 	return false;
+}
+
+bool field_of_type(const struct field *f, const char *bridge_type)
+{
+	return type_among(f->bridge_type, bridge_type);
 }
 
 const struct field *schema_field(const struct section *s, const char *key)

@@ -25,7 +25,7 @@ struct field {
 	const char *group;          /* starts a group of keys with this heading; may be NULL */
 	const char *key;
 	enum field_type type;
-	size_t offset;              /* in struct config, struct room_rule or struct bridge_opts */
+	size_t offset;              /* in struct config, struct room_rule, struct bridge_opts or struct bridge_tool */
 	double min, max;            /* of a number; of a list: how many */
 	const uint32_t *choices;    /* of a number: these only, 0-terminated; else NULL */
 	bool (*fits)(uint32_t v);   /* of a number: a further condition, told by `accepts`; else NULL */
@@ -43,20 +43,25 @@ enum { FIELD_TEXT_MAX = 4096 }; /* the widest */
 
 /* A bridge of this type has the key? */
 bool field_of_type(const struct field *f, const char *bridge_type);
+bool type_among(const char *types, const char *bridge_type); /* `types` as in struct field */
 
-enum section_kind { SECTION_ONE, SECTION_ROOMS, SECTION_BRIDGES };
+enum section_kind { SECTION_ONE, SECTION_ROOMS, SECTION_BRIDGES, SECTION_TOOLS };
 
 struct section {
 	const char *name;
 	enum section_kind kind;
 	const struct field *fields;
 	size_t n_fields;
+	const char *bridge_type; /* as of a field: bridges that have the section; NULL: all */
 	const char *intro;   /* what the section is for; Markdown, a few sentences */
 	const char *example; /* TOML; may be NULL */
 };
 
 extern const struct section schema[];
 extern const size_t schema_sections;
+extern const struct section schema_tool; /* [[bridge.NAME.tool]], which stands inside a bridge */
+/* Where its keys are: "server", "room", "bridge.NAME", "bridge.NAME.tool". */
+const char *schema_label(const struct section *s);
 
 const struct section *schema_section(const char *name);              /* NULL: none */
 const struct field *schema_field(const struct section *s, const char *key); /* NULL: none */

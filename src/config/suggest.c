@@ -40,11 +40,6 @@ static unsigned tolerance(const char *name)
 	return (unsigned)(strlen(name) + 2) / 3;
 }
 
-static const char *label(const struct section *s)
-{
-	return s->kind == SECTION_BRIDGES ? "bridge.NAME" : s->name;
-}
-
 static const struct field *nearest(const struct section *s, const char *key, unsigned *best)
 {
 	const struct field *found = NULL;
@@ -69,11 +64,11 @@ const char *suggest_key(const struct section *s, const char *key, char out[SUGGE
 	for (size_t i = 0; i < schema_sections && best > 1; i++) {
 		if (&schema[i] == s || !schema_field(&schema[i], key))
 			continue;
-		snprintf(out, SUGGEST_MAX, ", did you mean %s.%s?", label(&schema[i]), key);
+		snprintf(out, SUGGEST_MAX, ", did you mean %s.%s?", schema_label(&schema[i]), key);
 		return out;
 	}
 	if (f)
-		snprintf(out, SUGGEST_MAX, ", did you mean %s.%s?", label(s), f->key);
+		snprintf(out, SUGGEST_MAX, ", did you mean %s.%s?", schema_label(s), f->key);
 	else
 		snprintf(out, SUGGEST_MAX, "; mynahd --print-config shows all keys");
 	return out;
@@ -88,7 +83,7 @@ static bool suggest_inside(const char *name, unsigned best, char out[SUGGEST_MAX
 		const struct field *f = nearest(&schema[i], name, &best);
 
 		if (f)
-			snprintf(out, SUGGEST_MAX, ", did you mean %s.%s?", label(&schema[i]), f->key);
+			snprintf(out, SUGGEST_MAX, ", did you mean %s.%s?", schema_label(&schema[i]), f->key);
 		found = found || f;
 	}
 	return found;
@@ -109,8 +104,10 @@ const char *suggest_section(const char *name, char out[SUGGEST_MAX])
 	}
 	if (suggest_inside(name, best, out))
 		return out;
-	if (found)
-		snprintf(out, SUGGEST_MAX, ", did you mean %s%s%s?", found->kind == SECTION_ROOMS ? "[[" : "[", label(found),
+	if (distance(name, schema_tool.name) <= 1)
+		snprintf(out, SUGGEST_MAX, ", did you mean [[%s]]?", schema_label(&schema_tool));
+	else if (found)
+		snprintf(out, SUGGEST_MAX, ", did you mean %s%s%s?", found->kind == SECTION_ROOMS ? "[[" : "[", schema_label(found),
 			found->kind == SECTION_ROOMS ? "]]" : "]");
 	else
 		snprintf(out, SUGGEST_MAX, "; mynahd --print-config shows all of them");

@@ -14,6 +14,7 @@
 static const char *const type_names[CONTROL_N_TYPES] = {
 	[CONTROL_MESSAGE] = "message",
 	[CONTROL_MUTE] = "mute",
+	[CONTROL_BRIDGE] = "bridge",
 	[CONTROL_STATS] = "stats",
 	[CONTROL_PING] = "ping",
 	[CONTROL_PLAYED] = "played",
@@ -59,6 +60,20 @@ static int parse_played(yyjson_val *obj, struct control_msg *out, char why[CONTR
 	return 0;
 }
 
+static int parse_bridge(yyjson_val *obj, struct control_msg *out, char why[CONTROL_WHY])
+{
+	static const enum bridge_mode modes[] = {BRIDGE_ACTIVE, BRIDGE_LISTENING, BRIDGE_MUTED};
+	yyjson_val *mode = yyjson_obj_get(obj, "mode");
+
+	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+		if (!yyjson_equals_str(mode, bridge_mode_name(modes[i])))
+			continue;
+		out->mode = modes[i];
+		return 0;
+	}
+	return fault(why, "bridge: mode must be \"active\", \"listening\" or \"muted\"");
+}
+
 static int parse_fields(yyjson_val *obj, struct control_msg *out, char why[CONTROL_WHY])
 {
 	yyjson_val *v;
@@ -72,6 +87,8 @@ static int parse_fields(yyjson_val *obj, struct control_msg *out, char why[CONTR
 			return fault(why, "mute: muted must be true or false");
 		out->muted = yyjson_get_bool(v);
 		return 0;
+	case CONTROL_BRIDGE:
+		return parse_bridge(obj, out, why);
 	case CONTROL_STATS:
 		v = yyjson_obj_get(obj, "every_ms");
 		if (v && !(yyjson_is_uint(v) && yyjson_get_uint(v) <= 3600000))
@@ -118,6 +135,7 @@ int control_parse(const char *line, size_t len, struct control_msg *out, char wh
 		out->to = out->every_ms = 0;
 		out->muted = false;
 		out->t = 0;
+		out->mode = BRIDGE_ACTIVE;
 		out->epoch = 0;
 		out->samples = 0;
 		err = parse_fields(obj, out, why);
@@ -190,8 +208,10 @@ static void put_member(yyjson_mut_doc *doc, yyjson_mut_val *obj, const struct ro
 	yyjson_mut_obj_add_strcpy(doc, obj, "name", m->name);
 	yyjson_mut_obj_add_bool(doc, obj, "muted", m->muted);
 	yyjson_mut_obj_add_bool(doc, obj, "speaking", m->speaking);
-	if (m->bridge)
-		yyjson_mut_obj_add_bool(doc, obj, "bridge", true);
+	if (!m->bridge)
+		return;
+	yyjson_mut_obj_add_bool(doc, obj, "bridge", true);
+	yyjson_mut_obj_add_str(doc, obj, "mode", bridge_mode_name(m->mode));
 }
 
 struct members {
@@ -284,8 +304,12 @@ static struct line event_line(const struct room_event *ev, int64_t wall_ms)
 		yyjson_mut_obj_add_bool(l.doc, l.obj, "speaking", ev->member.speaking);
 	if (ev->kind == ROOM_MUTED)
 		yyjson_mut_obj_add_bool(l.doc, l.obj, "muted", ev->member.muted);
-	if (ev->kind == ROOM_BRIDGE)
+	if (ev->kind == ROOM_BRIDGE) {
 		yyjson_mut_obj_add_bool(l.doc, l.obj, "up", ev->up);
+		put_str(&l, "mode", bridge_mode_name(ev->member.mode));
+	}
+	if (ev->kind == ROOM_BRIDGE && ev->by)
+		put_uint(&l, "by", ev->by);
 	if (ev->kind == ROOM_TRANSCRIPT)
 		yyjson_mut_obj_add_bool(l.doc, l.obj, "final", ev->final);
 	if (ev->text && (ev->kind == ROOM_TRANSCRIPT || ev->kind == ROOM_BRIDGE))

@@ -11,6 +11,7 @@
 enum control_type {
 	CONTROL_MESSAGE, /* text, to (0: the room) */
 	CONTROL_MUTE,    /* muted */
+	CONTROL_BRIDGE,  /* mode */
 	CONTROL_STATS,   /* every_ms; 0: just once */
 	CONTROL_PING,    /* t */
 	CONTROL_PLAYED,  /* epoch, samples */
@@ -24,6 +25,7 @@ struct control_msg {
 	char text[MESSAGE_MAX + 1];
 	uint32_t to, every_ms;
 	bool muted;
+	enum bridge_mode mode;
 	uint8_t epoch;
 	uint64_t samples;
 	double t;

@@ -475,6 +475,10 @@ static void obey(struct link *l, const struct control_msg *m, nsec now)
 	case CONTROL_MUTE:
 		participant_mute(l->participant, m->muted, now);
 		break;
+	case CONTROL_BRIDGE:
+		if (participant_bridge(l->participant, m->mode, now))
+			send_error(l, "no_bridge", "there is no bridge in this room", now);
+		break;
 	case CONTROL_STATS:
 		l->stats_every_ms = m->every_ms;
 		l->next_stats = m->every_ms ? stats_after(l, now) : NSEC_NONE;

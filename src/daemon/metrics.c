@@ -149,6 +149,9 @@ static void print_audio(const struct metrics_sources *m, struct buf *out)
 	labelled(out, "frames_by_sequence_total", "what", "late", r->frames_late);
 	counter(out, "flushes_total", "Times that speech of a bridge was taken back.", r->flushes);
 	counter(out, "bridge_talked_over_total", "Times that a bridge was turned down because somebody talked.", r->talked_over);
+	family(out, "bridge_tool_calls_total", "counter", "Tools called by models, by what these were answered.");
+	labelled(out, "bridge_tool_calls_total", "answer", "result", r->tool_results);
+	labelled(out, "bridge_tool_calls_total", "answer", "error", r->tool_errors);
 	counter(out, "bridge_failures_total", "Bridge workers that failed.", r->bridge_failures);
 	counter(out, "bridge_dropped_milliseconds_total", "Speech of bridges beyond their backlog.", r->bridge_dropped_ms);
 	counter(out, "bridge_unheard_milliseconds_total", "Sound dropped because a bridge worker did not take it.",

@@ -313,9 +313,9 @@ uint32_t participant_unheard_ms(const struct participant *p)
 
 /* ---- writing ---- */
 
-static void bring_to_bridge(struct participant *p, const char *text, nsec now)
+static void bring_to_bridge(struct participant *p, const char *text, bool direct, nsec now)
 {
-	struct bridge_event ev = {.kind = BRIDGE_MESSAGE, .participant = p->id, .name = p->name, .text = text};
+	struct bridge_event ev = {.kind = BRIDGE_MESSAGE, .participant = p->id, .name = p->name, .text = text, .direct = direct};
 
 	worker_event(p->room->worker, &ev, now);
 }
@@ -339,7 +339,17 @@ int participant_message(struct participant *p, uint32_t to, const char *text, ns
 		room_tell_one(p, &ev, now);
 	}
 	if (to_bridge)
-		bring_to_bridge(p, text, now);
+		bring_to_bridge(p, text, to != 0, now);
+	return 0;
+}
+
+int participant_bridge(struct participant *p, enum bridge_mode mode, nsec now)
+{
+	struct worker *w = p->room->worker;
+
+	if (!w)
+		return ERR_NOTFOUND;
+	worker_set_mode(w, mode, p, now);
 	return 0;
 }
 
@@ -400,7 +410,7 @@ void participant_each_member(const struct participant *p, void (*each)(void *ctx
 		each(ctx, &m);
 	}
 	if (w) {
-		struct room_member m = {.id = w->id, .name = worker_name(w), .speaking = w->vad.speaking, .bridge = true};
+		struct room_member m = worker_member(w);
 
 		each(ctx, &m);
 	}

@@ -29,12 +29,21 @@ const char *worker_name(const struct worker *w)
 	return w->opts->name[0] ? w->opts->name : w->ops->type;
 }
 
+struct room_member worker_member(const struct worker *w)
+{
+	return (struct room_member){
+		.id = w->id,
+		.name = worker_name(w),
+		.bridge = true,
+		.speaking = w->vad.speaking,
+		.muted = w->mode != BRIDGE_ACTIVE,
+		.mode = w->mode,
+	};
+}
+
 static struct room_event event_of(const struct worker *w, enum room_event_kind kind)
 {
-	return (struct room_event){
-		.kind = kind,
-		.member = {.id = w->id, .name = worker_name(w), .bridge = true, .speaking = w->vad.speaking},
-	};
+	return (struct room_event){.kind = kind, .member = worker_member(w), .up = w->state == WORKER_UP && !w->away, .text = ""};
 }
 
 /* ---- calls into the driver ---- */
@@ -54,7 +63,9 @@ static void call_end(struct worker *w)
 
 void worker_event(struct worker *w, const struct bridge_event *ev, nsec now)
 {
-	if (w->state != WORKER_UP || !w->ops->event || w->in_call)
+	bool for_ears = ev->kind == BRIDGE_MESSAGE || (ev->kind == BRIDGE_SPEAKING && ev->speaking);
+
+	if (w->state != WORKER_UP || !w->ops->event || w->in_call || (w->mode == BRIDGE_MUTED && for_ears))
 		return;
 	call_begin(w);
 	w->ops->event(w->self, ev, now);
@@ -71,9 +82,20 @@ static void tell_interrupted(struct worker *w, nsec now)
 		.heard_ms = w->interrupted_ms,
 	};
 
-	if (!w->interrupted)
+	if (!w->interrupted || w->in_call)
 		return;
 	w->interrupted = false;
+	worker_event(w, &ev, now);
+}
+
+/* With the first tick, if it cannot be at once. */
+static void tell_mode(struct worker *w, nsec now)
+{
+	struct bridge_event ev = {.kind = BRIDGE_MODE, .participant = w->mode_by, .name = "", .text = "", .mode = w->mode};
+
+	if (!w->mode_due || w->in_call)
+		return;
+	w->mode_due = false;
 	worker_event(w, &ev, now);
 }
 
@@ -130,6 +152,10 @@ static int on_audio(void *ctx, uint64_t item, const float *pcm, size_t n)
 		return 0;
 	if (item <= w->cut_item)
 		return 0;
+	if (w->mode != BRIDGE_ACTIVE) {
+		w->silent_item = item > w->silent_item ? item : w->silent_item;
+		return 0;
+	}
 	int err = pcm_queue_push(&w->backlog, pcm, n);
 
 	if (!err && (err = add_mark(w, item, n)))
@@ -188,8 +214,17 @@ static void on_message(void *ctx, const char *text)
 	struct room_event ev = event_of(w, ROOM_MESSAGE);
 
 	ev.text = text;
-	if (w->state == WORKER_UP)
+	if (w->state == WORKER_UP && w->mode == BRIDGE_ACTIVE)
 		room_tell(w->room, &ev, w->room->rooms->now);
+}
+
+/* Of what it says itself: nothing while it is not to speak, but the end of what was heard before. */
+static bool may_tell(struct worker *w, bool final)
+{
+	bool may = w->mode == BRIDGE_ACTIVE || w->last_words;
+
+	w->last_words &= !final;
+	return may;
 }
 
 static void on_transcript(void *ctx, uint32_t participant, const char *text, bool final)
@@ -200,6 +235,8 @@ static void on_transcript(void *ctx, uint32_t participant, const char *text, boo
 
 	if (w->state != WORKER_UP || (!p && participant != 0 && participant != w->id))
 		return; /* he has left */
+	if (!p && !may_tell(w, final))
+		return;
 	if (p)
 		ev.member = participant_member(p);
 	ev.text = text;
@@ -227,6 +264,21 @@ static void on_up(void *ctx, bool up, const char *why)
 	room_tell(w->room, &ev, w->room->rooms->now);
 }
 
+static void on_tool(void *ctx, bool good)
+{
+	struct rooms_stats *st = &((struct worker *)ctx)->room->rooms->stats;
+
+	if (good)
+		st->tool_results++;
+	else
+		st->tool_errors++;
+}
+
+static const char *on_room(void *ctx)
+{
+	return ((struct worker *)ctx)->room->name;
+}
+
 static const struct bridge_sink sink = {
 	.audio = on_audio,
 	.flush = on_flush,
@@ -234,6 +286,8 @@ static const struct bridge_sink sink = {
 	.transcript = on_transcript,
 	.unheard = on_unheard,
 	.up = on_up,
+	.tool = on_tool,
+	.room = on_room,
 	.failed = on_failed,
 };
 
@@ -311,6 +365,8 @@ void worker_open(struct worker *w, nsec now)
 		return;
 	log_info(&w->log, "open type=%s rate_hz=%u", w->ops->type, w->rate_hz);
 	tell_who_is_there(w, now);
+	w->mode_due = w->mode != BRIDGE_ACTIVE;
+	tell_mode(w, now);
 	schedule_wake(w->room, now); /* only a tick can tell whether it wants ticks */
 }
 
@@ -568,7 +624,13 @@ static bool hear(struct worker *w, const struct worker_ears *ears, nsec now)
 	struct bridge_hearing h = {.pcm = x, .n = r->n, .talkers = ears->talkers, .speech = ears->speech};
 
 	memcpy(x, ears->people, r->n * sizeof *x);
-	limiter_run(&w->limiter, x, r->n);
+	if (w->mode == BRIDGE_MUTED) {
+		mix_clear(x, r->n);
+		h.talkers = 0;
+		h.speech = false;
+	}
+	if (ears->talkers > 1 || w->limiter.gain < 1) /* one alone passes as he is, up to full scale */
+		limiter_run(&w->limiter, x, r->n);
 	h.level_dbfs = level_dbfs(x, r->n);
 	if (w->hear) {
 		h.pcm = r->rooms->resampled;
@@ -613,6 +675,66 @@ static void give_way(struct worker *w, const struct worker_ears *ears)
 	r->rooms->stats.talked_over += before == BARGE_CALM && w->barge.state != BARGE_CALM;
 }
 
+/* ---- who silences it ---- */
+
+/* Who speaks in this moment begins or ends to do so for its ears. */
+static void tell_who_speaks(struct worker *w, bool speaking, nsec now)
+{
+	list_each(it, &w->room->people, tmp) {
+		struct participant *p = list_entry(it, struct participant, node);
+		struct bridge_event ev = {.kind = BRIDGE_SPEAKING, .participant = p->id, .name = p->name, .text = "",
+			.speaking = speaking};
+
+		if (p->vad.speaking)
+			worker_event(w, &ev, now);
+	}
+}
+
+static void silence(struct worker *w, const struct participant *by)
+{
+	w->last_words = w->n_marks > 0;
+	if (w->n_marks > 0)
+		take_back(w, participant_unheard_ms(by));
+}
+
+/* An utterance that began unheard is not heard from its middle on. */
+static void give_voice_back(struct worker *w)
+{
+	if (w->silent_item > w->cut_item) {
+		w->cut_item = w->silent_item;
+		w->cut_ms = 0;
+	}
+	w->silent_item = 0;
+	w->last_words = false;
+}
+
+void worker_set_mode(struct worker *w, enum bridge_mode mode, struct participant *by, nsec now)
+{
+	enum bridge_mode before = w->mode;
+	struct rooms *rs = w->room->rooms;
+
+	if (mode == before)
+		return;
+	rs->now = now > rs->now ? now : rs->now;
+	w->mode = mode;
+	w->mode_by = by->id;
+	w->mode_due = true;
+	log_info(&w->log, "mode=%s participant=%u", bridge_mode_name(mode), by->id);
+	if (before == BRIDGE_ACTIVE)
+		silence(w, by);
+	if (mode == BRIDGE_ACTIVE)
+		give_voice_back(w);
+	tell_interrupted(w, now);
+	tell_mode(w, now);
+	if (mode == BRIDGE_MUTED || before == BRIDGE_MUTED)
+		tell_who_speaks(w, mode != BRIDGE_MUTED, now);
+	struct room_event ev = event_of(w, ROOM_BRIDGE);
+
+	ev.by = by->id;
+	room_tell(w->room, &ev, now);
+	schedule_wake(w->room, now);
+}
+
 bool worker_tick(struct worker *w, const struct worker_ears *ears, float *sum, bool *spoke, nsec now)
 {
 	bool wants = false;
@@ -620,6 +742,7 @@ bool worker_tick(struct worker *w, const struct worker_ears *ears, float *sum, b
 	if (w->state == WORKER_UP) {
 		give_way(w, ears);
 		tell_interrupted(w, now);
+		tell_mode(w, now);
 		wants = hear(w, ears, now);
 		tell_interrupted(w, now);
 	}

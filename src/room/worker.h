@@ -16,6 +16,7 @@
 #include "bridge/bridge.h"
 #include "bridge/pcm_queue.h"
 #include "room/barge.h"
+#include "room/room.h"
 
 struct participant;
 struct room;
@@ -54,6 +55,12 @@ struct worker {
 	nsec opened_at, retry_at;
 	unsigned level;    /* of the back-off */
 
+	enum bridge_mode mode;
+	uint32_t mode_by;  /* who has made it so */
+	bool mode_due;     /* to be told to the driver */
+	uint64_t silent_item; /* the last utterance that nobody heard, since it was not to speak; 0: none */
+	bool last_words;   /* it was cut short: what it had said until then may still be told */
+
 	/* hears */
 	struct limiter limiter;
 	struct resample *hear; /* NULL: the room's rate is its own */
@@ -84,9 +91,12 @@ struct worker {
 int worker_new(struct room *room, const struct bridge_ops *ops, const struct bridge_opts *opts, struct worker **out);
 void worker_free(struct worker *w);
 const char *worker_name(const struct worker *w);
+struct room_member worker_member(const struct worker *w);
 /* Never fails: what cannot be opened is tried again. Tells the driver who is there. */
 void worker_open(struct worker *w, nsec now);
 void worker_close(struct worker *w);
+/* Takes its speech back and its ears away, as the mode says, whatever the driver does; tells everybody. */
+void worker_set_mode(struct worker *w, enum bridge_mode mode, struct participant *by, nsec now);
 void worker_event(struct worker *w, const struct bridge_event *ev, nsec now);
 
 struct worker_ears {

@@ -54,7 +54,7 @@ static void provider_says(const struct bridge_opts *opts, const uint8_t *data, s
 	a.sink = &sink;
 	a.sink_ctx = &left;
 	a.log = &quiet;
-	a.speaker = 7;
+	a.speaker.id = 7;
 	a.state = AI_SETTING_UP;
 	voice_init(&a.voice, &sink, &left, AI_RATE_HZ);
 	buf_init(&a.out, AI_QUEUE_MAX);

@@ -155,6 +155,8 @@ static void operate(struct crowd *c, uint8_t what, size_t who, uint8_t number, s
 		return;
 	else if (what % 8 == 3)
 		leave(c, who, number);
+	else if (what % 8 == 4 && number & 8)
+		participant_bridge(c->p[who], (enum bridge_mode)(number % 8 % 3), c->now);
 	else if (what % 8 == 4)
 		participant_mute(c->p[who], number & 1, c->now);
 	else if (what % 8 == 5) {

@@ -45,6 +45,7 @@ class Session:
         self.config = None       # effective
         self.items = {}          # id: {"role", "text", "audio_ms"}
         self.order = []          # of ids
+        self.calls = {}          # call_id: the answer, parsed; None: none yet
         self.response = None     # the active one: its task
         self.response_id = None
         self.count = 0
@@ -98,13 +99,43 @@ class Session:
 
     async def on_session_update(self, event):
         session = event["session"]
+        if self.config is not None:
+            await self.update_turns(session)
+            return
         self.check_flat(session) if self.provider.flat else self.check_session(session)
+        self.check_tools(session)
         if self.provider.mute_setup:
             return
         self.config = session
         await self.send("session.updated", session={"id": "sess", "object": "realtime.session", **session})
         if self.provider.script:
             self.provider.tasks.append(asyncio.ensure_future(self.act()))
+
+    async def update_turns(self, session):
+        """What may be changed later: here nothing but who answers."""
+        new, where = session, self.config
+        if not self.provider.flat:
+            if set(session) != {"type", "audio"} or set(session["audio"]) != {"input"}:
+                raise Fault(f"Cannot update: {session}", "cannot_update_a_conversation's_voice")
+            new, where = session["audio"]["input"], self.config["audio"]["input"]
+        if set(new) != {"turn_detection"} or new["turn_detection"]["type"] != where["turn_detection"]["type"]:
+            raise Fault(f"Cannot update: {session}", "invalid_value")
+        where["turn_detection"] = new["turn_detection"]
+        await self.send("session.updated", session={"id": "sess", "object": "realtime.session", **self.config})
+
+    def answers_by_itself(self):
+        where = self.config if self.provider.flat else self.config["audio"]["input"]
+        return bool(where["turn_detection"]) and where["turn_detection"].get("create_response", True)
+
+    def check_tools(self, s):
+        for tool in s.get("tools", []):
+            if set(tool) - {"type", "name", "description", "parameters"} or tool["type"] != "function":
+                raise Fault(f"Invalid tool: {tool}", "invalid_value")
+            if tool["parameters"].get("type", "object") != "object":
+                raise Fault(f"Invalid parameters: {tool}", "invalid_function_parameters")
+        names = [tool["name"] for tool in s.get("tools", [])]
+        if len(set(names)) != len(names) or ("tools" in s and s.get("tool_choice") != "auto"):
+            raise Fault(f"Invalid tools: {names}", "invalid_value")
 
     def check_session(self, s):
         known = {"type", "output_modalities", "instructions", "audio", "tools", "tool_choice", "max_output_tokens"}
@@ -171,6 +202,9 @@ class Session:
 
     async def on_conversation_item_create(self, event):
         item = event["item"]
+        if item["type"] == "function_call_output":
+            await self.take_output(item)
+            return
         kinds = {"user": "input_text", "assistant": "output_text", "system": "input_text"}
         if item["type"] != "message" or item["role"] not in kinds:
             raise Fault("Invalid item", "invalid_value")
@@ -178,6 +212,18 @@ class Session:
             if part["type"] != kinds[item["role"]] or not isinstance(part["text"], str):
                 raise Fault(f"Invalid content: {part}", "invalid_value")
         await self.add_item(item["role"], item["content"][0]["text"])
+
+    async def take_output(self, item):
+        if set(item) != {"type", "call_id", "output"} or not isinstance(item["output"], str):
+            raise Fault(f"Invalid item: {item}", "invalid_value")
+        if item["call_id"] not in self.calls:
+            raise Fault(f"Tool call ID '{item['call_id']}' not found in conversation.", "invalid_tool_call_id")
+        if self.calls[item["call_id"]] is not None:
+            raise Fault(f"answered twice: {item}", "invalid_value")
+        self.calls[item["call_id"]] = json.loads(item["output"])
+        if self.provider.acknowledges:
+            await self.send("conversation.item.created" if self.provider.old_names else "conversation.item.added",
+                            item={"id": self.next_id("item"), **item})
 
     async def on_conversation_item_delete(self, event):
         if event["item_id"] not in self.items:
@@ -261,6 +307,43 @@ class Session:
         with contextlib.suppress(ConnectionClosed):
             await self.send("response.done", response={"id": self.response_id, **status})
 
+    async def call(self, *calls, ways=("arguments", "item", "response"), status="completed", seconds=0):
+        """A response that calls tools, each as (name, arguments); told by the events that are asked for. Their ids."""
+        assert not self.response or self.response.done()
+        self.response_id = self.next_id("resp")
+        ids = [self.next_id("call") for _ in calls]
+        await self.send("response.created", response={"id": self.response_id, "status": "in_progress"})
+        self.response = asyncio.ensure_future(self.do_call(calls, ids, ways, status, seconds))
+        self.provider.tasks.append(self.response)
+        if not seconds:
+            await self.response
+        return ids
+
+    async def do_call(self, calls, ids, ways, status, seconds):
+        where, output = {"response_id": self.response_id}, []
+        for i, ((name, arguments), call_id) in enumerate(zip(calls, ids)):
+            item = {"id": self.next_id("item"), "type": "function_call", "status": "completed", "call_id": call_id,
+                    "name": name, "arguments": arguments}
+            self.calls[call_id] = None
+            output.append(item)
+            await self.send("response.output_item.added", output_index=i, item={**item, "status": "in_progress", "arguments": ""}, **where)
+            await self.send("conversation.item.added", item={**item, "status": "in_progress", "arguments": ""})
+            await self.send("response.function_call_arguments.delta", item_id=item["id"], output_index=i, call_id=call_id,
+                            delta=arguments, **where)
+            if "arguments" in ways:
+                named = {} if self.provider.old_names else {"name": name}
+                await self.send("response.function_call_arguments.done", item_id=item["id"], output_index=i, call_id=call_id,
+                                arguments=arguments, **named, **where)
+            if "item" in ways:
+                await self.send("response.output_item.done", output_index=i, item=item, **where)
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            status = "cancelled"
+        with contextlib.suppress(ConnectionClosed):
+            await self.send("response.done", response={"id": self.response_id, "status": status,
+                                                       "output": output if "response" in ways else []})
+
     async def stop(self, reason):
         if self.response and not self.response.done():
             self.response.cancel(reason)
@@ -304,6 +387,7 @@ class Provider:
         self.answer = answer or (lambda instructions: {})
         self.refuse = refuse or (lambda n, request: None)  # -> (status, headers, body)
         self.mute_setup = False
+        self.acknowledges = True # answers of tools
         self.sessions, self.faults, self.tasks, self.attempts = [], [], [], 0
 
     async def __aenter__(self):

@@ -100,7 +100,7 @@ class Session(QuicConnectionProtocol):
     def welcome(self):
         people = [s.me for s in rooms[self.key].values()]
         if not self.room:
-            people.append({"id": 0, "name": "parrot", "muted": False, "speaking": False, "bridge": True})
+            people.append({"id": 1 << 30, "name": "parrot", "muted": False, "speaking": False, "bridge": True, "mode": "active"})
         self.say({"type": "welcome", "session": f"s{self.me['id']}", "participant": self.me["id"], "room": self.key,
                   "private": not self.room, "rate": 16000, "codec": "pcm", "frame_ms": 20, "participants": people,
                   "bridge": None if self.room else "parrot"})
@@ -118,7 +118,9 @@ class Session(QuicConnectionProtocol):
             out = {"type": "message", "from": self.me["id"], "to": m.get("to"), "text": m["text"], "time": int(time.time() * 1000)}
             self.tell_others(out)
             if not self.room:
-                self.say({**out, "from": 0, "text": m["text"] + "!"})
+                self.say({**out, "from": 1 << 30, "text": m["text"] + "!"})
+        elif kind == "bridge":
+            self.tell_all({"type": "bridge", "id": 1 << 30, "up": True, "mode": m["mode"], "by": self.me["id"], "text": ""})
         elif kind == "bye":
             self.leave()
 

@@ -253,6 +253,23 @@ test('a call: welcome, coming and going, speaking, messages', async () => {
 	assert.deepEqual(t.heard().map(({ type }) => type).slice(0, 2), ['ping', 'stats']);
 });
 
+test('a call: the bridge may be silenced, and everybody sees it', async () => {
+	const { t, call } = await openCall();
+	const seen = [];
+	call.on('participants', (list) => seen.push(list.find(({ bridge }) => bridge)?.mode));
+	t.say({ type: 'joined', participant: { id: 9, name: 'bot', bridge: true, muted: false, mode: 'active' } },
+		{ type: 'bridge', id: 9, up: true, mode: 'listening', by: 3, text: '' }, { type: 'bridge', id: 9, up: false, text: 'of an older server' });
+	await soon();
+	assert.deepEqual(seen, ['active', 'listening', 'listening']);
+	assert.equal(call.participants.get(9).muted, true);
+	t.say({ type: 'bridge', id: 9, up: true, mode: 'active', by: 3, text: '' });
+	call.bridge('muted');
+	await soon();
+	assert.equal(call.participants.get(9).muted, false);
+	assert.deepEqual(t.heard().find(({ type }) => type === 'bridge'), { type: 'bridge', mode: 'muted' });
+	call.close();
+});
+
 test('a call: both marks are raised, createWritable comes before writable', async () => {
 	const { t, call } = await openCall();
 	assert.equal(t.datagrams.incomingHighWaterMark, 64);

@@ -129,6 +129,21 @@ class Page(unittest.TestCase):
         before = self.until("new Promise((r) => setTimeout(() => r(mynah.figures().sent), 700))")
         self.assertEqual(self.js("new Promise((r) => setTimeout(() => r(mynah.figures().sent), 700))"), before)
 
+    def test_the_bird_may_be_silenced(self):
+        self.serve()
+        self.open("autoconnect=1&name=Ann")
+        self.until("mynah.state === 'live' && mynah.figures().participants.length === 2")
+        button = self.browser.find_element("id", "silence")
+        for label, mode, words in ("Silence parrot", "listening", "You have silenced parrot"), \
+                ("Let parrot speak", "active", "You have let parrot speak again"):
+            self.until(f"document.getElementById('silence').textContent === '{label}'")
+            button.click()
+            self.until(f"mynah.figures().participants.find((p) => p.bridge).mode === '{mode}'")
+            self.until(f"document.getElementById('log').textContent.includes('{words}')")
+            self.assertEqual(self.js("document.getElementById('people').textContent.includes('only listens')"), mode == "listening")
+            if mode == "listening":
+                self.until("document.getElementById('subline').textContent.includes('silenced')")
+
     def test_words_for_refusals(self):
         for args, query, kind in (([], "room=full", "refused"), (["--wrong-hash"], "", "certificate"), (["--no-udp"], "", "blocked")):
             with self.subTest(kind):

@@ -88,6 +88,9 @@ static void events_go_both_ways(void **state)
 		"{\"type\":\"speaking\",\"participant\":1,\"speaking\":true}",
 		"{\"type\":\"message\",\"participant\":1,\"text\":\"hi\"}",
 		"{\"type\":\"interrupted\",\"item\":3,\"heard_ms\":420}",
+		"{\"type\":\"mode\",\"mode\":\"muted\"}", /* as it was before it said anything */
+		"{\"type\":\"message\",\"participant\":2,\"text\":\"psst\",\"direct\":true}",
+		"{\"type\":\"mode\",\"mode\":\"active\",\"participant\":2}",
 		"{\"type\":\"left\",\"participant\":2}",
 	};
 	struct seat *s = seat_with("events", NULL);
@@ -97,8 +100,11 @@ static void events_go_both_ways(void **state)
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_JOINED, .participant = 5, .name = "Eve"});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_LEFT, .participant = 5});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_JOINED, .participant = 2, .name = "Bob"});
+	seat_event(s, (struct bridge_event){.kind = BRIDGE_MODE, .mode = BRIDGE_MUTED, .participant = 1});
 	assert_true(seat_run(s, has_text, 10000)); /* so it has sent something of ours */
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_SPEAKING, .participant = 1, .speaking = true});
+	seat_event(s, (struct bridge_event){.kind = BRIDGE_MESSAGE, .participant = 2, .text = "psst", .direct = true});
+	seat_event(s, (struct bridge_event){.kind = BRIDGE_MODE, .mode = BRIDGE_ACTIVE, .participant = 2});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_MESSAGE, .participant = 1, .text = "hi"});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_INTERRUPTED, .item = 3, .heard_ms = 420});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_LEFT, .participant = 2});

@@ -91,6 +91,18 @@ static void compare(const struct config *a, const struct config *b,
 	}
 }
 
+/* The same for tools, which stand inside bridges. */
+static void compare_tools(const struct config *a, const struct config *b,
+	void (*each)(const struct section *s, const struct field *f, const void *p, const void *q))
+{
+	for (size_t i = 0; i < a->rooms.n_bridges; i++) {
+		assert_int_equal(a->bridge[i].n_tools, b->bridge[i].n_tools);
+		for (size_t k = 0; k < a->bridge[i].n_tools; k++)
+			for (size_t j = 0; j < schema_tool.n_fields; j++)
+				each(&schema_tool, &schema_tool.fields[j], &a->bridge[i].tools[k], &b->bridge[i].tools[k]);
+	}
+}
+
 static void must_equal(const struct section *s, const struct field *f, const void *p, const void *q)
 {
 	if (!field_equal(f, p, q))
@@ -163,11 +175,18 @@ static void every_key_survives_print_and_parse(void **state)
 	for (size_t i = 0; i < t->b.rooms.n_bridges; i++)
 		bridge_opts_default(&t->b.bridge[i]);
 	compare(&t->a, &t->b, must_differ);
+	for (size_t i = 0; i < t->a.n_tools; i++)
+		for (size_t j = 0; j < schema_tool.n_fields; j++) {
+			bridge_tool_default(&t->b.tool[i]);
+			must_differ(&schema_tool, &schema_tool.fields[j], &t->a.tool[i], &t->b.tool[i]);
+		}
 	assert_int_equal(t->a.rooms.input_rate_hz, t->a.server.input_sample_rate);
 
 	assert_int_equal(config_print(&t->a, &t->text), 0);
 	must_parse(t, &t->b, (char *)t->text.p, t->text.len);
 	compare(&t->a, &t->b, must_equal);
+	compare_tools(&t->a, &t->b, must_equal);
+	assert_int_equal(t->b.n_tools, 2);
 	for (size_t i = 0; i < t->a.rooms.n_bridges; i++)
 		assert_string_equal(t->a.bridge[i].name, t->b.bridge[i].name);
 	assert_ptr_equal(t->b.rooms.rules, t->b.room);
@@ -209,6 +228,7 @@ static void the_example_file_is_current_and_means_the_defaults(void **state)
 		memcpy(t->a.bridge[i].url, t->b.bridge[i].url, sizeof t->b.bridge[i].url);
 	}
 	compare(&t->a, &t->b, must_equal);
+	assert_int_equal(t->b.n_tools, 1);
 	free(text);
 }
 
@@ -231,6 +251,7 @@ static void every_example_in_the_reference_parses(void **state)
 	for (size_t i = 0; i < schema_sections; i++)
 		if (schema[i].example)
 			must_parse(t, &t->a, schema[i].example, strlen(schema[i].example));
+	must_parse(t, &t->a, schema_tool.example, strlen(schema_tool.example));
 }
 
 static void rooms_and_bridges_keep_their_order(void **state)
@@ -252,6 +273,30 @@ static void rooms_and_bridges_keep_their_order(void **state)
 	assert_string_equal(t->a.bridge[1].type, "echo");
 	assert_string_equal(t->a.bridge[2].name, "a");
 	assert_true(t->a.bridge[2].tone_hz == 1000);
+}
+
+static void tools_belong_to_their_bridges(void **state)
+{
+	struct both *t = *state;
+
+	assert_int_equal(parse(t, &t->a,
+		"[bridge.a]\ntype = \"openai\"\nmodel = \"m\"\n[[bridge.a.tool]]\nname = \"x\"\ncommand = \"true\"\n"
+		"[[bridge.a.tool]]\nname = \"y\"\ncommand = [\"echo\", \"{}\"]\ntimeout_ms = 100\n"
+		"[bridge.b]\ntype = \"openai\"\nmodel = \"m\"\ntool = [{name = \"x\", command = \"false\"}]\n"
+		"[bridge.c]\ntype = \"openai\"\nmodel = \"m\"\ntool = []\n"), 0);
+	assert_int_equal(t->a.bridge[0].n_tools, 2);
+	assert_string_equal(t->a.bridge[0].tools[0].name, "x");
+	assert_string_equal(t->a.bridge[0].tools[0].description, "");
+	assert_string_equal(t->a.bridge[0].tools[0].parameters, "{\"type\":\"object\",\"properties\":{}}");
+	assert_int_equal(t->a.bridge[0].tools[0].timeout_ms, 5000);
+	assert_int_equal(t->a.bridge[0].tools[1].n_command, 2);
+	assert_string_equal(t->a.bridge[0].tools[1].command[1], "{}");
+	assert_int_equal(t->a.bridge[0].tools[1].timeout_ms, 100);
+	assert_int_equal(t->a.bridge[1].n_tools, 1);
+	assert_string_equal(t->a.bridge[1].tools[0].command[0], "false");
+	assert_int_equal(t->a.bridge[2].n_tools, 0);
+	assert_ptr_equal(t->a.bridge[1].all, t->a.bridge);
+	assert_int_equal(t->a.bridge[1].n_all, 3);
 }
 
 static void origins_take_the_form_browsers_send(void **state)
@@ -384,6 +429,22 @@ static void lists_and_files_are_bounded(void **state)
 	assert_int_equal(config_parse((char *)b->p, b->len, "f", &t->a, t->why), ERR_RANGE);
 	assert_string_equal(t->why, "f:129: bridge: use at most 64 of them");
 
+	b->len = 0;
+	buf_printf(b, "[bridge.a]\ntype = \"openai\"\nmodel = \"m\"\n");
+	for (int i = 0; i <= BRIDGE_TOOLS_MAX; i++)
+		buf_printf(b, "[[bridge.a.tool]]\nname = \"t%d\"\ncommand = \"true\"\n", i);
+	assert_int_equal(config_parse((char *)b->p, b->len, "f", &t->a, t->why), ERR_RANGE);
+	assert_string_equal(t->why, "f:100: bridge.a.tool: use at most 32 in one bridge, and 64 in all");
+
+	b->len = 0;
+	for (int i = 0; i <= CONFIG_TOOLS_MAX; i++) {
+		if (i % BRIDGE_TOOLS_MAX == 0)
+			buf_printf(b, "[bridge.a%d]\ntype = \"openai\"\nmodel = \"m\"\n", i);
+		buf_printf(b, "[[bridge.a%d.tool]]\nname = \"t%d\"\ncommand = \"true\"\n", i / BRIDGE_TOOLS_MAX * BRIDGE_TOOLS_MAX, i);
+	}
+	assert_int_equal(config_parse((char *)b->p, b->len, "f", &t->a, t->why), ERR_RANGE);
+	assert_string_equal(t->why, "f:202: bridge.a64.tool: use at most 32 in one bridge, and 64 in all");
+
 	char *big = calloc(1, (1 << 20) + 1);
 
 	assert_non_null(big);
@@ -418,6 +479,7 @@ int main(void)
 		CASE(the_reference_is_current),
 		CASE(every_example_in_the_reference_parses),
 		CASE(rooms_and_bridges_keep_their_order),
+		CASE(tools_belong_to_their_bridges),
 		CASE(origins_take_the_form_browsers_send),
 		CASE(credentials_come_from_systemd),
 		CASE(bad_files_are_told_exactly),

@@ -34,6 +34,13 @@ static void every_message_of_a_client_is_understood(void **state)
 	assert_int_equal(parse(" {\"type\":\"mute\",\"muted\":true,\"more\":[1,2]}", &m), 0);
 	assert_int_equal(m.type, CONTROL_MUTE);
 	assert_true(m.muted);
+	assert_int_equal(parse("{\"type\":\"bridge\",\"mode\":\"listening\"}", &m), 0);
+	assert_int_equal(m.type, CONTROL_BRIDGE);
+	assert_int_equal(m.mode, BRIDGE_LISTENING);
+	assert_int_equal(parse("{\"type\":\"bridge\",\"mode\":\"muted\"}", &m), 0);
+	assert_int_equal(m.mode, BRIDGE_MUTED);
+	assert_int_equal(parse("{\"type\":\"bridge\",\"mode\":\"active\"}", &m), 0);
+	assert_int_equal(m.mode, BRIDGE_ACTIVE);
 	assert_int_equal(parse("{\"type\":\"stats\",\"every_ms\":1}", &m), 0);
 	assert_int_equal(m.every_ms, CONTROL_STATS_MIN_MS);
 	assert_int_equal(parse("{\"type\":\"stats\"}", &m), 0);
@@ -60,6 +67,7 @@ static void what_is_no_message_is_said_to_be_none(void **state)
 		"{\"type\":\"message\"}", "{\"type\":\"message\",\"text\":\"\"}", "{\"type\":\"message\",\"text\":5}",
 		"{\"type\":\"message\",\"text\":\"a\",\"to\":-1}", "{\"type\":\"message\",\"text\":\"a\",\"to\":4294967296}",
 		"{\"type\":\"message\",\"text\":\"a\\u0000b\"}", "{\"type\":\"mute\"}", "{\"type\":\"mute\",\"muted\":1}",
+		"{\"type\":\"bridge\"}", "{\"type\":\"bridge\",\"mode\":\"off\"}", "{\"type\":\"bridge\",\"mode\":true}",
 		"{\"type\":\"stats\",\"every_ms\":-5}", "{\"type\":\"stats\",\"every_ms\":1e9}", "{\"type\":\"ping\",\"t\":\"x\"}",
 		"{\"type\":\"played\"}", "{\"type\":\"played\",\"epoch\":256,\"samples\":0}",
 		"{\"type\":\"played\",\"epoch\":-1,\"samples\":0}", "{\"type\":\"played\",\"epoch\":0,\"samples\":-1}",
@@ -95,7 +103,11 @@ static void lines_out_are_one_object_each(void **state)
 	const struct room_event joined = {.kind = ROOM_JOINED, .member = {.id = 4, .name = "Bob \"x\"\n"}};
 	const struct room_event left = {.kind = ROOM_LEFT, .member = {.id = 4, .name = "Bob"}, .reason = LEAVE_LOST};
 	const struct room_event said = {.kind = ROOM_MESSAGE, .member = {.id = 4, .name = "Bob"}, .text = "a\nb", .to = 0};
-	char text[1024];
+	const struct room_member bot = {.id = 9, .name = "bot", .bridge = true, .muted = true, .mode = BRIDGE_LISTENING};
+	const struct room_event taken = {.kind = ROOM_BRIDGE, .member = bot, .up = true, .text = "", .by = 4};
+	const struct room_event failed = {.kind = ROOM_BRIDGE, .member = bot, .text = "why"};
+	const struct room_event bot_joined = {.kind = ROOM_JOINED, .member = bot};
+	char text[2048];
 
 	(void)state;
 	buf_init(&b, 4096);
@@ -103,6 +115,9 @@ static void lines_out_are_one_object_each(void **state)
 	assert_int_equal(control_event(&b, &left, 0), 0);
 	assert_int_equal(control_event(&b, &said, 1234), 0);
 	assert_int_equal(control_event(&b, &(struct room_event){.kind = ROOM_FLUSH, .text = "", .epoch = 255}, 0), 0);
+	assert_int_equal(control_event(&b, &taken, 0), 0);
+	assert_int_equal(control_event(&b, &failed, 0), 0);
+	assert_int_equal(control_event(&b, &bot_joined, 0), 0);
 	assert_int_equal(control_pong(&b, 1.5), 0);
 	assert_int_equal(control_bye(&b, "shutdown", "ends", 1500), 0);
 	snprintf(text, sizeof text, "%.*s", (int)b.len, (const char *)b.p);
@@ -111,6 +126,10 @@ static void lines_out_are_one_object_each(void **state)
 		"{\"type\":\"left\",\"id\":4,\"reason\":\"lost\"}\n"
 		"{\"type\":\"message\",\"from\":4,\"to\":null,\"text\":\"a\\nb\",\"time\":1234}\n"
 		"{\"type\":\"flush\",\"epoch\":255}\n"
+		"{\"type\":\"bridge\",\"id\":9,\"up\":true,\"mode\":\"listening\",\"by\":4,\"text\":\"\"}\n"
+		"{\"type\":\"bridge\",\"id\":9,\"up\":false,\"mode\":\"listening\",\"text\":\"why\"}\n"
+		"{\"type\":\"joined\",\"participant\":{\"id\":9,\"name\":\"bot\",\"muted\":true,\"speaking\":false,\"bridge\":true,"
+		"\"mode\":\"listening\"}}\n"
 		"{\"type\":\"pong\",\"t\":1.5}\n"
 		"{\"type\":\"bye\",\"reason\":\"shutdown\",\"text\":\"ends\",\"reconnect_ms\":1500}\n");
 	buf_fini(&b);

@@ -26,6 +26,8 @@ struct stage_event {
 	uint32_t id, to;
 	bool up, speaking, muted, final;
 	enum leave_reason reason;
+	enum bridge_mode mode;
+	uint32_t by;
 	char text[80], name[70];
 	nsec at;
 };
@@ -92,7 +94,8 @@ static void stage_event(void *user, const struct room_event *ev, nsec now)
 	struct stage_event *e = &a->events[a->n_events++];
 
 	*e = (struct stage_event){.kind = ev->kind, .id = ev->member.id, .to = ev->to, .up = ev->up, .at = now,
-		.speaking = ev->member.speaking, .muted = ev->member.muted, .final = ev->final, .reason = ev->reason};
+		.speaking = ev->member.speaking, .muted = ev->member.muted, .final = ev->final, .reason = ev->reason,
+		.mode = ev->member.mode, .by = ev->by};
 	snprintf(e->text, sizeof e->text, "%s", ev->text ? ev->text : "");
 	snprintf(e->name, sizeof e->name, "%s", ev->member.name ? ev->member.name : "");
 }

@@ -515,6 +515,248 @@ static void a_worker_that_stutters_does_not_click(void **state)
 	stage_close(s);
 }
 
+/* ---- modes ---- */
+
+static void count_member(void *ctx, const struct room_member *m)
+{
+	struct room_member *found = ctx;
+
+	if (m->bridge)
+		*found = *m;
+}
+
+/* Its speech is gone within a tick; it hears on, and it is played again when it may speak: from the beginning of an utterance. */
+static void who_has_taken_over_silences_it(void **state)
+{
+	struct puppet p = {.say = 16000 * 5, .item = 1, .wants = true};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
+	struct room_member m;
+
+	(void)state;
+	actor_talk(b, 1000, 0.1);
+	stage_run(s, 1000);
+	size_t before = a->n_heard;
+
+	assert_int_equal(participant_bridge(a->p, BRIDGE_LISTENING, s->now), 0);
+	assert_int_equal(last_event(&p, BRIDGE_INTERRUPTED)->item, 1);
+	assert_near(last_event(&p, BRIDGE_INTERRUPTED)->heard_ms, 1000, 25);
+	p.babble = true; /* it knows nothing of modes and goes on */
+	assert_int_equal(last_event(&p, BRIDGE_MODE)->mode, BRIDGE_LISTENING);
+	assert_int_equal(last_event(&p, BRIDGE_MODE)->participant, participant_id(a->p));
+	assert_int_equal(actor_last(b, ROOM_BRIDGE)->mode, BRIDGE_LISTENING);
+	assert_int_equal(actor_last(b, ROOM_BRIDGE)->by, participant_id(a->p));
+	assert_true(actor_last(b, ROOM_BRIDGE)->up);
+	assert_int_equal(actor_count(a, ROOM_FLUSH), 1);
+	participant_each_member(a->p, count_member, &m);
+	assert_true(m.muted && m.mode == BRIDGE_LISTENING);
+	stage_run(s, 1000);
+	assert_int_equal(p.last_err, 0); /* it may say what it likes */
+	size_t tick = 320;
+
+	assert_true(a->n_heard >= before + 45 * tick);
+	assert_below(sig_db(sig_level(a->heard + before + 2 * tick, 40 * tick, 16000, 440)), -80);
+	assert_near(sig_db(sig_level(a->heard + before + 2 * tick, 40 * tick, 16000, 1000)), -20, 0.3);
+	memset(a->heard + a->n_heard, 0, 100 * sizeof(float));
+	assert_true(p.hearing.speech && p.hearing.talkers == 1); /* and it hears */
+	assert_near(p.hearing.level_dbfs, -23, 0.3);
+
+	assert_int_equal(participant_bridge(b->p, BRIDGE_ACTIVE, s->now), 0);
+	stage_run(s, 400); /* the rest of what began unheard */
+	assert_below(actor_level_db(a, 440, 300), -80);
+	p.item = 2;
+	stage_run(s, 400);
+	assert_near(actor_level_db(a, 440, 300), sig_db(0.3), 0.3);
+	assert_int_equal(actor_count(a, ROOM_BRIDGE), 2);
+	assert_int_equal(participant_bridge(b->p, BRIDGE_ACTIVE, s->now), 0); /* no change, no news */
+	assert_int_equal(actor_count(a, ROOM_BRIDGE), 2);
+	stage_close(s);
+}
+
+static void who_mutes_it_takes_its_ears_too(void **state)
+{
+	struct puppet p = {.wants = true, .item = 1};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+
+	(void)state;
+	actor_talk(a, 440, 0.2);
+	stage_run(s, 500);
+	assert_true(last_event(&p, BRIDGE_SPEAKING)->speaking);
+	assert_int_equal(participant_bridge(a->p, BRIDGE_MUTED, s->now), 0);
+	assert_false(last_event(&p, BRIDGE_SPEAKING)->speaking);
+	stage_run(s, 100);
+	assert_near(p.hearing.level_dbfs, -100, 0.1);
+	assert_int_equal(p.hearing.talkers, 0);
+	assert_false(p.hearing.speech);
+	/* nor is it told what they write and when they speak; what it says is lost */
+	size_t n = p.n_events;
+
+	assert_int_equal(participant_message(a->p, 0, "between us", s->now), 0);
+	assert_int_equal(p.n_events, n);
+	p.sink->message(p.sink_ctx, "but I");
+	assert_string_equal(actor_last(a, ROOM_MESSAGE)->text, "between us");
+	p.sink->transcript(p.sink_ctx, 0, "I say", true);
+	assert_int_equal(actor_count(a, ROOM_TRANSCRIPT), 0);
+	a->talks = false;
+	stage_run(s, 1000);
+	actor_talk(a, 440, 0.2);
+	stage_run(s, 500);
+	assert_false(last_event(&p, BRIDGE_SPEAKING)->speaking);
+	assert_int_equal(participant_bridge(a->p, BRIDGE_ACTIVE, s->now), 0);
+	assert_true(last_event(&p, BRIDGE_SPEAKING)->speaking);
+	stage_run(s, 100);
+	assert_near(p.hearing.level_dbfs, sig_db(0.2) - 3, 0.3);
+	stage_close(s);
+}
+
+/* Cut short, it may still tell how far it came: once. */
+static void the_end_of_what_was_heard_is_told(void **state)
+{
+	struct puppet p = {.wants = true, .item = 1, .say = 16000};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+
+	(void)state;
+	stage_run(s, 200);
+	assert_int_equal(participant_bridge(a->p, BRIDGE_LISTENING, s->now), 0);
+	p.sink->transcript(p.sink_ctx, participant_id(a->p), "what I said", true);
+	p.sink->transcript(p.sink_ctx, 0, "what it", true);
+	p.sink->transcript(p.sink_ctx, 0, "what more it", true);
+	assert_int_equal(actor_count(a, ROOM_TRANSCRIPT), 2);
+	assert_string_equal(actor_last(a, ROOM_TRANSCRIPT)->text, "what it");
+	stage_close(s);
+}
+
+static void a_mode_outlives_failures_and_ends_with_the_room(void **state)
+{
+	struct puppet p = {0};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+
+	(void)state;
+	p.sink->failed(p.sink_ctx, "once");
+	stage_run(s, 10);
+	assert_false(p.open);
+	assert_int_equal(participant_bridge(a->p, BRIDGE_MUTED, s->now), 0);
+	assert_false(actor_last(a, ROOM_BRIDGE)->up);
+	assert_int_equal(actor_last(a, ROOM_BRIDGE)->mode, BRIDGE_MUTED);
+	stage_run(s, 200);
+	assert_true(p.open);
+	assert_int_equal(last_event(&p, BRIDGE_MODE)->mode, BRIDGE_MUTED);
+	actor_leave(a);
+	p.n_events = 0;
+	a = stage_join(s, "all");
+	stage_run(s, 100);
+	assert_null(last_event(&p, BRIDGE_MODE));
+	stage_close(s);
+}
+
+static void where_there_is_no_bridge_there_is_no_mode(void **state)
+{
+	struct stage *s = stage_new();
+
+	(void)state;
+	stage_open(s);
+	struct actor *a = stage_join(s, "all");
+
+	assert_int_equal(participant_bridge(a->p, BRIDGE_MUTED, s->now), ERR_NOTFOUND);
+	stage_close(s);
+}
+
+/* ---- what it hears ---- */
+
+static void mute_is_a_mute_towards_it_too(void **state)
+{
+	struct puppet p = {.wants = true};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
+
+	(void)state;
+	actor_talk(a, 440, 0.2);
+	stage_run(s, 500);
+	assert_int_equal(p.hearing.talkers, 1);
+	participant_mute(a->p, true, s->now);
+	assert_false(last_event(&p, BRIDGE_SPEAKING)->speaking);
+	assert_int_equal(last_event(&p, BRIDGE_SPEAKING)->participant, participant_id(a->p));
+	stage_run(s, 40);
+	size_t n = p.n_events;
+
+	for (int i = 0; i < 50; i++) {
+		stage_run(s, 20);
+		assert_int_equal(p.hearing.talkers, 0);
+		assert_near(p.hearing.level_dbfs, -100, 0.1);
+		assert_false(p.hearing.speech);
+	}
+	assert_int_equal(p.n_events, n);
+	actor_talk(b, 700, 0.2);
+	stage_run(s, 500);
+	assert_int_equal(p.hearing.talkers, 1);
+	participant_mute(a->p, false, s->now);
+	stage_run(s, 500);
+	assert_int_equal(p.hearing.talkers, 2);
+	stage_close(s);
+}
+
+/* One talker passes through the room as he is: sample for sample, once he has faded in. */
+static void one_talker_is_heard_at_unity_gain(void **state)
+{
+	struct puppet p = {.wants = true};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+	static const double hz[] = {440};
+	static float heard[16000];
+	size_t n = 0;
+
+	(void)state;
+	for (int db = 0; db >= -60; db -= 20) {
+		double amplitude = pow(10, db / 20.0);
+
+		actor_talk(a, 440, amplitude);
+		stage_run(s, 500);
+		for (n = 0; n < 16000; n += 320) {
+			stage_run(s, 20);
+			assert_int_equal(p.hearing.n, 320);
+			memcpy(heard + n, p.hearing.pcm, 320 * sizeof *heard);
+		}
+		assert_near(sig_db(sig_level(heard, n, 16000, 440)), db, 0.02);
+		assert_above(sig_snr(heard, n, 16000, hz, 1, NULL, NULL), db + 92);
+	}
+	stage_close(s);
+}
+
+/* Who speaks is told in the order in which they begin, in the tick in which it is found out. */
+static void changes_of_speaker_come_at_once_and_in_order(void **state)
+{
+	struct puppet p = {.wants = true};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
+	uint32_t ids[] = {participant_id(a->p), participant_id(b->p)};
+
+	(void)state;
+	stage_run(s, 100);
+	p.n_events = 0;
+	for (int i = 0; i < 6; i++) {
+		struct actor *who = i % 2 ? b : a;
+
+		actor_talk(who, 440, 0.2);
+		stage_run(s, 150);
+		assert_true(last_event(&p, BRIDGE_SPEAKING)->speaking);
+		assert_int_equal(last_event(&p, BRIDGE_SPEAKING)->participant, ids[i % 2]);
+		assert_int_equal(actor_last(a, ROOM_SPEAKING)->id, ids[i % 2]); /* as everybody is told */
+		who->talks = false;
+		stage_run(s, 1000);
+		assert_false(last_event(&p, BRIDGE_SPEAKING)->speaking);
+	}
+	assert_int_equal(p.n_events, 12);
+	for (size_t i = 0; i < 12; i++) {
+		assert_int_equal(p.events[i].participant, ids[i / 2 % 2]);
+		assert_int_equal(p.events[i].speaking, i % 2 == 0);
+		assert_true(p.texts[i][0] != '|'); /* it has a name */
+	}
+	stage_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -535,6 +777,14 @@ int main(void)
 		cmocka_unit_test(a_failure_in_the_middle_of_a_word_is_soft),
 		cmocka_unit_test(speech_out_of_the_blue_wakes_the_room),
 		cmocka_unit_test(a_worker_that_stutters_does_not_click),
+		cmocka_unit_test(who_has_taken_over_silences_it),
+		cmocka_unit_test(who_mutes_it_takes_its_ears_too),
+		cmocka_unit_test(the_end_of_what_was_heard_is_told),
+		cmocka_unit_test(a_mode_outlives_failures_and_ends_with_the_room),
+		cmocka_unit_test(where_there_is_no_bridge_there_is_no_mode),
+		cmocka_unit_test(mute_is_a_mute_towards_it_too),
+		cmocka_unit_test(one_talker_is_heard_at_unity_gain),
+		cmocka_unit_test(changes_of_speaker_come_at_once_and_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
