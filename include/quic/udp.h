@@ -47,6 +47,8 @@ int udp_bind(struct udp *u, const struct quic_addr *addr, struct quic_addr *boun
  * such socket, and for what is no QUIC packet, the kernel chooses by addresses. Done once, by the first.
  * ERR_IO with errno set; ERR_STATE: no socket. */
 int udp_steer(struct udp *u, unsigned n_sockets);
+/* Does the kernel know how? */
+bool udp_can_steer(void);
 /* Which local address the kernel would use towards `remote`, port 0. A client binds to it: on a
  * wildcard socket its first path would lack the address that answers come to. ERR_IO. */
 int udp_local_for(const struct quic_addr *remote, struct quic_addr *local);

@@ -54,6 +54,8 @@ static const struct field server_fields[] = {
 		.count = offsetof(struct config, server.n_origins), .max = CONFIG_ORIGINS_MAX, .fix = check_origin,
 		.accepts = "an origin such as \"https://voice.example.com\" or \"https://example.com:8443\", or \"*\"",
 		.help = "web pages that may open sessions; empty: those of the same host and of localhost; \"*\": all"},
+	{.key = "shards", .type = FIELD_U32, IN(server.shards), .max = 64,
+		.help = "threads that serve sessions; 0: one for each core that the daemon may use"},
 	{.key = "drain_ms", .type = FIELD_U32, IN(server.drain_ms), .max = 4000, .unit = "ms",
 		.help = "how long sessions may take to leave when the server is told to stop"},
 };

@@ -220,7 +220,7 @@ int udp_bind(struct udp *u, const struct quic_addr *addr, struct quic_addr *boun
 
 /* Classic BPF over the UDP payload: an id follows the first byte of a short header, and version and length in a long
  * one (RFC 8999 5). A load beyond the end of the packet ends the program with 0. */
-int udp_steer(struct udp *u, unsigned n_sockets)
+static int attach_steering(int fd, unsigned n_sockets)
 {
 	enum { AT_SHORT = 1, AT_LONG = 6 };
 	struct sock_filter code[] = {
@@ -234,9 +234,22 @@ int udp_steer(struct udp *u, unsigned n_sockets)
 	};
 	const struct sock_fprog prog = {sizeof code / sizeof *code, code};
 
-	if (!u->sockets)
-		return ERR_STATE;
-	return setsockopt(u->sockets->fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &prog, sizeof prog) ? ERR_IO : 0;
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &prog, sizeof prog) ? ERR_IO : 0;
+}
+
+int udp_steer(struct udp *u, unsigned n_sockets)
+{
+	return u->sockets ? attach_steering(u->sockets->fd, n_sockets) : ERR_STATE;
+}
+
+bool udp_can_steer(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool can = fd >= 0 && !set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1) && !attach_steering(fd, 2);
+
+	if (fd >= 0)
+		close(fd);
+	return can;
 }
 
 int udp_local_for(const struct quic_addr *remote, struct quic_addr *local)

@@ -11,7 +11,7 @@
 
 #include "base/err.h"
 #include "config/config.h"
-#include "daemon/link.h"
+#include "daemon/stack.h"
 #include "support/sim.h"
 
 #include <stdio.h>
@@ -26,10 +26,10 @@ struct world {
 	struct quic_tls *st, *ct;
 	struct quic_cert cert;
 	struct config *cfg;
-	struct rooms *rooms;
-	struct links *links;
-	struct wt *sw, *cw;
-	struct quic_endpoint *se, *ce;
+	struct registry *registry;
+	struct stack server;
+	struct wt *cw;
+	struct quic_endpoint *ce;
 	struct person *people;
 	size_t n_people;
 };
@@ -60,32 +60,6 @@ struct person {
 
 /* --- server ---------------------------------------------------------------------------------- */
 
-static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_request *req, struct wt_response *res,
-	void **user, nsec now)
-{
-	struct world *w = ctx;
-	char why[128];
-
-	(void)res;
-	return links_connect(w->links, s, req, why, sizeof why, user, now);
-}
-
-static void on_request(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now)
-{
-	(void)ctx, (void)req, (void)now;
-	res->status = 404;
-}
-
-static const struct wt_app server_app = {
-	.on_connect = on_connect,
-	.on_request = on_request,
-	.on_datagram = link_datagram,
-	.on_stream = link_stream,
-	.on_stream_data = link_stream_data,
-	.on_stream_closed = link_stream_closed,
-	.on_closed = link_closed,
-};
-
 static void say(struct person *p, nsec now);
 
 /* Every millisecond: rooms that are due, people whose moment it is. */
@@ -97,10 +71,10 @@ static void tick(void *ctx, nsec now)
 		if (nsec_to_ms(now) % 20 == w->people[i].phase_ms)
 			say(&w->people[i], now);
 
-	if (rooms_deadline(w->rooms) <= now)
-		rooms_run(w->rooms, now);
-	if (links_deadline(w->links) <= now)
-		links_run(w->links, now);
+	if (rooms_deadline(w->server.rooms) <= now)
+		rooms_run(w->server.rooms, now);
+	if (links_deadline(w->server.links) <= now)
+		links_run(w->server.links, now);
 }
 
 /* --- clients --------------------------------------------------------------------------------- */
@@ -231,8 +205,7 @@ static void world_init(struct world *w, uint64_t seed, size_t n_people)
 	assert_int_equal(quic_tls_client(&(struct quic_tls_client_opts){.insecure = true}, &w->ct), 0);
 	w->cfg = calloc(1, sizeof *w->cfg);
 	config_default(w->cfg);
-	assert_int_equal(rooms_new(&w->cfg->rooms, &quiet, &w->rooms), 0);
-	assert_int_equal(links_new(w->cfg, w->rooms, &quiet, &w->links), 0);
+	assert_int_equal(registry_new(w->cfg, &w->registry), 0);
 	quic_opts_default(&qo);
 	wt_opts_default(&wo);
 	qo.max_conns_per_addr = 5000;
@@ -240,13 +213,15 @@ static void world_init(struct world *w, uint64_t seed, size_t n_people)
 	qo.max_half_open = 5000;
 	const struct quic_out so = sim_out(w->sn), co = sim_out(w->cn);
 
-	assert_int_equal(wt_new(&wo, &server_app, w, &quiet, &w->sw), 0);
+	w->cfg->quic = qo;
+	w->cfg->wt = wo;
+	const struct stack_opts so_opts = {.cfg = w->cfg, .registry = w->registry, .n_shards = 1};
+
+	assert_int_equal(stack_init(&w->server, &so_opts, &so, w->st, &quiet), 0);
 	assert_int_equal(wt_new(&wo, &client_app, w, &quiet, &w->cw), 0);
-	assert_int_equal(quic_endpoint_new(&qo, &so, wt_quic_app(), w->sw, w->st, &quiet, &w->se), 0);
 	assert_int_equal(quic_endpoint_new(&qo, &co, wt_quic_app(), w->cw, NULL, &quiet, &w->ce), 0);
-	wt_attach(w->sw, w->se);
 	wt_attach(w->cw, w->ce);
-	sim_attach(w->sn, w->se);
+	sim_attach(w->sn, w->server.endpoint);
 	sim_attach(w->cn, w->ce);
 	sim_every(w->sim, sim_now(w->sim), nsec_from_ms(1), tick, w);
 	w->people = calloc(n_people, sizeof *w->people);
@@ -292,14 +267,13 @@ static void gather(struct world *w)
 static void world_end(struct world *w)
 {
 	quic_endpoint_free(w->ce);
-	quic_endpoint_free(w->se);
+	stack_end(&w->server);
 	wt_free(w->cw);
-	wt_free(w->sw);
-	assert_int_equal(rooms_stats(w->rooms)->participants, 0);
-	assert_int_equal(rooms_stats(w->rooms)->rooms, 0);
-	assert_int_equal(links_stats(w->links)->links, 0);
-	links_free(w->links);
-	rooms_free(w->rooms);
+	assert_int_equal(rooms_stats(w->server.rooms)->participants, 0);
+	assert_int_equal(rooms_stats(w->server.rooms)->rooms, 0);
+	assert_int_equal(links_stats(w->server.links)->links, 0);
+	stack_fini(&w->server);
+	registry_free(w->registry);
 	for (size_t i = 0; i < w->n_people; i++)
 		buf_fini(&w->people[i].lines);
 	quic_tls_unref(w->st);
@@ -370,8 +344,8 @@ static void a_thousand_sessions_hear_their_own_rooms_and_nothing_else(void **sta
 			assert_in_range(p->heard, 99, 101);
 		assert_int_equal(p->wrong, 0);
 	}
-	assert_int_equal(rooms_stats(w.rooms)->rooms, N / ROOM);
-	assert_int_equal(rooms_stats(w.rooms)->ticks_skipped, 0);
+	assert_int_equal(rooms_stats(w.server.rooms)->rooms, N / ROOM);
+	assert_int_equal(rooms_stats(w.server.rooms)->ticks_skipped, 0);
 	world_end(&w);
 }
 
@@ -411,7 +385,7 @@ static void numbered_frames_tell_what_was_lost(void **state)
 	run(&w, nsec_from_s(2));
 	sim_both(w.cn, &rough);
 	run(&w, nsec_from_s(1));
-	uint64_t lost = rooms_stats(w.rooms)->frames_lost, sent = a->sent + b->sent, in = rooms_stats(w.rooms)->frames_in;
+	uint64_t lost = rooms_stats(w.server.rooms)->frames_lost, sent = a->sent + b->sent, in = rooms_stats(w.server.rooms)->frames_in;
 
 	listen_from_now(&w);
 	a->missing = b->missing = 0;
@@ -419,11 +393,11 @@ static void numbered_frames_tell_what_was_lost(void **state)
 	b->expect = 1000;
 	run(&w, nsec_from_s(40));
 	sent = a->sent + b->sent - sent;
-	in = rooms_stats(w.rooms)->frames_in - in;
-	lost = rooms_stats(w.rooms)->frames_lost - lost;
+	in = rooms_stats(w.server.rooms)->frames_in - in;
+	lost = rooms_stats(w.server.rooms)->frames_lost - lost;
 	print_message("sent %lu, came %lu, lost %lu by number; heard %lu and %lu, missing %lu and %lu, concealed %lu\n",
 		(unsigned long)sent, (unsigned long)in, (unsigned long)lost, (unsigned long)a->heard, (unsigned long)b->heard,
-		(unsigned long)a->missing, (unsigned long)b->missing, (unsigned long)rooms_stats(w.rooms)->concealed);
+		(unsigned long)a->missing, (unsigned long)b->missing, (unsigned long)rooms_stats(w.server.rooms)->concealed);
 	assert_in_range(lost + in, sent - 6, sent + 6);
 	assert_in_range(lost, sent * 8 / 100, sent * 12 / 100);
 	assert_int_equal(a->disordered + b->disordered, 0);
@@ -466,7 +440,7 @@ static void numbers_go_on_through_silence(void **state)
 	assert_int_equal(a->disordered, 1);
 	assert_in_range(a->heard_time - time, 16000 * 4 - 640, 16000 * 4 + 640);
 	assert_in_range((uint16_t)(a->heard_seq - seq), 48, 56);
-	assert_int_equal(rooms_stats(w.rooms)->frames_lost, 0);
+	assert_int_equal(rooms_stats(w.server.rooms)->frames_lost, 0);
 	world_end(&w);
 }
 
@@ -504,9 +478,9 @@ static void clients_that_vanish_leave_nothing_behind(void **state)
 	run(&w, nsec_from_s(1));
 	sim_attach(w.cn, NULL); /* the whole network of theirs is gone */
 	run(&w, nsec_from_s(40));
-	assert_int_equal(rooms_stats(w.rooms)->participants, 0);
-	assert_int_equal(links_stats(w.links)->links, 0);
-	assert_int_equal(quic_endpoint_stats(w.se)->conns, 0);
+	assert_int_equal(rooms_stats(w.server.rooms)->participants, 0);
+	assert_int_equal(links_stats(w.server.links)->links, 0);
+	assert_int_equal(quic_endpoint_stats(w.server.endpoint)->conns, 0);
 	sim_attach(w.cn, w.ce);
 	world_end(&w);
 }
@@ -539,7 +513,7 @@ static void one_who_floods_is_heard_once_and_harms_nobody(void **state)
 	assert_in_range(b->heard, 249, 251);
 	assert_int_equal(a->wrong + b->wrong, 0);
 	assert_in_range(g->heard, 240, 251);
-	assert_true(links_stats(w.links)->rate_limited > 1000);
+	assert_true(links_stats(w.server.links)->rate_limited > 1000);
 	world_end(&w);
 }
 
