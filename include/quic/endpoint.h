@@ -40,8 +40,8 @@ struct quic_opts {
 	uint32_t stateless_per_s;      /* Retry, version negotiation, refusal and reset packets. default 2000 */
 	bool pmtud;                    /* probe for packets up to 1452 bytes. default true */
 	uint8_t shard;                 /* first byte of the connection ids we choose; for steering */
-	uint8_t secret[32];            /* signs Retry and stateless reset tokens; shards of one address need
-	                                * the same. All zero: random, made at start */
+	uint8_t secret[32];            /* signs Retry and stateless reset tokens; all zero: random, made at start.
+	                                * Endpoints of a group use that of the group */
 };
 void quic_opts_default(struct quic_opts *o);
 
@@ -137,6 +137,7 @@ struct quic_stats {
 	uint64_t conns_moved;     /* to another endpoint of the group */
 	uint64_t forwarded;       /* packets handed on to where their connection is */
 	uint32_t conns, half_open; /* now */
+	uint32_t away;             /* now: connections of other endpoints whose packets may still come here */
 };
 
 /* `tls` NULL: no server. Copies `opts`, `out`; borrows `app`, `ctx` until free; takes a
@@ -183,16 +184,15 @@ struct quic_relay {
 };
 enum { QUIC_MAIL_CONN = 1, QUIC_MAIL_OVER, QUIC_MAIL_KINDS = 16 };
 
-/* What they share: how many connections there are, in all and from one address, so that the limits hold for all
- * together. 1..QUIC_SHARDS_MAX endpoints. ERR_RANGE, ERR_NOMEM. */
+/* What they share: the secret that signs tokens, and how many connections there are, in all and from one address, so that
+ * the limits hold for all together. 1..QUIC_SHARDS_MAX endpoints. ERR_RANGE, ERR_NOMEM. */
 int quic_group_new(unsigned n_shards, struct quic_group **out);
 /* After all endpoints are freed. Accepts NULL. */
 void quic_group_free(struct quic_group *g);
 /* Now, of all endpoints, those on their way between two of them included. Any thread. */
 uint32_t quic_group_conns(const struct quic_group *g);
 
-/* Right after quic_endpoint_new(). Borrows `g` until free, copies `relay` (NULL: no connection ever moves). Endpoints of
- * one group need the same opts.secret. */
+/* Right after quic_endpoint_new(). Borrows `g` until free, copies `relay` (NULL: no connection ever moves). */
 void quic_endpoint_join(struct quic_endpoint *ep, struct quic_group *g, const struct quic_relay *relay);
 /* Mail that the others posted. `ep` NULL: it was freed already, the message is only thrown away; no
  * connection may be on its way to it then. */

@@ -233,6 +233,7 @@ static void print_quic(const struct metrics_sources *m, struct buf *out)
 	counter(out, "migrations_total", "Connections that moved to another address.", q->migrations);
 	counter(out, "key_updates_total", "Key updates.", q->key_updates);
 	counter(out, "connections_moved_total", "Connections that went to the shard where their room lives.", q->conns_moved);
+	gauge(out, "connections_away", "Of these, connections now whose first shard still hands packets on.", q->away);
 	counter(out, "packets_forwarded_total", "Packets handed on to the shard where their connection lives.", q->forwarded);
 	counter(out, "packets_forward_dropped_total", "Such packets dropped because that shard did not keep up.",
 		m->sum->forward_dropped);

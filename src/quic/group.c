@@ -23,6 +23,7 @@
 
 struct quic_group {
 	unsigned n;
+	struct secret secret;
 	struct addr_limit *addrs;
 	atomic_uint conns, half_open;
 	atomic_uint moving[QUIC_SHARDS_MAX]; /* on their way to each */
@@ -51,6 +52,7 @@ int quic_group_new(unsigned n, struct quic_group **out)
 		free(g);
 		return err;
 	}
+	random_bytes(g->secret.b, sizeof g->secret.b);
 	g->n = n;
 	*out = g;
 	return 0;
@@ -62,6 +64,7 @@ void quic_group_free(struct quic_group *g)
 		return;
 	assert(atomic_load(&g->conns) == 0 && atomic_load(&g->half_open) == 0);
 	addr_limit_free(g->addrs);
+	OPENSSL_cleanse(&g->secret, sizeof g->secret);
 	free(g);
 }
 
@@ -76,6 +79,7 @@ void quic_endpoint_join(struct quic_endpoint *ep, struct quic_group *g, const st
 	addr_limit_free(ep->addrs);
 	ep->addrs = g->addrs;
 	ep->group = g;
+	ep->secret = g->secret;
 	if (relay)
 		ep->relay = *relay;
 }
@@ -173,6 +177,7 @@ void qconn_depart(struct quic_conn *c)
 	schedule_remove(&ep->sched, c->slot);
 	ep->stats.conns--; /* the group's count goes on */
 	ep->stats.conns_moved++;
+	ep->stats.away++;
 	c->slot = NO_SLOT;
 	c->ep = NULL;
 	m->conn = c;
@@ -240,6 +245,7 @@ static void forget_ids(struct quic_endpoint *ep, struct quic_move *m)
 	for (size_t i = 0; i < m->n_ids; i++)
 		cid_table_remove(ep->cids, m->ids[i].id, m->ids[i].len, &m->owner);
 	list_remove(&m->node);
+	ep->stats.away--;
 }
 
 void ep_forget_away(struct quic_endpoint *ep)
