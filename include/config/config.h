@@ -49,6 +49,8 @@ struct config_limits {
 	uint32_t control_line_bytes;      /* default 16384 */
 	uint32_t control_messages_per_s;  /* of one session, burst twice that. default 20 */
 	uint32_t datagrams_per_s;         /* of one session, burst twice that. default 250 */
+	uint32_t max_waiting_handshakes;  /* packets. default 1024 */
+	uint32_t max_load_percent;        /* of a shard's time, 0: never refuse for it. default 90 */
 };
 
 /* Not to be copied with `=` or memcpy: `rooms` points into the struct itself. About half a megabyte: keep it off small stacks. */

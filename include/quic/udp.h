@@ -21,6 +21,8 @@ struct udp_opts {
 	/* Several sockets of this process share an address (SO_REUSEPORT). The first takes it, and fails if another
 	 * process has it; the others join. default UDP_ALONE */
 	enum udp_share { UDP_ALONE, UDP_FIRST, UDP_JOIN } share;
+	uint32_t grid_us;      /* busy sockets are read so often instead of at each packet; see udp_wake_at(). 0:
+	                        * always at each packet. default 1000 */
 };
 void udp_opts_default(struct udp_opts *o);
 
@@ -28,6 +30,7 @@ struct udp_stats {
 	uint64_t recv_calls, send_calls, packets_in, packets_out;
 	uint64_t send_dropped;   /* the kernel refused: buffer full, unreachable, too long */
 	uint64_t kernel_dropped; /* lost in full receive buffers, as SO_RXQ_OVFL says */
+	uint64_t grid_reads;     /* wake-ups that were the grid's and not a packet's */
 };
 
 /* `on_packet` for each payload of a batch (zero-length ones are dropped here), `on_batch` after the last. */
@@ -49,6 +52,19 @@ int udp_bind(struct udp *u, const struct quic_addr *addr, struct quic_addr *boun
 int udp_steer(struct udp *u, unsigned n_sockets);
 /* Does the kernel know how? */
 bool udp_can_steer(void);
+/*
+ * Waking up for each packet costs more than the packet. Once packets come faster than the grid, the sockets no longer
+ * wake the loop: its owner does, on the multiples of grid_us, and all that came in the meantime is read, mixed, and
+ * answered at once. With a grid of 1 ms rooms hear nothing later for that, since they tick on the same milliseconds.
+ *
+ * When to wake for what is due `at` (NSEC_NONE: nothing), so that packets are read as well: later than `at` by less
+ * than the grid, and only while packets come fast.
+ */
+nsec udp_wake_at(const struct udp *u, nsec at);
+/* Reads what the grid has kept waiting; to be called at each udp_wake_at(). `anyway`: whatever the grid says, since the
+ * caller is late and what it is about to mix may still be in the socket. True: there was something, and on_batch has
+ * been called. */
+bool udp_run(struct udp *u, bool anyway, nsec now);
 /* Which local address the kernel would use towards `remote`, port 0. A client binds to it: on a
  * wildcard socket its first path would lack the address that answers come to. ERR_IO. */
 int udp_local_for(const struct quic_addr *remote, struct quic_addr *local);

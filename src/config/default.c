@@ -30,6 +30,8 @@ static void limits_default(struct config_limits *l)
 	l->control_line_bytes = 16384;
 	l->control_messages_per_s = 20;
 	l->datagrams_per_s = 250;
+	l->max_waiting_handshakes = 1024;
+	l->max_load_percent = 90;
 }
 
 void config_default(struct config *c)

@@ -250,6 +250,9 @@ unsigned links_refusal(int err, char *why, size_t why_len)
 	case ERR_STATE:
 		snprintf(why, why_len, "the server is full");
 		return 503;
+	case ERR_DENIED:
+		snprintf(why, why_len, "the server is busy");
+		return 503;
 	case ERR_LIMIT:
 		snprintf(why, why_len, "the room is full");
 		return 503;

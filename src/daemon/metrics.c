@@ -91,7 +91,10 @@ void metrics_add(struct shard_report *sum, const struct shard_report *r)
 	ADD(wt);
 	ADD(rooms);
 	ADD(links);
+	ADD(lobby);
 	ADD(forward_dropped);
+	if (r->load > sum->load)
+		sum->load = r->load;
 }
 
 static void print_process(const struct metrics_sources *m, struct buf *out)
@@ -99,6 +102,8 @@ static void print_process(const struct metrics_sources *m, struct buf *out)
 	family(out, "build_info", "gauge", "Always 1; the label is the version.");
 	labelled(out, "build_info", "version", m->version, 1);
 	gauge(out, "start_time_seconds", "When the daemon started, seconds since 1970.", (uint64_t)m->started_s);
+	family(out, "load", "gauge", "Share of its time that the busiest shard is at work, handshakes excepted: 0 to 1.");
+	put(out, "mynah_load %.3f\n", m->sum->load);
 	gauge(out, "draining", "1 while the daemon is shutting down.", m->draining);
 	gauge(out, "shards", "Threads that serve sessions.", m->n_shards);
 	family(out, "certificate_seconds_left", "gauge", "Until the certificate shown now is no longer valid.");
@@ -218,6 +223,10 @@ static void print_quic(const struct metrics_sources *m, struct buf *out)
 	labelled(out, "connections_refused_total", "reason", "limit", q->refused_limit);
 	labelled(out, "connections_refused_total", "reason", "address", q->refused_addr);
 	labelled(out, "connections_refused_total", "reason", "half_open", q->dropped_half_open);
+	counter(out, "handshake_packets_total", "Packets of handshakes, which wait while voice goes first.", m->sum->lobby.packets);
+	family(out, "handshake_packets_dropped_total", "counter", "Those of them that were dropped, by reason.");
+	labelled(out, "handshake_packets_dropped_total", "reason", "full", m->sum->lobby.full);
+	labelled(out, "handshake_packets_dropped_total", "reason", "stale", m->sum->lobby.stale);
 	family(out, "stateless_packets_total", "counter", "Packets sent without a connection, by kind.");
 	labelled(out, "stateless_packets_total", "kind", "retry", q->retries_sent);
 	labelled(out, "stateless_packets_total", "kind", "version_negotiation", q->version_negotiations);
@@ -240,6 +249,7 @@ static void print_quic(const struct metrics_sources *m, struct buf *out)
 	counter(out, "udp_send_dropped_total", "Packets that the kernel did not take.", m->sum->udp.send_dropped);
 	counter(out, "udp_receive_dropped_total", "Packets lost in full receive buffers.", m->sum->udp.kernel_dropped);
 	counter(out, "udp_receive_calls_total", "recvmmsg calls.", m->sum->udp.recv_calls);
+	counter(out, "udp_grid_reads_total", "Wake-ups on the grid that busy sockets are read on.", m->sum->udp.grid_reads);
 	counter(out, "udp_send_calls_total", "sendmmsg calls.", m->sum->udp.send_calls);
 }
 

@@ -20,9 +20,11 @@ struct registry {
 	struct map *rooms;  /* of struct entry */
 	uint32_t n_private; /* rooms without a name: one person each */
 	uint32_t sessions;
+	unsigned n_shards;
+	uint64_t busy;      /* one bit for each */
 };
 
-int registry_new(const struct config *cfg, struct registry **out)
+int registry_new(const struct config *cfg, unsigned n_shards, struct registry **out)
 {
 	struct registry *r = calloc(1, sizeof *r);
 	int err = r ? map_new(ROOM_NAME_MAX, &r->rooms) : ERR_NOMEM;
@@ -32,6 +34,7 @@ int registry_new(const struct config *cfg, struct registry **out)
 		return err;
 	}
 	r->cfg = cfg;
+	r->n_shards = n_shards;
 	pthread_mutex_init(&r->lock, NULL);
 	*out = r;
 	return 0;
@@ -58,6 +61,22 @@ static int look(const struct registry *r, const char *name, const struct room_ru
 	return map_count(r->rooms) + r->n_private >= r->cfg->rooms.max_rooms ? ERR_LIMIT : 0;
 }
 
+static bool is_busy(const struct registry *r, unsigned shard)
+{
+	return r->busy >> shard & 1;
+}
+
+/* Where a new room goes: here, unless others have more time. */
+static int choose(const struct registry *r, unsigned here, unsigned *shard)
+{
+	for (unsigned i = 0; i < r->n_shards; i++) {
+		*shard = (here + i) % r->n_shards;
+		if (!is_busy(r, *shard))
+			return 0;
+	}
+	return ERR_DENIED;
+}
+
 static int add(struct registry *r, const char *name, unsigned shard, struct entry **out)
 {
 	struct entry *e = calloc(1, sizeof *e);
@@ -77,7 +96,14 @@ static int enter(struct registry *r, const char *name, const struct room_rule *r
 	struct entry *e;
 	int err = look(r, name, rule, &e);
 
-	*shard = e ? e->shard : here;
+	if (err)
+		return err;
+	if (!e)
+		err = choose(r, here, shard);
+	else if (e->shard == here && is_busy(r, here))
+		err = ERR_DENIED;
+	else
+		*shard = e->shard; /* which knows best whether it is busy */
 	if (err || *shard != here)
 		return err;
 	if (name[0] && !e)
@@ -139,14 +165,28 @@ int registry_check(struct registry *r, const char *room)
 	char name[ROOM_NAME_MAX + 1];
 	const struct room_rule *rule;
 	struct entry *e;
+	unsigned shard;
 	int err = rooms_place(&r->cfg->rooms, room, name, &rule);
 
 	if (err)
 		return err;
 	pthread_mutex_lock(&r->lock);
 	err = look(r, name, rule, &e);
+	if (!err && e)
+		err = is_busy(r, e->shard) ? ERR_DENIED : 0;
+	else if (!err)
+		err = choose(r, 0, &shard);
 	pthread_mutex_unlock(&r->lock);
 	return err;
+}
+
+void registry_set_busy(struct registry *r, unsigned shard, bool busy)
+{
+	uint64_t bit = UINT64_C(1) << shard;
+
+	pthread_mutex_lock(&r->lock);
+	r->busy = busy ? r->busy | bit : r->busy & ~bit;
+	pthread_mutex_unlock(&r->lock);
 }
 
 uint32_t registry_sessions(struct registry *r)

@@ -98,6 +98,7 @@ static void on_http(void *ctx, const struct http_request *req, struct http_respo
 {
 	struct server *s = ctx;
 
+	shard_watch_load(s->shard[0]); /* nothing else may have happened on this loop for long */
 	web_answer(&s->web, req, res);
 }
 
@@ -360,7 +361,7 @@ static void on_answer(void *ctx, struct mail *m);
 
 static int open_shards(struct server *s)
 {
-	int err = registry_new(s->cfg, &s->registry);
+	int err = registry_new(s->cfg, s->n_shards, &s->registry);
 
 	if (!err)
 		err = quic_group_new(s->n_shards, &s->group);

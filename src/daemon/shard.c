@@ -2,6 +2,7 @@
 #include "daemon/shard.h"
 
 #include "base/err.h"
+#include "daemon/load.h"
 #include "quic/ticker.h"
 
 #include <assert.h>
@@ -16,6 +17,12 @@
 static const nsec unhealthy_after = 1000000000u;
 
 enum { RECONNECT_MS = 1500 };
+
+/* What handshakes may take at a time; and of all time while the shard is busy, one part in so many. */
+enum { GREET_MS = 1, GREET_PARTS = 10 };
+
+/* A tick so late has missed what came meanwhile, unless that is read first. */
+enum { LATE_MS = 2 };
 
 /* Mail to a shard: orders are these plus what is ordered. */
 enum { MAIL_TLS = QUIC_MAIL_KINDS, MAIL_REPORT, MAIL_ORDER };
@@ -36,6 +43,10 @@ struct shard {
 
 	struct udp *udp;
 	struct stack stack;
+	struct lobby *lobby;
+	nsec greet_at; /* not before */
+	struct load load;
+	bool busy;     /* nobody new */
 	struct ticker *ticker;
 	uv_prepare_t before_sleep;
 	uv_async_t news;
@@ -73,6 +84,59 @@ static void on_forwarded(void *ctx, const struct quic_path *path, uint8_t ecn, u
 	quic_endpoint_recv(s->stack.endpoint, path, ecn, p, len, clock_now());
 }
 
+static nsec sooner(nsec a, nsec b)
+{
+	return a < b ? a : b;
+}
+
+static nsec voice_due(const struct shard *s)
+{
+	return udp_wake_at(s->udp, stack_deadline(&s->stack));
+}
+
+static nsec earliest(const struct shard *s)
+{
+	return lobby_waiting(s->lobby) > 0 ? sooner(voice_due(s), s->greet_at) : voice_due(s);
+}
+
+/* Handshakes, in the time that voice leaves; a few even if it leaves none. */
+static void greet(struct shard *s)
+{
+	struct quic_endpoint *ep = s->stack.endpoint;
+	nsec begin = clock_now(), now = begin, until = sooner(voice_due(s), begin + nsec_from_ms(GREET_MS));
+
+	if (begin < s->greet_at)
+		return;
+	while (lobby_admit(s->lobby, ep, now) && (now = clock_now()) < until)
+		;
+	quic_endpoint_flush(ep, now);
+	udp_flush(s->udp);
+	now = clock_now();
+	load_except(&s->load, now - begin);
+	s->greet_at = s->busy ? now + (GREET_PARTS - 1) * (now - begin) : 0;
+}
+
+/* A loop that has no time left takes in nobody new, so that those who are there notice nothing. */
+static void watch_load(struct shard *s, nsec now)
+{
+	uint32_t most = s->opts.cfg->limits.max_load_percent;
+	bool busy;
+
+	load_look(&s->load, uv_metrics_idle_time(s->loop), now);
+	busy = most > 0 && s->load.share * 100 >= most;
+	if (busy == s->busy)
+		return;
+	log_warn(&s->log, "shard=%u %s", s->opts.index,
+		busy ? "busy: nobody new is taken in" : "no longer busy: people are taken in again");
+	s->busy = busy;
+	registry_set_busy(s->opts.registry, s->opts.index, busy);
+}
+
+void shard_watch_load(struct shard *s)
+{
+	watch_load(s, clock_now());
+}
+
 static bool take_news(struct shard *s)
 {
 	const struct exchange_reader reader = {s, on_mail, on_forwarded};
@@ -83,6 +147,7 @@ static bool take_news(struct shard *s)
 /* After anything happened: mix what is due, write what is to be sent, sleep until the next deadline. */
 static void settle(struct shard *s, nsec now)
 {
+	watch_load(s, now); /* first: after a long sleep it is not as busy as it was before */
 	if (s->opts.exchange)
 		exchange_awake(s->opts.exchange, s->opts.index);
 	if (take_news(s))
@@ -91,8 +156,10 @@ static void settle(struct shard *s, nsec now)
 		return;
 	stack_settle(&s->stack, now);
 	udp_flush(s->udp);
+	if (lobby_waiting(s->lobby) > 0)
+		greet(s);
 	answer_closed(s);
-	nsec due = stack_deadline(&s->stack);
+	nsec due = earliest(s);
 
 	ticker_set(s->ticker, due);
 	if (!s->opts.exchange)
@@ -107,7 +174,7 @@ static void on_before_sleep(uv_prepare_t *h)
 	enum { TURNS = 4 }; /* then the sockets' turn */
 	struct shard *s = h->data;
 
-	if (!s->closing && !ticker_is_set(s->ticker, stack_deadline(&s->stack)))
+	if (!s->closing && !ticker_is_set(s->ticker, earliest(s)))
 		settle(s, clock_now());
 	if (!s->opts.exchange)
 		return;
@@ -122,14 +189,21 @@ static void on_before_sleep(uv_prepare_t *h)
 
 static void on_tick(void *ctx, nsec now)
 {
-	settle(ctx, now);
+	struct shard *s = ctx;
+	bool late = nsec_until(rooms_deadline(s->stack.rooms), now) > nsec_from_ms(LATE_MS);
+
+	if (!udp_run(s->udp, late, now))
+		settle(s, now);
 }
 
 static void on_packet(void *ctx, const struct quic_path *path, uint8_t ecn, uint8_t *p, size_t len, nsec now)
 {
 	struct shard *s = ctx;
 
-	quic_endpoint_recv(s->stack.endpoint, path, ecn, p, len, now);
+	if (lobby_takes(p, len))
+		lobby_put(s->lobby, path, ecn, p, len, now);
+	else
+		quic_endpoint_recv(s->stack.endpoint, path, ecn, p, len, now);
 }
 
 static void on_batch(void *ctx, nsec now)
@@ -161,6 +235,8 @@ static void fill_report(struct shard *s, struct shard_report *r)
 	r->wt = *wt_stats(s->stack.wt);
 	r->rooms = *rooms_stats(s->stack.rooms);
 	r->links = *links_stats(s->stack.links);
+	r->lobby = *lobby_stats(s->lobby);
+	r->load = s->load.share;
 	r->forward_dropped = s->opts.exchange ? exchange_dropped(s->opts.exchange, s->opts.index) : 0;
 	answer(s, &r->mail, SHARD_REPORTED);
 }
@@ -344,7 +420,8 @@ static int open_all(struct shard *s)
 	if (err)
 		return err;
 	s->n_open++;
-	return open_stack(s);
+	err = lobby_new(s->opts.cfg->limits.max_waiting_handshakes, &s->lobby);
+	return err ? err : open_stack(s);
 }
 
 int shard_new(const struct shard_opts *o, const struct log *log, struct shard **out)
@@ -363,6 +440,7 @@ int shard_new(const struct shard_opts *o, const struct log *log, struct shard **
 	}
 	if (o->index > 0)
 		s->loop = &s->own_loop;
+	uv_loop_configure(s->loop, UV_METRICS_IDLE_TIME);
 	uv_prepare_init(s->loop, &s->before_sleep);
 	s->before_sleep.data = s;
 	s->n_open++;
@@ -430,6 +508,7 @@ void shard_free(struct shard *s)
 	stack_fini(&s->stack);
 	if (s->opts.index > 0)
 		uv_loop_close(&s->own_loop);
+	lobby_free(s->lobby);
 	free(s->bridges);
 	free(s);
 }

@@ -10,6 +10,7 @@
 #pragma once
 #include "daemon/exchange.h"
 #include "daemon/stack.h"
+#include "quic/lobby.h"
 #include "quic/udp.h"
 
 #include <uv.h>
@@ -39,7 +40,9 @@ struct shard_report {
 	struct wt_stats wt;
 	struct rooms_stats rooms;
 	struct links_stats links;
+	struct lobby_stats lobby;
 	uint64_t forward_dropped;
+	double load; /* share of its time that it is at work */
 };
 
 enum shard_answer { SHARD_REPORTED = 64, SHARD_CLOSED, SHARD_GONE };
@@ -63,6 +66,8 @@ void shard_order(struct shard *s, enum shard_order order);
 void shard_use_tls(struct shard *s, struct quic_tls *tls);
 /* Fills `r` and sends it back; in shard 0 at once. */
 void shard_report(struct shard *s, struct shard_report *r);
+/* In shard 0, before it is asked whether it is busy. */
+void shard_watch_load(struct shard *s);
 /* Was everything that it had to do done in time lately? */
 bool shard_healthy(struct shard *s, nsec now);
 /* Gone, and so is every other thread; or never started (then it is closed here). Accepts NULL. */

@@ -14,11 +14,14 @@
 
 enum {
 	BATCH = 64,       /* packets of one recvmmsg or sendmmsg */
-	ROUNDS = 8,       /* of recvmmsg for one wake-up, so that timers get their turn */
+	ROUNDS = 64,      /* of recvmmsg for one wake-up, so that timers get their turn even in a flood */
 	RECV_MAX = 2048,  /* longer ones are cut and dropped; we announce 1500 */
 	CONTROL_MAX = 128,
 	ECN_MASK = 3,
 	ECT0 = 2,         /* set on the sockets, so that most packets need no control message */
+	GRID_WINDOW = 20, /* grid points over which packets are counted */
+	GRID_ENTER = 2,   /* wake-ups for each of them from which on the grid is kept */
+	GRID_LEAVE = 1,   /* packets for each of them below which it is left */
 };
 
 struct udp_socket {
@@ -66,6 +69,9 @@ struct udp {
 	struct udp_stats stats;
 	struct udp_socket *sockets;
 	bool closing;
+	nsec grid_at;      /* the next reading; NSEC_NONE: packets wake us */
+	nsec window_end;   /* of the count below */
+	uint64_t n_window; /* without a grid wake-ups, else packets */
 	uv_timer_t farewell; /* so that the loop calls on_closed even if there is no socket */
 	void (*on_closed)(void *ctx);
 	void *closed_ctx;
@@ -75,7 +81,7 @@ struct udp {
 
 void udp_opts_default(struct udp_opts *o)
 {
-	*o = (struct udp_opts){.rcvbuf_bytes = 16u << 20, .sndbuf_bytes = 4u << 20};
+	*o = (struct udp_opts){.rcvbuf_bytes = 16u << 20, .sndbuf_bytes = 4u << 20, .grid_us = 1000};
 }
 
 int udp_new(uv_loop_t *loop, const struct udp_opts *opts, const struct udp_handler *handler, const struct log *log,
@@ -90,6 +96,7 @@ int udp_new(uv_loop_t *loop, const struct udp_opts *opts, const struct udp_handl
 	u->handler = *handler;
 	if (log)
 		u->log = *log;
+	u->grid_at = NSEC_NONE;
 	u->rx.stale = BATCH;
 	for (size_t i = 0; i < BATCH + 1; i++)
 		u->tx.order[i] = &u->tx.packets[i];
@@ -167,6 +174,17 @@ static bool is_free(const struct quic_addr *addr)
 	return ok;
 }
 
+/* What the loop is to tell of it. */
+static void listen_to(struct udp_socket *s)
+{
+	int events = (s->u->grid_at == NSEC_NONE ? UV_READABLE : 0) | (s->blocked ? UV_WRITABLE : 0);
+
+	if (events)
+		uv_poll_start(&s->poll, events, on_poll);
+	else
+		uv_poll_stop(&s->poll);
+}
+
 static int open_socket(struct udp *u, struct udp_socket *s, const struct quic_addr *addr)
 {
 	s->u = u;
@@ -212,7 +230,7 @@ int udp_bind(struct udp *u, const struct quic_addr *addr, struct quic_addr *boun
 	}
 	s->next = u->sockets;
 	u->sockets = s;
-	uv_poll_start(&s->poll, UV_READABLE, on_poll);
+	listen_to(s);
 	if (bound)
 		*bound = s->addr;
 	return 0;
@@ -358,30 +376,116 @@ static int receive(struct udp_socket *s, nsec *now)
 	return n;
 }
 
+/* Until it is empty, but not for ever: how many packets came. */
+static int drain(struct udp_socket *s, nsec *now)
+{
+	int n = BATCH, all = 0;
+
+	for (int round = 0; round < ROUNDS && n == BATCH && !s->u->closing; round++) {
+		n = receive(s, now);
+		all += n;
+	}
+	return all;
+}
+
+static nsec grid_after(const struct udp *u, nsec now)
+{
+	nsec step = nsec_from_us(u->opts.grid_us);
+
+	return (now / step + 1) * step;
+}
+
+static void set_grid(struct udp *u, nsec at)
+{
+	bool changes = (at == NSEC_NONE) != (u->grid_at == NSEC_NONE);
+
+	u->grid_at = at;
+	for (struct udp_socket *s = changes ? u->sockets : NULL; s; s = s->next)
+		listen_to(s);
+}
+
+/* True once in a window, with `*n` things in it. */
+static bool window_over(struct udp *u, nsec now, uint64_t *n)
+{
+	if (now < u->window_end)
+		return false;
+	*n = u->n_window;
+	u->n_window = 0;
+	u->window_end = now + GRID_WINDOW * nsec_from_us(u->opts.grid_us);
+	return true;
+}
+
+/* Woken by a packet. */
+static void consider_grid(struct udp *u, nsec now)
+{
+	uint64_t n;
+
+	if (u->opts.grid_us == 0)
+		return;
+	if (++u->n_window >= GRID_ENTER * GRID_WINDOW && now < u->window_end) {
+		u->window_end = 0;
+		set_grid(u, grid_after(u, now));
+	}
+	window_over(u, now, &n);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct udp_socket *s = poll->data;
 	struct udp *u = s->u;
 	nsec now = 0;
-	int n, all = 0;
 
 	if (status < 0)
 		return;
 	if (events & UV_WRITABLE) {
 		s->blocked = false;
-		uv_poll_start(&s->poll, UV_READABLE, on_poll);
+		listen_to(s);
 		udp_flush(u);
 	}
-	if (!(events & UV_READABLE))
+	if (!(events & UV_READABLE) || drain(s, &now) == 0 || u->closing)
 		return;
-	for (int round = 0; round < ROUNDS && !u->closing; round++) {
-		n = receive(s, &now);
-		all += n;
-		if (n < BATCH)
-			break;
+	consider_grid(u, now);
+	u->handler.on_batch(u->handler.ctx, now);
+}
+
+nsec udp_wake_at(const struct udp *u, nsec at)
+{
+	return u->grid_at == NSEC_NONE ? at : u->grid_at;
+}
+
+/* After a reading on the grid: when the next one is. `most`: packets of the fullest socket. */
+static void next_on_grid(struct udp *u, int all, int most, nsec now)
+{
+	uint64_t n = 0;
+
+	u->stats.grid_reads++;
+	u->n_window += (unsigned)all;
+	if (window_over(u, now, &n) && n < GRID_LEAVE * GRID_WINDOW)
+		set_grid(u, NSEC_NONE);
+	else
+		u->grid_at = most < ROUNDS * BATCH ? grid_after(u, now) : now; /* the rest at once, after the timers */
+}
+
+bool udp_run(struct udp *u, bool anyway, nsec now)
+{
+	bool due = now >= u->grid_at;
+	int all = 0, most = 0;
+
+	if (!due && !anyway)
+		return false;
+	for (struct udp_socket *s = u->sockets; s && !u->closing; s = s->next) {
+		nsec seen = now;
+		int got = drain(s, &seen);
+
+		now = seen > now ? seen : now;
+		all += got;
+		most = got > most ? got : most;
 	}
+	if (due)
+		next_on_grid(u, all, most, now);
 	if (all > 0 && !u->closing)
 		u->handler.on_batch(u->handler.ctx, now);
+	return all > 0;
 }
 
 /* --- sending ------------------------------------------------------------------------------ */
@@ -482,7 +586,7 @@ static void prepare(struct tx *t, size_t i, struct tx_packet *p)
 static void wait_writable(struct udp_socket *s)
 {
 	s->blocked = true;
-	uv_poll_start(&s->poll, UV_READABLE | UV_WRITABLE, on_poll);
+	listen_to(s);
 }
 
 /* Sends the packets `first`.. `end` - 1, all of one socket; returns how many are dealt with. */

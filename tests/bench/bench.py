@@ -45,6 +45,7 @@ max_rooms = 20000
 max_connections = 50000
 max_connections_per_address = 50000
 max_half_open = 5000
+max_load_percent = 0
 datagram_pool = 16384
 """
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # as the service has it

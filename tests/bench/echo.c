@@ -57,7 +57,15 @@ static void settle(void *ctx, nsec now)
 		quic_endpoint_expire(e->ep, now);
 	quic_endpoint_flush(e->ep, now);
 	udp_flush(e->udp);
-	ticker_set(e->ticker, quic_endpoint_deadline(e->ep));
+	ticker_set(e->ticker, udp_wake_at(e->udp, quic_endpoint_deadline(e->ep)));
+}
+
+static void on_tick(void *ctx, nsec now)
+{
+	struct echo *e = ctx;
+
+	if (!udp_run(e->udp, false, now))
+		settle(e, now);
 }
 
 static void on_alloc(uv_handle_t *h, size_t size, uv_buf_t *buf)
@@ -105,7 +113,7 @@ static int serve(struct echo *e, uint16_t port)
 	if (!err)
 		err = udp_bind(e->udp, &addr, &bound);
 	if (!err)
-		err = ticker_open(&e->loop, settle, e, &e->ticker);
+		err = ticker_open(&e->loop, on_tick, e, &e->ticker);
 	if (!err)
 		err = wt_new(&wo, &app, NULL, &log, &e->w);
 	if (err)

@@ -274,7 +274,7 @@ struct stage *stage_new(const struct stage_opts *opts)
 	must(wt_new(&s->cfg->wt, &client_app, s, &quiet, &s->cw), "wt");
 	must(quic_endpoint_new(&s->cfg->quic, &co, wt_quic_app(), s->cw, NULL, &quiet, &s->ce), "endpoint");
 	server(s, true);
-	must(registry_new(s->cfg, &s->registry), "registry");
+	must(registry_new(s->cfg, 1, &s->registry), "registry");
 	const struct stack_opts o = {.cfg = s->cfg, .registry = s->registry, .n_shards = 1};
 
 	must(stack_init(&s->server, &o, &so, s->st, &quiet), "server");

@@ -255,7 +255,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	wt_opts_default(&o);
 	o.stream_send_bytes = 2000;
 	o.max_streams = 4;
-	expect(registry_new(configuration(), &w->registry) == 0);
+	expect(registry_new(configuration(), 1, &w->registry) == 0);
 	expect(links_new(configuration(), w->rooms, w->registry, 0, &silent, &w->links) == 0);
 	expect(wt_new(&o, links_app(), w->links, &silent, &w->wt) == 0);
 	while (cursor_left(&in) >= 2) {

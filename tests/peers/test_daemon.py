@@ -238,6 +238,39 @@ class Log(VoiceCase):
             self.assertRegex(line, r"ready version=\S+ url=https://localhost:\d+/audio page=http://localhost:\d+/")
 
 
+class Load(VoiceCase):
+    @staticmethod
+    async def check(server):
+        return json.loads((await off_loop(server.get, "/check?room=x"))[1])
+
+    async def test_busy_server_takes_in_nobody_new(self):
+        mynah = pathlib.Path(binary()).with_name("mynah")
+        with Mynahd("[limits]\nmax_load_percent = 1\n") as server:
+            self.assertEqual(await self.check(server), {"ok": True})
+            async with session(server) as first:
+                load = await asyncio.create_subprocess_exec(
+                    str(mynah), "load", server.url, "--insecure", "--sessions", "20", "--rooms", "5", "--talkers", "1", "--ramp", "200", "--seconds", "4",
+                    "--quiet", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                try:
+                    until = time.monotonic() + 20
+                    while (answer := await self.check(server))["ok"] and time.monotonic() < until:
+                        await asyncio.sleep(0.05)
+                    self.assertEqual(answer, {"ok": False, "status": 503, "reason": "the server is busy"})
+                    async with connection(server) as late:
+                        self.assertEqual(await late.open_session("/audio"), 503)
+                    self.assertFalse(first.ended)  # who is there stays
+                finally:
+                    await load.wait()
+            until = time.monotonic() + 20
+            while not (await self.check(server))["ok"]:
+                self.assertLess(time.monotonic(), until, "busy for ever")
+                await asyncio.sleep(0.1)
+            self.assertIn("nobody new", server.log())
+            metrics = server.metrics()
+            self.assertGreater(metrics["mynah_handshake_packets_total"], 20)
+            self.assertEqual(metrics['mynah_handshake_packets_dropped_total{reason="full"}'], 0)
+
+
 class Ports(VoiceCase):
     async def test_wildcards_and_localhost_answer_on_both_families(self):
         for host in "0.0.0.0", "::", "localhost", "127.0.0.1":

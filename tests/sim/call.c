@@ -229,7 +229,7 @@ void world_init_shards(struct world *w, uint64_t seed, size_t n_people, unsigned
 	assert_int_equal(quic_tls_client(&(struct quic_tls_client_opts){.insecure = true}, &w->ct), 0);
 	w->cfg = calloc(1, sizeof *w->cfg);
 	config_default(w->cfg);
-	assert_int_equal(registry_new(w->cfg, &w->registry), 0);
+	assert_int_equal(registry_new(w->cfg, n_shards, &w->registry), 0);
 	quic_opts_default(&qo);
 	wt_opts_default(&wo);
 	qo.max_conns_per_addr = 5000;

@@ -47,6 +47,8 @@ static void fill(struct world *w)
 	number((uint64_t *)&w->sum.quic, offsetof(struct quic_stats, conns), 1000);
 	number((uint64_t *)&w->sum.wt, offsetof(struct wt_stats, sessions), 2000);
 	number((uint64_t *)&w->sum.links, offsetof(struct links_stats, links), 3000);
+	number((uint64_t *)&w->sum.lobby, sizeof w->sum.lobby, 4000);
+	w->sum.load = 0.25;
 	w->sum.wt.refused = 100000;
 	w->sum.wt.sessions = 7;
 	w->sum.rooms = (struct rooms_stats){.rooms = 3, .participants = 5, .bridges = 2, .ticks = 77, .late_sum_ns = 1500000000,
@@ -316,8 +318,11 @@ static void shards_are_added_up(void **state)
 	one.rooms = (struct rooms_stats){.rooms = 1, .participants = 2, .bridges = 3, .ticks = 4, .bridges_down = 5,
 		.depth_sum_ms = 6, .late_bucket = {[9] = 8}};
 	one.links = (struct links_stats){.datagrams_in = 13, .refused = {[5] = 1}, .links = 17};
+	one.lobby = (struct lobby_stats){.packets = 23, .full = 1, .stale = 2};
 	one.forward_dropped = 19;
+	one.load = 0.5;
 	metrics_add(&sum, &one);
+	one.load = 0.25; /* the busiest counts */
 	metrics_add(&sum, &one);
 	assert_int_equal(sum.quic.packets_in, 10);
 	assert_int_equal(sum.quic.forwarded, 14);
@@ -337,7 +342,10 @@ static void shards_are_added_up(void **state)
 	assert_int_equal(sum.links.datagrams_in, 26);
 	assert_int_equal(sum.links.refused[5], 2);
 	assert_int_equal(sum.links.links, 34);
+	assert_int_equal(sum.lobby.packets, 46);
+	assert_int_equal(sum.lobby.stale, 4);
 	assert_int_equal(sum.forward_dropped, 38);
+	assert_true(sum.load == 0.5);
 }
 
 int main(void)

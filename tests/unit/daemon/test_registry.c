@@ -28,7 +28,7 @@ static int open_world(void **state)
 	w->cfg.room[0].max_participants = 2;
 	w->cfg.rooms.max_rooms = 3;
 	w->cfg.limits.max_sessions = 5;
-	assert_int_equal(registry_new(&w->cfg, &w->r), 0);
+	assert_int_equal(registry_new(&w->cfg, 3, &w->r), 0);
 	*state = w;
 	return 0;
 }
@@ -106,6 +106,36 @@ static void names_are_judged_as_rooms_do(void **state)
 	assert_int_equal(registry_check(w->r, "team-x"), 0);
 }
 
+static void busy_shards_get_nobody_new(void **state)
+{
+	struct world *w = *state;
+	unsigned shard;
+
+	enter(w, "team-a", 0);
+	registry_set_busy(w->r, 0, true);
+	assert_int_equal(registry_enter(w->r, "team-a", 0, &shard), ERR_DENIED); /* into a room that is here */
+	assert_int_equal(registry_check(w->r, "team-a"), ERR_DENIED);
+	assert_int_equal(registry_enter(w->r, "team-a", 1, &shard), 0); /* it may know better by then */
+	assert_int_equal(shard, 0);
+	assert_int_equal(registry_enter(w->r, "team-b", 0, &shard), 0); /* a new one goes where there is time */
+	assert_int_equal(shard, 1);
+	assert_int_equal(registry_enter(w->r, "", 0, &shard), 0);
+	assert_int_equal(shard, 1);
+	registry_set_busy(w->r, 1, true);
+	assert_int_equal(registry_enter(w->r, "team-b", 1, &shard), 0);
+	assert_int_equal(shard, 2);
+	assert_int_equal(registry_check(w->r, "team-b"), 0);
+	registry_set_busy(w->r, 2, true);
+	assert_int_equal(registry_enter(w->r, "team-b", 2, &shard), ERR_DENIED);
+	assert_int_equal(registry_check(w->r, ""), ERR_DENIED);
+	registry_set_busy(w->r, 0, false);
+	enter(w, "team-a", 0);
+	assert_int_equal(registry_check(w->r, "team-b"), 0);
+	registry_leave(w->r, "team-a");
+	registry_leave(w->r, "team-a");
+	assert_int_equal(registry_sessions(w->r), 0);
+}
+
 /* --- several threads ---------------------------------------------------------------------------- */
 
 enum { THREADS = 3, TURNS = 5000 };
@@ -163,6 +193,7 @@ int main(void)
 		CASE(a_room_lives_where_it_was_made_until_the_last_one_leaves),
 		CASE(limits_hold_for_all_shards_together),
 		CASE(names_are_judged_as_rooms_do),
+		CASE(busy_shards_get_nobody_new),
 		CASE(threads_may_ask_at_once),
 	};
 

@@ -53,7 +53,7 @@ static int open_stage(void **state)
 	room_rule_default(&s->cfg.room[0]);
 	strcpy(s->cfg.room[0].name, "team-*");
 	s->cfg.rooms.rules = s->cfg.room;
-	assert_int_equal(registry_new(&s->cfg, &s->registry), 0);
+	assert_int_equal(registry_new(&s->cfg, 1, &s->registry), 0);
 	assert_int_equal(certs_new(&s->cfg.server, show, NULL, &silent, NOW, &s->certs), 0);
 	s->web = (struct web){.cfg = &s->cfg, .registry = s->registry, .certs = s->certs, .port = 4433, .version = "9.9",
 		.draining = &s->draining, .metrics = answer_metrics, .ctx = s};

@@ -289,9 +289,60 @@ static void one_that_was_never_bound_is_closed_by_the_loop(void **state)
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+/* One packet at a time, each of which wakes the loop. */
+static void post_one_by_one(uv_loop_t *loop, struct end *a, struct end *b, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		post(a, b->addr, 0, "x", 1);
+		udp_flush(a->u);
+		uv_run(loop, UV_RUN_NOWAIT);
+	}
+}
+
+static void busy_sockets_are_read_on_the_grid(void **state)
+{
+	uv_loop_t loop;
+	struct end a, b;
+	nsec now;
+
+	(void)state;
+	uv_loop_init(&loop);
+	end_open(&a, &loop, "127.0.0.1");
+	end_open(&b, &loop, "127.0.0.1");
+	assert_true(udp_wake_at(b.u, 12345) == 12345);
+	for (int tries = 0; udp_wake_at(b.u, NSEC_NONE) == NSEC_NONE; tries++) {
+		assert_true(tries < 100); /* only a machine that stands still takes 20 ms for a hundred packets */
+		post_one_by_one(&loop, &a, &b, 100);
+	}
+	now = udp_wake_at(b.u, NSEC_NONE);
+	assert_true(now % nsec_from_ms(1) == 0);
+	assert_true(udp_wake_at(b.u, 1) == now); /* what is due before waits as well */
+
+	unsigned packets = b.packets, batches = b.batches;
+
+	post_one_by_one(&loop, &a, &b, 10);
+	assert_int_equal(b.packets, packets); /* nobody looked */
+	assert_false(udp_run(b.u, false, now - 1));
+	assert_int_equal(b.packets, packets);
+	assert_true(udp_run(b.u, false, now));
+	assert_true(b.packets >= packets + 10); /* and what came while the grid was entered */
+	assert_int_equal(b.batches, batches + 1);
+	assert_true(udp_wake_at(b.u, NSEC_NONE) > now);
+
+	for (int i = 0; i < 100 && udp_wake_at(b.u, NSEC_NONE) != NSEC_NONE; i++) /* silence */
+		udp_run(b.u, false, now += nsec_from_ms(1));
+	assert_true(udp_wake_at(b.u, NSEC_NONE) == NSEC_NONE);
+	packets = b.packets;
+	post(&a, b.addr, 0, "y", 1);
+	udp_flush(a.u);
+	turn(&loop, &b, packets + 1); /* packets wake the loop again */
+	close_both(&loop, &a, &b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(busy_sockets_are_read_on_the_grid),
 		cmocka_unit_test(packets_keep_address_and_ecn_on_ipv4),
 		cmocka_unit_test(packets_keep_address_and_ecn_on_ipv6),
 		cmocka_unit_test(a_burst_longer_than_a_batch_arrives),

@@ -55,7 +55,7 @@ static void bind_all(struct world *w, const char *host, unsigned n)
 	assert_int_equal(uv_loop_init(&w->loop), 0);
 	assert_int_equal(quic_addr_parse(host, 0, &w->addr), 0);
 	udp_opts_default(&o);
-	o.rcvbuf_bytes = o.sndbuf_bytes = 0;
+	o.rcvbuf_bytes = o.sndbuf_bytes = o.grid_us = 0;
 	for (unsigned i = 0; i < n; i++) {
 		const struct udp_handler h = {&w->shard[i], on_packet, on_batch};
 
@@ -166,7 +166,7 @@ static void an_address_in_use_is_not_shared_with_others(void **state)
 	(void)state;
 	bind_all(&w, "127.0.0.1", 2);
 	udp_opts_default(&o);
-	o.rcvbuf_bytes = o.sndbuf_bytes = 0;
+	o.rcvbuf_bytes = o.sndbuf_bytes = o.grid_us = 0;
 	o.share = UDP_FIRST;
 	assert_int_equal(udp_new(&w.loop, &o, &h, NULL, &other), 0);
 	assert_int_equal(udp_bind(other, &w.addr, NULL), ERR_IO);

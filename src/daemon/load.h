@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * load - how much of its time a shard's loop is at work, handshakes excepted: they only take what voice leaves.
+ * No clock, no loop: both are arguments.
+ */
+#pragma once
+#include "base/time.h"
+
+struct load {
+	nsec at, idle;  /* the last look */
+	nsec except;    /* since then */
+	double share;   /* 0..1, of the last half second or so */
+};
+
+/* So much of the time since the last look does not count. */
+void load_except(struct load *l, nsec spent);
+/* `idle`: how long the loop has slept in all. Cheap: looks ten times a second, however often it is called. */
+void load_look(struct load *l, nsec idle, nsec now);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "quic/lobby.h"
+
+#include "base/err.h"
+
+#include <string.h>
+
+enum { MAX = 4 };
+
+/* A server that answers a version that it does not know: what came in shows in what goes out. */
+struct door {
+	struct lobby *lobby;
+	struct quic_endpoint *ep;
+	struct quic_tls *tls;
+	struct quic_path path;
+	uint8_t slot[QUIC_PACKET_MAX];
+	unsigned answers;
+	uint8_t last; /* the first byte of the id that the last answer is for */
+};
+
+static uint8_t *on_slot(void *ctx)
+{
+	return ((struct door *)ctx)->slot;
+}
+
+static void on_commit(void *ctx, const struct quic_path *path, uint8_t ecn, size_t len)
+{
+	struct door *d = ctx;
+
+	(void)path, (void)ecn;
+	assert_true(len > 6);
+	d->answers++;
+	d->last = d->slot[6];
+}
+
+static int open_door(void **state)
+{
+	static struct door d;
+	static const char *const names[] = {"localhost"};
+	struct quic_cert cert;
+	struct quic_opts opts;
+	const struct quic_out out = {&d, on_slot, on_commit};
+	static const struct quic_app app;
+
+	memset(&d, 0, sizeof d);
+	quic_opts_default(&opts);
+	assert_int_equal(quic_cert_make(names, 1, 10, clock_wall_s(), &cert), 0);
+	assert_int_equal(quic_tls_server(&cert, &d.tls), 0);
+	quic_cert_free(&cert);
+	assert_int_equal(quic_endpoint_new(&opts, &out, &app, NULL, d.tls, NULL, &d.ep), 0);
+	assert_int_equal(quic_addr_parse("10.0.0.1", 4433, &d.path.local), 0);
+	assert_int_equal(quic_addr_parse("10.0.0.2", 5000, &d.path.remote), 0);
+	assert_int_equal(lobby_new(MAX, &d.lobby), 0);
+	*state = &d;
+	return 0;
+}
+
+static int close_door(void **state)
+{
+	struct door *d = *state;
+
+	lobby_free(d->lobby);
+	quic_endpoint_free(d->ep);
+	quic_tls_unref(d->tls);
+	return 0;
+}
+
+/* A long header of a version that nobody speaks, from the id `who`. */
+static void knock(struct door *d, uint8_t who, nsec now)
+{
+	uint8_t p[1200] = {0xc0, 0xba, 0xba, 0xba, 0xba, 8, 1, 2, 3, 4, 5, 6, 7, 8, 8, who};
+
+	assert_true(lobby_takes(p, sizeof p));
+	lobby_put(d->lobby, &d->path, 0, p, sizeof p, now);
+}
+
+static void takes_what_has_a_long_header(void **state)
+{
+	const uint8_t one_rtt[30] = {0x40};
+
+	(void)state;
+	assert_false(lobby_takes(one_rtt, sizeof one_rtt));
+	assert_false(lobby_takes(one_rtt, 0));
+}
+
+static void admits_one_by_one_in_order(void **state)
+{
+	struct door *d = *state;
+	nsec now = nsec_from_s(1);
+
+	assert_false(lobby_admit(d->lobby, d->ep, now));
+	for (uint8_t round = 0; round < 3; round++) { /* round the ring */
+		for (uint8_t i = 0; i < 3; i++)
+			knock(d, (uint8_t)(0x10 * round + i), now);
+		assert_int_equal(lobby_waiting(d->lobby), 3);
+		for (uint8_t i = 0; i < 3; i++) {
+			assert_true(lobby_admit(d->lobby, d->ep, now));
+			assert_int_equal(d->last, 0x10 * round + i);
+		}
+	}
+	assert_int_equal(d->answers, 9);
+	assert_int_equal(lobby_waiting(d->lobby), 0);
+	assert_int_equal(lobby_stats(d->lobby)->packets, 9);
+}
+
+static void drops_what_it_has_no_room_for(void **state)
+{
+	struct door *d = *state;
+	nsec now = nsec_from_s(1);
+
+	for (uint8_t i = 0; i < MAX + 2; i++)
+		knock(d, i, now);
+	assert_int_equal(lobby_stats(d->lobby)->full, 2);
+	while (lobby_admit(d->lobby, d->ep, now))
+		;
+	assert_int_equal(d->answers, MAX);
+	assert_int_equal(d->last, MAX - 1); /* who was first is served first */
+}
+
+static void drops_what_waited_too_long(void **state)
+{
+	struct door *d = *state;
+	nsec now = nsec_from_s(1), later = now + nsec_from_ms(LOBBY_STALE_MS) + 1;
+
+	knock(d, 1, now);
+	knock(d, 2, now);
+	knock(d, 3, later);
+	assert_true(lobby_admit(d->lobby, d->ep, later));
+	assert_int_equal(d->last, 3);
+	assert_int_equal(lobby_stats(d->lobby)->stale, 2);
+	assert_false(lobby_admit(d->lobby, d->ep, later));
+}
+
+static void ignores_what_is_longer_than_any_packet(void **state)
+{
+	struct door *d = *state;
+	static uint8_t p[QUIC_PACKET_MAX + 1] = {0xc0};
+
+	lobby_put(d->lobby, &d->path, 0, p, sizeof p, 1);
+	assert_int_equal(lobby_waiting(d->lobby), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(takes_what_has_a_long_header),
+		cmocka_unit_test_setup_teardown(admits_one_by_one_in_order, open_door, close_door),
+		cmocka_unit_test_setup_teardown(drops_what_it_has_no_room_for, open_door, close_door),
+		cmocka_unit_test_setup_teardown(drops_what_waited_too_long, open_door, close_door),
+		cmocka_unit_test_setup_teardown(ignores_what_is_longer_than_any_packet, open_door, close_door),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
