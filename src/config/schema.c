@@ -282,7 +282,8 @@ const struct section schema[] = {
 			"[bridge.assistant]\ntype = \"process\"\ncommand = [\"python3\", \"/srv/worker.py\"]\n\n"
 			"[private]\nbridge = \"polly\"\n"},
 	{.name = "limits", FIELDS(limit_fields),
-		.intro = "A bound for everything that a client can make grow. The defaults suit one core; what was "
+		.intro = "A bound for everything that a client can make grow. Those of people, rooms and connections hold for all "
+			"shards together, those of buffers and packets for each; what was "
 			"refused or dropped is counted in `/metrics`.",
 		.example = "[limits]\nmax_sessions = 200\nmax_connections_per_address = 20\n"},
 	{.name = "log", FIELDS(log_fields),
