@@ -158,15 +158,17 @@ static bool set_options(struct udp *u, const struct udp_socket *s)
 static void on_poll(uv_poll_t *poll, int status, int events);
 
 /* SO_REUSEPORT lets other processes of the same user join, too: a second daemon would take half of our packets without
- * a word. So the first socket asks without it whether the address is free. */
-static bool is_free(const struct quic_addr *addr)
+ * a word, and port 0 may become a port that such a one has. So the first socket asks without it whether the address is
+ * free, and what port 0 becomes. */
+static bool find_free(struct quic_addr *addr)
 {
 	int fd = socket(addr->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
 
 	if (fd < 0)
 		return false;
 	bool v6_ok = addr->sa.sa_family != AF_INET6 || !set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, on);
-	bool ok = v6_ok && !bind(fd, &addr->sa, addr->len);
+	socklen_t len = sizeof addr->in6;
+	bool ok = v6_ok && !bind(fd, &addr->sa, addr->len) && !getsockname(fd, &addr->sa, &len);
 	int why = errno;
 
 	close(fd);
@@ -191,14 +193,14 @@ static int open_socket(struct udp *u, struct udp_socket *s, const struct quic_ad
 	s->addr = *addr;
 	s->wildcard = is_wildcard(addr);
 	s->fd = -1;
-	if (u->opts.share == UDP_FIRST && !is_free(addr))
+	if (u->opts.share == UDP_FIRST && !find_free(&s->addr))
 		return ERR_IO;
 	s->fd = socket(addr->sa.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s->fd < 0)
 		return ERR_IO;
 	socklen_t len = sizeof s->addr.in6;
 
-	if (!set_options(u, s) || bind(s->fd, &addr->sa, addr->len) || getsockname(s->fd, &s->addr.sa, &len))
+	if (!set_options(u, s) || bind(s->fd, &s->addr.sa, addr->len) || getsockname(s->fd, &s->addr.sa, &len))
 		return ERR_IO;
 	s->addr.len = len;
 	int rv = uv_poll_init(u->loop, &s->poll, s->fd);

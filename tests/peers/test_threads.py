@@ -43,6 +43,9 @@ class Threads(VoiceCase):
     def test_rings_and_mailboxes(self):
         self.program("base.test_ring")
 
+    def test_exchange(self):
+        self.program("daemon.test_exchange")
+
     def test_registry(self):
         self.program("daemon.test_registry")
 
