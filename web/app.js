@@ -11,7 +11,7 @@
  *
  * For tests and the curious, window.mynah: { call, state, problem, figures(), recordHeard(seconds) }.
  */
-import { serverInfo, diagnose, backoffMs, MynahError } from './mynah.js';
+import { serverInfo, diagnose, backoffMs, headerOfRate, rateOfHeader, MynahError } from './mynah.js';
 import { connectRemote } from './remote.js';
 import { openAudio, listMicrophones, microphoneProblem, Microphone, Speaker, needsLoopback } from './audio.js';
 import { explain } from './explain.js';
@@ -57,7 +57,7 @@ const page = {
 
 function rateParameter() {
 	const rate = Number(parameters.get('rate'));
-	return rate >= 8000 && rate <= 48000 ? rate : 16000;
+	return rate >= 8000 && rate <= 48000 ? rateOfHeader(headerOfRate(rate)) : 16000;
 }
 
 /* ---- joining and staying --------------------------------------------------------------- */
@@ -70,12 +70,15 @@ async function join({ listenOnly = false } = {}) {
 	page.abort = new AbortController();
 	const { signal } = page.abort;
 	try {
-		await openSound();
-		if (!listenOnly && !(await openMicrophone()))
+		await openSound(signal);
+		const ready = signal.aborted || listenOnly || (await openMicrophone());
+		if (!ready && !signal.aborted)
 			return setIdle();
 		if (!signal.aborted)
 			await stay(signal);
 	} catch (error) {
+		if (signal.aborted)
+			return;
 		showProblem(error instanceof MynahError ? error.kind : page.speaker ? 'failed' : 'audio', { text: error.message, ...error.facts });
 	}
 	if (!signal.aborted)
@@ -119,7 +122,8 @@ async function once(signal, onLive) {
 
 async function live(call, signal) {
 	page.call = call;
-	signal.addEventListener('abort', () => call.close(), { once: true });
+	const close = () => call.close();
+	signal.addEventListener('abort', close, { once: true });
 	call.attachSpeaker(page.speaker.newPort());
 	if (page.microphone?.isOpen)
 		call.attachMicrophone(page.microphone.newPort());
@@ -140,7 +144,7 @@ async function live(call, signal) {
 	showPeople([...call.participants.values()]);
 	keepAwake();
 	const ended = await call.closed;
-	page.call = null;
+	signal.removeEventListener('abort', close);
 	if (signal.aborted)
 		return ended; // the page may be in another call by now
 	setState('waiting', 'Disconnected');
@@ -159,16 +163,18 @@ async function wait(ms, outcome, signal) {
 		const tick = () => {
 			const left = Math.ceil((until - performance.now()) / 1000);
 			if (left <= 0 || signal.aborted)
-				return page.hurry();
+				return end();
 			$('state').dataset.left = ` in ${left} s`;
 		};
 		const timer = setInterval(tick, 250);
-		page.hurry = () => {
+		const end = () => {
 			clearInterval(timer);
+			signal.removeEventListener('abort', end);
 			delete $('state').dataset.left;
 			resolve();
 		};
-		signal.addEventListener('abort', () => page.hurry(), { once: true });
+		page.hurry = end;
+		signal.addEventListener('abort', end, { once: true });
 		tick();
 	});
 }
@@ -194,14 +200,17 @@ function setIdle() {
 
 /* ---- devices ---------------------------------------------------------------------------- */
 
-async function openSound() {
+async function openSound(signal) {
 	if (globalThis.isSecureContext === false)
 		throw new MynahError('insecure', '', { origin: location.origin });
 	if (typeof globalThis.WebTransport !== 'function')
 		throw new MynahError('unsupported', '');
 	if (page.context)
 		return;
-	page.context = await openAudio();
+	const context = await openAudio();
+	if (signal.aborted)
+		return context.close(); // left meanwhile
+	page.context = context;
 	page.speaker = new Speaker(page.context);
 	page.speaker.onlevel = ({ rms }) => (page.levelOut = rms);
 	page.context.onstatechange = wakeSound;
@@ -236,7 +245,8 @@ async function openMicrophone() {
 		});
 	} catch (error) {
 		const kind = microphoneProblem(error);
-		showProblem(kind, { text: error.message, origin: location.origin });
+		if (kind !== 'closed') // he left meanwhile, or chose another one
+			showProblem(kind, { text: error.message, origin: location.origin });
 		return false;
 	}
 	page.call?.attachMicrophone(microphone.newPort());

@@ -27,13 +27,13 @@ export async function openAudio() {
 	return context;
 }
 
-/* What getUserMedia's refusal means: denied, missing, busy, insecure, or unknown. */
+/* What a refusal of Microphone.open() means: denied, missing, busy, insecure, closed, or unknown. */
 export function microphoneProblem(error) {
 	const kinds = {
 		NotAllowedError: 'denied', SecurityError: 'denied', PermissionDeniedError: 'denied',
 		NotFoundError: 'missing', DevicesNotFoundError: 'missing', OverconstrainedError: 'missing',
 		NotReadableError: 'busy', TrackStartError: 'busy', AbortError: 'busy',
-		TypeError: 'insecure',
+		TypeError: 'insecure', ClosedError: 'closed',
 	};
 	return kinds[error?.name] ?? 'unknown';
 }
@@ -60,6 +60,11 @@ async function openStream(wanted, deviceId) {
 	return navigator.mediaDevices.getUserMedia({ audio: wanted });
 }
 
+function stopTracks(stream) {
+	for (const track of stream?.getTracks() ?? [])
+		track.stop();
+}
+
 /* The user's voice as frames (Int16Array), none while muted, through the port that newPort()
  * gave last. onlevel({rms, peak} in dBFS) always; onended() when the device went away. */
 export class Microphone {
@@ -69,6 +74,7 @@ export class Microphone {
 	#source = null;
 	#node = null;
 	#muted = false;
+	#attempt = 0; // of opening: the last one counts
 	#port = null; // the worklet's end, until there is a worklet
 
 	constructor(context, { rate = 16000, frameMs = 20 } = {}) {
@@ -113,7 +119,8 @@ export class Microphone {
 	}
 
 	/* Opens a device, in place of the one that was open. Rejects as getUserMedia does; the
-	 * former device is then closed as well. Without processing the samples are as the device
+	 * former device is then closed as well; with the problem "closed" if close(), or open() again, came before
+	 * the user's answer. Without processing the samples are as the device
 	 * gives them: for measuring, and for music. */
 	async open({ deviceId, echoCancelling = true, processing = true } = {}) {
 		this.close();
@@ -123,7 +130,13 @@ export class Microphone {
 			echoCancellation: processing && echoCancelling, noiseSuppression: processing,
 			autoGainControl: processing, channelCount: 1,
 		};
-		this.#stream = await openStream(wanted, deviceId);
+		const attempt = this.#attempt;
+		const stream = await openStream(wanted, deviceId);
+		if (attempt !== this.#attempt) {
+			stopTracks(stream);
+			throw Object.assign(new Error('closed meanwhile'), { name: 'ClosedError' });
+		}
+		this.#stream = stream;
 		const [track] = this.#stream.getAudioTracks();
 		track.addEventListener('ended', () => {
 			this.close();
@@ -142,11 +155,11 @@ export class Microphone {
 	}
 
 	close() {
+		this.#attempt++;
 		this.#node?.port.postMessage({ end: true });
 		this.#source?.disconnect();
 		this.#node?.disconnect();
-		for (const track of this.#stream?.getTracks() ?? [])
-			track.stop();
+		stopTracks(this.#stream);
 		this.#stream = this.#source = this.#node = null;
 	}
 }

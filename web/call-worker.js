@@ -38,7 +38,13 @@ const orders = {
 	wantAudio: () => {
 		audioWanted = true;
 	},
-	call: ({ method, values }) => call?.[method](...values),
+	call: ({ method, values }) => {
+		try {
+			call?.[method](...values);
+		} catch (error) { // a line too long, a rate that cannot be: not the end of the call
+			report('warning', { type: 'warning', code: 'refused_here', text: error.message });
+		}
+	},
 };
 
 /* Everything the call says, from its first word on, with what it then knows. */

@@ -333,7 +333,7 @@ export class Playout {
 		}
 		const ahead = this.next ? ((frame.sequence - this.next.sequence) << 16) >> 16 : 0;
 		if (ahead > DROPOUT || ahead < -DROPOUT)
-			this.next = null;
+			this.#startOver();
 		else if (ahead < 0 || this.held.some(({ sequence }) => sequence === frame.sequence)) {
 			this.counts.late++;
 			return;
@@ -392,6 +392,8 @@ export class Playout {
 		this.#append(frame.samples, frame.rate, gap.silent && gap.n ? Infinity : trough, false);
 		this.next = { sequence: (frame.sequence + 1) & 0xffff, time: (frame.time + frame.samples.length) >>> 0, rate: frame.rate };
 		this.silent = frame.ends;
+		if (frame.ends && !this.playing)
+			this.#start(); // there is no more to wait for
 	}
 
 	#fillGap({ n, samples, lost }, length) {

@@ -20,7 +20,8 @@
  */
 
 export const MAX_DATAGRAM_BYTES = 1200;
-export const MAX_LINE_BYTES = 16384;
+export const MAX_LINE_BYTES = 16384; // to the server
+const MAX_HEARD_LINE_BYTES = 4 << 20; // from it: a welcome names everybody in the room
 const MAX_WRITE_BYTES = 1000; // Safari hangs on a stream write of 4 KiB and more
 const MAX_UNSENT_DATAGRAMS = 12; // 240 ms: older audio is worth nothing
 const MAX_UNSENT_LINES = 64;
@@ -142,7 +143,7 @@ export function isNewerEpoch(a, b) {
 /* Cuts a byte stream into objects. A line that is too long, no JSON, or no object with a
  * type is skipped and counted: one bad line must not end a call. */
 export class LineReader {
-	constructor(maxBytes = MAX_LINE_BYTES) {
+	constructor(maxBytes = MAX_HEARD_LINE_BYTES) {
 		this.maxBytes = maxBytes;
 		this.skipped = 0;
 		this.parts = [];

@@ -57,6 +57,8 @@ enum frame_fault frame_parse(const uint8_t *p, size_t len, uint32_t default_rate
 
 /* The first field for a rate: hundreds of Hz, rounded down. */
 uint16_t frame_rate_field(uint32_t rate_hz);
+/* The rate that this field then says: `rate_hz` itself if it is in whole hundreds, 11025 or 22050. */
+uint32_t frame_rate_said(uint32_t rate_hz);
 
 /* Writes the twelve bytes before the samples of source 0. */
 void frame_v1_write(uint8_t out[FRAME_V1_BYTES], uint32_t rate_hz, const struct frame_v1 *h);

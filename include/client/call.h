@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * call - one session: it speaks what it is given and plays what it hears, at the pace of the sound.
+ * call - one session: it speaks what it is given and plays what it hears, at the pace of the sound. What the server
+ * takes back by a flush is heard no more.
  *
  *   say() -> 20 ms, cut to what the path carries -> datagrams
  *   datagrams -> playout buffer -> heard(), 20 ms at a time, silence included
@@ -23,7 +24,8 @@ struct call_opts {
 	uint32_t rate_hz;         /* of heard(); also asked of the server. default 16000 */
 	uint32_t say_rate_hz;     /* of say(), 8000..48000. default 16000 */
 	bool muted;               /* from the start */
-	uint32_t line_bytes_max;  /* of the control stream; a longer line ends the stream. default 262144 */
+	bool v1;                  /* frames with numbers, both ways, and reports of what was played. default false */
+	uint32_t line_bytes_max;  /* of the control stream; a longer line ends the stream. default 4 MiB */
 };
 void call_opts_default(struct call_opts *o);
 
@@ -31,7 +33,7 @@ enum call_end_kind {
 	CALL_ENDED,       /* call_hang_up() */
 	CALL_REFUSED,     /* `status` (0: the connection itself was), text: why */
 	CALL_UNREACHABLE, /* nobody answered, or it was not the server we wanted */
-	CALL_LOST,        /* after it was open: the server closed it with `code`, or the path is gone */
+	CALL_LOST,        /* after it was open: the server closed it with `code`, or is silent for net.timeout_ms, or the path is gone */
 };
 struct call_end {
 	enum call_end_kind kind;
@@ -51,6 +53,8 @@ struct call_stats {
 	double buffer_ms, jitter_ms;
 	double said_dbfs, heard_dbfs; /* RMS of the last second, -100: silence */
 	uint64_t packets_lost;        /* of ours, as QUIC counts */
+	uint64_t frames_lost;         /* of v1 frames to us, by sequence */
+	uint64_t flushes;
 	double seconds;      /* open so long */
 };
 

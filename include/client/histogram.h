@@ -14,7 +14,7 @@ enum {
 };
 
 struct histogram {
-	uint64_t count, min, max;
+	uint64_t count, max;
 	double sum;
 	uint64_t bucket[HISTOGRAM_BUCKETS];
 };
@@ -22,8 +22,6 @@ struct histogram {
 void histogram_init(struct histogram *h);
 /* Values of 2^36 and more are taken as 2^36 - 1, in the buckets alone. */
 void histogram_add(struct histogram *h, uint64_t value);
-/* `to` counts what `from` has counted, too. */
-void histogram_merge(struct histogram *to, const struct histogram *from);
 /* The value that `share` (0..1) of all do not exceed: the upper end of its bucket, never above the greatest
  * that was added. 0 if there is none. */
 uint64_t histogram_percentile(const struct histogram *h, double share);

@@ -42,9 +42,6 @@ void net_at(struct net *n, nsec at);
 /* What was sent from outside the loop's callbacks (a signal, say) leaves at once. */
 void net_wake(struct net *n);
 
-const struct quic_stats *net_quic_stats(const struct net *n);
-const struct udp_stats *net_udp_stats(const struct net *n);
-
 /* Lets connections say goodbye (700 ms at most), closes all handles, frees; `on_closed` is the last thing. Sessions
  * that are open then are told nothing: close them before. Twice is once. */
 void net_close(struct net *n, void (*on_closed)(void *ctx), void *ctx);

@@ -12,7 +12,7 @@ struct proc_usage {
 	uint64_t rss_bytes; /* resident now */
 };
 
-/* ERR_NOTFOUND: no such process, or it may not be read. */
+/* ERR_NOTFOUND: no such process, or it may not be looked at. */
 int proc_usage(pid_t pid, struct proc_usage *out);
 /* The process that has the UDP port of `addr` open, if that address is of this machine and /proc lets us see it;
  * else ERR_NOTFOUND. */

@@ -39,5 +39,5 @@ int wav_out_open(const char *path, uint32_t rate_hz, struct wav_out **out, char 
 /* A pipe that takes nothing now loses the block, which is counted. ERR_IO: nobody reads any more, or the disk is full. */
 int wav_out_write(struct wav_out *w, const int16_t *pcm, size_t n);
 uint64_t wav_out_dropped(const struct wav_out *w); /* samples */
-/* Completes the header. Frees `w` whatever happens; accepts NULL. ERR_IO. */
+/* Completes the header. Frees `w` whatever happens; accepts NULL. ERR_IO, but not for a pipe whose reader has left. */
 int wav_out_close(struct wav_out *w);

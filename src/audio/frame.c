@@ -126,6 +126,11 @@ uint16_t frame_rate_field(uint32_t rate_hz)
 	return (uint16_t)(rate_hz / 100);
 }
 
+uint32_t frame_rate_said(uint32_t rate_hz)
+{
+	return rate_of_field(frame_rate_field(rate_hz), rate_hz);
+}
+
 size_t frame_samples_max(size_t max_payload)
 {
 	return max_payload < FRAME_HEADER_BYTES ? 0 : (max_payload - FRAME_HEADER_BYTES) / 2;

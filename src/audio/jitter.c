@@ -70,7 +70,7 @@ struct jitter {
 	struct resample *rs;
 	enum state state;
 	struct jitter_stats stats;
-	size_t tick; /* samples of frame_ms */
+	size_t tick; /* samples of frame_ms, rounded up: 220 and 221 take turns at 11025 Hz */
 
 	/* arrivals */
 	bool heard;          /* last_put is valid */
@@ -173,7 +173,7 @@ int jitter_new(const struct jitter_opts *opts, const struct resample_table *t, s
 		return ERR_NOMEM;
 	j->opts = o;
 	j->cap = cap;
-	j->tick = samples(j, o.frame_ms);
+	j->tick = (o.rate_hz * o.frame_ms + 999) / 1000;
 	err = resample_new(t, o.rate_hz, o.rate_hz, &j->rs);
 	if (err) {
 		free(j);
@@ -433,19 +433,25 @@ static bool open_gap(struct jitter *j, const struct frame *f)
 	return dropped;
 }
 
-/* There is no more time to wait in: everything goes into the ring, gaps left out. */
-static bool feed_all(struct jitter *j)
+/* What is missing before `f` is given up, and its place left out. */
+static bool feed_over_gap(struct jitter *j, const struct frame *f)
+{
+	j->stats.n_lost += order_gap(j->order, f).lost;
+	j->hole = true;
+	return feed_next(j, f);
+}
+
+/* There is no more time or room to wait in: what is held goes into the ring, up to `until`, or all if that is NULL. */
+static bool feed_held(struct jitter *j, const struct frame *until)
 {
 	const struct frame *f;
 	bool dropped = false;
 
-	while ((f = order_first(j->order))) {
-		j->stats.n_lost += order_gap(j->order, f).lost;
-		j->hole = true;
-		dropped |= feed_next(j, f);
+	while ((f = order_first(j->order)) && !(until && (int16_t)(f->v1.seq - until->v1.seq) > 0)) {
+		dropped |= feed_over_gap(j, f);
 		order_drop_first(j->order);
 	}
-	j->pending = 0;
+	j->pending = order_span(j->order, j->opts.rate_hz);
 	return dropped;
 }
 
@@ -461,10 +467,9 @@ static bool place(struct jitter *j, const struct frame *f)
 	if (ahead(j) == 0 && j->state != STATE_PLAYING)
 		return open_gap(j, f);
 	if (order_hold(o, f)) {
-		dropped = feed_all(j);
-		j->stats.n_lost += order_gap(o, f).lost;
-		j->hole = true;
-		return feed_next(j, f) || dropped;
+		dropped = feed_held(j, f);
+		dropped |= feed_over_gap(j, f);
+		return feed_followers(j) || dropped;
 	}
 	j->pending = order_span(o, j->opts.rate_hz);
 	return false;
@@ -479,7 +484,7 @@ static bool keep_bound(struct jitter *j)
 		return false;
 	j->gap_left -= over < j->gap_left ? over : j->gap_left;
 	if (ahead(j) > most)
-		feed_all(j);
+		feed_held(j, NULL);
 	j->stats.n_overflows++;
 	return true;
 }
@@ -501,7 +506,7 @@ static enum jitter_put put_in_order(struct jitter *j, const struct frame *f, nse
 		j->stats.n_put++;
 		break;
 	case ORDER_RESTART:
-		dropped = feed_all(j);
+		dropped = feed_held(j, NULL);
 		order_start(j->order, f);
 		j->hole = true;
 		note_arrival(j, f, 0, now);
@@ -521,7 +526,7 @@ static bool ordered(struct jitter *j, const struct frame *f)
 	if (f->is_v1 && !j->order)
 		j->order = order_new(); /* without memory they are taken as they come */
 	if (!f->is_v1 && j->order && j->order->live) {
-		feed_all(j);
+		feed_held(j, NULL);
 		order_reset(j->order);
 	}
 	return f->is_v1 && j->order;
@@ -815,7 +820,7 @@ static enum jitter_result get_pieces(struct jitter *j, float *out, size_t n, nse
 	size_t at = 0;
 
 	/* as without numbers: what was late waits until it fills a tick */
-	if (j->state == STATE_CONCEALING && ahead(j) < n && !j->order->ends)
+	if (j->state == STATE_CONCEALING && j->gap_left == 0 && ahead(j) < n && !j->order->ends)
 		return run_out(j, out, n, now);
 	while (at < n) {
 		if (j->gap_left > 0) {

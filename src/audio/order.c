@@ -116,10 +116,15 @@ const struct frame *order_first(const struct order *o)
 
 void order_drop_first(struct order *o)
 {
+	const size_t len = 2 * o->held[0].n_samples, at = (size_t)(o->held[0].pcm - o->bytes);
+
 	o->n_held--;
 	memmove(&o->held[0], &o->held[1], o->n_held * sizeof *o->held);
-	if (o->n_held == 0)
-		o->used = 0;
+	o->used -= len;
+	memmove(o->bytes + at, o->bytes + at + len, o->used - at);
+	for (unsigned i = 0; i < o->n_held; i++)
+		if (o->held[i].pcm > o->bytes + at)
+			o->held[i].pcm -= len;
 }
 
 size_t order_span(const struct order *o, uint32_t rate_hz)

@@ -59,7 +59,7 @@ void order_place(struct order *o, const struct frame *f);
 
 /* Copies. ERR_LIMIT. */
 int order_hold(struct order *o, const struct frame *f);
-/* The first one, valid until order_hold(); NULL: none. */
+/* The first one, valid until one is held or dropped; NULL: none. */
 const struct frame *order_first(const struct order *o);
 void order_drop_first(struct order *o);
 /* Samples at `rate_hz` that what is held will take with its gaps. */

@@ -6,6 +6,7 @@
 #include "audio/resample.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "client/epoch.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +21,10 @@ enum {
 	PLAYOUT_MAX_MS = 500,
 	LEVEL_FRAMES = 1000 / CALL_FRAME_MS,
 	PING_FRAMES = 1000 / CALL_FRAME_MS,
-	PONG_MAX = 128,
+	PLAYED_FRAMES = 100 / CALL_FRAME_MS,
+	FLUSH_FADE_MS = 5,
+	SILENT_LEAST_MS = 3000, /* three pings */
+	OWN_LINE_MAX = 128, /* of a pong or a flush */
 };
 
 enum call_state {
@@ -51,13 +55,22 @@ struct call {
 	struct quic_addr addr[URL_ADDRESSES_MAX];
 	struct attempt attempt[URL_ADDRESSES_MAX];
 	size_t n_addrs, n_tried;
-	nsec started, next_address, opened, give_up;
+	nsec started, next_address, opened, give_up_at;
 	struct wt_session *session;
 	struct wt_stream *control;
 	struct buf line;
 	struct resample_table *table;
 	struct jitter *jitter;
 	uint64_t grid; /* points passed since `opened` */
+	bool talking;  /* at the last one */
+	uint16_t seq;  /* of the v1 frame that is sent next */
+	struct epoch epoch;
+	uint64_t played; /* samples of this epoch, as last told */
+	bool pongs;      /* the server answers pings */
+	nsec looked_at;  /* for a sign of life, once a second; ... */
+	uint32_t silent_ms; /* ... none came for so long */
+	float tail[CALL_SAMPLES_MAX]; /* the end of what was flushed, ... */
+	size_t n_tail;                /* ... to be heard next */
 	struct meter said, heard;
 	struct call_stats stats;
 	struct call_end end;
@@ -69,7 +82,7 @@ void call_opts_default(struct call_opts *o)
 	memset(o, 0, sizeof *o);
 	net_opts_default(&o->net);
 	o->rate_hz = o->say_rate_hz = 16000;
-	o->line_bytes_max = 262144;
+	o->line_bytes_max = 4 << 20; /* the welcome to a room of ten thousand */
 }
 
 /* --- the end ------------------------------------------------------------------------------------ */
@@ -95,6 +108,15 @@ static void finish(struct call *c, enum call_end_kind kind, const char *text)
 	net_close(c->net, on_net_closed, c);
 }
 
+static void give_up(struct call *c, enum call_end_kind kind, const char *text)
+{
+	struct attempt *a = &c->attempt[c->n_tried - 1];
+
+	if (a->conn)
+		quic_conn_close(a->conn, 0);
+	finish(c, kind, text);
+}
+
 void call_hang_up(struct call *c)
 {
 	if (c->state == CALL_STATE_OVER)
@@ -105,11 +127,7 @@ void call_hang_up(struct call *c)
 		net_wake(c->net);
 		return;
 	}
-	struct attempt *a = &c->attempt[c->n_tried - 1];
-
-	if (a->conn)
-		quic_conn_close(a->conn, 0);
-	finish(c, CALL_ENDED, "");
+	give_up(c, CALL_ENDED, "");
 }
 
 /* --- connecting --------------------------------------------------------------------------------- */
@@ -123,7 +141,7 @@ static bool is_loopback(const struct quic_addr *a)
 
 static void plan(struct call *c)
 {
-	nsec at = c->give_up;
+	nsec at = c->give_up_at;
 
 	if (c->state == CALL_STATE_OVER)
 		at = NSEC_NONE;
@@ -193,27 +211,51 @@ static void measure(struct meter *m, const int16_t *pcm, size_t n, size_t frame)
 	m->n = m->frames = 0;
 }
 
-static void send_frame(struct call *c, const int16_t *pcm, size_t n, nsec now)
+/* By how much the header of v1 is longer than the short one. */
+static size_t longer(const struct call *c)
 {
-	uint8_t b[FRAME_HEADER_BYTES + 2 * CALL_SAMPLES_MAX];
-	size_t n_pieces = frame_pieces(n, wt_session_datagram_max(c->session));
+	return c->opts.v1 ? FRAME_V1_BYTES - FRAME_HEADER_BYTES : 0;
+}
 
-	for (size_t i = 0; i < n_pieces; i++) {
-		size_t piece = frame_piece(n, n_pieces, i), len = frame_write(b, sizeof b, c->opts.say_rate_hz, pcm, piece);
+static void send_piece(struct call *c, const struct frame_v1 *h, const int16_t *pcm, size_t n, nsec now)
+{
+	uint8_t b[FRAME_V1_BYTES + 2 * CALL_SAMPLES_MAX];
+	size_t at = longer(c), len = frame_write(b + at, sizeof b - at, c->opts.say_rate_hz, pcm, n);
 
-		if (wt_session_send(c->session, NULL, 0, b, len, now) == 0)
-			c->stats.frames_said++;
-		pcm += piece;
-	}
-	c->stats.samples_said += n;
+	if (c->opts.v1)
+		frame_v1_write(b, c->opts.say_rate_hz, h); /* ends where the samples begin */
+	if (wt_session_send(c->session, NULL, 0, b, at + len, now) == 0)
+		c->stats.frames_said++;
+}
+
+/* Media time at grid point k, in samples. */
+static uint64_t time_at(uint32_t rate_hz, uint64_t k)
+{
+	return k * rate_hz / (1000 / CALL_FRAME_MS);
 }
 
 /* The samples of grid point k: those between k and k + 1 times 20 ms, so that odd rates keep the pace. */
 static size_t samples_at(uint32_t rate_hz, uint64_t k)
 {
-	const uint64_t per_s = 1000 / CALL_FRAME_MS;
+	return (size_t)(time_at(rate_hz, k + 1) - time_at(rate_hz, k));
+}
 
-	return (size_t)((k + 1) * rate_hz / per_s - k * rate_hz / per_s);
+static void send_frame(struct call *c, const int16_t *pcm, size_t n, bool ends, nsec now)
+{
+	size_t max = wt_session_datagram_max(c->session), n_pieces = max > longer(c) ? frame_pieces(n, max - longer(c)) : 0;
+	struct frame_v1 h = {.begins = !c->talking, .time = (uint32_t)time_at(c->opts.say_rate_hz, c->grid)};
+
+	for (size_t i = 0; i < n_pieces; i++) {
+		size_t piece = frame_piece(n, n_pieces, i);
+
+		h.ends = ends && i == n_pieces - 1;
+		h.seq = c->seq++;
+		send_piece(c, &h, pcm, piece, now);
+		h.begins = false;
+		h.time += (uint32_t)piece;
+		pcm += piece;
+	}
+	c->stats.samples_said += n;
 }
 
 static void say(struct call *c, nsec now)
@@ -226,7 +268,8 @@ static void say(struct call *c, nsec now)
 	n = c->handler.say(c->handler.ctx, pcm, want);
 	measure(&c->said, pcm, n, want);
 	if (n > 0 && !c->opts.muted)
-		send_frame(c, pcm, n, now);
+		send_frame(c, pcm, n, n < want, now);
+	c->talking = n == want && !c->opts.muted;
 }
 
 static void hear(struct call *c, nsec now)
@@ -237,10 +280,47 @@ static void hear(struct call *c, nsec now)
 
 	if (jitter_get(c->jitter, x, n, now) == JITTER_CONCEALED)
 		c->stats.concealed++;
+	for (size_t i = 0; i < n && i < c->n_tail; i++)
+		x[i] += c->tail[i];
+	c->n_tail = 0;
 	pcm_to_i16(pcm, x, n);
 	measure(&c->heard, pcm, n, n);
 	if (c->handler.heard)
 		c->handler.heard(c->handler.ctx, pcm, n, now);
+}
+
+static void fade_out(struct call *c, nsec now)
+{
+	size_t n = samples_at(c->opts.rate_hz, c->grid), fade = c->opts.rate_hz * FLUSH_FADE_MS / 1000;
+
+	jitter_get(c->jitter, c->tail, n, now);
+	for (size_t i = 0; i < fade; i++)
+		c->tail[i] *= 1 - (float)(i + 1) / (float)fade;
+	c->n_tail = fade;
+}
+
+/* What waits to be played is dropped, but for a short fade. */
+static void flush(struct call *c, nsec now)
+{
+	c->stats.flushes++;
+	c->played = 0;
+	if (jitter_active(c->jitter))
+		fade_out(c, now);
+	jitter_clear(c->jitter); /* and the numbers: what was taken back is not missing */
+}
+
+/* So that who is interrupted knows how much of it was heard. */
+static void tell_played(struct call *c, nsec now)
+{
+	char line[80];
+	uint64_t waiting = (uint64_t)(jitter_depth_ms(c->jitter) * c->epoch.rate_hz / 1000);
+
+	if (!c->opts.v1 || !c->epoch.any || c->epoch.samples < waiting + c->played + 1)
+		return;
+	c->played = c->epoch.samples - waiting;
+	snprintf(line, sizeof line, "{\"type\":\"played\",\"epoch\":%u,\"samples\":%llu}", c->epoch.now,
+		(unsigned long long)c->played);
+	call_send_line(c, line, now);
 }
 
 /* QUIC's own estimate includes acknowledgements that waited for a packet to ride on; this does not. Its first
@@ -253,15 +333,18 @@ static void ping(struct call *c, nsec now)
 	call_send_line(c, line, now);
 }
 
-/* True if it was one: the caller of this layer did not ask, so he is not told. */
-static bool take_pong(struct call *c, const char *line, size_t len, nsec now)
+/* True for a pong: the caller of this layer did not ask, so he is not told. */
+static bool take_own(struct call *c, const char *line, size_t len, nsec now)
 {
-	yyjson_doc *doc = len <= PONG_MAX ? yyjson_read(line, len, 0) : NULL;
-	yyjson_val *o = yyjson_doc_get_root(doc), *t = yyjson_obj_get(o, "t");
-	bool is_pong = yyjson_equals_str(yyjson_obj_get(o, "type"), "pong");
+	yyjson_doc *doc = len <= OWN_LINE_MAX ? yyjson_read(line, len, 0) : NULL;
+	yyjson_val *o = yyjson_doc_get_root(doc), *type = yyjson_obj_get(o, "type"), *t = yyjson_obj_get(o, "t");
+	bool is_pong = yyjson_equals_str(type, "pong");
 
+	c->pongs |= is_pong;
 	if (is_pong && yyjson_is_num(t))
 		c->stats.rtt_ms = (double)(now - c->started) * 1e-6 - yyjson_get_num(t);
+	if (yyjson_equals_str(type, "flush") && epoch_enter(&c->epoch, (uint8_t)yyjson_get_uint(yyjson_obj_get(o, "epoch"))))
+		flush(c, now);
 	yyjson_doc_free(doc);
 	return is_pong;
 }
@@ -277,10 +360,23 @@ static void run_grid(struct call *c, nsec now)
 			c->stats.late++; /* what was to be said waits: it comes later, not never */
 		if (c->grid % PING_FRAMES == 0)
 			ping(c, now);
+		if (c->grid % PLAYED_FRAMES == 0)
+			tell_played(c, now);
 		if (c->state == CALL_STATE_OPEN)
 			hear(c, now);
 		c->grid++;
 	}
+}
+
+/* QUIC notices after half a minute that nobody is there any more. Seconds in which this process did not run count as one. */
+static void look_for_life(struct call *c, nsec now)
+{
+	if (nsec_until(c->looked_at, now) < nsec_from_s(1))
+		return;
+	c->looked_at = now;
+	c->silent_ms += 1000;
+	if (c->pongs && c->silent_ms > SILENT_LEAST_MS && c->silent_ms > c->opts.net.timeout_ms)
+		give_up(c, CALL_LOST, "the server has gone silent");
 }
 
 static void on_time(void *ctx, nsec now)
@@ -289,15 +385,12 @@ static void on_time(void *ctx, nsec now)
 
 	if (c->state == CALL_STATE_OPEN)
 		run_grid(c, now);
+	if (c->state == CALL_STATE_OPEN)
+		look_for_life(c, now);
 	if (c->state == CALL_STATE_CONNECTING && now >= c->next_address)
 		give_up_address(c, now);
-	if (c->state == CALL_STATE_CONNECTING && now >= c->give_up) {
-		struct attempt *a = &c->attempt[c->n_tried - 1];
-
-		if (a->conn)
-			quic_conn_close(a->conn, 0);
-		finish(c, CALL_UNREACHABLE, "no answer in time");
-	}
+	if (c->state == CALL_STATE_CONNECTING && now >= c->give_up_at)
+		give_up(c, CALL_UNREACHABLE, "no answer in time");
 	plan(c);
 }
 
@@ -318,7 +411,7 @@ static void on_answer(void *user, struct wt_session *s, unsigned status, nsec no
 	}
 	c->session = s;
 	c->state = CALL_STATE_OPEN;
-	c->opened = now;
+	c->opened = c->looked_at = now;
 	c->stats.join_ms = (double)(now - c->started) * 1e-6;
 	if (wt_stream_open(s, true, &c->control))
 		c->control = NULL;
@@ -335,12 +428,17 @@ static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 	struct frame f;
 	enum frame_fault fault = frame_parse(p, len, c->opts.rate_hz, &f);
 
+	c->silent_ms = 0;
 	if (c->state != CALL_STATE_OPEN)
 		return;
 	if (fault != FRAME_OK && fault != FRAME_ODD) {
 		c->stats.bad_frames++;
 		return;
 	}
+	if (f.is_v1 && epoch_enter(&c->epoch, f.v1.epoch))
+		flush(c, now);
+	if (f.is_v1 && !epoch_count(&c->epoch, &f))
+		return;
 	c->stats.frames_heard++;
 	jitter_put(c->jitter, &f, now);
 }
@@ -352,7 +450,7 @@ static void take_lines(struct call *c, nsec now)
 	while (c->line.len > 0 && (end = memchr(c->line.p, '\n', c->line.len))) {
 		size_t len = (size_t)(end - c->line.p);
 
-		if (!take_pong(c, (const char *)c->line.p, len, now) && c->handler.on_line)
+		if (!take_own(c, (const char *)c->line.p, len, now) && c->handler.on_line)
 			c->handler.on_line(c->handler.ctx, (const char *)c->line.p, len, now);
 		buf_consume(&c->line, len + 1);
 	}
@@ -363,6 +461,7 @@ static void on_stream_data(void *user, struct wt_stream *st, const uint8_t *p, s
 	struct call *c = ((struct attempt *)user)->call;
 
 	(void)fin;
+	c->silent_ms = 0;
 	if (st != c->control)
 		return;
 	if (buf_append(&c->line, p, len)) {
@@ -487,6 +586,7 @@ void call_stats(const struct call *c, struct call_stats *out)
 	out->buffer_ms = j.depth_ms;
 	out->jitter_ms = j.jitter_ms;
 	out->packets_lost = info.packets_lost;
+	out->frames_lost = j.n_lost;
 	out->said_dbfs = c->said.dbfs;
 	out->heard_dbfs = c->heard.dbfs;
 	out->seconds = (double)(c->grid * CALL_FRAME_MS) * 1e-3;
@@ -509,6 +609,8 @@ static int begin(struct call *c, uv_loop_t *loop, const struct log *log)
 		return err;
 	snprintf(rate, sizeof rate, "%u", c->opts.rate_hz);
 	err = url_set_query(&c->url, "rate", rate);
+	if (!err && c->opts.v1)
+		err = url_set_query(&c->url, "frames", "v1");
 	if (err)
 		return err;
 	c->opts.net.on_time = on_time;
@@ -517,7 +619,7 @@ static int begin(struct call *c, uv_loop_t *loop, const struct log *log)
 	if (err)
 		return err;
 	c->started = clock_now();
-	c->give_up = c->started + nsec_from_ms(c->opts.net.timeout_ms);
+	c->give_up_at = c->started + nsec_from_ms(c->opts.net.timeout_ms);
 	if (try_next(c, c->started))
 		finish(c, CALL_UNREACHABLE, "there is no way to the server's address");
 	else

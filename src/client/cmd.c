@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/cmd.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 int cmd_url(const char *command, const char *text, struct cmd_target *t)
 {
@@ -66,8 +69,55 @@ int cmd_resolve(const char *command, struct cmd_target *t)
 
 void cmd_trust(const struct cmd_target *t, struct net_opts *o)
 {
-	o->insecure = t->insecure;
+	o->insecure = t->insecure && !t->pinned; /* "and no other" */
 	o->sha256 = t->pinned ? t->sha256 : NULL;
+}
+
+static void on_signal(uv_signal_t *h, int signum)
+{
+	struct cmd_signals *s = h->data;
+
+	(void)signum;
+	uv_signal_stop(h);
+	s->stop(s->ctx);
+}
+
+static void open_signal(struct cmd_signals *s, uv_loop_t *loop, uv_signal_t *h, int signum)
+{
+	uv_signal_init(loop, h);
+	h->data = s;
+	uv_signal_start(h, on_signal, signum);
+	uv_unref((uv_handle_t *)h);
+}
+
+void cmd_signals_open(struct cmd_signals *s, uv_loop_t *loop, void (*stop)(void *ctx), void *ctx)
+{
+	s->stop = stop;
+	s->ctx = ctx;
+	open_signal(s, loop, &s->interrupt, SIGINT);
+	open_signal(s, loop, &s->terminate, SIGTERM);
+}
+
+void cmd_signals_close(struct cmd_signals *s)
+{
+	uv_close((uv_handle_t *)&s->interrupt, NULL);
+	uv_close((uv_handle_t *)&s->terminate, NULL);
+}
+
+void cmd_clear_status(void)
+{
+	fputs("\r\033[K", stderr);
+}
+
+/* Cut to the width: a line that wraps cannot be wiped again. */
+void cmd_status(const char *text)
+{
+	struct winsize w;
+	int columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 1 ? w.ws_col - 1 : 79;
+
+	cmd_clear_status();
+	fprintf(stderr, "%.*s", columns, text);
+	fflush(stderr);
 }
 
 void cmd_print_safe(FILE *f, const char *text)

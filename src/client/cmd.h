@@ -35,5 +35,18 @@ int cmd_number(const char *command, const char *option, const char *text, double
 int cmd_resolve(const char *command, struct cmd_target *t);
 void cmd_trust(const struct cmd_target *t, struct net_opts *o);
 
+/* SIGINT and SIGTERM: `stop` is called, and the loop may end while they wait. A second one ends the process the hard way. */
+struct cmd_signals {
+	uv_signal_t interrupt, terminate;
+	void (*stop)(void *ctx);
+	void *ctx;
+};
+void cmd_signals_open(struct cmd_signals *s, uv_loop_t *loop, void (*stop)(void *ctx), void *ctx);
+void cmd_signals_close(struct cmd_signals *s);
+
+/* The last line of the terminal at stderr, in place of the one before. */
+void cmd_status(const char *text);
+void cmd_clear_status(void);
+
 /* What peers wrote, without what a terminal would obey. */
 void cmd_print_safe(FILE *f, const char *text);

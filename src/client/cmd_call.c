@@ -17,13 +17,13 @@
 #include <unistd.h>
 #include <yyjson.h>
 
-enum { NAMES_MAX = 64, NAME_BYTES = 65, SECONDS_MAX = 1000000, FIGURES_EVERY = 1000 / CALL_FRAME_MS,
+enum { NAMES_MAX = 64, STATUS_BYTES = 160, NAME_BYTES = 65, SECONDS_MAX = 1000000, FIGURES_EVERY = 1000 / CALL_FRAME_MS,
 	/* Samples of a file that are converted at once; they become six times as many at most. */
 	RESAMPLE_AT_ONCE = 128, SPARE_MAX = 2048 };
 
 struct options {
 	struct cmd_target target;
-	const char *in, *out, *room, *name, *message;
+	const char *in, *out, *room, *name, *message, *frames;
 	double rate_hz, seconds, linger_s, timeout_s; /* seconds, linger_s < 0: not given */
 	bool mute, json, quiet, verbose;
 	int exit_now; /* -1: go on */
@@ -38,7 +38,7 @@ struct person {
 struct app {
 	const struct options *o;
 	uv_loop_t loop;
-	uv_signal_t interrupt, terminate;
+	struct cmd_signals signals;
 	struct call *call;
 	struct call_end end;
 	struct wav_in *in;
@@ -76,7 +76,7 @@ static void usage(FILE *f)
 	      "  --timeout S       give up if there is no answer after so long (10)\n"
 	      "  --insecure        accept any certificate\n"
 	      "  --cert-sha256 HEX accept the certificate with this SHA-256, and no other\n"
-	      "  --frames FORM     legacy: the two-byte header, the only one yet\n"
+	      "  --frames FORM     legacy: a header of two bytes; v1: twelve, with sequence and time (legacy)\n"
 	      "  --json            events and figures as one JSON object a line\n"
 	      "  --quiet           no events and no figures\n"
 	      "  --verbose         say more of the connection\n"
@@ -86,21 +86,19 @@ static void usage(FILE *f)
 		f);
 }
 
-static int frames_form(const char *text)
+static int frames_form(const char *text, struct options *o)
 {
-	if (strcmp(text, "legacy") == 0)
+	o->frames = text;
+	if (strcmp(text, "legacy") == 0 || strcmp(text, "v1") == 0)
 		return 0;
-	if (strcmp(text, "v1") == 0)
-		fputs("mynah call: --frames v1 is not built yet, in server and client; use legacy\n", stderr);
-	else
-		fputs("mynah call: --frames takes legacy\n", stderr);
+	fputs("mynah call: --frames takes legacy or v1\n", stderr);
 	return EXIT_USAGE;
 }
 
 enum { OPT_IN = 256, OPT_OUT, OPT_RATE, OPT_ROOM, OPT_NAME, OPT_MUTE, OPT_MESSAGE, OPT_SECONDS, OPT_LINGER, OPT_TIMEOUT,
 	OPT_INSECURE, OPT_SHA256, OPT_FRAMES, OPT_JSON, OPT_QUIET, OPT_VERBOSE, OPT_HELP };
 
-/* 0, or the exit status plus one. */
+/* 0, or the exit status. */
 static int take_option(int c, struct options *o)
 {
 	switch (c) {
@@ -115,7 +113,7 @@ static int take_option(int c, struct options *o)
 	case OPT_VERBOSE: o->verbose = true; return 0;
 	case OPT_INSECURE: o->target.insecure = true; return 0;
 	case OPT_SHA256: return cmd_sha256("call", optarg, &o->target);
-	case OPT_FRAMES: return frames_form(optarg);
+	case OPT_FRAMES: return frames_form(optarg, o);
 	case OPT_RATE: return cmd_number("call", "--rate", optarg, AUDIO_RATE_MIN_HZ, AUDIO_RATE_MAX_HZ, &o->rate_hz);
 	case OPT_SECONDS: return cmd_number("call", "--seconds", optarg, 0, SECONDS_MAX, &o->seconds);
 	case OPT_LINGER: return cmd_number("call", "--linger", optarg, 0, SECONDS_MAX, &o->linger_s);
@@ -145,6 +143,8 @@ static int check(struct options *o, int n_urls, const char *url)
 		status = set_query(o, "room", o->room);
 	if (!status)
 		status = set_query(o, "name", o->name);
+	if (!status)
+		status = set_query(o, "frames", o->frames);
 	return status;
 }
 
@@ -189,7 +189,7 @@ static struct options parse_options(int argc, char **argv)
 static void clear_status(struct app *a)
 {
 	if (a->status_line)
-		fputs("\r\033[K", stderr);
+		cmd_clear_status();
 	a->status_line = false;
 }
 
@@ -334,14 +334,15 @@ static void on_line(void *ctx, const char *line, size_t len, nsec now)
 
 static void show_status(struct app *a, const struct call_stats *s)
 {
-	unsigned t = (unsigned)s->seconds;
+	unsigned t = (unsigned)(s->seconds + 0.5);
+	char text[STATUS_BYTES];
 
 	if (!a->show_status)
 		return;
-	fprintf(stderr, "\r\033[K%u:%02u  said %6.1f dBFS  heard %6.1f dBFS  %3llu frames/s  ", t / 60, t % 60, s->said_dbfs,
-		s->heard_dbfs, (unsigned long long)(s->frames_heard - a->last.frames_heard));
-	fprintf(stderr, "rtt %.1f ms  buffer %.0f ms  lost %llu", s->rtt_ms, s->buffer_ms, (unsigned long long)s->packets_lost);
-	fflush(stderr);
+	snprintf(text, sizeof text, "%u:%02u  said %6.1f  heard %6.1f dBFS  %2llu/s  rtt %.1f ms  buffer %.0f ms  lost %llu",
+		t / 60, t % 60, s->said_dbfs, s->heard_dbfs, (unsigned long long)(s->frames_heard - a->last.frames_heard),
+		s->rtt_ms, s->buffer_ms, (unsigned long long)(s->packets_lost + s->frames_lost));
+	cmd_status(text);
 	a->status_line = true;
 }
 
@@ -361,6 +362,8 @@ static void add_figures(yyjson_mut_doc *d, yyjson_mut_val *o, const struct call_
 	yyjson_mut_obj_add_uint(d, o, "bad_frames", s->bad_frames);
 	yyjson_mut_obj_add_uint(d, o, "late", s->late);
 	yyjson_mut_obj_add_uint(d, o, "packets_lost", s->packets_lost);
+	yyjson_mut_obj_add_uint(d, o, "frames_lost", s->frames_lost);
+	yyjson_mut_obj_add_uint(d, o, "flushes", s->flushes);
 }
 
 static void print_json(struct app *a, yyjson_mut_doc *d, yyjson_mut_val *o)
@@ -527,17 +530,12 @@ static void on_end(void *ctx, const struct call_end *end)
 
 	a->end = *end;
 	call_stats(a->call, &a->final);
-	uv_close((uv_handle_t *)&a->interrupt, NULL);
-	uv_close((uv_handle_t *)&a->terminate, NULL);
+	cmd_signals_close(&a->signals);
 }
 
-static void on_signal(uv_signal_t *h, int signum)
+static void stop(void *ctx)
 {
-	struct app *a = h->data;
-
-	(void)signum;
-	uv_signal_stop(h); /* a second one ends the process the hard way */
-	call_hang_up(a->call);
+	call_hang_up(((struct app *)ctx)->call);
 }
 
 /* --- start and end ------------------------------------------------------------------------------ */
@@ -600,14 +598,6 @@ static int close_files(struct app *a, int status)
 	return status;
 }
 
-static void start_signal(struct app *a, uv_signal_t *h, int signum)
-{
-	uv_signal_init(&a->loop, h);
-	h->data = a;
-	uv_signal_start(h, on_signal, signum);
-	uv_unref((uv_handle_t *)h);
-}
-
 static int run(struct app *a, const struct log *log)
 {
 	static const int status_of[] = {
@@ -623,6 +613,7 @@ static int run(struct app *a, const struct log *log)
 	opts.rate_hz = (uint32_t)a->o->rate_hz;
 	opts.say_rate_hz = a->said_rate_hz;
 	opts.muted = a->o->mute;
+	opts.v1 = a->o->frames && strcmp(a->o->frames, "v1") == 0;
 	uv_loop_init(&a->loop);
 	int err = call_new(&a->loop, &opts, &t->url, t->addr, t->n_addrs, &handler, log, &a->call);
 
@@ -631,8 +622,7 @@ static int run(struct app *a, const struct log *log)
 		uv_loop_close(&a->loop);
 		return EXIT_REFUSED;
 	}
-	start_signal(a, &a->interrupt, SIGINT);
-	start_signal(a, &a->terminate, SIGTERM);
+	cmd_signals_open(&a->signals, &a->loop, stop, a);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	summary(a);
 	call_free(a->call);

@@ -9,12 +9,12 @@
 #include "base/map.h"
 
 #include <getopt.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <yyjson.h>
+
+enum { STATUS_BYTES = 256 };
 
 struct options {
 	struct cmd_target target;
@@ -34,7 +34,7 @@ struct app {
 	struct options *o;
 	const struct log *log;
 	uv_loop_t loop;
-	uv_signal_t interrupt, terminate;
+	struct cmd_signals signals;
 	struct call *probe;
 	struct call_end probe_end;
 	bool probe_ok, stopped;
@@ -158,22 +158,13 @@ static void parse_options(int argc, char **argv, struct options *o)
 
 /* --- what it costs ------------------------------------------------------------------------------ */
 
-static uint64_t own_cpu_us(void)
-{
-	struct rusage u;
-
-	getrusage(RUSAGE_SELF, &u);
-	return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000u +
-		(uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-}
-
 static void on_measure(void *ctx, bool begin)
 {
 	struct app *a = ctx;
 
 	if (begin)
 		a->measured_sessions = load_report(a->load)->open;
-	*(begin ? &a->self.begin : &a->self.end) = (struct proc_usage){.cpu_us = own_cpu_us()};
+	proc_usage(getpid(), begin ? &a->self.begin : &a->self.end);
 	if (a->server.known && proc_usage(a->server_pid, begin ? &a->server.begin : &a->server.end))
 		a->server.known = false; /* it ended */
 }
@@ -208,17 +199,20 @@ static double ms(const struct histogram *h, double share)
 static void on_second(void *ctx, const struct load_report *r)
 {
 	struct app *a = ctx;
+	char text[STATUS_BYTES];
+	int n;
 
 	if (!a->show_progress)
 		return;
-	fprintf(stderr, "\r\033[K%s  %u/%u open", r->measuring ? "measuring" : r->seconds > 0 ? "closing" : "opening", r->open,
-		r->sessions);
+	n = snprintf(text, sizeof text, "%s  %u/%u open", r->measuring ? "measuring" : r->seconds > 0 ? "closing" : "opening",
+		r->open, r->sessions);
 	if (r->failed || r->lost)
-		fprintf(stderr, ", %u failed, %u lost", r->failed, r->lost);
+		n += snprintf(text + n, sizeof text - (size_t)n, ", %u failed, %u lost", r->failed, r->lost);
 	if (r->measuring)
-		fprintf(stderr, "  %.0f s  delay p50 %.1f p99 %.1f ms  gaps %llu  wrong room %llu", r->seconds, ms(&r->delay_us, 0.5),
-			ms(&r->delay_us, 0.99), (unsigned long long)r->gaps, (unsigned long long)r->wrong_room);
-	fflush(stderr);
+		snprintf(text + n, sizeof text - (size_t)n, "  %.0f s  delay p50 %.1f p99 %.1f ms  gaps %llu  wrong room %llu",
+			r->seconds, ms(&r->delay_us, 0.5), ms(&r->delay_us, 0.99), (unsigned long long)r->gaps,
+			(unsigned long long)r->wrong_room);
+	cmd_status(text);
 	a->status_line = true;
 }
 
@@ -333,7 +327,7 @@ static int report(struct app *a)
 	const struct load_report *r = load_report(a->load);
 
 	if (a->status_line)
-		fputs("\r\033[K", stderr);
+		cmd_clear_status();
 	if (a->o->json)
 		print_json(a, r);
 	else
@@ -402,25 +396,15 @@ static void on_end(void *ctx)
 	(void)ctx; /* the loop runs empty */
 }
 
-static void on_signal(uv_signal_t *h, int signum)
+static void stop(void *ctx)
 {
-	struct app *a = h->data;
+	struct app *a = ctx;
 
-	(void)signum;
-	uv_signal_stop(h); /* a second one ends the process the hard way */
 	a->stopped = true;
 	if (a->load)
 		load_stop(a->load);
 	else if (a->probe)
 		call_hang_up(a->probe);
-}
-
-static void start_signal(struct app *a, uv_signal_t *h, int signum)
-{
-	uv_signal_init(&a->loop, h);
-	h->data = a;
-	uv_signal_start(h, on_signal, signum);
-	uv_unref((uv_handle_t *)h);
 }
 
 static int run_load(struct app *a)
@@ -442,16 +426,14 @@ static int run_load(struct app *a)
 static int run(struct app *a)
 {
 	uv_loop_init(&a->loop);
-	start_signal(a, &a->interrupt, SIGINT);
-	start_signal(a, &a->terminate, SIGTERM);
+	cmd_signals_open(&a->signals, &a->loop, stop, a);
 	int status = probe(a);
 
 	if (!status && !a->stopped)
 		status = run_load(a);
 	load_free(a->load);
 	call_free(a->probe);
-	uv_close((uv_handle_t *)&a->interrupt, NULL);
-	uv_close((uv_handle_t *)&a->terminate, NULL);
+	cmd_signals_close(&a->signals);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&a->loop);
 	return status;

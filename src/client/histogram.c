@@ -14,7 +14,6 @@ enum { SUB = 1 << HISTOGRAM_SUB_BITS };
 void histogram_init(struct histogram *h)
 {
 	memset(h, 0, sizeof *h);
-	h->min = UINT64_MAX;
 }
 
 static unsigned shift_of(uint64_t value)
@@ -46,19 +45,8 @@ void histogram_add(struct histogram *h, uint64_t value)
 {
 	h->count++;
 	h->sum += (double)value;
-	h->min = value < h->min ? value : h->min;
 	h->max = value > h->max ? value : h->max;
 	h->bucket[bucket_of(value)]++;
-}
-
-void histogram_merge(struct histogram *to, const struct histogram *from)
-{
-	to->count += from->count;
-	to->sum += from->sum;
-	to->min = from->min < to->min ? from->min : to->min;
-	to->max = from->max > to->max ? from->max : to->max;
-	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
-		to->bucket[i] += from->bucket[i];
 }
 
 uint64_t histogram_percentile(const struct histogram *h, double share)

@@ -308,6 +308,10 @@ static void on_answer(void *user, struct wt_session *w, unsigned status, nsec no
 
 	if (s->state != SESSION_ASKED)
 		return;
+	if (l->state == LOAD_OVER) { /* interrupted meanwhile */
+		wt_session_close(w, 0, "", now);
+		return;
+	}
 	if (status != 200) {
 		snprintf(text, sizeof text, "%u %.100s", status, wt_session_refusal(w));
 		l->report.status = status;
@@ -333,7 +337,7 @@ static void on_closed(void *user, const struct wt_close *why, nsec now)
 	char text[LOAD_TEXT_MAX];
 
 	(void)now;
-	if (s->state == SESSION_GONE)
+	if (s->state == SESSION_GONE || (s->state == SESSION_ASKED && l->state == LOAD_OVER)) /* interrupted */
 		return;
 	if (why->end == WT_END_CONN)
 		snprintf(text, sizeof text, "the connection ended (%s, code 0x%llx)", quic_end_name(why->conn.end),

@@ -2,6 +2,7 @@
 /*
  * mynah: a client of the voice server for terminals and scripts. Each command has its file.
  */
+#include "base/fd.h"
 #include "client/cmd.h"
 
 #include <string.h>
@@ -28,10 +29,16 @@ static void usage(FILE *f)
 int main(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : "";
+	char name[16];
 
-	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-		if (strcmp(word, commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+	fd_open_standard();
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		if (strcmp(word, commands[i].name) != 0)
+			continue;
+		snprintf(name, sizeof name, "mynah %s", word); /* getopt puts it before what it says */
+		argv[1] = name;
+		return commands[i].run(argc - 1, argv + 1);
+	}
 	if (strcmp(word, "--version") == 0) {
 		puts("mynah " MYNAH_VERSION);
 		return 0;

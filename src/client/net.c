@@ -263,16 +263,6 @@ void net_wake(struct net *n)
 		ticker_set(n->ticker, clock_now());
 }
 
-const struct quic_stats *net_quic_stats(const struct net *n)
-{
-	return quic_endpoint_stats(n->endpoint);
-}
-
-const struct udp_stats *net_udp_stats(const struct net *n)
-{
-	return udp_stats(n->udp);
-}
-
 void net_close(struct net *n, void (*on_closed)(void *ctx), void *ctx)
 {
 	if (n->state != NET_OPEN)

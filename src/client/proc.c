@@ -8,34 +8,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { INODES_MAX = 16, STAT_BYTES = 1024 };
+enum { INODES_MAX = 16 };
 
-/* proc(5): the name may hold anything, so fields are counted from its last bracket; utime and stime are 14 and 15, rss
- * is 24. */
+/* The clock counts nanoseconds, where /proc/PID/stat counts ticks of 10 ms. */
 int proc_usage(pid_t pid, struct proc_usage *out)
 {
-	unsigned long long user, system;
-	long rss, ticks = sysconf(_SC_CLK_TCK), page = sysconf(_SC_PAGESIZE);
-	char path[64], text[STAT_BYTES];
-	FILE *f;
+	long resident, page = sysconf(_SC_PAGESIZE);
+	struct timespec cpu;
+	clockid_t clock;
+	char path[64];
 
-	snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
-	f = fopen(path, "re");
+	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &cpu))
+		return ERR_NOTFOUND;
+	snprintf(path, sizeof path, "/proc/%ld/statm", (long)pid);
+	FILE *f = fopen(path, "re");
+
 	if (!f)
 		return ERR_NOTFOUND;
-	size_t n = fread(text, 1, sizeof text - 1, f);
+	int n = fscanf(f, "%*d %ld", &resident);
 
 	fclose(f);
-	text[n] = '\0';
-	const char *p = strrchr(text, ')');
-
-	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %*u %*u %ld",
-			  &user, &system, &rss) != 3 || ticks <= 0)
+	if (n != 1)
 		return ERR_NOTFOUND;
-	out->cpu_us = (user + system) * 1000000u / (unsigned long long)ticks;
-	out->rss_bytes = (uint64_t)rss * (uint64_t)page;
+	out->cpu_us = (uint64_t)cpu.tv_sec * 1000000u + (uint64_t)cpu.tv_nsec / 1000u;
+	out->rss_bytes = (uint64_t)resident * (uint64_t)page;
 	return 0;
 }
 

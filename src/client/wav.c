@@ -239,7 +239,8 @@ struct wav_out {
 	bool pipe; /* raw, to standard output */
 	uint32_t rate_hz;
 	uint64_t written, dropped; /* samples */
-	bool failed;
+	bool failed;   /* nothing more is written ... */
+	bool broken;   /* ... and not because the reader of a pipe has left */
 };
 
 static void put_le(uint8_t *p, uint32_t v, size_t n)
@@ -303,8 +304,10 @@ static int write_pipe(struct wav_out *w, const uint8_t *p, size_t len)
 		}
 		ssize_t n = write(STDOUT_FILENO, p, piece);
 
-		if (n < 0 && errno != EINTR && errno != EAGAIN)
+		if (n < 0 && errno != EINTR && errno != EAGAIN) {
+			w->broken = errno != EPIPE;
 			return ERR_IO;
+		}
 		if (n > 0) {
 			p += n;
 			len -= (size_t)n;
@@ -336,10 +339,10 @@ uint64_t wav_out_dropped(const struct wav_out *w)
 
 int wav_out_close(struct wav_out *w)
 {
-	bool ok = true;
-
 	if (!w)
 		return 0;
+	bool ok = !w->broken;
+
 	if (w->f) {
 		ok = !w->failed;
 		if (fseek(w->f, 0, SEEK_SET) == 0) /* a FIFO keeps its first header */

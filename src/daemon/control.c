@@ -2,6 +2,7 @@
 #include "daemon/control.h"
 
 #include "base/err.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,6 +149,17 @@ static void put_str(struct line *l, const char *key, const char *value)
 	yyjson_mut_obj_add_str(l->doc, l->obj, key, value);
 }
 
+/* What a driver says, up to the first byte that is no UTF-8: a text that was cut in mid-character must not cost
+ * everybody the line, and so the stream. */
+static void put_text(struct line *l, const char *value)
+{
+	size_t len = 0;
+
+	for (size_t n; (n = utf8_char(value + len)); len += n)
+		;
+	yyjson_mut_obj_add_strn(l->doc, l->obj, "text", value, len);
+}
+
 static void put_uint(struct line *l, const char *key, uint64_t value)
 {
 	yyjson_mut_obj_add_uint(l->doc, l->obj, key, value);
@@ -256,7 +268,7 @@ static struct line event_line(const struct room_event *ev, int64_t wall_ms)
 			put_uint(&l, "to", ev->to);
 		else
 			yyjson_mut_obj_add_null(l.doc, l.obj, "to");
-		put_str(&l, "text", ev->text);
+		put_text(&l, ev->text);
 		yyjson_mut_obj_add_sint(l.doc, l.obj, "time", wall_ms);
 		return l;
 	case ROOM_FLUSH:
@@ -277,7 +289,7 @@ static struct line event_line(const struct room_event *ev, int64_t wall_ms)
 	if (ev->kind == ROOM_TRANSCRIPT)
 		yyjson_mut_obj_add_bool(l.doc, l.obj, "final", ev->final);
 	if (ev->text && (ev->kind == ROOM_TRANSCRIPT || ev->kind == ROOM_BRIDGE))
-		put_str(&l, "text", ev->text);
+		put_text(&l, ev->text);
 	return l;
 }
 

@@ -3,6 +3,7 @@
  * mynahd: options, configuration, logging, start, run, stop.
  */
 #include "base/err.h"
+#include "base/fd.h"
 #include "config/config.h"
 #include "daemon/notify.h"
 #include "daemon/server.h"
@@ -245,6 +246,7 @@ static bool stderr_is_journal(void)
 
 int main(int argc, char **argv)
 {
+	fd_open_standard();
 	struct options o = parse_options(argc, argv);
 	struct app *a = calloc(1, sizeof *a);
 	struct config *cfg = calloc(1, sizeof *cfg);

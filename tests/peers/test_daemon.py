@@ -290,6 +290,12 @@ class Ports(VoiceCase):
             async with session(server, room="x"):
                 pass
 
+    def test_standard_files_may_be_closed(self):
+        server = Mynahd()
+        server.command[:0] = ["sh", "-c", 'exec "$@" <&- >&-', "-"]
+        with server:
+            self.assertEqual(server.get("/healthz")[0], 200)
+
     def test_interrupt_stops_as_well(self):
         server = Mynahd()
         with server:

@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
 """The command mynah against the real daemon: what it says, hears, measures, and how it ends."""
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import unittest
@@ -103,7 +107,7 @@ class CommandLine(Folder):
         for args, pattern in [
                 ([], "usage"), (["sing"], 'what is "sing"'), (["call"], "one URL"), (["call", url, url], "one URL"),
                 (["call", "http://localhost"], "https://"), (["call", url + ":x"], "port"),
-                (["call", url, "--frames", "v1"], "not built yet"), (["call", url, "--frames", "x"], "legacy"),
+                (["call", url, "--frames", "x"], "legacy or v1"), (["call", url, "--seconds"], "mynah call: option"),
                 (["call", url, "--rate", "7999"], "8000 to 48000"), (["call", url, "--seconds", "long"], "--seconds"),
                 (["call", url, "--cert-sha256", "abc"], "64 hex"), (["call", url, "--nonsense"], "usage"),
                 (["call", url, "--in", "/nowhere/x.wav"], "No such file"),
@@ -121,7 +125,8 @@ class CommandLine(Folder):
 class Call(Folder):
     def test_an_echo_has_the_level_and_length_of_what_was_said(self):
         with Mynahd(ECHO) as server:
-            for rate, hear, channels in (16000, 16000, 1), (44100, 48000, 2), (8000, 24000, 1), (12345, 16000, 1):
+            for rate, hear, channels in (16000, 16000, 1), (44100, 48000, 2), (8000, 24000, 1), (12345, 16000, 1), \
+                    (16000, 11025, 1), (22050, 22050, 1), (11025, 12345, 1):
                 wav = self.wav("in.wav", rate, sine(rate, 2), channels)
 
                 def attempt():
@@ -138,6 +143,46 @@ class Call(Folder):
                     crossings = np.count_nonzero(np.diff(np.signbit(x[loud.argmax():][:hear])))
                     self.assertAlmostEqual(crossings, 880, delta=10)
                 with self.subTest(rate=rate, hear=hear):
+                    self.again(attempt)
+
+    def test_numbered_frames(self):
+        with Mynahd(ECHO) as server:
+            for rate, frames in (16000, 101), (48000, 201), (22050, 101):  # 48 kHz travels in two pieces
+                wav = self.wav("in.wav", rate, sine(rate, 2.01))
+
+                def attempt():
+                    status, out, err = run("call", server.url, "--insecure", "--in", wav, "--out", self.path("out.wav"),
+                                           "--rate", rate, "--linger", 1.5, "--frames", "v1", "--json")
+                    self.assertEqual((status, err), (0, ""))
+                    said = lines(out)
+                    self.assertEqual(said[0]["frames"], "v1")
+                    end = said[-1]
+                    self.assertEqual(end["frames_said"], frames)
+                    self.assertEqual((end["frames_lost"], end["flushes"]), (0, 0), end)
+                    self.assertLessEqual(end["concealed"], 4)  # where nothing tells of the end
+                    self.assertFalse([line for line in said if line["type"] in ("warning", "error")])
+                    got, x = self.heard("out.wav")
+                    self.assertEqual(got, rate)
+                    self.assertAlmostEqual(loudest(x, rate, 1), -20, delta=0.3)
+                with self.subTest(rate=rate):
+                    self.again(attempt)
+
+    def test_what_is_flushed_is_heard_no_more(self):
+        tone = '[private]\nbridge = "whistle"\n[bridge.whistle]\ntype = "tone"\nbarge_in = "immediate"\n'
+        with Mynahd(tone) as server:
+            quiet, loud = np.zeros(16000, "<i2"), sine(16000, 1, dbfs=-6)
+            wav = self.wav("in.wav", 16000, np.concatenate([quiet, loud]))
+            for frames in "v1", "legacy":
+                def attempt():
+                    status, out, err = run("call", server.url, "--insecure", "--in", wav, "--out", self.path("out.wav"),
+                                           "--linger", 0, "--frames", frames, "--json")
+                    self.assertEqual((status, err), (0, ""))
+                    self.assertEqual([line["epoch"] for line in lines(out) if line["type"] == "flush"], [1])
+                    self.assertEqual(lines(out)[-1]["flushes"], 1)
+                    rate, x = self.heard("out.wav")
+                    self.assertGreater(level(x[rate // 2:rate]), -40)
+                    self.assertLess(level(x[int(1.3 * rate):int(1.9 * rate)]), -60)
+                with self.subTest(frames=frames):
                     self.again(attempt)
 
     def test_raw_samples_through_pipes(self):
@@ -201,6 +246,24 @@ class Call(Folder):
                 self.assertNotIn(b"\x1b", out + err.encode())
                 self.assertNotIn("\u009b".encode(), out)
 
+    def test_the_status_line_fits_the_terminal(self):
+        """What wraps cannot be wiped, and fills the screen once a second."""
+        with Mynahd(ECHO) as server:
+            for command, columns in (("call", 40), ("call", 80), ("load", 40)):
+                terminal, line = pty.openpty()
+                fcntl.ioctl(line, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+                with subprocess.Popen([mynah(), command, server.url, "--insecure", "--seconds", "2.1"], stderr=line,
+                                      stdout=subprocess.DEVNULL) as process:
+                    self.assertEqual(process.wait(20), 0)
+                os.close(line)
+                shown = os.read(terminal, 65536).decode()
+                os.close(terminal)
+                pieces = shown.split("\r\x1b[K")
+                self.assertGreater(len(pieces), 2)
+                self.assertLess(max(map(len, pieces)), columns, pieces)
+                if columns == 80:
+                    self.assertRegex(pieces[-2], r"^0:0\d  said .* heard .* rtt .* ms  buffer \d+ ms  lost 0$")
+
     def test_refusals_are_1_and_say_why(self):
         with Mynahd('[[room]]\nname = "team-*"\nmax_participants = 1\n') as server:
             status, out, err = run("call", server.url, "--insecure", "--room", "other", "--json")
@@ -223,7 +286,8 @@ class Call(Folder):
             right = server.hashes()[0]
             colons = ":".join(re.findall("..", right.upper()))
             for args, wanted in ((["--cert-sha256", right], 0), (["--cert-sha256", colons], 0), (["--insecure"], 0),
-                                 (["--cert-sha256", "00" * 32], 3), ([], 3)):
+                                 (["--cert-sha256", "00" * 32], 3), (["--cert-sha256", "00" * 32, "--insecure"], 3),
+                                 ([], 3)):
                 with self.subTest(args=args):
                     status, out, err = run("call", server.url, "--seconds", 0.1, *args)
                     self.assertEqual(status, wanted, err)
@@ -265,6 +329,21 @@ class Call(Folder):
         self.assertEqual((end["end"], end["code"]), ("lost", 1))
         self.assertIn('"bye"', out)
 
+    def test_a_server_that_is_silent_is_4_in_time(self):
+        with Mynahd() as server:
+            with subprocess.Popen([mynah(), "call", server.url, "--insecure", "--json", "--timeout", "2"], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True) as call:
+                call.stdout.readline()
+                time.sleep(1)
+                server.process.send_signal(signal.SIGSTOP)
+                try:
+                    out, err = call.communicate(timeout=20)
+                finally:
+                    server.process.send_signal(signal.SIGCONT)
+            self.assertEqual(call.returncode, 4)
+            self.assertIn("gone silent", err)
+            self.assertLess(json.loads(out.splitlines()[-1])["seconds"], 8)
+
     def test_interrupted_it_says_goodbye_and_completes_the_file(self):
         with Mynahd(ECHO) as server:
             wav = self.wav("in.wav", 16000, sine(16000, 30))
@@ -279,6 +358,18 @@ class Call(Folder):
             self.assertGreater(loudest(x, rate, 0.2), -21)
             server.wait_for_line(r"left end=\w+ code=0")
             server.wait_for_metric("mynah_sessions", 0)
+
+    def test_standard_files_may_be_closed_or_full(self):
+        with Mynahd(ECHO) as server, open("/dev/full", "wb") as full:
+            for closed in (0,), (1,), (0, 1, 2):
+                done = subprocess.run([mynah(), "call", server.url, "--insecure", "--seconds", "0.2"],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                      preexec_fn=lambda: [os.close(fd) for fd in closed], timeout=20)
+                self.assertEqual(done.returncode, 0)
+            done = subprocess.run([mynah(), "call", server.url, "--insecure", "--out", "-", "--seconds", "5"], stdout=full,
+                                  stderr=subprocess.PIPE, timeout=20)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(b"could not be written", done.stderr)
 
     def test_a_listener_that_reads_no_longer_ends_it(self):
         with Mynahd(ECHO) as server:
@@ -313,6 +404,7 @@ class Load(Folder):
                 self.assertGreater(r["round_trip_ms"]["count"], 20)
                 self.assertEqual(r["server"]["pid"], server.process.pid)
                 self.assertGreater(r["server"]["rss_bytes"], 1e6)
+                self.assertGreater(r["server"]["cpu_us"], 100)
             self.again(attempt)
             server.wait_for_metric("mynah_sessions", 0)
 
@@ -374,6 +466,16 @@ class Load(Folder):
             self.assertIn("20 opened, 0 failed, 0 lost", out)
             self.assertRegex(out, r"wrong room +0")
             server.wait_for_metric("mynah_sessions", 0)
+
+    def test_interrupted_while_sessions_open_nothing_has_failed(self):
+        with Mynahd() as server:
+            with subprocess.Popen([mynah(), "load", server.url, "--insecure", "--sessions", "400", "--ramp", "100000"],
+                                  stdout=subprocess.PIPE, text=True) as load:
+                server.wait_for_line('name="load-')
+                load.send_signal(signal.SIGINT)
+                out = load.communicate(timeout=10)[0]
+                self.assertEqual(load.returncode, 0)
+            self.assertIn(", 0 failed, 0 lost", out)
 
     def test_a_server_that_goes_ends_it_with_4(self):
         with Mynahd() as server, subprocess.Popen(

@@ -253,6 +253,17 @@ test('playout v1: a pause is no underrun, however short, and costs no delay', ()
 	assert.ok(roughness(heard) < 60 * SMOOTH, `${roughness(heard) / SMOOTH}`);
 });
 
+test('playout v1: what is shorter than the margin is heard at its end, not before what comes next', () => {
+	const frame = (k) => {
+		const [samples, rate, numbers] = numbered(k);
+		return [samples, rate, { ...numbers, ends: true }];
+	};
+	const { heard, playout } = play([[0.1, 0]], 0.5, { frame });
+	assert.ok(heard.subarray(0.1 * 48000, 0.15 * 48000).some((x) => Math.abs(x) > 0.3));
+	assert.equal(playout.depth, 0);
+	assert.equal(playout.figures().underruns, 0);
+});
+
 test('playout v1: a flush is silent within five milliseconds, and what is old stays out', () => {
 	const playout = new Playout(48000);
 	const arrivals = steadily(2);

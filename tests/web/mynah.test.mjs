@@ -109,6 +109,12 @@ test('a line without end takes no more than its limit', () => {
 	assert.deepEqual(reader.push(bytes('\n{"type":"after"}\n')), [{ type: 'after' }]);
 });
 
+test('the welcome to a room of thousands is heard', () => {
+	const participants = Array.from({ length: 5000 }, (_, id) => ({ id, name: 'ä'.repeat(32), muted: false, speaking: false }));
+	const [welcome] = new LineReader().push(bytes(JSON.stringify({ type: 'welcome', participants }) + '\n'));
+	assert.equal(welcome?.participants.length, 5000);
+});
+
 test('lines are written in pieces below a thousand bytes, and refused above the limit', () => {
 	const object = { type: 'message', text: 'ä'.repeat(1500) };
 	const pieces = encodeLine(object);

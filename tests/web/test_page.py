@@ -87,6 +87,39 @@ class Page(unittest.TestCase):
         self.browser.find_element("id", "leave").click()
         self.until("mynah.state === 'idle'")
 
+    def test_who_leaves_before_he_allows_the_microphone_is_not_listened_to(self):
+        self.serve()
+        self.open("room=r")
+        self.browser.execute_script("""
+            const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+            window.tracks = [];
+            navigator.mediaDevices.getUserMedia = async (wanted) => {
+                await new Promise((allow) => (window.allow = allow));
+                const stream = await ask(wanted);
+                window.tracks.push(...stream.getTracks());
+                return stream;
+            };""")
+        self.browser.find_element("id", "connect").click()
+        self.until("Boolean(window.allow)")
+        self.browser.find_element("id", "leave").click()
+        self.browser.execute_script("allow()")
+        self.until("tracks.length === 1 && tracks[0].readyState === 'ended'")
+        self.assertEqual(self.js("[mynah.state, mynah.problem, mynah.figures().microphone]"), ["idle", None, False])
+        self.browser.execute_script("window.allow = null")
+        self.browser.find_element("id", "connect").click()
+        self.until("Boolean(window.allow)")
+        self.browser.execute_script("allow()")
+        self.until("mynah.state === 'live'")
+        self.assertTrue(self.js("mynah.figures().microphone"))
+
+    def test_what_the_page_asks_in_vain_does_not_end_the_call(self):
+        self.serve()
+        self.open("autoconnect=1&room=r")
+        self.until("mynah.state === 'live'")
+        self.browser.execute_script("mynah.call.on('warning', ({ code }) => (window.warned = code)); mynah.call.message('x'.repeat(20000))")
+        self.until("window.warned === 'refused_here'")
+        self.assertEqual(self.js("mynah.state"), "live")
+
     def test_muted_sends_nothing(self):
         self.serve()
         self.open("autoconnect=1&room=r")

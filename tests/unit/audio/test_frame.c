@@ -156,6 +156,7 @@ static void what_is_written_is_what_is_read(void **state)
 		assert_int_equal(frame_write(bytes, sizeof bytes, rates[i], pcm, 6), 14);
 		assert_int_equal(frame_parse(bytes, 14, 16000, &f), FRAME_OK);
 		assert_int_equal(f.rate_hz, rates[i]);
+		assert_int_equal(frame_rate_said(rates[i]), rates[i]);
 		assert_int_equal(f.n_samples, 6);
 		pcm_to_float(x, f.pcm, 6);
 		pcm_to_i16(back, x, 6);

@@ -676,6 +676,26 @@ static void options_outside_their_range_are_refused(void **state)
 	jitter_free(NULL);
 }
 
+/* 20 ms of 11025 Hz are 220.5 samples. */
+static void a_tick_of_no_whole_number_of_samples_is_pulled_in_turns(void **state)
+{
+	static const uint8_t pcm[2 * 320];
+	const struct jitter_opts o = {.rate_hz = 11025};
+	const struct frame f = {.rate_hz = 16000, .pcm = pcm, .n_samples = 320};
+	struct jitter *j;
+	float out[221];
+
+	(void)state;
+	assert_int_equal(jitter_new(&o, table, &j), 0);
+	for (unsigned i = 0; i < 500; i++) {
+		jitter_put(j, &f, nsec_from_ms(20 * i + 5));
+		enum jitter_result r = jitter_get(j, out, 220 + i % 2, nsec_from_ms(20 * i + 20));
+
+		assert_int_equal(r, i < 1 ? JITTER_IDLE : JITTER_PLAYING);
+	}
+	jitter_free(j);
+}
+
 static int make_table(void **state)
 {
 	(void)state;
@@ -713,6 +733,7 @@ int main(void)
 		cmocka_unit_test(something_shorter_than_a_tick_is_played),
 		cmocka_unit_test(a_change_of_rate_makes_no_click),
 		cmocka_unit_test(memory_of_a_talker_is_small),
+		cmocka_unit_test(a_tick_of_no_whole_number_of_samples_is_pulled_in_turns),
 		cmocka_unit_test(options_outside_their_range_are_refused),
 	};
 

@@ -480,6 +480,176 @@ static void pieces_are_concealed_by_themselves(void **state)
 	jitter_free(j);
 }
 
+/* At 48 kHz five frames fill what can be held. One that they overtook still comes before them. */
+static void what_was_overtaken_comes_first_though_no_more_can_be_held(void **state)
+{
+	static const uint32_t order[] = {0, 1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 3, 14, 15};
+	struct jitter_opts o = {.rate_hz = RATE};
+	static const uint8_t pcm[960];
+	struct jitter_stats s;
+	struct jitter *j;
+	float out[N];
+
+	(void)state;
+	assert_int_equal(jitter_new(&o, table, &j), 0);
+	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+		struct frame f = {.rate_hz = 48000, .pcm = pcm, .n_samples = 480, .is_v1 = true,
+			.v1 = {.seq = (uint16_t)order[i], .time = order[i] * 480}};
+
+		assert_int_equal(jitter_put(j, &f, nsec_from_ms(1)), JITTER_STORED);
+	}
+	for (unsigned t = 0; t < 12; t++)
+		jitter_get(j, out, N, nsec_from_ms(25 + 20 * t));
+	jitter_stats(j, &s);
+	assert_int_equal(s.n_lost, 1);
+	assert_int_equal(s.n_reordered, 1);
+	assert_false(jitter_active(j));
+	jitter_free(j);
+}
+
+/* Room is free again when a frame is taken out, though others stay. */
+static void what_is_held_does_not_wear_out(void **state)
+{
+	struct order *o = order_new();
+	uint8_t pcm[1920];
+	struct frame f = {.rate_hz = 48000, .pcm = pcm, .n_samples = 960, .is_v1 = true};
+
+	(void)state;
+	order_start(o, &f);
+	for (uint32_t i = 1; i < 200; i++) {
+		f.v1 = (struct frame_v1){.seq = (uint16_t)(i ^ 1), .time = (i ^ 1) * 960};
+		memset(pcm, (int)(i ^ 1), sizeof pcm);
+		assert_int_equal(order_hold(o, &f), 0);
+		if (i < 4)
+			continue;
+		const struct frame *first = order_first(o);
+
+		for (size_t k = 0; k < sizeof pcm; k++)
+			assert_int_equal(first->pcm[k], (uint8_t)first->v1.seq);
+		order_drop_first(o);
+	}
+	free(o);
+}
+
+/* Half a tick at the end, after a gap that a tick has cut in two: both are played out, and nothing comes back. */
+static void a_gap_at_the_end_is_played_out(void **state)
+{
+	static const size_t lengths[] = {240, 240, 240, 40};
+	struct world *w = world_new(&(struct world){0});
+	uint8_t pcm[480];
+	uint32_t time = 0;
+	float x[N];
+
+	(void)state;
+	for (uint16_t i = 0; i < 4; time += (uint32_t)lengths[i++]) {
+		struct frame f = {.rate_hz = RATE, .pcm = pcm, .n_samples = lengths[i], .is_v1 = true, .v1 = {.seq = i, .time = time}};
+
+		for (size_t k = 0; k < lengths[i]; k++)
+			x[k] = sample(time + k);
+		pcm_from_float(pcm, x, lengths[i]);
+		if (i != 2)
+			jitter_put(w->j, &f, nsec_from_ms(1));
+	}
+	for (unsigned t = 0; t < 10; t++) {
+		jitter_get(w->j, x, N, nsec_from_ms(25 + 20 * t));
+		if (t >= 5)
+			assert_true(sig_peak(x, N) == 0);
+	}
+	assert_int_equal(stats(w).n_spurts, 1);
+	assert_int_equal(stats(w).n_lost, 1);
+	assert_false(jitter_active(w->j));
+	world_free(w);
+}
+
+enum { STREAM = 400 };
+
+/* A stream of any rate and cut, on a network of any kind. */
+struct weather {
+	uint32_t seed, rate_hz, room_hz, len, loss, swap, twice; /* the last three in percent, places, percent */
+	bool stalls; /* what comes within 150 ms comes at once */
+	uint32_t order[STREAM];
+};
+
+static uint32_t draw(struct weather *w, uint32_t n)
+{
+	w->seed = w->seed * 1664525u + 1013904223u;
+	return (w->seed >> 8) % n;
+}
+
+static void make_weather(struct weather *w, uint32_t seed)
+{
+	static const uint32_t rates[] = {8000, 11025, 16000, 24000, 48000}, rooms[] = {8000, 16000, 48000};
+
+	*w = (struct weather){.seed = seed, .room_hz = rooms[seed % 3]};
+	w->rate_hz = rates[draw(w, 5)];
+	w->len = 1 + draw(w, seed % 4 ? w->rate_hz / 50 : 40);
+	w->loss = draw(w, 30);
+	w->swap = draw(w, 8);
+	w->twice = draw(w, 10);
+	w->stalls = draw(w, 3) == 0;
+	for (uint32_t i = 0; i < STREAM; i++)
+		w->order[i] = i;
+	for (uint32_t i = 0; w->swap && i + w->swap < STREAM; i++) {
+		uint32_t k = i + draw(w, w->swap), x = w->order[i];
+
+		if (draw(w, 4))
+			continue;
+		w->order[i] = w->order[k];
+		w->order[k] = x;
+	}
+}
+
+/* Plays the stream; returns how many frames between the first and the last that were taken are unaccounted for. */
+static int64_t unaccounted(struct weather *w)
+{
+	static const uint8_t pcm[2 * 960];
+	const struct jitter_opts o = {.rate_hz = w->room_hz};
+	uint32_t first = STREAM, last = 0, taken = 0;
+	uint16_t seq0 = (uint16_t)draw(w, 65536);
+	struct jitter_stats s;
+	struct jitter *j;
+	float out[960];
+	unsigned tick = 1;
+
+	assert_int_equal(jitter_new(&o, table, &j), 0);
+	for (uint32_t k = 0; k < STREAM; k++) {
+		uint32_t i = w->order[k], ms = 1000 * w->len * k / w->rate_hz;
+		struct frame f = {.rate_hz = w->rate_hz, .pcm = pcm, .n_samples = w->len, .is_v1 = true,
+			.v1 = {.seq = (uint16_t)(seq0 + i), .time = i * w->len}};
+
+		for (ms = w->stalls ? ms / 150 * 150 : ms; 20 * tick <= ms; tick++)
+			jitter_get(j, out, w->room_hz / 50, nsec_from_ms(20 * tick));
+		for (uint32_t n = draw(w, 100) < w->loss ? 0 : 1 + (draw(w, 100) < w->twice); n > 0; n--) {
+			if (jitter_put(j, &f, nsec_from_ms(ms)) == JITTER_REFUSED)
+				continue;
+			taken++;
+			first = i < first ? i : first;
+			last = i > last ? i : last;
+		}
+	}
+	for (unsigned end = tick + 40; tick < end; tick++)
+		jitter_get(j, out, w->room_hz / 50, nsec_from_ms(20 * tick));
+	assert_false(jitter_active(j));
+	jitter_stats(j, &s);
+	jitter_free(j);
+	return (int64_t)last - first + 1 - taken - (int64_t)s.n_lost;
+}
+
+static void every_frame_is_played_or_lost(void **state)
+{
+	(void)state;
+	for (uint32_t seed = 1; seed <= 200; seed++) {
+		struct weather w;
+
+		make_weather(&w, seed);
+		int64_t n = unaccounted(&w);
+
+		if (n)
+			print_message("seed %u: %lld\n", seed, (long long)n);
+		assert_true(n == 0);
+	}
+}
+
 static int make_table(void **state)
 {
 	(void)state;
@@ -508,6 +678,10 @@ int main(void)
 		cmocka_unit_test(what_was_kept_from_it_was_not_lost),
 		cmocka_unit_test(what_is_held_is_bounded),
 		cmocka_unit_test(pieces_are_concealed_by_themselves),
+		cmocka_unit_test(what_was_overtaken_comes_first_though_no_more_can_be_held),
+		cmocka_unit_test(what_is_held_does_not_wear_out),
+		cmocka_unit_test(a_gap_at_the_end_is_played_out),
+		cmocka_unit_test(every_frame_is_played_or_lost),
 	};
 
 	return cmocka_run_group_tests(tests, make_table, free_table);

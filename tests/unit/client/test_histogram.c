@@ -22,7 +22,6 @@ static void small_values_are_exact(void **state)
 	assert_int_equal(histogram_percentile(&h, 0.5), 100);
 	assert_int_equal(histogram_percentile(&h, 0.99), 198);
 	assert_int_equal(histogram_percentile(&h, 1), 200);
-	assert_int_equal(h.min, 1);
 	assert_int_equal(h.max, 200);
 	assert_int_equal(h.count, 200);
 }
@@ -54,30 +53,22 @@ static void percentiles_are_those_of_the_sorted_values(void **state)
 {
 	enum { N = 10000 };
 	static const double shares[] = {0.01, 0.5, 0.9, 0.99, 0.999, 1};
-	static struct histogram h, half[2];
+	static struct histogram h;
 	uint64_t *v = calloc(N, sizeof *v);
 
 	(void)state;
 	srand(3);
 	histogram_init(&h);
-	histogram_init(&half[0]);
-	histogram_init(&half[1]);
 	for (size_t i = 0; i < N; i++) {
 		v[i] = (uint64_t)rand() % 1000 * ((uint64_t)rand() % 1000);
 		histogram_add(&h, v[i]);
-		histogram_add(&half[i % 2], v[i]);
 	}
-	histogram_merge(&half[0], &half[1]);
 	qsort(v, N, sizeof *v, compare);
 	for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
 		double wanted = (double)v[(size_t)(shares[i] * (double)N + 0.5) - 1], got = (double)histogram_percentile(&h, shares[i]);
 
 		assert_true(got >= wanted && got <= wanted * 1.008 + 1);
-		assert_int_equal(histogram_percentile(&half[0], shares[i]), histogram_percentile(&h, shares[i]));
 	}
-	assert_int_equal(half[0].count, N);
-	assert_int_equal(half[0].min, h.min);
-	assert_int_equal(half[0].max, h.max);
 	free(v);
 }
 

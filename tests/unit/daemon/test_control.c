@@ -116,6 +116,23 @@ static void lines_out_are_one_object_each(void **state)
 	buf_fini(&b);
 }
 
+/* A reason of 160 bytes from far away may end in mid-character. */
+static void a_text_that_was_cut_costs_its_end_only(void **state)
+{
+	static const enum room_event_kind kinds[] = {ROOM_MESSAGE, ROOM_TRANSCRIPT, ROOM_BRIDGE};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct buf b;
+
+		buf_init(&b, 4096);
+		assert_int_equal(control_event(&b, &(struct room_event){.kind = kinds[i], .text = "caf\xc3\xa9 \xe4\xb8"}, 0), 0);
+		assert_int_equal(buf_append(&b, "", 1), 0);
+		assert_non_null(strstr((const char *)b.p, "\"text\":\"caf\xc3\xa9 \""));
+		buf_fini(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -123,6 +140,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_message_is_said_to_be_none),
 		cmocka_unit_test(a_message_may_be_4096_bytes_and_no_more),
 		cmocka_unit_test(lines_out_are_one_object_each),
+		cmocka_unit_test(a_text_that_was_cut_costs_its_end_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,12 @@ static void a_query_is_read_as_browsers_write_it(void **state)
 	assert_string_equal(j.name, "Ann&Bob");
 	assert_int_equal(j.out_rate_hz, 44100);
 	assert_false(j.v1);
+	assert_int_equal(join_parse("/audio?rate=11025", "/audio", 16000, &j, why), 200);
+	assert_int_equal(j.out_rate_hz, 11025);
+	assert_int_equal(join_parse("/audio?rate=12345", "/audio", 16000, &j, why), 200);
+	assert_int_equal(j.out_rate_hz, 12300);
+	assert_int_equal(join_parse("/audio", "/audio", 47999, &j, why), 200);
+	assert_int_equal(j.out_rate_hz, 47900);
 	assert_int_equal(join_parse("/audio?frames=v1", "/audio", 16000, &j, why), 200);
 	assert_true(j.v1);
 	assert_int_equal(join_parse("/audio?room", "/audio", 16000, &j, why), 200);
