@@ -53,9 +53,10 @@ struct jitter_stats {
 	uint64_t n_late;         /* underruns whose audio came after all */
 	uint64_t n_overflows;    /* times that the oldest was dropped at max_delay_ms */
 	uint64_t n_shrinks;      /* times that delay was given back at once in silence */
+	uint64_t n_cuts;         /* times that a piece was left out to give delay back while somebody spoke */
 	uint64_t n_rate_changes;
 	uint64_t n_spurts;       /* talkspurts begun */
-	double dropped_ms;       /* by overflow and shrinking */
+	double dropped_ms;       /* by overflow, shrinking and cuts */
 	/* v1 frames, by sequence */
 	uint64_t n_lost;         /* missing when their turn came */
 	uint64_t n_reordered;    /* overtaken, and placed in time */

@@ -13,6 +13,8 @@
  *  - A lead that leaves this band is a clock that drifts or a network that changed. From then on
  *    the lead is held at margin + one frame, where any phase of arrivals is safe, by trimming
  *    the resampler: a proportional and a slow integral part, which is the drift.
+ *  - A lead far above it is what a stall left behind. It is given back at once in silence, else in pieces that
+ *    are cut out where the sound resembles itself; the ratio is not bent for it.
  *
  * v1 frames that follow on each other go straight into the ring, as all legacy ones do. One with something missing
  * before it is held aside (order.h) until that comes or the ring is played out. Then a gap is opened before it:
@@ -26,6 +28,7 @@
 #include "audio/order.h"
 #include "audio/pcm.h"
 #include "audio/resample.h"
+#include "audio/splice.h"
 #include "base/err.h"
 
 #include <assert.h>
@@ -49,7 +52,17 @@
 #define BAND_MS 2            /* lead above margin + frame that is let be */
 #define SLACK_MS 2.0         /* an arrival is before its tick by this at the least */
 #define LOW_SHARE 0.85       /* of the margin: less lead than this is raised */
-#define SHRINK_MS 5          /* surplus worth a splice in silence */
+#define SHRINK_MS 5          /* surplus worth a splice in silence, */
+#define RECOVER_MS 20        /* and where somebody speaks: more than one late frame leaves behind */
+#define CUT_MAX_MS 25        /* left out at once, ... */
+#define CUT_LOW_SHARE 0.4    /* ... and at least so much of what may be */
+#define CUT_EVERY_MS 80      /* a sixth faster than life on the average, a third at the most */
+#define CUT_WAIT_MS 500      /* by then any place is good enough */
+#define ALIKE 0.97f          /* enough not to be heard, asked for at first */
+#define CALM_MS 10000        /* no cuts after a late frame: the network jitters, and may want that lead again */
+#define NOISE_AFTER_MS 160   /* nothing good was found for so long, ... */
+#define NOISE_ALIKE 0.5f     /* ... and no lag is better than this: noise, ... */
+#define NOISE_EVEN 0.8f      /* ... in which only a change of level is heard */
 #define SILENCE_RMS 0.003f   /* -50 dBFS */
 #define SLEW_PPM 250.0       /* most that the ratio changes in a tick: a bend, not a corner */
 #define TRIM_S 2.0           /* time constant of the proportional part, ... */
@@ -89,6 +102,9 @@ struct jitter {
 	nsec window_end;
 	double peak_ms;      /* lateness seen, decaying */
 	bool holding;        /* the lead left its band: it is held from now on */
+	nsec calm_at;        /* no cuts before, see CALM_MS */
+	bool recovering;     /* surplus is being cut out, piece by piece */
+	nsec cut_at;         /* the last piece, or so long before the first that it may be cut now */
 	double trim_ppm;
 
 	/* concealment */
@@ -123,14 +139,6 @@ static double ms_of(const struct jitter *j, size_t n)
 static double ms_since(nsec then, nsec now)
 {
 	return now > then ? (double)(now - then) * 1e-6 : 0;
-}
-
-/* The weight of the new in a cross-fade, at sample i of n: without corners, which are heard. */
-static float rising(size_t i, size_t n)
-{
-	float w = (float)(i + 1) / (float)(n + 1);
-
-	return w * w * (3 - 2 * w);
 }
 
 static size_t level(const struct jitter *j)
@@ -231,49 +239,6 @@ static void make_room(struct jitter *j, size_t n)
 	assert(j->cap - j->wr >= n);
 }
 
-/* ---- finding where sound resembles itself ---- */
-
-static float likeness(const float *a, const float *b, size_t n, size_t stride)
-{
-	float ab = 0, bb = 1e-9f;
-
-	for (size_t i = 0; i < n; i += stride) {
-		ab += a[i] * b[i];
-		bb += b[i] * b[i];
-	}
-	return ab / sqrtf(bb);
-}
-
-/* The lag in [low, high] at which a + dir * lag is most like a, over `n` samples. At high rates
- * every third lag and sample is tried first, then all of its neighbours. */
-static size_t best_lag(const float *a, ptrdiff_t dir, size_t low, size_t high, size_t n)
-{
-	size_t stride = n / 100 + 1, best = low;
-	float most = -1e30f;
-
-	for (size_t lag = low; lag <= high; lag += stride) {
-		float v = likeness(a, a + dir * (ptrdiff_t)lag, n, stride);
-
-		if (v > most) {
-			most = v;
-			best = lag;
-		}
-	}
-	size_t from = best > low + stride ? best - stride + 1 : low;
-	size_t to = best + stride < high ? best + stride - 1 : high;
-
-	most = -1e30f;
-	for (size_t lag = from; stride > 1 && lag <= to; lag++) {
-		float v = likeness(a, a + dir * (ptrdiff_t)lag, n, 1);
-
-		if (v > most) {
-			most = v;
-			best = lag;
-		}
-	}
-	return best;
-}
-
 /* ---- giving delay back at once ---- */
 
 static void move_leads(struct jitter *j, double ms)
@@ -282,26 +247,28 @@ static void move_leads(struct jitter *j, double ms)
 	j->min_before += ms;
 }
 
+static void cut(struct jitter *j, size_t n)
+{
+	size_t fade = samples(j, FADE_MS), left = level(j) - n;
+
+	splice_cut(j->buf + j->rd, n, fade < left ? fade : left);
+	j->rd += n;
+	j->stats.dropped_ms += ms_of(j, n);
+	j->lead_ms -= ms_of(j, n);
+	move_leads(j, -ms_of(j, n));
+}
+
 /* Skips about `n` stored samples (up to a period more), cross-fading over the cut. */
 static void skip(struct jitter *j, size_t n)
 {
-	size_t fade = samples(j, FADE_MS), match = samples(j, MATCH_MS), spare = level(j) - n;
-	float *x = j->buf + j->rd;
+	size_t match = samples(j, MATCH_MS), spare = level(j) - n;
 
 	if (spare > match + 1) {
 		size_t more = spare - match < samples(j, LAG_MAX_MS) ? spare - match : samples(j, LAG_MAX_MS);
 
-		n = best_lag(x, 1, n, n + more, match);
+		n = splice_lag(j->buf + j->rd, 1, n, n + more, match);
 	}
-	fade = fade < level(j) - n ? fade : level(j) - n;
-	for (size_t i = 0; i < fade; i++) {
-		float w = rising(i, fade);
-
-		x[n + i] = w * x[n + i] + (1 - w) * x[i];
-	}
-	j->rd += n;
-	j->stats.dropped_ms += ms_of(j, n);
-	move_leads(j, -ms_of(j, n));
+	cut(j, n);
 }
 
 /* ---- arrivals ---- */
@@ -550,7 +517,7 @@ static float conceal_gain(const struct jitter *j, size_t at)
 
 	if (at <= full)
 		return 1;
-	return at >= end ? 0 : 1 - rising(at - full, end - full);
+	return at >= end ? 0 : 1 - splice_rising(at - full, end - full);
 }
 
 /* Repeats the last period, found by likeness. What is left of a jump between its end and its
@@ -560,7 +527,7 @@ static void start_concealing(struct jitter *j, nsec now)
 	size_t match = samples(j, MATCH_MS);
 	const float *end = j->buf + j->rd;
 
-	j->lag = best_lag(end - match, -1, samples(j, LAG_MIN_MS), samples(j, LAG_MAX_MS), match);
+	j->lag = splice_lag(end - match, -1, samples(j, LAG_MIN_MS), samples(j, LAG_MAX_MS), match);
 	j->step = end[-1] - end[-1 - (ptrdiff_t)j->lag];
 	j->invented = 0;
 	j->missed_at = now;
@@ -574,7 +541,7 @@ static float step_at(const struct jitter *j, size_t at)
 {
 	size_t fade = samples(j, FADE_MS);
 
-	return at < fade ? j->step * (1 - rising(at, fade)) : 0;
+	return at < fade ? j->step * (1 - splice_rising(at, fade)) : 0;
 }
 
 /* Invents `n` samples before what is stored. They become part of the past, at full level. */
@@ -615,7 +582,7 @@ static void fade_in(struct jitter *j, float *out, size_t n)
 	float gain = j->state == STATE_CONCEALING ? conceal_gain(j, j->invented) : 0;
 
 	for (size_t i = 0; i < fade; i++) {
-		float w = rising(i, fade);
+		float w = splice_rising(i, fade);
 
 		out[i] *= w;
 		if (gain > 0)
@@ -625,11 +592,17 @@ static void fade_in(struct jitter *j, float *out, size_t n)
 
 /* The lead tells whether the sound was late or lost: what was invented for a late frame is
  * added to the lead, for a lost one it only fills its place. */
-static void judge_lateness(struct jitter *j, double lead_ms)
+static void judge_lateness(struct jitter *j, double lead_ms, nsec now)
 {
-	if (j->late_ms > 0 && lead_ms > j->lead_ms + ms_of(j, j->invented) / 2) {
+	double invented_ms = ms_of(j, j->invented);
+
+	if (j->late_ms > 0 && lead_ms > j->lead_ms + invented_ms / 2) {
 		j->stats.n_late++;
 		j->peak_ms = fmin(fmax(j->peak_ms, j->late_ms + 1), j->opts.max_delay_ms / 4.0);
+		if (j->late_ms > invented_ms - ms_of(j, j->tick)) { /* else it was the ticks that were late */
+			j->calm_at = now + nsec_from_ms(CALM_MS);
+			j->recovering = false;
+		}
 	}
 	j->late_ms = 0;
 }
@@ -641,7 +614,7 @@ static void play(struct jitter *j, float *out, size_t n, nsec now)
 		fade_in(j, out, n);
 	j->rd += n;
 	if (j->state == STATE_CONCEALING)
-		judge_lateness(j, lead_now(j, now));
+		judge_lateness(j, lead_now(j, now), now);
 	j->fade_in = false;
 	j->invented = 0;
 	j->state = STATE_PLAYING;
@@ -692,6 +665,7 @@ static void start_window(struct jitter *j, nsec now)
 {
 	j->min_now = j->min_before = 1e9;
 	j->window_end = now + nsec_from_ms(WINDOW_MS);
+	j->recovering = false;
 }
 
 static void note_lead(struct jitter *j, nsec now)
@@ -741,23 +715,88 @@ static double most_lead(const struct jitter *j, double safe)
 	return fmax(safe, fmin(j->start_ms, safe + ms_of(j, j->tick))) + BAND_MS;
 }
 
+/* Nobody speaks now, nor in what would be left out. */
+static bool silent(const struct jitter *j, const float *out, size_t n, size_t n_cut)
+{
+	return j->gap_left == 0 && level(j) > n_cut + samples(j, FADE_MS) && rms(out, n) < SILENCE_RMS &&
+	       rms(j->buf + j->rd, n_cut) < SILENCE_RMS;
+}
+
+/* Whether leaving out `lag` samples would not be heard. The longer one had to wait, the less is asked of the place;
+ * what ordinary jitter may leave behind, too, is in no hurry. */
+static bool may_cut(const struct jitter *j, size_t lag, double surplus_ms, double waited_ms)
+{
+	const float *x = j->buf + j->rd;
+	struct splice_match m = splice_compare(x, x + lag, samples(j, MATCH_MS));
+	double patience = (CUT_WAIT_MS - waited_ms) / (CUT_WAIT_MS - CUT_EVERY_MS);
+
+	if (surplus_ms <= RECOVER_MS)
+		return m.alike >= ALIKE;
+	if (waited_ms >= NOISE_AFTER_MS && m.alike < NOISE_ALIKE && m.even > NOISE_EVEN)
+		return true;
+	return m.alike >= ALIKE * patience;
+}
+
+/* Leaves out a piece of what comes next, if the sound goes on after it as it would have before it. */
+static void cut_piece(struct jitter *j, double surplus_ms, nsec now)
+{
+	size_t low, high, lag;
+	double waited_ms = ms_since(j->cut_at, now), most_ms = fmin(surplus_ms, CUT_MAX_MS);
+
+	if (waited_ms < CUT_EVERY_MS || j->state != STATE_PLAYING) /* what is invented, or a gap, is not to be cut */
+		return;
+	most_ms = fmin(most_ms, ms_of(j, level(j)) - MATCH_MS - 1);
+	if (most_ms < LAG_MIN_MS)
+		return;
+	low = samples(j, fmax(LAG_MIN_MS, CUT_LOW_SHARE * most_ms));
+	high = samples(j, most_ms);
+	lag = splice_lag(j->buf + j->rd, 1, low, high, samples(j, MATCH_MS));
+	if (!may_cut(j, lag, surplus_ms, waited_ms))
+		return;
+	cut(j, lag);
+	j->start_ms = j->lead_ms; /* what is left in the end is let be as if it had begun so */
+	j->cut_at = now;
+	j->stats.n_cuts++;
+}
+
+/* Gives back much at once, or at least soon. Returns whether it is about that. */
+static bool recover(struct jitter *j, const float *out, size_t n, double surplus_ms, nsec now)
+{
+	if (surplus_ms > SHRINK_MS && silent(j, out, n, samples(j, surplus_ms))) {
+		skip(j, samples(j, surplus_ms));
+		j->stats.n_shrinks++;
+		return false;
+	}
+	if (surplus_ms > RECOVER_MS && !j->recovering && now >= j->calm_at) {
+		j->recovering = true;
+		j->cut_at = now - nsec_from_ms(CUT_EVERY_MS);
+	}
+	bool in_vain = ms_since(j->cut_at, now) > CUT_WAIT_MS;
+
+	if (ms_since(j->cut_at, now) > 2 * WINDOW_MS) /* long enough to see all the surplus there is */
+		j->recovering = false;
+	if (j->recovering)
+		cut_piece(j, surplus_ms, now);
+	return j->recovering && !in_vain;
+}
+
 static void control(struct jitter *j, const float *out, size_t n, nsec now)
 {
-	double safe = margin_ms(j) + frame_ms(j), dt_s = ms_of(j, n) / 1000, surplus;
+	double margin = margin_ms(j), safe = margin + frame_ms(j), dt_s = ms_of(j, n) / 1000, least;
+	bool known, recovering = false;
 
 	j->peak_ms *= 1 - dt_s / PEAK_DECAY_S;
 	note_lead(j, now);
-	surplus = least_lead(j) - safe;
-	if (j->min_before < 1e9 && (least_lead(j) > most_lead(j, safe) || least_lead(j) < margin_ms(j) * LOW_SHARE))
-		j->holding = true;
-	if (surplus > SHRINK_MS && j->gap_left == 0 && j->min_before < 1e9 && level(j) > samples(j, surplus) + samples(j, FADE_MS) &&
-	    rms(out, n) < SILENCE_RMS && rms(j->buf + j->rd, samples(j, surplus)) < SILENCE_RMS) {
-		skip(j, samples(j, surplus));
-		j->stats.n_shrinks++;
-		surplus = least_lead(j) - safe;
+	known = j->min_before < 1e9;
+	least = least_lead(j);
+	if (known && (j->recovering || least > safe + SHRINK_MS)) {
+		recovering = recover(j, out, n, least - safe, now);
+		least = least_lead(j);
 	}
+	if (known && ((least > most_lead(j, safe) && !recovering) || least < margin * LOW_SHARE))
+		j->holding = true;
 	if (j->holding)
-		hold_lead(j, surplus, dt_s);
+		hold_lead(j, recovering ? fmin(least - safe, 0) : least - safe, dt_s);
 }
 
 /* ---- v1 frames: a tick made of pieces ---- */

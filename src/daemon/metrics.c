@@ -170,7 +170,7 @@ static void print_audio(const struct metrics_sources *m, struct buf *out)
 	counter(out, "mixes_total", "Mixes computed.", r->mixes);
 	counter(out, "mixes_shared_total", "Mixes that served several listeners.", r->shared_mixes);
 	counter(out, "concealed_ticks_total", "Ticks of a talker that had to be concealed.", r->concealed);
-	counter(out, "playout_dropped_milliseconds_total", "Sound dropped because a playout buffer was full.", r->dropped_ms);
+	counter(out, "playout_dropped_milliseconds_total", "Sound left out of playout buffers to bound their delay or to regain it.", r->dropped_ms);
 	family(out, "frame_faults_total", "counter", "Audio datagrams with a fault, by kind.");
 	for (int f = FRAME_OK + 1; f < FRAME_N_FAULTS; f++)
 		labelled(out, "frame_faults_total", "fault", frame_fault_name((enum frame_fault)f), r->faults[f]);

@@ -9,6 +9,7 @@
 #include "audio/mixer.h"
 #include "audio/pcm.h"
 #include "audio/resample.h"
+#include "audio/splice.h"
 #include "audio/vad.h"
 #include "base/time.h"
 #include "support/signal.h"
@@ -198,6 +199,8 @@ static void measure_blocks(uint32_t rate_hz)
 	printf("  limiter, at work   %7.2f us\n", t / 1000);
 	LEAST(t, vad_run(&v, in, n));
 	printf("  VAD                %7.2f us\n", t / 1000);
+	LEAST(t, out[0] = (float)splice_lag(in, 1, rate_hz / 100, rate_hz / 40, rate_hz * 6 / 1000));
+	printf("  place for a cut    %7.2f us\n", t / 1000);
 }
 
 static void measure_jitter(uint32_t in_hz, uint32_t rate_hz)

@@ -274,12 +274,11 @@ static void reordering_within_the_margin_costs_nothing(void **state)
 	w->jitter_ms = 50;
 	run_for(w, 19);
 	w->jitter_ms = 0;
-	run_for(w, 0.5);
 	uint64_t concealed = w->concealed;
 
 	w->swap = 0.1;
 	w->twice = 0.1;
-	run_for(w, 2);
+	run_for(w, 1.2);
 	struct jitter_stats s = stats(w);
 
 	print_message("swapped %u, reordered %lu, late %lu, lost %lu, duplicates %lu of %u, concealed %lu\n", w->n_swapped,

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * splice - where sound resembles itself, and how to leave out what lies between. Arithmetic on the caller's
+ * samples: no state, no memory, no clock.
+ */
+#pragma once
+#include <stddef.h>
+
+/* The weight of the new in a cross-fade, at sample i of n: without corners, which are heard. */
+static inline float splice_rising(size_t i, size_t n)
+{
+	float w = (float)(i + 1) / (float)(n + 1);
+
+	return w * w * (3 - 2 * w);
+}
+
+/* The lag in [low, high] at which a + dir * lag is most like a, whatever its level, over `n` samples (8 at the
+ * least). At high rates every third lag is tried first, then all of its neighbours. */
+size_t splice_lag(const float *a, ptrdiff_t dir, size_t low, size_t high, size_t n);
+
+/* All from -1 or 0 to 1. */
+struct splice_match {
+	float alike;  /* 1 less their difference, as a share of their energy: 0 for noise, 1 for the same */
+	float even;   /* 1: as loud as each other; 0.8: one twice as loud */
+	float shape;  /* correlation, whatever the level */
+};
+struct splice_match splice_compare(const float *a, const float *b, size_t n);
+
+/* Cuts out x[0..lag): fades over from x to x + lag within `fade` samples, which are left there. The level is kept
+ * whether the two are alike or have nothing in common. */
+void splice_cut(float *x, size_t lag, size_t fade);
