@@ -29,6 +29,7 @@ struct config_server {
 	uint32_t max_datagram_size;      /* 64..65536, a ceiling; default 65536 */
 	char origins[CONFIG_ORIGINS_MAX][CONFIG_TEXT_MAX]; /* "https://host[:port]", or "*" */
 	size_t n_origins;                /* default 0: same host and localhost only */
+	uint32_t shards;                 /* threads that serve sessions, 1..64; default 0: as many as there are cores */
 	uint32_t drain_ms;               /* after SIGTERM sessions get so long to leave. default 1000, at most 4000 */
 };
 

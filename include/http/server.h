@@ -16,6 +16,7 @@
 #include <uv.h>
 
 struct http_server;
+struct http_later;
 
 struct http_opts {
 	uint32_t max_conns;          /* default 256; above: closed at once, counted */
@@ -31,6 +32,7 @@ struct http_request {
 	const char *query;  /* after '?', as it came; "" if none */
 	const char *host;   /* Host field */
 	const char *origin; /* Origin field, "" if absent */
+	void *conn;         /* for http_later() */
 };
 
 /* Filled by the handler. What it points to is copied right after the handler has returned, so it must not lie on the
@@ -48,6 +50,12 @@ struct http_response {
 	const char *location;      /* for 3xx, NULL: none */
 	bool cors;                 /* Access-Control-Allow-Origin: * */
 };
+
+/* A handler that has to wait for its answer calls http_later() and leaves `res` alone; the connection reads nothing
+ * meanwhile, and its idle time runs. http_answer() with the response, once and in any case, ends that: nothing happens if
+ * the connection or the server has gone. NULL: out of memory, answer now. */
+struct http_later *http_later(const struct http_request *req);
+void http_answer(struct http_later *l, const struct http_response *res);
 
 /* Called for each complete request, on the loop. */
 typedef void http_handler_fn(void *ctx, const struct http_request *req, struct http_response *res);

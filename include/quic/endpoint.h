@@ -13,6 +13,7 @@
  */
 #pragma once
 #include "base/log.h"
+#include "base/mailbox.h"
 #include "base/time.h"
 #include "quic/addr.h"
 #include "quic/tls.h"
@@ -39,8 +40,8 @@ struct quic_opts {
 	uint32_t stateless_per_s;      /* Retry, version negotiation, refusal and reset packets. default 2000 */
 	bool pmtud;                    /* probe for packets up to 1452 bytes. default true */
 	uint8_t shard;                 /* first byte of the connection ids we choose; for steering */
-	uint8_t secret[32];            /* signs Retry and stateless reset tokens; shards of one address need
-	                                * the same. All zero: random, made at start */
+	uint8_t secret[32];            /* signs Retry and stateless reset tokens; all zero: random, made at start.
+	                                * Endpoints of a group use that of the group */
 };
 void quic_opts_default(struct quic_opts *o);
 
@@ -114,6 +115,12 @@ struct quic_app {
 	void (*data_blocked)(void *user, int64_t id);
 	void (*data_refused)(void *user, int64_t id);
 	void (*on_timer)(void *user, nsec now); /* set by quic_conn_set_timer() */
+	/* quic_conn_move(), may be NULL where it is never called. In the old thread: the connection leaves, forget it; it
+	 * waits for nobody. Then in the new one, with the ctx of that endpoint: it is there (only take
+	 * it in), and, unless it ended at once: go on. */
+	void (*moved_out)(void *user);
+	void (*moved_in)(void *ctx, void *user, nsec now);
+	void (*moved)(void *user, nsec now);
 	/* The last call for this connection; `c` is gone when it returns. */
 	void (*on_closed)(void *user, const struct quic_close *why, nsec now);
 };
@@ -127,7 +134,10 @@ struct quic_stats {
 	uint64_t datagrams_in, datagrams_out;
 	uint64_t datagrams_dropped_queue, datagrams_dropped_age, datagrams_dropped_size, datagrams_dropped_pool;
 	uint64_t packets_lost, migrations, key_updates;
+	uint64_t conns_moved;     /* to another endpoint of the group */
+	uint64_t forwarded;       /* packets handed on to where their connection is */
 	uint32_t conns, half_open; /* now */
+	uint32_t away;             /* now: connections of other endpoints whose packets may still come here */
 };
 
 /* `tls` NULL: no server. Copies `opts`, `out`; borrows `app`, `ctx` until free; takes a
@@ -152,6 +162,46 @@ nsec quic_endpoint_deadline(const struct quic_endpoint *ep);
 void quic_endpoint_expire(struct quic_endpoint *ep, nsec now); /* flushes, too */
 
 const struct quic_stats *quic_endpoint_stats(const struct quic_endpoint *ep);
+
+/* --- several endpoints behind one address -------------------------------------------------
+ *
+ * Each has its own thread and its own socket; opts.shard is its number. Ids that an endpoint chooses begin with its
+ * number, so a filter that steers by `first byte of the id % n` (udp_steer()) brings every
+ * packet to where its connection was accepted. A connection can go to another endpoint; packets
+ * that still come to the old one are handed on, answers leave from the new one.
+ */
+struct quic_group;
+enum { QUIC_SHARDS_MAX = 64, QUIC_MOVES_MAX = 256 };
+
+/* How an endpoint reaches the others. Both may be called by every call into the endpoint. */
+struct quic_relay {
+	void *ctx;
+	/* To the thread of endpoint `to`, which gives it to quic_endpoint_mail(), in order, and before any packet that is
+	 * handed on later. May not fail. Kinds of mail below QUIC_MAIL_KINDS are taken. */
+	void (*post)(void *ctx, unsigned to, struct mail *m);
+	/* One UDP payload for quic_endpoint_recv() of `to`. Copies; may drop it. */
+	void (*packet)(void *ctx, unsigned to, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len);
+};
+enum { QUIC_MAIL_CONN = 1, QUIC_MAIL_OVER, QUIC_MAIL_KINDS = 16 };
+
+/* What they share: the secret that signs tokens, and how many connections there are, in all and from one address, so that
+ * the limits hold for all together. 1..QUIC_SHARDS_MAX endpoints. ERR_RANGE, ERR_NOMEM. */
+int quic_group_new(unsigned n_shards, struct quic_group **out);
+/* After all endpoints are freed. Accepts NULL. */
+void quic_group_free(struct quic_group *g);
+/* Now, of all endpoints, those on their way between two of them included. Any thread. */
+uint32_t quic_group_conns(const struct quic_group *g);
+
+/* Right after quic_endpoint_new(). Borrows `g` until free, copies `relay` (NULL: no connection ever moves). */
+void quic_endpoint_join(struct quic_endpoint *ep, struct quic_group *g, const struct quic_relay *relay);
+/* Mail that the others posted. `ep` NULL: it was freed already, the message is only thrown away; no
+ * connection may be on its way to it then. */
+void quic_endpoint_mail(struct quic_endpoint *ep, struct mail *m, nsec now);
+
+/* The connection goes to endpoint `to` at the next flush, with all it has; datagrams that wait to be sent are dropped.
+ * From then on `c` belongs to that thread. Once only. ERR_STATE: alone, a client, not established, ending, or moved
+ * before; ERR_RANGE: no such endpoint, or this one; ERR_LIMIT: QUIC_MOVES_MAX are on their way there; ERR_NOMEM. */
+int quic_conn_move(struct quic_conn *c, unsigned to);
 
 /* Starts a client connection; on_open follows. `server_name` is copied (SNI and verification). */
 int quic_endpoint_connect(struct quic_endpoint *ep, struct quic_tls *tls, const struct quic_path *path,

@@ -2,7 +2,8 @@
 /*
  * tls - certificates, and the TLS side of QUIC connections (OpenSSL >= 3.5). A `quic_tls`
  * is immutable and counted: connections hold the one they began with, so a new
- * certificate takes effect for new connections and touches no old one.
+ * certificate takes effect for new connections and touches no old one. References may be taken and given back in any
+ * thread.
  */
 #pragma once
 #include <stdbool.h>

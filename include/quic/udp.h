@@ -18,7 +18,9 @@ struct udp_opts {
 	uint32_t rcvbuf_bytes; /* asked of the kernel; a warning names net.core.rmem_max if it
 	                        * grants less. default 16 MiB */
 	uint32_t sndbuf_bytes; /* default 4 MiB */
-	bool reuse_port;       /* SO_REUSEPORT, for several shards */
+	/* Several sockets of this process share an address (SO_REUSEPORT). The first takes it, and fails if another
+	 * process has it; the others join. default UDP_ALONE */
+	enum udp_share { UDP_ALONE, UDP_FIRST, UDP_JOIN } share;
 	uint32_t grid_us;      /* busy sockets are read so often instead of at each packet; see udp_wake_at(). 0:
 	                        * always at each packet. default 1000 */
 };
@@ -43,6 +45,13 @@ int udp_new(struct uv_loop_s *loop, const struct udp_opts *opts, const struct ud
 /* Binds one more socket. `addr` may carry port 0; `bound` (may be NULL) says what it became.
  * ERR_IO with errno set. */
 int udp_bind(struct udp *u, const struct quic_addr *addr, struct quic_addr *bound);
+/* From now on packets to the address that was bound last go to one of the `n_sockets` that share it: the first byte of the
+ * connection id that a packet carries, modulo `n_sockets`, says which, in the order of binding. Where there is no
+ * such socket, and for what is no QUIC packet, the kernel chooses by addresses. Done once, by the first.
+ * ERR_IO with errno set; ERR_STATE: no socket. */
+int udp_steer(struct udp *u, unsigned n_sockets);
+/* Does the kernel know how? */
+bool udp_can_steer(void);
 /*
  * Waking up for each packet costs more than the packet. Once packets come faster than the grid, the sockets no longer
  * wake the loop: its owner does, on the multiples of grid_us, and all that came in the meantime is read, mixed, and

@@ -47,15 +47,19 @@ struct rooms_opts {
 	uint32_t min_delay_ms;            /* of a talker's playout buffer. default 3 */
 	uint32_t max_delay_ms;            /* default 200 */
 	uint32_t max_late_ms;             /* a tick later than this is skipped, not caught up. default 200 */
+	uint32_t id_first, id_step;       /* ids of participants; default 1, 1 */
 };
 void rooms_opts_default(struct rooms_opts *o);
+/* What room `wish` would be: its name as it is kept ("" or NULL: a private one) and its rule. ERR_RANGE: bad name;
+ * ERR_NOTFOUND: no rule matches. Looks at nothing but the options: any thread. */
+int rooms_place(const struct rooms_opts *o, const char *wish, char name[ROOM_NAME_MAX + 1], const struct room_rule **rule);
 
 /* Why somebody left; goes to the others' control streams. */
 enum leave_reason { LEAVE_CLOSED, LEAVE_LOST, LEAVE_KICKED, LEAVE_SHUTDOWN };
 const char *leave_reason_name(enum leave_reason r);
 
 struct room_member { /* as told to others */
-	uint32_t id;     /* unique in the shard, never 0 */
+	uint32_t id;     /* unique in these rooms, never 0 */
 	const char *name;
 	bool muted, speaking, bridge; /* a bridge that is not active is muted */
 	enum bridge_mode mode;        /* of a bridge */

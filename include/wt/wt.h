@@ -28,6 +28,7 @@ struct wt_opts {
 	uint32_t max_field_bytes;      /* of a request's header fields. default 16384 */
 	uint32_t max_requests;         /* plain requests under way on one connection. default 16 */
 	bool draft15;                  /* also send 0x2c7cf000. default false */
+	uint32_t id_first, id_step;    /* numbers of sessions, for logs; default 1, 1 */
 };
 void wt_opts_default(struct wt_opts *o);
 
@@ -42,8 +43,9 @@ struct wt_request {
 };
 
 /* The answer to a request that is no session, and a refusal of one. */
-enum { WT_BODY_MAX = 1 << 20 };
+enum { WT_BODY_MAX = 1 << 20, WT_ELSEWHERE = 1 };
 struct wt_response {
+	unsigned shard;           /* with WT_ELSEWHERE */
 	unsigned status;          /* 200..599 */
 	const char *content_type; /* borrowed until return; NULL: text/plain */
 	const void *body;         /* borrowed until the response is sent if `static_body`, else copied */
@@ -74,7 +76,9 @@ struct wt_close {
 struct wt_app {
 	/* A session is asked for. Return 200 to accept (then *user is kept and the session is
 	 * open, answer on its way), else a status 400..599; `res` may then carry a body, and `s` is
-	 * gone on return, without on_closed. The connection of a refused client ends soon after. */
+	 * gone on return, without on_closed. The connection of a refused client ends soon after.
+	 * WT_ELSEWHERE: the connection goes to the endpoint res->shard, where the wt of that one asks its application
+	 * again; only where on_connect has no effect yet. If it cannot go, the client is refused with 503. */
 	unsigned (*on_connect)(void *ctx, struct wt_session *s, const struct wt_request *req, struct wt_response *res,
 		void **user, nsec now);
 	/* Any other request; fill `res`. */

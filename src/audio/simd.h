@@ -10,12 +10,12 @@
 #include <stddef.h>
 
 #if defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define AUDIO_SANITIZED
 #endif
 #endif
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(AUDIO_SANITIZED)
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(AUDIO_SANITIZED)
 #define AUDIO_WIDE __attribute__((target_clones("default", "avx2")))
 #define AUDIO_FMA __attribute__((target_clones("default", "fma")))
 #else /* the choice runs before a sanitizer is ready */

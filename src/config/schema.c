@@ -56,6 +56,8 @@ static const struct field server_fields[] = {
 		.count = offsetof(struct config, server.n_origins), .max = CONFIG_ORIGINS_MAX, .fix = check_origin,
 		.accepts = "an origin such as \"https://voice.example.com\" or \"https://example.com:8443\", or \"*\"",
 		.help = "web pages that may open sessions; empty: those of the same host and of localhost; \"*\": all"},
+	{.key = "shards", .type = FIELD_U32, IN(server.shards), .max = 64,
+		.help = "threads that serve sessions; 0: one for each core that the daemon may use"},
 	{.key = "drain_ms", .type = FIELD_U32, IN(server.drain_ms), .max = 4000, .unit = "ms",
 		.help = "how long sessions may take to leave when the server is told to stop"},
 };
@@ -304,7 +306,8 @@ const struct section schema[] = {
 			"[bridge.assistant]\ntype = \"process\"\ncommand = [\"python3\", \"/srv/worker.py\"]\n\n"
 			"[private]\nbridge = \"polly\"\n"},
 	{.name = "limits", FIELDS(limit_fields),
-		.intro = "A bound for everything that a client can make grow. The defaults suit one core; what was "
+		.intro = "A bound for everything that a client can make grow. Those of people, rooms and connections hold for all "
+			"shards together, those of buffers and packets for each; what was "
 			"refused or dropped is counted in `/metrics`.",
 		.example = "[limits]\nmax_sessions = 200\nmax_connections_per_address = 20\n"},
 	{.name = "log", FIELDS(log_fields),

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/time.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@ struct certs {
 	certs_use_fn *use;
 	void *ctx;
 	struct log log;
+	pthread_mutex_t lock; /* of the two that follow, against those who ask in other threads */
 	struct quic_cert now, next; /* next: announced, not yet shown; chain_pem NULL if none */
 	int64_t shown_s, announced_s; /* since when `now` is shown and `next` announced (development) */
 	bool warned;                /* of the coming end of a file's certificate */
@@ -66,9 +68,11 @@ static int adopt(struct certs *c, struct quic_cert *cert, int64_t wall_s)
 		log_error(&c->log, "certificate refused: %s", err_str(err));
 		return err;
 	}
+	pthread_mutex_lock(&c->lock);
 	quic_cert_free(&c->now);
 	c->now = *cert;
-	*cert = (struct quic_cert){0};
+	*cert = (struct quic_cert){0}; /* which may be c->next */
+	pthread_mutex_unlock(&c->lock);
 	c->shown_s = wall_s;
 	c->warned = false;
 	if (from_files(c) && c->now.info.self_signed && !c->now.info.pinnable)
@@ -91,6 +95,7 @@ int certs_new(const struct config_server *cfg, certs_use_fn *use, void *ctx, con
 	c->use = use;
 	c->ctx = ctx;
 	c->log = *log;
+	pthread_mutex_init(&c->lock, NULL);
 	int err = from_files(c) ? load_files(c, wall_s, &cert) : make_dev(c, wall_s, &cert);
 
 	if (!err)
@@ -110,6 +115,7 @@ void certs_free(struct certs *c)
 		return;
 	quic_cert_free(&c->now);
 	quic_cert_free(&c->next);
+	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
 
@@ -124,6 +130,15 @@ static void check_file(struct certs *c, int64_t wall_s)
 	}
 }
 
+/* Takes `next`. */
+static void announce(struct certs *c, struct quic_cert *next)
+{
+	pthread_mutex_lock(&c->lock);
+	quic_cert_free(&c->next);
+	c->next = *next;
+	pthread_mutex_unlock(&c->lock);
+}
+
 void certs_check(struct certs *c, int64_t wall_s)
 {
 	if (from_files(c)) {
@@ -134,10 +149,13 @@ void certs_check(struct certs *c, int64_t wall_s)
 	bool stale = wall_s < c->now.info.not_before_s || wall_s >= c->now.info.not_after_s;
 
 	if (stale) /* and what was announced may be no better */
-		quic_cert_free(&c->next);
+		announce(c, &(struct quic_cert){0});
 	if (!c->next.chain_pem && (stale || wall_s - c->shown_s >= CERTS_RENEW_AFTER_S)) {
-		if (make_dev(c, wall_s, &c->next))
+		struct quic_cert next = {0};
+
+		if (make_dev(c, wall_s, &next))
 			return;
+		announce(c, &next);
 		c->announced_s = wall_s;
 	}
 	if (c->next.chain_pem && (stale || wall_s - c->announced_s >= CERTS_OVERLAP_S))
@@ -162,18 +180,24 @@ int certs_reload(struct certs *c, int64_t wall_s)
 	return err;
 }
 
-size_t certs_hashes(const struct certs *c, uint8_t out[CERTS_MAX_HASHES][32])
+size_t certs_hashes(struct certs *c, uint8_t out[CERTS_MAX_HASHES][32])
 {
 	size_t n = 0;
 
+	pthread_mutex_lock(&c->lock);
 	if (c->now.info.pinnable)
 		memcpy(out[n++], c->now.info.sha256, 32);
 	if (c->next.chain_pem)
 		memcpy(out[n++], c->next.info.sha256, 32);
+	pthread_mutex_unlock(&c->lock);
 	return n;
 }
 
-const struct quic_cert_info *certs_info(const struct certs *c)
+struct quic_cert_info certs_info(struct certs *c)
 {
-	return &c->now.info;
+	pthread_mutex_lock(&c->lock);
+	struct quic_cert_info info = c->now.info;
+
+	pthread_mutex_unlock(&c->lock);
+	return info;
 }

@@ -3,7 +3,8 @@
  * certs - the certificate the server shows, and the ones whose hashes the page is told.
  * Given by file: read again on reload, a bad file leaves the old one. Else a development
  * certificate of 13 days that renews itself: its successor is made and announced one
- * day before it takes over, so a page that read the hashes in that day knows both.
+ * day before it takes over, so a page that read the hashes in that day knows both. One thread, but for the two
+ * questions at the end, which any may ask.
  */
 #pragma once
 #include "base/log.h"
@@ -29,5 +30,5 @@ int certs_reload(struct certs *c, int64_t wall_s);
 
 /* What the page pins: SHA-256 of the current certificate and of the announced one. None for a certificate from
  * a file that no browser would accept by hash. Returns how many. */
-size_t certs_hashes(const struct certs *c, uint8_t out[CERTS_MAX_HASHES][32]);
-const struct quic_cert_info *certs_info(const struct certs *c);
+size_t certs_hashes(struct certs *c, uint8_t out[CERTS_MAX_HASHES][32]);
+struct quic_cert_info certs_info(struct certs *c);

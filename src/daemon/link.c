@@ -15,10 +15,14 @@
 struct links {
 	const struct config *cfg;
 	struct rooms *rooms;
+	struct registry *registry;
+	unsigned shard;
+	request_fn *on_request;
+	void *request_ctx;
 	struct log log;
 	struct list all; /* of struct link */
 	struct list timed; /* of those who asked for statistics or said bye */
-	bool draining, busy;
+	bool draining;
 	nsec due; /* see links_deadline() */
 	struct links_stats stats;
 };
@@ -74,7 +78,8 @@ static bool bucket_take(struct bucket *b, uint32_t per_s, nsec now)
 	return true;
 }
 
-int links_new(const struct config *cfg, struct rooms *rooms, const struct log *log, struct links **out)
+int links_new(const struct config *cfg, struct rooms *rooms, struct registry *registry, unsigned shard,
+	const struct log *log, struct links **out)
 {
 	struct links *ls = calloc(1, sizeof *ls);
 
@@ -82,6 +87,8 @@ int links_new(const struct config *cfg, struct rooms *rooms, const struct log *l
 		return ERR_NOMEM;
 	ls->cfg = cfg;
 	ls->rooms = rooms;
+	ls->registry = registry;
+	ls->shard = shard;
 	ls->log = *log;
 	list_init(&ls->all);
 	list_init(&ls->timed);
@@ -237,9 +244,15 @@ static void count_refusal(struct links *ls, unsigned status)
 			ls->stats.refused[i]++;
 }
 
-static unsigned refusal_of(int err, char *why, size_t why_len)
+unsigned links_refusal(int err, char *why, size_t why_len)
 {
 	switch (err) {
+	case ERR_STATE:
+		snprintf(why, why_len, "the server is full");
+		return 503;
+	case ERR_DENIED:
+		snprintf(why, why_len, "the server is busy");
+		return 503;
 	case ERR_LIMIT:
 		snprintf(why, why_len, "the room is full");
 		return 503;
@@ -255,26 +268,9 @@ static unsigned refusal_of(int err, char *why, size_t why_len)
 	}
 }
 
-unsigned links_check(const struct links *ls, const char *room, char *why, size_t why_len)
-{
-	if (ls->draining) {
-		snprintf(why, why_len, "the server is shutting down");
-		return 503;
-	}
-	if (ls->stats.links >= ls->cfg->limits.max_sessions) {
-		snprintf(why, why_len, "the server is full");
-		return 503;
-	}
-	if (ls->busy) {
-		snprintf(why, why_len, "the server is busy");
-		return 503;
-	}
-	int err = rooms_check(ls->rooms, room);
-
-	return err ? refusal_of(err, why, why_len) : 200;
-}
-
-static unsigned admit(struct links *ls, const struct wt_request *req, struct join *j, char *why, size_t why_len)
+/* 200: he has a place in a room of this shard, until registry_leave(). WT_ELSEWHERE: in that of *shard. */
+static unsigned admit(struct links *ls, const struct wt_request *req, struct join *j, unsigned *shard, char *why,
+	size_t why_len)
 {
 	char text[JOIN_ERROR];
 	unsigned status = join_parse(req->path, ls->cfg->server.path, ls->cfg->server.output_sample_rate, j, text);
@@ -287,7 +283,15 @@ static unsigned admit(struct links *ls, const struct wt_request *req, struct joi
 		snprintf(why, why_len, "pages of this origin may not connect");
 		return 403;
 	}
-	return links_check(ls, j->room, why, why_len);
+	if (ls->draining) {
+		snprintf(why, why_len, "the server is shutting down");
+		return 503;
+	}
+	int err = registry_enter(ls->registry, j->room, ls->shard, shard);
+
+	if (err)
+		return links_refusal(err, why, why_len);
+	return *shard == ls->shard ? 200 : WT_ELSEWHERE;
 }
 
 static struct link *link_new(struct links *ls, struct wt_session *s, const struct join *j, nsec now)
@@ -310,29 +314,52 @@ static struct link *link_new(struct links *ls, struct wt_session *s, const struc
 	return l;
 }
 
-unsigned links_connect(struct links *ls, struct wt_session *s, const struct wt_request *req, char *why, size_t why_len,
+/* Into the room where he has a place. */
+static int enter(struct links *ls, struct wt_session *s, const struct join *j, struct link **out, nsec now)
+{
+	struct link *l = link_new(ls, s, j, now);
+	const struct participant_opts opts = {.room = j->room, .name = j->name, .out_rate_hz = j->out_rate_hz};
+	int err = l ? rooms_join(ls->rooms, &opts, &room_sink, l, now, &l->participant) : ERR_NOMEM;
+
+	if (!err) {
+		*out = l;
+		return 0;
+	}
+	registry_leave(ls->registry, j->room);
+	free(l);
+	return err;
+}
+
+static void tell_refusal(struct links *ls, const struct wt_request *req, struct wt_response *res, unsigned status,
+	const char *remote, const char *why)
+{
+	char origin[80];
+
+	count_refusal(ls, status);
+	log_info(&ls->log, "refused status=%u peer=%s origin=%s why=\"%s\"", status, remote,
+		log_quoted(req->origin, origin, sizeof origin), why);
+	res->owned = strdup(why);
+	res->body = res->owned;
+	res->len = res->owned ? strlen(why) : 0;
+}
+
+static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_request *req, struct wt_response *res,
 	void **user, nsec now)
 {
+	struct links *ls = ctx;
+	struct link *l = NULL;
 	struct join j;
-	char remote[QUIC_ADDR_TEXT];
-	unsigned status = admit(ls, req, &j, why, why_len);
-	struct link *l = status == 200 ? link_new(ls, s, &j, now) : NULL;
-	const struct participant_opts opts = {.room = j.room, .name = j.name, .out_rate_hz = j.out_rate_hz};
+	char remote[QUIC_ADDR_TEXT], why[JOIN_ERROR];
+	unsigned status = admit(ls, req, &j, &res->shard, why, sizeof why);
+	int err = status == 200 ? enter(ls, s, &j, &l, now) : 0;
 
+	if (status == WT_ELSEWHERE)
+		return status;
 	quic_addr_format(&req->net.remote, remote);
-	if (status == 200) {
-		int err = l ? rooms_join(ls->rooms, &opts, &room_sink, l, now, &l->participant) : ERR_NOMEM;
-
-		if (err)
-			status = refusal_of(err, why, why_len);
-	}
+	if (err)
+		status = links_refusal(err, why, sizeof why);
 	if (status != 200) {
-		char origin[80];
-
-		count_refusal(ls, status);
-		log_info(&ls->log, "refused status=%u peer=%s origin=%s why=\"%s\"", status, remote,
-			log_quoted(req->origin, origin, sizeof origin), why);
-		free(l);
+		tell_refusal(ls, req, res, status, remote, why);
 		return status;
 	}
 	char room[2 * ROOM_NAME_MAX + 3], name[2 * PARTICIPANT_NAME_MAX + 3];
@@ -346,7 +373,7 @@ unsigned links_connect(struct links *ls, struct wt_session *s, const struct wt_r
 	return 200;
 }
 
-void link_closed(void *user, const struct wt_close *why, nsec now)
+static void link_closed(void *user, const struct wt_close *why, nsec now)
 {
 	struct link *l = user;
 	static const char *const ends[] = {
@@ -370,7 +397,9 @@ void link_closed(void *user, const struct wt_close *why, nsec now)
 		ends[why->end], why->end == WT_END_CONN ? "/" : "", why->end == WT_END_CONN ? quic_end_name(why->conn.end) : "",
 		why->code, log_quoted(why->reason, text, sizeof text), (unsigned long long)(nsec_until(l->joined_at, now) / 1000000000u),
 		(unsigned long long)st.frames_in, (unsigned long long)st.frames_out);
+	snprintf(text, sizeof text, "%s", participant_room(l->participant));
 	participant_leave(l->participant, reason, now);
+	registry_leave(l->owner->registry, text);
 	list_remove(&l->node);
 	list_remove(&l->timed);
 	l->owner->stats.links--;
@@ -392,7 +421,7 @@ static const char *fault_text(enum frame_fault f)
 	}
 }
 
-void link_datagram(void *user, const uint8_t *p, size_t len, nsec now)
+static void link_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 {
 	struct link *l = user;
 
@@ -523,7 +552,7 @@ static void take_line(struct link *l, const char *line, size_t len, nsec now)
 		obey(l, &m, now);
 }
 
-void link_stream(void *user, struct wt_stream *st, nsec now)
+static void link_stream(void *user, struct wt_stream *st, nsec now)
 {
 	struct link *l = user;
 
@@ -551,7 +580,7 @@ static void line_too_long(struct link *l, nsec now)
 	send_error(l, "line_too_long", "the line was longer than the server takes and was skipped", now);
 }
 
-void link_stream_data(void *user, struct wt_stream *st, const uint8_t *p, size_t len, bool fin, nsec now)
+static void link_stream_data(void *user, struct wt_stream *st, const uint8_t *p, size_t len, bool fin, nsec now)
 {
 	struct link *l = user;
 
@@ -573,13 +602,46 @@ void link_stream_data(void *user, struct wt_stream *st, const uint8_t *p, size_t
 	}
 }
 
-void link_stream_closed(void *user, struct wt_stream *st, nsec now)
+static void link_stream_closed(void *user, struct wt_stream *st, nsec now)
 {
 	struct link *l = user;
 
 	(void)now;
 	if (st == l->control)
 		l->control = NULL;
+}
+
+/* --- requests ------------------------------------------------------------------------------- */
+
+static void on_request(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now)
+{
+	struct links *ls = ctx;
+
+	if (ls->on_request)
+		ls->on_request(ls->request_ctx, req, res, now);
+	else
+		res->status = 404;
+}
+
+void links_on_request(struct links *ls, request_fn *fn, void *ctx)
+{
+	ls->on_request = fn;
+	ls->request_ctx = ctx;
+}
+
+const struct wt_app *links_app(void)
+{
+	static const struct wt_app app = {
+		.on_connect = on_connect,
+		.on_request = on_request,
+		.on_datagram = link_datagram,
+		.on_stream = link_stream,
+		.on_stream_data = link_stream_data,
+		.on_stream_closed = link_stream_closed,
+		.on_closed = link_closed,
+	};
+
+	return &app;
 }
 
 /* --- everybody ----------------------------------------------------------------------------- */
@@ -611,11 +673,6 @@ void links_run(struct links *ls, nsec now)
 		}
 		due_at(ls, l->next_stats);
 	}
-}
-
-void links_set_busy(struct links *ls, bool busy)
-{
-	ls->busy = busy;
 }
 
 void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now)

@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "config/config.h"
+#include "daemon/registry.h"
 #include "room/room.h"
 #include "wt/wt.h"
 
@@ -19,27 +20,23 @@ struct links_stats {
 };
 extern const unsigned links_refusals[6];
 
-/* Borrows everything until free. */
-int links_new(const struct config *cfg, struct rooms *rooms, const struct log *log, struct links **out);
+/* Borrows everything until free. `shard`: the number of the one that all this belongs to. */
+int links_new(const struct config *cfg, struct rooms *rooms, struct registry *registry, unsigned shard,
+	const struct log *log, struct links **out);
 void links_free(struct links *ls); /* accepts NULL; all sessions are closed before */
 
-/* A CONNECT: joins a room. The status that on_connect returns; `why` is its one line. */
-unsigned links_connect(struct links *ls, struct wt_session *s, const struct wt_request *req, char *why, size_t why_len,
-	void **user, nsec now);
-void link_datagram(void *user, const uint8_t *p, size_t len, nsec now);
-void link_stream(void *user, struct wt_stream *st, nsec now);
-void link_stream_data(void *user, struct wt_stream *st, const uint8_t *p, size_t len, bool fin, nsec now);
-void link_stream_closed(void *user, struct wt_stream *st, nsec now);
-void link_closed(void *user, const struct wt_close *why, nsec now);
+/* What wt_new() wants, with the links as its ctx: a session joins a room, here or in the shard where that room lives. */
+const struct wt_app *links_app(void);
+/* Answers requests that are no session; without it they are answered 404. */
+typedef void request_fn(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now);
+void links_on_request(struct links *ls, request_fn *fn, void *ctx);
 
 /* Statistics that were asked for and sessions that asked to leave are due then; NSEC_NONE: nothing is. */
 nsec links_deadline(const struct links *ls);
 void links_run(struct links *ls, nsec now);
-/* Could a session for `room` be opened now? 200 or the status, as links_connect() would. */
-unsigned links_check(const struct links *ls, const char *room, char *why, size_t why_len);
+/* The status of a refusal for what registry_enter() or rooms_join() said, and its one line. */
+unsigned links_refusal(int err, char *why, size_t why_len);
 
-/* While `busy` everybody new is refused with 503. */
-void links_set_busy(struct links *ls, bool busy);
 /* From now on everybody new is refused with 503, and those here are told to come back later. */
 void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now);
 /* Closes every session with `code`. */

@@ -4,6 +4,7 @@
 #include "base/err.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Half a page would be taken for a whole one: what does not fit empties it, and keeps it empty. */
 static void give_up(struct buf *out)
@@ -64,14 +65,47 @@ static void histogram(struct buf *out, const struct histogram *h)
 	put(out, "mynah_%s_sum %.9g\nmynah_%s_count %llu\n", h->name, h->sum, h->name, (unsigned long long)total);
 }
 
+/* Counters have 64 bits; counts of what is there now have 32 and lie two to a word, and their sum carries nothing over. */
+static void add_words(void *sum, const void *p, size_t bytes)
+{
+	for (size_t i = 0; i + sizeof(uint64_t) <= bytes; i += sizeof(uint64_t)) {
+		uint64_t a, b;
+
+		memcpy(&a, (char *)sum + i, sizeof a);
+		memcpy(&b, (const char *)p + i, sizeof b);
+		a += b;
+		memcpy((char *)sum + i, &a, sizeof a);
+	}
+}
+
+#define ADD(member)                                                                  \
+	do {                                                                         \
+		_Static_assert(sizeof sum->member % sizeof(uint64_t) == 0, "words"); \
+		add_words(&sum->member, &r->member, sizeof sum->member);             \
+	} while (0)
+
+void metrics_add(struct shard_report *sum, const struct shard_report *r)
+{
+	ADD(quic);
+	ADD(udp);
+	ADD(wt);
+	ADD(rooms);
+	ADD(links);
+	ADD(lobby);
+	ADD(forward_dropped);
+	if (r->load > sum->load)
+		sum->load = r->load;
+}
+
 static void print_process(const struct metrics_sources *m, struct buf *out)
 {
 	family(out, "build_info", "gauge", "Always 1; the label is the version.");
 	labelled(out, "build_info", "version", m->version, 1);
 	gauge(out, "start_time_seconds", "When the daemon started, seconds since 1970.", (uint64_t)m->started_s);
-	family(out, "load", "gauge", "Share of its time that the server is at work, handshakes excepted: 0 to 1.");
-	put(out, "mynah_load %.3f\n", m->load);
+	family(out, "load", "gauge", "Share of its time that the busiest shard is at work, handshakes excepted: 0 to 1.");
+	put(out, "mynah_load %.3f\n", m->sum->load);
 	gauge(out, "draining", "1 while the daemon is shutting down.", m->draining);
+	gauge(out, "shards", "Threads that serve sessions.", m->n_shards);
 	family(out, "certificate_seconds_left", "gauge", "Until the certificate shown now is no longer valid.");
 	put(out, "mynah_certificate_seconds_left %lld\n", (long long)(m->certificate_ends_s - m->now_s));
 }
@@ -79,7 +113,7 @@ static void print_process(const struct metrics_sources *m, struct buf *out)
 /* Links refuse by status; wt refuses by itself what never reaches them: a second session (429), and the rest. */
 static void print_refusals(const struct metrics_sources *m, struct buf *out)
 {
-	uint64_t known = m->wt->second_sessions;
+	uint64_t known = m->sum->wt.second_sessions;
 
 	family(out, "sessions_refused_total", "counter",
 		"CONNECT requests refused, by status; other: malformed, not WebTransport, too large, or while shutting down.");
@@ -87,38 +121,38 @@ static void print_refusals(const struct metrics_sources *m, struct buf *out)
 		bool second = links_refusals[i] == 429;
 		char status[8];
 
-		known += m->links->refused[i];
+		known += m->sum->links.refused[i];
 		snprintf(status, sizeof status, "%u", links_refusals[i]);
 		labelled(out, "sessions_refused_total", "status", status,
-			m->links->refused[i] + (second ? m->wt->second_sessions : 0));
+			m->sum->links.refused[i] + (second ? m->sum->wt.second_sessions : 0));
 	}
-	labelled(out, "sessions_refused_total", "status", "other", m->wt->refused > known ? m->wt->refused - known : 0);
+	labelled(out, "sessions_refused_total", "status", "other", m->sum->wt.refused > known ? m->sum->wt.refused - known : 0);
 }
 
 static void print_sessions(const struct metrics_sources *m, struct buf *out)
 {
-	gauge(out, "sessions", "WebTransport sessions open now.", m->wt->sessions);
-	counter(out, "sessions_opened_total", "Sessions accepted.", m->wt->sessions_opened);
-	counter(out, "sessions_closed_total", "Sessions ended, for whatever reason.", m->wt->sessions_closed);
+	gauge(out, "sessions", "WebTransport sessions open now.", m->sum->wt.sessions);
+	counter(out, "sessions_opened_total", "Sessions accepted.", m->sum->wt.sessions_opened);
+	counter(out, "sessions_closed_total", "Sessions ended, for whatever reason.", m->sum->wt.sessions_closed);
 	print_refusals(m, out);
-	counter(out, "second_sessions_total", "CONNECT requests on a connection that has a session.", m->wt->second_sessions);
-	counter(out, "http3_requests_total", "Plain HTTP/3 requests answered.", m->wt->requests);
+	counter(out, "second_sessions_total", "CONNECT requests on a connection that has a session.", m->sum->wt.second_sessions);
+	counter(out, "http3_requests_total", "Plain HTTP/3 requests answered.", m->sum->wt.requests);
 	counter(out, "protocol_errors_total", "Connections ended because the peer broke HTTP/3 or WebTransport.",
-		m->wt->protocol_errors);
-	counter(out, "streams_opened_total", "WebTransport streams opened by clients.", m->wt->streams_opened);
+		m->sum->wt.protocol_errors);
+	counter(out, "streams_opened_total", "WebTransport streams opened by clients.", m->sum->wt.streams_opened);
 	counter(out, "streams_rejected_total", "WebTransport streams rejected.",
-		m->wt->streams_rejected + m->links->second_streams);
+		m->sum->wt.streams_rejected + m->sum->links.second_streams);
 	family(out, "control_messages_total", "counter", "Lines on control streams, by outcome.");
-	labelled(out, "control_messages_total", "outcome", "taken", m->links->control_in);
-	labelled(out, "control_messages_total", "outcome", "bad", m->links->control_bad);
-	labelled(out, "control_messages_total", "outcome", "rate_limited", m->links->control_limited);
+	labelled(out, "control_messages_total", "outcome", "taken", m->sum->links.control_in);
+	labelled(out, "control_messages_total", "outcome", "bad", m->sum->links.control_bad);
+	labelled(out, "control_messages_total", "outcome", "rate_limited", m->sum->links.control_limited);
 	counter(out, "control_streams_lost_total", "Control streams given up because the client did not read, or wanted no more.",
-		m->links->control_lost);
+		m->sum->links.control_lost);
 }
 
 static void print_audio(const struct metrics_sources *m, struct buf *out)
 {
-	const struct rooms_stats *r = m->rooms;
+	const struct rooms_stats *r = &m->sum->rooms;
 
 	gauge(out, "rooms", "Rooms that exist now.", r->rooms);
 	gauge(out, "participants", "People in rooms now.", r->participants);
@@ -164,23 +198,23 @@ static void print_audio(const struct metrics_sources *m, struct buf *out)
 
 static void print_datagrams(const struct metrics_sources *m, struct buf *out)
 {
-	counter(out, "datagrams_in_total", "Datagrams received in sessions.", m->wt->datagrams_in);
-	counter(out, "datagrams_out_total", "Datagrams sent.", m->quic->datagrams_out);
+	counter(out, "datagrams_in_total", "Datagrams received in sessions.", m->sum->wt.datagrams_in);
+	counter(out, "datagrams_out_total", "Datagrams sent.", m->sum->quic.datagrams_out);
 	family(out, "datagrams_dropped_total", "counter", "Datagrams dropped, by reason.");
-	labelled(out, "datagrams_dropped_total", "reason", "rate_limited", m->links->rate_limited);
-	labelled(out, "datagrams_dropped_total", "reason", "unknown_session", m->wt->datagrams_unknown);
-	labelled(out, "datagrams_dropped_total", "reason", "empty", m->wt->datagrams_empty);
-	labelled(out, "datagrams_dropped_total", "reason", "early", m->wt->early_dropped);
-	labelled(out, "datagrams_dropped_total", "reason", "send_queue", m->quic->datagrams_dropped_queue);
-	labelled(out, "datagrams_dropped_total", "reason", "send_age", m->quic->datagrams_dropped_age);
-	labelled(out, "datagrams_dropped_total", "reason", "send_size", m->quic->datagrams_dropped_size);
-	labelled(out, "datagrams_dropped_total", "reason", "send_pool", m->quic->datagrams_dropped_pool);
-	labelled(out, "datagrams_dropped_total", "reason", "not_ready", m->links->send_failed);
+	labelled(out, "datagrams_dropped_total", "reason", "rate_limited", m->sum->links.rate_limited);
+	labelled(out, "datagrams_dropped_total", "reason", "unknown_session", m->sum->wt.datagrams_unknown);
+	labelled(out, "datagrams_dropped_total", "reason", "empty", m->sum->wt.datagrams_empty);
+	labelled(out, "datagrams_dropped_total", "reason", "early", m->sum->wt.early_dropped);
+	labelled(out, "datagrams_dropped_total", "reason", "send_queue", m->sum->quic.datagrams_dropped_queue);
+	labelled(out, "datagrams_dropped_total", "reason", "send_age", m->sum->quic.datagrams_dropped_age);
+	labelled(out, "datagrams_dropped_total", "reason", "send_size", m->sum->quic.datagrams_dropped_size);
+	labelled(out, "datagrams_dropped_total", "reason", "send_pool", m->sum->quic.datagrams_dropped_pool);
+	labelled(out, "datagrams_dropped_total", "reason", "not_ready", m->sum->links.send_failed);
 }
 
 static void print_quic(const struct metrics_sources *m, struct buf *out)
 {
-	const struct quic_stats *q = m->quic;
+	const struct quic_stats *q = &m->sum->quic;
 
 	gauge(out, "connections", "QUIC connections now.", q->conns);
 	gauge(out, "connections_half_open", "Handshakes under way.", q->half_open);
@@ -192,10 +226,10 @@ static void print_quic(const struct metrics_sources *m, struct buf *out)
 	labelled(out, "connections_refused_total", "reason", "limit", q->refused_limit);
 	labelled(out, "connections_refused_total", "reason", "address", q->refused_addr);
 	labelled(out, "connections_refused_total", "reason", "half_open", q->dropped_half_open);
-	counter(out, "handshake_packets_total", "Packets of handshakes, which wait while voice goes first.", m->lobby->packets);
+	counter(out, "handshake_packets_total", "Packets of handshakes, which wait while voice goes first.", m->sum->lobby.packets);
 	family(out, "handshake_packets_dropped_total", "counter", "Those of them that were dropped, by reason.");
-	labelled(out, "handshake_packets_dropped_total", "reason", "full", m->lobby->full);
-	labelled(out, "handshake_packets_dropped_total", "reason", "stale", m->lobby->stale);
+	labelled(out, "handshake_packets_dropped_total", "reason", "full", m->sum->lobby.full);
+	labelled(out, "handshake_packets_dropped_total", "reason", "stale", m->sum->lobby.stale);
 	family(out, "stateless_packets_total", "counter", "Packets sent without a connection, by kind.");
 	labelled(out, "stateless_packets_total", "kind", "retry", q->retries_sent);
 	labelled(out, "stateless_packets_total", "kind", "version_negotiation", q->version_negotiations);
@@ -210,11 +244,16 @@ static void print_quic(const struct metrics_sources *m, struct buf *out)
 	counter(out, "packets_unknown_total", "Packets that belong to no connection.", q->unknown_packets);
 	counter(out, "migrations_total", "Connections that moved to another address.", q->migrations);
 	counter(out, "key_updates_total", "Key updates.", q->key_updates);
-	counter(out, "udp_send_dropped_total", "Packets that the kernel did not take.", m->udp->send_dropped);
-	counter(out, "udp_receive_dropped_total", "Packets lost in full receive buffers.", m->udp->kernel_dropped);
-	counter(out, "udp_receive_calls_total", "recvmmsg calls.", m->udp->recv_calls);
-	counter(out, "udp_grid_reads_total", "Wake-ups on the grid that busy sockets are read on.", m->udp->grid_reads);
-	counter(out, "udp_send_calls_total", "sendmmsg calls.", m->udp->send_calls);
+	counter(out, "connections_moved_total", "Connections that went to the shard where their room lives.", q->conns_moved);
+	gauge(out, "connections_away", "Of these, connections now whose first shard still hands packets on.", q->away);
+	counter(out, "packets_forwarded_total", "Packets handed on to the shard where their connection lives.", q->forwarded);
+	counter(out, "packets_forward_dropped_total", "Such packets dropped because that shard did not keep up.",
+		m->sum->forward_dropped);
+	counter(out, "udp_send_dropped_total", "Packets that the kernel did not take.", m->sum->udp.send_dropped);
+	counter(out, "udp_receive_dropped_total", "Packets lost in full receive buffers.", m->sum->udp.kernel_dropped);
+	counter(out, "udp_receive_calls_total", "recvmmsg calls.", m->sum->udp.recv_calls);
+	counter(out, "udp_grid_reads_total", "Wake-ups on the grid that busy sockets are read on.", m->sum->udp.grid_reads);
+	counter(out, "udp_send_calls_total", "sendmmsg calls.", m->sum->udp.send_calls);
 }
 
 static void print_http(const struct metrics_sources *m, struct buf *out)

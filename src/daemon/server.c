@@ -3,35 +3,24 @@
 
 #include "base/err.h"
 #include "daemon/certs.h"
-#include "daemon/control.h"
-#include "daemon/link.h"
-#include "daemon/load.h"
 #include "daemon/metrics.h"
+#include "daemon/shard.h"
 #include "daemon/web.h"
-#include "quic/lobby.h"
-#include "quic/ticker.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A room later than this without being mixed means that the shard is stuck. */
-static const nsec unhealthy_after = 1000000000u;
-
-/* What handshakes may take at a time; and of all time while the shard is busy, one part in so many. */
-enum { GREET_MS = 1, GREET_PARTS = 10 };
-
-/* A tick so late has missed what came meanwhile, unless that is read first. */
-enum { LATE_MS = 2 };
-
-enum { DRAIN_LOOK_MS = 20, CERTS_CHECK_MS = 60000, CLOSE_GRACE_MS = 700, RECONNECT_MS = 1500 };
+enum { DRAIN_LOOK_MS = 20, CERTS_CHECK_MS = 60000, CLOSE_GRACE_MS = 700 };
 
 enum server_state {
 	SERVER_RUNNING,  /* sessions come and go */
 	SERVER_DRAINING, /* nobody new; those here were told and may leave by themselves */
 	SERVER_CLOSING,  /* every session is closed; connections get a moment to say goodbye */
+	SERVER_QUITTING, /* the other shards' threads end */
 	SERVER_CLOSED,   /* handles are closing, then on_done */
 };
 
@@ -41,25 +30,20 @@ struct server {
 	const char *version;
 	struct log log;
 	enum server_state state;
-	struct udp *udp;
-	struct quic_endpoint *endpoint;
+	struct shard *shard[QUIC_SHARDS_MAX];
+	unsigned n_shards;
+	unsigned n_closed, n_gone; /* shards that answered so */
+	struct registry *registry;
+	struct quic_group *group;
+	struct exchange *exchange; /* NULL: one shard */
 	struct quic_tls *tls;
-	struct wt *wt;
-	struct rooms *rooms;
-	struct links *links;
-	struct lobby *lobby;
-	nsec greet_at; /* not before */
-	struct load load;
-	bool busy;     /* nobody new */
 	struct certs *certs;
 	struct http_server *http;
-	struct ticker *ticker;
 	struct web web, web_h3;
-	bool draining; /* what /healthz says */
+	atomic_bool draining; /* what /healthz says */
 	uint16_t port, http_port;
 	uv_timer_t certs_timer, drain_timer;
-	uv_prepare_t before_sleep;
-	int n_open; /* handles that must close before on_done */
+	int n_open; /* handles that must close before on_done; the shard on this loop is one */
 	void (*on_done)(void *ctx);
 	void *done_ctx;
 	nsec close_by;
@@ -67,121 +51,7 @@ struct server {
 	char addresses[512];
 };
 
-/* --- the shard's heartbeat ------------------------------------------------------------------ */
-
-static nsec sooner(nsec a, nsec b)
-{
-	return a < b ? a : b;
-}
-
-static nsec voice_due(const struct server *s)
-{
-	nsec due = sooner(rooms_deadline(s->rooms), quic_endpoint_deadline(s->endpoint));
-
-	return udp_wake_at(s->udp, sooner(due, links_deadline(s->links)));
-}
-
-static nsec earliest(const struct server *s)
-{
-	return lobby_waiting(s->lobby) > 0 ? sooner(voice_due(s), s->greet_at) : voice_due(s);
-}
-
-/* Handshakes, in the time that voice leaves; a few even if it leaves none. */
-static void greet(struct server *s)
-{
-	nsec begin = clock_now(), now = begin, until = sooner(voice_due(s), begin + nsec_from_ms(GREET_MS));
-
-	if (begin < s->greet_at)
-		return;
-	while (lobby_admit(s->lobby, s->endpoint, now) && (now = clock_now()) < until)
-		;
-	quic_endpoint_flush(s->endpoint, now);
-	udp_flush(s->udp);
-	now = clock_now();
-	load_except(&s->load, now - begin);
-	s->greet_at = s->busy ? now + (GREET_PARTS - 1) * (now - begin) : 0;
-}
-
-/* A loop that has no time left takes in nobody new, so that those who are there notice nothing. */
-static void watch_load(struct server *s, nsec now)
-{
-	uint32_t most = s->cfg->limits.max_load_percent;
-	bool busy;
-
-	load_look(&s->load, uv_metrics_idle_time(s->loop), now);
-	busy = most > 0 && s->load.share * 100 >= most;
-	if (busy != s->busy)
-		log_warn(&s->log, busy ? "busy: nobody new is taken in" : "no longer busy: people are taken in again");
-	s->busy = busy;
-	links_set_busy(s->links, busy);
-}
-
-/* After anything happened: mix what is due, write what is to be sent, sleep until the next deadline. */
-static void settle(struct server *s, nsec now)
-{
-	if (links_deadline(s->links) <= now)
-		links_run(s->links, now);
-	if (rooms_deadline(s->rooms) <= now)
-		rooms_run(s->rooms, now);
-	if (quic_endpoint_deadline(s->endpoint) <= now)
-		quic_endpoint_expire(s->endpoint, now);
-	quic_endpoint_flush(s->endpoint, now);
-	udp_flush(s->udp);
-	if (lobby_waiting(s->lobby) > 0)
-		greet(s);
-	watch_load(s, now);
-	ticker_set(s->ticker, earliest(s));
-}
-
-/* A bridge's own callbacks on the loop may have woken a room or a connection. */
-static void on_before_sleep(uv_prepare_t *h)
-{
-	struct server *s = h->data;
-
-	if (s->state != SERVER_CLOSED && !ticker_is_set(s->ticker, earliest(s)))
-		settle(s, clock_now());
-}
-
-static void on_tick(void *ctx, nsec now)
-{
-	struct server *s = ctx;
-	bool late = nsec_until(rooms_deadline(s->rooms), now) > nsec_from_ms(LATE_MS);
-
-	if (!udp_run(s->udp, late, now))
-		settle(s, now);
-}
-
-static void on_packet(void *ctx, const struct quic_path *path, uint8_t ecn, uint8_t *p, size_t len, nsec now)
-{
-	struct server *s = ctx;
-
-	if (lobby_takes(p, len))
-		lobby_put(s->lobby, path, ecn, p, len, now);
-	else
-		quic_endpoint_recv(s->endpoint, path, ecn, p, len, now);
-}
-
-static void on_batch(void *ctx, nsec now)
-{
-	settle(ctx, now);
-}
-
-/* --- sessions and requests over HTTP/3 ------------------------------------------------------ */
-
-static unsigned on_connect(void *ctx, struct wt_session *session, const struct wt_request *req,
-	struct wt_response *res, void **user, nsec now)
-{
-	struct server *s = ctx;
-	char why[128];
-	unsigned status = links_connect(s->links, session, req, why, sizeof why, user, now);
-
-	if (status != 200) {
-		res->owned = strdup(why);
-		res->body = res->owned;
-		res->len = res->owned ? strlen(why) : 0;
-	}
-	return status;
-}
+/* --- requests over HTTP/3, in any shard's thread ------------------------------------------------ */
 
 static struct wt_response text_response(unsigned status, const char *text)
 {
@@ -222,46 +92,99 @@ static void on_request(void *ctx, const struct wt_request *req, struct wt_respon
 	res->owned = a.owned;
 }
 
-static const struct wt_app session_app = {
-	.on_connect = on_connect,
-	.on_request = on_request,
-	.on_datagram = link_datagram,
-	.on_stream = link_stream,
-	.on_stream_data = link_stream_data,
-	.on_stream_closed = link_stream_closed,
-	.on_closed = link_closed,
-};
-
 /* --- HTTP/1.1 -------------------------------------------------------------------------------- */
 
 static void on_http(void *ctx, const struct http_request *req, struct http_response *res)
 {
 	struct server *s = ctx;
 
-	watch_load(s, clock_now()); /* nothing else may have happened for long */
+	shard_watch_load(s->shard[0]); /* nothing else may have happened on this loop for long */
 	web_answer(&s->web, req, res);
 }
 
-static void print_metrics(void *ctx, struct buf *out)
+/* --- /metrics: every shard is asked for its counters, and nobody waits for anybody ---------------- */
+
+struct survey {
+	struct server *server;
+	struct http_later *later;
+	unsigned missing;
+	struct shard_report reports[]; /* one for each shard */
+};
+
+static void print_metrics(struct server *s, const struct shard_report *sum, struct http_response *res)
 {
-	struct server *s = ctx;
+	struct quic_cert_info cert = certs_info(s->certs);
 	const struct metrics_sources m = {
-		.quic = quic_endpoint_stats(s->endpoint),
-		.udp = udp_stats(s->udp),
-		.wt = wt_stats(s->wt),
-		.rooms = rooms_stats(s->rooms),
-		.links = links_stats(s->links),
-		.lobby = lobby_stats(s->lobby),
-		.load = s->load.share,
-		.http = s->http ? http_server_stats(s->http) : NULL,
+		.sum = sum,
+		.n_shards = s->n_shards,
+		.http = http_server_stats(s->http),
 		.version = s->version,
 		.started_s = s->started_s,
 		.now_s = clock_wall_s(),
-		.certificate_ends_s = certs_info(s->certs)->not_after_s,
+		.certificate_ends_s = cert.not_after_s,
 		.draining = s->draining,
 	};
+	struct buf b;
 
-	metrics_print(&m, out);
+	buf_init(&b, 1 << 20);
+	if (metrics_print(&m, &b)) {
+		buf_fini(&b);
+		*res = (struct http_response){.status = 500, .body = "out of memory\n", .len = 14, .static_body = true};
+		return;
+	}
+	res->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	res->body = res->owned = b.p;
+	res->len = b.len;
+}
+
+static void finish_survey(struct survey *v, struct http_response *res)
+{
+	struct shard_report sum = {0};
+
+	for (unsigned i = 0; i < v->server->n_shards; i++)
+		metrics_add(&sum, &v->reports[i]);
+	print_metrics(v->server, &sum, res);
+	free(v);
+}
+
+static void on_report(struct shard_report *r)
+{
+	struct survey *v = r->ctx;
+	struct http_later *later = v->later;
+	struct http_response res = {.status = 200, .cache_control = "no-store"};
+
+	if (--v->missing > 0 || !later) /* without `later` who asked is still there */
+		return;
+	if (v->server->state < SERVER_QUITTING)
+		finish_survey(v, &res);
+	else
+		free(v); /* nobody hears it */
+	http_answer(later, &res);
+}
+
+static void answer_metrics(void *ctx, const struct http_request *req, struct http_response *res)
+{
+	struct server *s = ctx;
+	struct survey *v = calloc(1, sizeof *v + s->n_shards * sizeof *v->reports);
+
+	if (!v) {
+		res->status = 500;
+		return;
+	}
+	v->server = s;
+	v->missing = s->n_shards;
+	v->later = s->n_shards > 1 ? http_later(req) : NULL;
+	if (s->n_shards > 1 && !v->later) {
+		free(v);
+		res->status = 500;
+		return;
+	}
+	for (unsigned i = 0; i < s->n_shards; i++) {
+		v->reports[i].ctx = v;
+		shard_report(s->shard[i], &v->reports[i]);
+	}
+	if (s->n_shards == 1)
+		finish_survey(v, res);
 }
 
 /* --- certificates ----------------------------------------------------------------------------- */
@@ -280,8 +203,8 @@ static int use_certificate(void *ctx, const struct quic_cert *cert)
 		quic_tls_unref(tls);
 		return err;
 	}
-	if (s->endpoint)
-		quic_endpoint_set_tls(s->endpoint, tls);
+	for (unsigned i = 0; s->state == SERVER_RUNNING && i < s->n_shards && s->shard[i]; i++)
+		shard_use_tls(s->shard[i], tls);
 	quic_tls_unref(s->tls);
 	s->tls = tls;
 	return 0;
@@ -289,7 +212,7 @@ static int use_certificate(void *ctx, const struct quic_cert *cert)
 
 void server_reload(struct server *s)
 {
-	if (s->state == SERVER_CLOSED)
+	if (s->state >= SERVER_QUITTING)
 		return; /* the HTTP server may be gone */
 	certs_reload(s->certs, clock_wall_s());
 }
@@ -326,8 +249,11 @@ static int bind_voice(struct server *s, const char *host, bool implied)
 	struct quic_addr addr, bound;
 	int err = quic_addr_parse(host, s->port, &addr);
 
-	if (!err)
-		err = udp_bind(s->udp, &addr, &bound);
+	for (unsigned i = 0; i < s->n_shards && !err; i++) { /* in this order: see udp_steer() */
+		err = shard_bind(s->shard[i], &addr, &bound);
+		if (!err)
+			addr = bound;
+	}
 	if (!err) {
 		s->port = quic_addr_port(&bound);
 		return 0;
@@ -410,43 +336,62 @@ static void open_timer(struct server *s, uv_timer_t *t)
 	s->n_open++;
 }
 
-/* A welcome lists everybody in the room, and must fit the stream's send buffer with something to spare. */
-static uint32_t send_bytes(const struct config *cfg)
+static unsigned count_cores(void)
 {
-	uint32_t most = cfg->rooms.private_rule.max_participants;
+	cpu_set_t ours;
 
-	for (size_t i = 0; i < cfg->rooms.n_rules; i++)
-		if (cfg->rooms.rules[i].max_participants > most)
-			most = cfg->rooms.rules[i].max_participants;
-	size_t needed = 2 * control_welcome_max(most);
+	return sched_getaffinity(0, sizeof ours, &ours) ? 1 : (unsigned)CPU_COUNT(&ours);
+}
 
-	return needed > cfg->wt.stream_send_bytes ? (uint32_t)needed : cfg->wt.stream_send_bytes;
+static unsigned count_shards(const struct server *s)
+{
+	unsigned n = s->cfg->server.shards ? s->cfg->server.shards : count_cores();
+
+	if (n > QUIC_SHARDS_MAX)
+		n = QUIC_SHARDS_MAX;
+	if (n > 1 && !udp_can_steer()) {
+		log_warn(&s->log, "one shard instead of %u: the kernel cannot steer packets by connection id: %s", n,
+			strerror(errno));
+		n = 1;
+	}
+	return n;
+}
+
+static void on_answer(void *ctx, struct mail *m);
+
+static int open_shards(struct server *s)
+{
+	int err = registry_new(s->cfg, s->n_shards, &s->registry);
+
+	if (!err)
+		err = quic_group_new(s->n_shards, &s->group);
+	if (!err && s->n_shards > 1)
+		err = exchange_new(s->n_shards, &s->exchange);
+	for (unsigned i = 0; i < s->n_shards && !err; i++) {
+		const struct shard_opts o = {.index = i,
+			.n_shards = s->n_shards,
+			.loop = s->loop,
+			.cfg = s->cfg,
+			.registry = s->registry,
+			.group = s->group,
+			.exchange = s->exchange,
+			.tls = s->tls,
+			.on_request = on_request,
+			.on_mail = on_answer,
+			.ctx = s};
+
+		err = shard_new(&o, &s->log, &s->shard[i]);
+		s->n_open += i == 0 && s->shard[0];
+	}
+	return err;
 }
 
 static int open_voice(struct server *s)
 {
-	const struct udp_handler handler = {.ctx = s, .on_packet = on_packet, .on_batch = on_batch};
-	int err = udp_new(s->loop, &s->cfg->udp, &handler, &s->log, &s->udp);
+	int err = open_shards(s);
 
-	if (err)
-		return err;
-	s->n_open++;
 	s->port = s->cfg->server.port;
-	err = bind_all(s, s->cfg->server.host, s->cfg->server.n_hosts, bind_voice);
-	if (err)
-		return err;
-	struct wt_opts wt_opts = s->cfg->wt;
-
-	wt_opts.stream_send_bytes = send_bytes(s->cfg);
-	err = wt_new(&wt_opts, &session_app, s, &s->log, &s->wt);
-	if (err)
-		return err;
-	const struct quic_out out = udp_out(s->udp);
-
-	err = quic_endpoint_new(&s->cfg->quic, &out, wt_quic_app(), s->wt, s->tls, &s->log, &s->endpoint);
-	if (!err)
-		wt_attach(s->wt, s->endpoint);
-	return err;
+	return err ? err : bind_all(s, s->cfg->server.host, s->cfg->server.n_hosts, bind_voice);
 }
 
 static int open_page(struct server *s)
@@ -470,18 +415,8 @@ static int listen_page(struct server *s)
 
 static int open_all(struct server *s)
 {
-	int err = ticker_open(s->loop, on_tick, s, &s->ticker);
+	int err = open_page(s);
 
-	if (err)
-		return err;
-	s->n_open++;
-	err = rooms_new(&s->cfg->rooms, &s->log, &s->rooms);
-	if (!err)
-		err = links_new(s->cfg, s->rooms, &s->log, &s->links);
-	if (!err)
-		err = lobby_new(s->cfg->limits.max_waiting_handshakes, &s->lobby);
-	if (!err)
-		err = open_page(s);
 	if (!err)
 		err = certs_new(&s->cfg->server, use_certificate, s, &s->log, clock_wall_s(), &s->certs);
 	if (!err)
@@ -491,7 +426,25 @@ static int open_all(struct server *s)
 	return err;
 }
 
-static void close_handles(struct server *s);
+/* Everything that threads other than this one read must be there before they are. */
+static void prepare_pages(struct server *s)
+{
+	s->web = (struct web){.cfg = s->cfg, .registry = s->registry, .certs = s->certs, .port = s->port,
+		.version = s->version, .draining = &s->draining, .metrics = answer_metrics, .ctx = s};
+	s->web_h3 = s->web;
+	s->web_h3.metrics = NULL;
+}
+
+static int start_shards(struct server *s)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < s->n_shards && !err; i++)
+		err = shard_start(s->shard[i]);
+	return err;
+}
+
+static void give_up(struct server *s);
 
 int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, const struct log *log,
 	struct server **out)
@@ -500,7 +453,6 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, c
 
 	if (!s)
 		return ERR_NOMEM;
-	uv_loop_configure(loop, UV_METRICS_IDLE_TIME);
 	s->loop = loop;
 	s->cfg = cfg;
 	s->version = version;
@@ -508,34 +460,34 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, c
 	s->started_s = clock_wall_s();
 	open_timer(s, &s->certs_timer);
 	open_timer(s, &s->drain_timer);
-	uv_prepare_init(loop, &s->before_sleep);
-	s->before_sleep.data = s;
-	s->n_open++;
+	s->n_shards = count_shards(s);
 	int err = open_all(s);
 
+	if (!err) {
+		prepare_pages(s);
+		err = start_shards(s);
+	}
 	if (err) {
 		log_error(&s->log, "not started: %s", err_str(err));
-		close_handles(s);
+		give_up(s);
 		uv_run(loop, UV_RUN_DEFAULT);
 		server_free(s);
 		return err;
 	}
-	s->web = (struct web){.cfg = cfg, .links = s->links, .certs = s->certs, .port = s->port, .version = version,
-		.draining = &s->draining, .metrics = print_metrics, .ctx = s};
-	s->web_h3 = s->web;
-	s->web_h3.metrics = NULL;
 	describe(s);
 	uv_timer_start(&s->certs_timer, on_certs_timer, CERTS_CHECK_MS, CERTS_CHECK_MS);
-	uv_prepare_start(&s->before_sleep, on_before_sleep);
 	*out = s;
 	return 0;
 }
 
 bool server_healthy(const struct server *s)
 {
-	nsec due = rooms_deadline(s->rooms);
+	nsec now = clock_now();
 
-	return due == NSEC_NONE || nsec_until(due, clock_now()) < unhealthy_after;
+	for (unsigned i = 0; i < s->n_shards; i++)
+		if (!shard_healthy(s->shard[i], now))
+			return false;
+	return true;
 }
 
 /* --- end -------------------------------------------------------------------------------------- */
@@ -553,20 +505,67 @@ static void handle_gone(uv_handle_t *h)
 	handle_closed(h->data);
 }
 
+/* The other threads have ended, or there never were any. */
 static void close_handles(struct server *s)
 {
 	s->state = SERVER_CLOSED;
-	quic_endpoint_free(s->endpoint); /* tells whoever is still there nothing: they were told before */
-	s->endpoint = NULL;
 	uv_close((uv_handle_t *)&s->certs_timer, handle_gone);
 	uv_close((uv_handle_t *)&s->drain_timer, handle_gone);
-	uv_close((uv_handle_t *)&s->before_sleep, handle_gone);
-	if (s->ticker)
-		ticker_close(s->ticker, handle_closed, s);
-	if (s->udp)
-		udp_close(s->udp, handle_closed, s);
+	if (s->shard[0])
+		shard_order(s->shard[0], SHARD_QUIT);
+}
+
+static void quit(struct server *s)
+{
+	s->state = SERVER_QUITTING;
+	uv_timer_stop(&s->drain_timer);
 	if (s->http)
 		http_server_close(s->http, handle_closed, s);
+	for (unsigned i = 1; i < s->n_shards; i++)
+		shard_order(s->shard[i], SHARD_QUIT);
+	if (s->n_shards == 1)
+		close_handles(s);
+}
+
+/* Not everything could be opened, or not every thread started. */
+static void give_up(struct server *s)
+{
+	bool alone = true;
+
+	for (unsigned i = 1; i < s->n_shards; i++)
+		alone = alone && !(s->shard[i] && shard_started(s->shard[i]));
+	s->state = SERVER_QUITTING;
+	if (s->http)
+		http_server_close(s->http, handle_closed, s);
+	for (unsigned i = 1; i < s->n_shards; i++) {
+		if (s->shard[i] && shard_started(s->shard[i]))
+			shard_order(s->shard[i], SHARD_QUIT);
+		else
+			s->n_gone++;
+	}
+	if (alone)
+		close_handles(s);
+}
+
+/* What shards say. */
+static void on_answer(void *ctx, struct mail *m)
+{
+	struct server *s = ctx;
+
+	switch (m->kind) {
+	case SHARD_REPORTED:
+		on_report((struct shard_report *)m);
+		break;
+	case SHARD_CLOSED:
+		s->n_closed++;
+		break;
+	case SHARD_GONE:
+		if (s->state == SERVER_CLOSED) /* the one on this loop */
+			handle_closed(s);
+		else if (++s->n_gone == s->n_shards - 1)
+			close_handles(s);
+		break;
+	}
 }
 
 /* Until the last connection has gone, or the time is up. */
@@ -574,19 +573,21 @@ static void on_closing(uv_timer_t *t)
 {
 	struct server *s = t->data;
 
-	if (quic_endpoint_stats(s->endpoint)->conns == 0 || clock_now() >= s->close_by)
-		close_handles(s);
+	if (s->n_closed == s->n_shards && (quic_group_conns(s->group) == 0 || clock_now() >= s->close_by))
+		quit(s);
+}
+
+static void order_all(struct server *s, enum shard_order order)
+{
+	for (unsigned i = 0; i < s->n_shards; i++)
+		shard_order(s->shard[i], order);
 }
 
 static void close_sessions(struct server *s)
 {
-	nsec now = clock_now();
-
 	s->state = SERVER_CLOSING;
-	quic_endpoint_refuse(s->endpoint, true); /* else somebody new would be waited for */
-	links_close_all(s->links, CLOSE_SHUTDOWN, "the server is shutting down", now);
-	settle(s, now);
-	s->close_by = now + nsec_from_ms(CLOSE_GRACE_MS);
+	order_all(s, SHARD_CLOSE);
+	s->close_by = clock_now() + nsec_from_ms(CLOSE_GRACE_MS);
 	uv_timer_start(&s->drain_timer, on_closing, 0, DRAIN_LOOK_MS);
 }
 
@@ -595,14 +596,12 @@ static void on_draining(uv_timer_t *t)
 {
 	struct server *s = t->data;
 
-	if (links_stats(s->links)->links == 0 || clock_now() >= s->close_by)
+	if (registry_sessions(s->registry) == 0 || clock_now() >= s->close_by)
 		close_sessions(s);
 }
 
 void server_drain(struct server *s, void (*on_done)(void *ctx), void *ctx)
 {
-	nsec now = clock_now();
-
 	if (s->state != SERVER_RUNNING) { /* asked twice: somebody is in a hurry */
 		if (s->state == SERVER_DRAINING)
 			close_sessions(s);
@@ -612,11 +611,9 @@ void server_drain(struct server *s, void (*on_done)(void *ctx), void *ctx)
 	s->draining = true;
 	s->on_done = on_done;
 	s->done_ctx = ctx;
-	log_info(&s->log, "draining sessions=%u", links_stats(s->links)->links);
-	wt_drain(s->wt);
-	links_drain(s->links, RECONNECT_MS, now);
-	settle(s, now);
-	s->close_by = now + nsec_from_ms(s->cfg->server.drain_ms);
+	log_info(&s->log, "draining sessions=%u", registry_sessions(s->registry));
+	order_all(s, SHARD_DRAIN);
+	s->close_by = clock_now() + nsec_from_ms(s->cfg->server.drain_ms);
 	uv_timer_start(&s->drain_timer, on_draining, 0, DRAIN_LOOK_MS);
 }
 
@@ -625,10 +622,11 @@ void server_free(struct server *s)
 	if (!s)
 		return;
 	assert(s->state == SERVER_CLOSED && s->n_open == 0);
-	wt_free(s->wt);
-	links_free(s->links);
-	lobby_free(s->lobby);
-	rooms_free(s->rooms);
+	for (unsigned i = s->n_shards; i-- > 0;)
+		shard_free(s->shard[i]);
+	exchange_free(s->exchange, shard_leftover);
+	quic_group_free(s->group);
+	registry_free(s->registry);
 	certs_free(s->certs);
 	quic_tls_unref(s->tls);
 	free(s);

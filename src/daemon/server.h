@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * server - one shard: a libuv loop with its sockets, connections, sessions and rooms, and the HTTP server
- * beside them. Everything hangs from it; main makes one.
+ * server - the process: the certificate, the HTTP server, and the shards (shard.h), from start to drain. Everything hangs
+ * from it; main makes one and calls it in its own thread.
  */
 #pragma once
 #include "config/config.h"
@@ -22,7 +22,7 @@ void server_reload(struct server *s);
 /* SIGTERM: sessions are told, then closed, then the loop runs empty. `on_done` is called once, within drain_ms and a
  * second or so. A second call hurries. */
 void server_drain(struct server *s, void (*on_done)(void *ctx), void *ctx);
-/* True if every room was mixed in time lately: what the watchdog is told. */
+/* True if every shard did in time lately what it had to: what the watchdog is told. */
 bool server_healthy(const struct server *s);
 /* After the loop has run empty. Accepts NULL. */
 void server_free(struct server *s);

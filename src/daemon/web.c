@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "daemon/join.h"
+#include "daemon/link.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,8 +59,9 @@ static void answer_certificate(const struct web *w, struct http_response *res)
 	int err = 0;
 
 	if (n == 0) { /* not to be pinned, but still ours */
-		memcpy(hashes[0], certs_info(w->certs)->sha256, 32);
-		n = 1;
+		struct quic_cert_info info = certs_info(w->certs);
+
+		memcpy(hashes[n++], info.sha256, 32);
 	}
 	for (size_t i = 0; i < n && !err; i++) {
 		hex(hashes[i], text);
@@ -73,7 +75,7 @@ static void answer_health(const struct web *w, struct http_response *res)
 {
 	struct buf b = body_buf();
 	int err = buf_printf(&b, "{\"status\":\"%s\",\"version\":\"%s\",\"sessions\":%u}\n",
-		*w->draining ? "draining" : "ok", w->version, links_stats(w->links)->links);
+		*w->draining ? "draining" : "ok", w->version, registry_sessions(w->registry));
 
 	res->cors = true; /* so that a page elsewhere can tell why it cannot connect */
 	answer_buf(res, &b, err, "application/json");
@@ -116,6 +118,18 @@ static void answer_config(const struct web *w, const struct http_request *req, s
 	answer_buf(res, &b, err, "application/json");
 }
 
+/* As a CONNECT would be answered. */
+static unsigned check(const struct web *w, const char *room, char why[JOIN_ERROR])
+{
+	if (*w->draining) {
+		snprintf(why, JOIN_ERROR, "the server is shutting down");
+		return 503;
+	}
+	int err = registry_check(w->registry, room);
+
+	return err ? links_refusal(err, why, JOIN_ERROR) : 200;
+}
+
 static void answer_check(const struct web *w, const struct http_request *req, struct http_response *res)
 {
 	char room[ROOM_NAME_MAX + 1] = "", why[JOIN_ERROR] = "";
@@ -123,7 +137,7 @@ static void answer_check(const struct web *w, const struct http_request *req, st
 	struct buf b = body_buf();
 
 	join_query_get(req->query, "room", room, sizeof room, &bad);
-	unsigned status = bad ? 400 : links_check(w->links, room, why, sizeof why);
+	unsigned status = bad ? 400 : check(w, room, why);
 	int err = status == 200 ? buf_printf(&b, "{\"ok\":true}\n")
 				: buf_printf(&b, "{\"ok\":false,\"status\":%u,\"reason\":\"%s\"}\n", status,
 					  bad ? "room: badly encoded or longer than 64 bytes" : why);
@@ -132,16 +146,12 @@ static void answer_check(const struct web *w, const struct http_request *req, st
 	answer_buf(res, &b, err, "application/json");
 }
 
-static void answer_metrics(const struct web *w, struct http_response *res)
+static void answer_metrics(const struct web *w, const struct http_request *req, struct http_response *res)
 {
-	struct buf b = body_buf();
-
-	if (!w->metrics) {
+	if (w->metrics)
+		w->metrics(w->ctx, req, res);
+	else
 		answer_text(res, 404, "not here\n");
-		return;
-	}
-	w->metrics(w->ctx, &b);
-	answer_buf(res, &b, b.len ? 0 : ERR_NOMEM, "text/plain; version=0.0.4; charset=utf-8");
 }
 
 static void answer_from_disk(const struct web *w, const char *path, struct http_response *res)
@@ -187,7 +197,7 @@ void web_answer(const struct web *w, const struct http_request *req, struct http
 	if (strcmp(req->path, "/healthz") == 0)
 		answer_health(w, res);
 	else if (strcmp(req->path, "/metrics") == 0)
-		answer_metrics(w, res);
+		answer_metrics(w, req, res);
 	else if (strcmp(req->path, "/mynah.json") == 0)
 		answer_config(w, req, res);
 	else if (strcmp(req->path, "/certificate.sha256") == 0)

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * web - what GET answers, over HTTP/1.1 and over HTTP/3 alike: the page and its files, /healthz,
- * /metrics, /mynah.json, /certificate.sha256, /check.
+ * /metrics, /mynah.json, /certificate.sha256, /check. Any thread.
  */
 #pragma once
 #include "daemon/certs.h"
-#include "daemon/link.h"
+#include "daemon/registry.h"
 #include "http/files.h"
 #include "http/server.h"
 
+#include <stdatomic.h>
+
 struct web {
 	const struct config *cfg;
-	const struct links *links;
-	const struct certs *certs;
+	struct registry *registry;
+	struct certs *certs;
 	uint16_t port;         /* of the voice, as bound */
 	const char *version;
-	const bool *draining;
-	/* Prints /metrics; NULL over HTTP/3, where strangers ask. */
-	void (*metrics)(void *ctx, struct buf *out);
+	const atomic_bool *draining;
+	/* Answers /metrics, now or later; NULL over HTTP/3, where strangers ask. */
+	void (*metrics)(void *ctx, const struct http_request *req, struct http_response *res);
 	void *ctx;
 };
 

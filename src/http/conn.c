@@ -44,6 +44,12 @@ struct http_conn {
 	size_t discarded;
 	unsigned handles;      /* stream and timer */
 	uint64_t n_requests;
+	struct http_later *later; /* the answer that is to come; NULL: none */
+};
+
+/* Lives until http_answer(), maybe longer than the connection. */
+struct http_later {
+	struct http_conn *c; /* NULL: gone */
 };
 
 static const bool may_follow[5][5] = {
@@ -162,30 +168,63 @@ static void answer_error(struct http_conn *c, unsigned status)
 	send_head(c, &res, &how);
 }
 
+/* The answer of the handler. */
+static void respond(struct http_conn *c, const struct http_response *res)
+{
+	struct http_server *s = c->server;
+	struct http_head how = {.close = c->close_after, .old = c->req.old, .body_len = res->len};
+	bool too_long = res->len > s->opts.max_response_bytes;
+
+	if (too_long || !http_response_ok(res) || take_body(c, res)) {
+		log_error(&s->log, "bad answer path=%.200s status=%u bytes=%zu%s", c->req.path, res->status, res->len,
+			too_long ? " (over http_max_response_bytes)" : "");
+		if (c->owned != res->owned)
+			free(res->owned);
+		answer_error(c, 500);
+		return;
+	}
+	log_debug(&s->log, "%s %.200s %u", c->req.head ? "HEAD" : "GET", c->req.path, res->status);
+	if (c->req.head || !http_response_has_body(res->status))
+		c->body_len = 0;
+	send_head(c, res, &how);
+}
+
 static void serve(struct http_conn *c)
 {
 	struct http_server *s = c->server;
 	struct http_request req = {.method = c->req.head ? "HEAD" : "GET", .path = c->req.path, .query = c->req.query,
-		.host = c->req.host, .origin = c->req.origin};
+		.host = c->req.host, .origin = c->req.origin, .conn = c};
 	struct http_response res = {.status = 200, .content_type = "text/plain; charset=utf-8", .cache_control = "no-store"};
 
 	begin_answer(c);
 	s->handler(s->ctx, &req, &res);
-	struct http_head how = {.close = c->close_after, .old = c->req.old, .body_len = res.len};
-	bool too_long = res.len > s->opts.max_response_bytes;
+	if (!c->later)
+		respond(c, &res);
+}
 
-	if (too_long || !http_response_ok(&res) || take_body(c, &res)) {
-		log_error(&s->log, "bad answer path=%.200s status=%u bytes=%zu%s", req.path, res.status, res.len,
-			too_long ? " (over http_max_response_bytes)" : "");
-		if (c->owned != res.owned)
-			free(res.owned);
-		answer_error(c, 500);
+struct http_later *http_later(const struct http_request *req)
+{
+	struct http_conn *c = req->conn;
+	struct http_later *l = calloc(1, sizeof *l);
+
+	if (l) {
+		l->c = c;
+		c->later = l;
+	}
+	return l;
+}
+
+void http_answer(struct http_later *l, const struct http_response *res)
+{
+	struct http_conn *c = l->c;
+
+	free(l);
+	if (!c) {
+		free(res->owned);
 		return;
 	}
-	log_debug(&s->log, "%s %.200s %u", req.method, req.path, res.status);
-	if (c->req.head || !http_response_has_body(res.status))
-		c->body_len = 0;
-	send_head(c, &res, &how);
+	c->later = NULL;
+	respond(c, res);
 }
 
 /* --- reading ---------------------------------------------------------------------------- */
@@ -381,6 +420,9 @@ void http_conn_close(struct http_conn *c)
 	if (c->state == CONN_CLOSED)
 		return;
 	set_state(c, CONN_CLOSED);
+	if (c->later)
+		c->later->c = NULL;
+	c->later = NULL;
 	list_remove(&c->link);
 	c->server->stats.conns--;
 	tls_stream_close(c->stream);

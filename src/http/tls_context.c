@@ -2,12 +2,13 @@
 #include "http/tls_context.h"
 
 #include <arpa/inet.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct tls_context {
 	SSL_CTX *ctx;
-	unsigned refs;
+	atomic_uint refs; /* bridges of all threads hold it */
 	bool insecure;
 };
 
@@ -142,13 +143,13 @@ int tls_context_client(const struct tls_client_opts *opts, struct tls_context **
 
 struct tls_context *tls_context_ref(struct tls_context *t)
 {
-	t->refs++;
+	atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
 	return t;
 }
 
 void tls_context_unref(struct tls_context *t)
 {
-	if (!t || --t->refs)
+	if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	SSL_CTX_free(t->ctx);
 	free(t);

@@ -135,12 +135,12 @@ static void recv_initial(struct quic_endpoint *ep, const struct quic_path *path,
 	if (token == TOKEN_BAD) {
 		ep->stats.bad_tokens++;
 		send_close(ep, path, hd, NGTCP2_INVALID_TOKEN);
-	} else if (ep->refuse || ep->stats.conns >= ep->opts.max_conns) {
+	} else if (ep->refuse || ep_conns(ep) >= ep->opts.max_conns) {
 		ep->stats.refused_limit++;
 		send_close(ep, path, hd, NGTCP2_CONNECTION_REFUSED);
-	} else if (ep->stats.half_open >= ep->opts.max_half_open) {
+	} else if (ep_half_open(ep) >= ep->opts.max_half_open) {
 		ep->stats.dropped_half_open++;
-	} else if (token == TOKEN_NONE && ep->stats.half_open >= ep->opts.retry_half_open) {
+	} else if (token == TOKEN_NONE && ep_half_open(ep) >= ep->opts.retry_half_open) {
 		ep_send_retry(ep, path, hd);
 	} else {
 		admit(ep, path, ecn, p, len, hd, token == TOKEN_VALID ? &odcid : NULL);

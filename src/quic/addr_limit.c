@@ -5,6 +5,7 @@
 #include "base/map.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ struct addr_entry {
 };
 
 struct addr_limit {
+	pthread_mutex_t lock;
 	struct map *map;
 };
 
@@ -28,6 +30,7 @@ int addr_limit_new(struct addr_limit **out)
 		free(l);
 		return err;
 	}
+	pthread_mutex_init(&l->lock, NULL);
 	*out = l;
 	return 0;
 }
@@ -38,6 +41,7 @@ void addr_limit_free(struct addr_limit *l)
 		return;
 	assert(map_count(l->map) == 0);
 	map_free(l->map);
+	pthread_mutex_destroy(&l->lock);
 	free(l);
 }
 
@@ -56,10 +60,8 @@ static struct addr_entry *add(struct addr_limit *l, const uint8_t *key, size_t l
 	return e;
 }
 
-int addr_limit_enter(struct addr_limit *l, const struct quic_addr *a, uint32_t max, struct addr_entry **out)
+static int enter(struct addr_limit *l, const uint8_t *key, size_t len, uint32_t max, struct addr_entry **out)
 {
-	uint8_t key[KEY_MAX];
-	size_t len = quic_addr_limit_key(a, key);
 	struct addr_entry *e = map_get(l->map, key, len);
 
 	if (e ? e->n >= max : max == 0)
@@ -73,10 +75,26 @@ int addr_limit_enter(struct addr_limit *l, const struct quic_addr *a, uint32_t m
 	return 0;
 }
 
+int addr_limit_enter(struct addr_limit *l, const struct quic_addr *a, uint32_t max, struct addr_entry **out)
+{
+	uint8_t key[KEY_MAX];
+	size_t len = quic_addr_limit_key(a, key);
+
+	pthread_mutex_lock(&l->lock);
+	int err = enter(l, key, len, max, out);
+
+	pthread_mutex_unlock(&l->lock);
+	return err;
+}
+
 void addr_limit_leave(struct addr_limit *l, struct addr_entry *e)
 {
-	if (!e || --e->n > 0)
+	if (!e)
 		return;
-	map_remove(l->map, e->key, e->len);
-	free(e);
+	pthread_mutex_lock(&l->lock);
+	if (--e->n == 0) {
+		map_remove(l->map, e->key, e->len);
+		free(e);
+	}
+	pthread_mutex_unlock(&l->lock);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * addr_limit - how many connections each IPv4 address or IPv6 /64 has.
+ * addr_limit - how many connections each IPv4 address or IPv6 /64 has. Any thread: a lock is held where a connection
+ * begins or ends.
  */
 #pragma once
 #include "quic/addr.h"

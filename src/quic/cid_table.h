@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cid_table - who owns a connection id: a live connection, or the remains of a closed one.
+ * cid_table - who owns a connection id: a live connection, the remains of a closed one, or one that another endpoint
+ * has taken over.
  * The client chooses the first id that it sends to, so the hash is keyed (base/map) and an
  * id that is there already is never taken over.
  */
@@ -12,7 +13,7 @@ enum { CID_LEN = 8, CID_MAX = 20 };
 
 /* First member of whatever owns ids. */
 struct cid_owner {
-	enum cid_kind { CID_CONN, CID_TOMB } kind;
+	enum cid_kind { CID_CONN, CID_TOMB, CID_AWAY } kind;
 };
 
 struct cid_table;

@@ -71,12 +71,12 @@ static struct quic_conn *conn_new(struct quic_endpoint *ep, const struct quic_pa
 	c->ep = ep;
 	c->path = *path;
 	c->tls = quic_tls_ref(tls);
-	c->id = ++ep->next_id;
+	c->id = ep_number(ep);
 	c->app_timer = c->hold_until = NSEC_NONE;
 	c->ref = (ngtcp2_crypto_conn_ref){get_conn, c};
 	list_init(&c->dirty);
 	dgram_queue_init(&c->dgrams);
-	ep->stats.conns++;
+	ep_count(ep, 1, 0);
 	return c;
 }
 
@@ -93,13 +93,19 @@ static void drop_tls(struct quic_conn *c)
 	c->ossl = NULL;
 }
 
-static void conn_free(struct quic_conn *c)
+void qconn_drop_dgrams(struct quic_conn *c)
 {
-	struct quic_endpoint *ep = c->ep;
 	struct dgram *d;
 
 	while ((d = dgram_pop(&c->dgrams)) != NULL)
-		dgram_put(&ep->pool, d);
+		dgram_put(&c->ep->pool, d);
+}
+
+static void conn_free(struct quic_conn *c)
+{
+	struct quic_endpoint *ep = c->ep;
+	qconn_drop_dgrams(c);
+	qmove_cancel(c);
 	for (size_t i = 0; i < c->n_ids; i++)
 		cid_table_remove(ep->cids, c->ids[i].id, c->ids[i].len, &c->owner);
 	for (size_t i = 0; i < PEER_IDS + 1; i++)
@@ -111,20 +117,20 @@ static void conn_free(struct quic_conn *c)
 	quic_tls_unref(c->tls);
 	addr_limit_leave(ep->addrs, c->addr);
 	list_remove(&c->dirty);
-	schedule_remove(&ep->sched, c->slot);
-	if (c->half_open)
-		ep->stats.half_open--;
-	ep->stats.conns--;
+	if (c->slot != NO_SLOT)
+		schedule_remove(&ep->sched, c->slot);
+	ep_count(ep, -1, c->half_open ? -1 : 0);
+	qmove_over(ep, c->home);
 	free(c);
 }
 
-static void set_params(struct quic_endpoint *ep, ngtcp2_settings *s, ngtcp2_transport_params *p)
+static void set_params(struct quic_conn *c, ngtcp2_settings *s, ngtcp2_transport_params *p)
 {
-	const struct quic_opts *o = &ep->opts;
+	const struct quic_opts *o = &c->ep->opts;
 
 	ngtcp2_settings_default(s);
-	s->initial_ts = ep->now;
-	s->rand_ctx.native_handle = ep;
+	s->initial_ts = c->ep->now;
+	s->rand_ctx.native_handle = c;
 	s->handshake_timeout = nsec_from_ms(o->handshake_timeout_ms);
 	s->no_pmtud = !o->pmtud;
 	s->ack_thresh = 1; /* see ACK_HOLD_MS */
@@ -171,7 +177,7 @@ static int start_server(struct quic_conn *c, const ngtcp2_pkt_hd *hd, const ngtc
 	ngtcp2_transport_params p;
 	ngtcp2_cid scid;
 
-	set_params(c->ep, &s, &p);
+	set_params(c, &s, &p);
 	ep_random_cid(c->ep, &scid);
 	p.original_dcid = odcid ? *odcid : hd->dcid;
 	p.original_dcid_present = 1;
@@ -211,7 +217,7 @@ int qconn_accept(struct quic_endpoint *ep, const struct quic_path *path, const n
 	c->server = true;
 	c->addr = addr;
 	c->half_open = true;
-	ep->stats.half_open++;
+	ep_count(ep, 0, 1);
 	err = start_server(c, hd, odcid);
 	if (err) {
 		conn_free(c);
@@ -229,7 +235,7 @@ static int start_client(struct quic_conn *c, const char *server_name)
 	ngtcp2_transport_params p;
 	ngtcp2_cid scid, dcid = {.datalen = CID_LEN + 8};
 
-	set_params(c->ep, &s, &p);
+	set_params(c, &s, &p);
 	ep_random_cid(c->ep, &scid);
 	RAND_bytes(dcid.data, (int)dcid.datalen);
 	if (ngtcp2_conn_client_new(&c->q, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1, &qconn_callbacks_client, &s, &p, NULL,
@@ -317,7 +323,7 @@ void qconn_fail(struct quic_conn *c, int rv)
 	qconn_end(c, how, false, e.error_code, &e);
 }
 
-static void count_lost(struct quic_conn *c)
+void qconn_count_lost(struct quic_conn *c)
 {
 	ngtcp2_conn_info info;
 
@@ -330,7 +336,7 @@ static void announce_end(struct quic_conn *c)
 {
 	struct quic_endpoint *ep = c->ep;
 
-	count_lost(c);
+	qconn_count_lost(c);
 	if (c->half_open || (!c->server && !c->opened))
 		ep->stats.handshake_failures++;
 	ep->stats.conns_closed++;
@@ -364,6 +370,8 @@ static void leave_tomb(struct quic_conn *c, const uint8_t *close, size_t len)
 		return;
 	}
 	tomb_take_ids(t, ep->cids, &c->owner);
+	*tomb_home(t) = c->home;
+	c->home = NULL;
 	ep->n_tombs++;
 	schedule_set(&ep->sched, *tomb_slot(t), ep->now + CLOSE_PTOS * ngtcp2_conn_get_pto(c->q));
 }
@@ -444,7 +452,7 @@ void qconn_expire(struct quic_conn *c)
 	if (due) {
 		int rv = ngtcp2_conn_handle_expiry(c->q, ep->now);
 
-		count_lost(c);
+		qconn_count_lost(c);
 		if (rv)
 			qconn_fail(c, rv);
 	}
@@ -462,12 +470,14 @@ void qconn_flush(struct quic_conn *c)
 			drop_tls(c);
 		if (c->held >= ACK_HOLD_PACKETS)
 			c->want_plain = true;
-		wrote = c->want_plain || c->want_stream || c->dgrams.head;
+		wrote = !c->move && (c->want_plain || c->want_stream || c->dgrams.head);
 		if (wrote)
 			qconn_write(c);
 	}
 	if (c->state == CONN_ENDING)
 		bury(c);
+	else if (c->move)
+		qconn_depart(c);
 	else
 		plan(c, wrote);
 }

@@ -57,6 +57,7 @@ int quic_endpoint_new(const struct quic_opts *opts, const struct quic_out *out, 
 	if (log)
 		ep->log = *log;
 	list_init(&ep->dirty);
+	list_init(&ep->away);
 	schedule_init(&ep->sched);
 	dgram_pool_init(&ep->pool, opts->datagram_pool);
 	secret_init(&ep->secret, opts->secret);
@@ -93,6 +94,7 @@ static void free_owner(struct quic_endpoint *ep, struct cid_owner *who)
 
 	schedule_remove(&ep->sched, *tomb_slot(t));
 	ep->n_tombs--;
+	qmove_over(ep, *tomb_home(t));
 	tomb_free(t, ep->cids);
 }
 
@@ -103,13 +105,15 @@ void quic_endpoint_free(struct quic_endpoint *ep)
 	for (uint32_t i = 0; i < ep->sched.n; i++)
 		if (ep->sched.who[i])
 			free_owner(ep, ep->sched.who[i]);
+	ep_forget_away(ep);
 	assert(list_empty(&ep->dirty) && ep->n_tombs == 0);
 	assert(ep->stats.conns == 0 && ep->stats.half_open == 0);
 	schedule_fini(&ep->sched);
 	dgram_pool_fini(&ep->pool);
 	assert(map_count(ep->resets) == 0);
 	map_free(ep->resets);
-	addr_limit_free(ep->addrs);
+	if (!ep->group)
+		addr_limit_free(ep->addrs);
 	cid_table_free(ep->cids);
 	quic_tls_unref(ep->tls);
 	OPENSSL_cleanse(&ep->secret, sizeof ep->secret);
@@ -180,6 +184,8 @@ void quic_endpoint_recv(struct quic_endpoint *ep, const struct quic_path *path, 
 		ep_recv_unknown(ep, path, ecn, p, len, &vc);
 	else if (who->kind == CID_CONN)
 		qconn_read((struct quic_conn *)who, path, ecn, p, len);
+	else if (who->kind == CID_AWAY)
+		ep_forward(ep, who, path, ecn, p, len);
 	else if (tomb_recv((struct tomb *)who, &ep->out, path, len))
 		ep->stats.packets_out++;
 }

@@ -8,6 +8,7 @@
  *   conn_api.c   what the application may do with it
  *   events.c     what ngtcp2 tells about it
  *   write.c      packets out
+ *   group.c      endpoints behind one address, and connections that go from one to another
  */
 #pragma once
 #include "addr_limit.h"
@@ -25,6 +26,8 @@
 #include <ngtcp2/ngtcp2_crypto.h>
 #include <ngtcp2/ngtcp2_crypto_ossl.h>
 
+struct quic_move;
+
 struct quic_endpoint {
 	struct quic_opts opts;
 	struct quic_out out;
@@ -35,7 +38,10 @@ struct quic_endpoint {
 	struct secret secret;
 	struct quic_stats stats;
 	struct cid_table *cids;
-	struct addr_limit *addrs;
+	struct addr_limit *addrs;    /* the group's, if there is one */
+	struct quic_group *group;    /* NULL: alone */
+	struct quic_relay relay;
+	struct list away;            /* of struct quic_move: connections that went to others */
 	struct map *resets; /* stateless reset tokens of servers that we are clients of */
 	struct dgram_pool pool;
 	struct schedule sched;
@@ -48,6 +54,8 @@ struct quic_endpoint {
 	uint32_t n_tombs;
 	bool refuse;
 };
+
+#define NO_SLOT UINT32_MAX
 
 /* ngtcp2 keeps 8 alive at most; one more is the client's first choice. */
 enum { CONN_IDS_MAX = 12 };
@@ -73,7 +81,7 @@ struct quic_conn {
 	void *user;
 	struct list dirty;
 	enum conn_state state;
-	uint32_t slot; /* in the schedule */
+	uint32_t slot; /* in the schedule; NO_SLOT: it is on its way to another endpoint */
 
 	/* What the next flush has to do. */
 	bool want_plain;  /* a write without data: handshake, credit, retransmission, probes, ACK now */
@@ -96,6 +104,8 @@ struct quic_conn {
 	ngtcp2_crypto_conn_ref ref;
 	struct quic_tls *tls;
 	struct addr_entry *addr;
+	struct quic_move *move; /* it is to go elsewhere at the next flush */
+	struct quic_move *home; /* it came from elsewhere; goes back when no packet of it can come any more */
 	struct tomb_id ids[CONN_IDS_MAX]; /* ours in the table, the client's first choice among them */
 	size_t n_ids;
 	struct reset_token resets[PEER_IDS + 1];
@@ -106,6 +116,24 @@ struct quic_conn {
 /* --- endpoint.c */
 void ep_random_cid(struct quic_endpoint *ep, ngtcp2_cid *cid);
 
+/* --- group.c */
+/* Of the whole group. */
+uint32_t ep_conns(const struct quic_endpoint *ep);
+uint32_t ep_half_open(const struct quic_endpoint *ep);
+void ep_count(struct quic_endpoint *ep, int conns, int half_open);
+/* Its place in a count of all shards: numbers for logs. */
+uint64_t ep_number(struct quic_endpoint *ep);
+/* A packet came for a connection that lives elsewhere. */
+void ep_forward(struct quic_endpoint *ep, struct cid_owner *away, const struct quic_path *path, uint8_t ecn,
+	const uint8_t *p, size_t len);
+/* Forgets what went elsewhere. */
+void ep_forget_away(struct quic_endpoint *ep);
+/* From the flush: `c` goes where c->move says. */
+void qconn_depart(struct quic_conn *c);
+void qmove_cancel(struct quic_conn *c);
+/* Tells where it came from that the ids there are of no use any more. Accepts NULL. */
+void qmove_over(struct quic_endpoint *ep, struct quic_move *home);
+
 /* --- accept.c */
 void ep_recv_unknown(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len,
 	const ngtcp2_version_cid *vc);
@@ -114,6 +142,9 @@ void ep_send_version_negotiation(struct quic_endpoint *ep, const struct quic_pat
 void ep_send_retry(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd);
 
 /* --- conn.c */
+void qconn_drop_dgrams(struct quic_conn *c);
+/* ngtcp2's count of lost packets, into that of the endpoint. */
+void qconn_count_lost(struct quic_conn *c);
 /* `odcid` is the id of the client's first packet if it was sent a Retry, else NULL. */
 int qconn_accept(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd,
 	const ngtcp2_cid *odcid, struct quic_conn **out);

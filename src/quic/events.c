@@ -17,7 +17,7 @@ static bool deaf(const struct quic_conn *c)
  * where OpenSSL's generator would take its locks. */
 static void on_rand(uint8_t *p, size_t len, const ngtcp2_rand_ctx *ctx)
 {
-	struct quic_endpoint *ep = ctx->native_handle;
+	struct quic_endpoint *ep = ((struct quic_conn *)ctx->native_handle)->ep; /* not always the same */
 
 	for (size_t at = 0, n; at < len; at += n) {
 		uint64_t r = siphash13(ep->chance_key, &ep->n_chances, sizeof ep->n_chances);
@@ -114,7 +114,7 @@ static int on_handshake(ngtcp2_conn *q, void *user)
 		return NGTCP2_ERR_CALLBACK_FAILURE;
 	}
 	if (c->half_open)
-		c->ep->stats.half_open--;
+		ep_count(c->ep, 0, -1);
 	c->half_open = false;
 	c->ep->stats.handshakes++;
 	if (c->state == CONN_HANDSHAKE)

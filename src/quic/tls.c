@@ -147,13 +147,13 @@ int quic_tls_client(const struct quic_tls_client_opts *opts, struct quic_tls **o
 
 struct quic_tls *quic_tls_ref(struct quic_tls *t)
 {
-	t->refs++;
+	atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
 	return t;
 }
 
 void quic_tls_unref(struct quic_tls *t)
 {
-	if (!t || --t->refs > 0)
+	if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	SSL_CTX_free(t->ctx);
 	free(t);

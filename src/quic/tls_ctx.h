@@ -6,9 +6,10 @@
 #include "ossl.h"
 #include "quic/tls.h"
 
+#include <stdatomic.h>
 
 struct quic_tls {
-	uint32_t refs; /* one thread */
+	atomic_uint refs; /* connections of all threads hold it */
 	SSL_CTX *ctx;
 	bool server;
 	bool system_trust; /* verify the name against the system's store */

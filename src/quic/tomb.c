@@ -10,6 +10,7 @@ struct tomb {
 	uint32_t n_ids, close_len;
 	struct tomb_id *ids;
 	uint8_t *close;
+	struct quic_move *home;
 };
 
 struct tomb *tomb_new(const struct tomb_id *ids, size_t n_ids, const uint8_t *close, size_t close_len)
@@ -59,4 +60,9 @@ bool tomb_recv(struct tomb *t, const struct quic_out *out, const struct quic_pat
 uint32_t *tomb_slot(struct tomb *t)
 {
 	return &t->slot;
+}
+
+struct quic_move **tomb_home(struct tomb *t)
+{
+	return &t->home;
 }

@@ -24,3 +24,5 @@ void tomb_free(struct tomb *t, struct cid_table *cids);
 /* A packet of `len` bytes came for it; true if something was committed to `out`. */
 bool tomb_recv(struct tomb *t, const struct quic_out *out, const struct quic_path *path, size_t len);
 uint32_t *tomb_slot(struct tomb *t); /* in the schedule */
+struct quic_move;
+struct quic_move **tomb_home(struct tomb *t); /* see quic_conn.home */

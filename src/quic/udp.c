@@ -4,6 +4,7 @@
 #include "base/err.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
@@ -140,7 +141,7 @@ static bool set_options(struct udp *u, const struct udp_socket *s)
 
 	if (v6 && set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, on))
 		return false;
-	if (u->opts.reuse_port && set_int(fd, SOL_SOCKET, SO_REUSEPORT, on))
+	if (u->opts.share != UDP_ALONE && set_int(fd, SOL_SOCKET, SO_REUSEPORT, on))
 		return false;
 	if (s->wildcard && set_int(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, on))
 		return false;
@@ -155,6 +156,25 @@ static bool set_options(struct udp *u, const struct udp_socket *s)
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events);
+
+/* SO_REUSEPORT lets other processes of the same user join, too: a second daemon would take half of our packets without
+ * a word, and port 0 may become a port that such a one has. So the first socket asks without it whether the address is
+ * free, and what port 0 becomes. */
+static bool find_free(struct quic_addr *addr)
+{
+	int fd = socket(addr->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
+
+	if (fd < 0)
+		return false;
+	bool v6_ok = addr->sa.sa_family != AF_INET6 || !set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, on);
+	socklen_t len = sizeof addr->in6;
+	bool ok = v6_ok && !bind(fd, &addr->sa, addr->len) && !getsockname(fd, &addr->sa, &len);
+	int why = errno;
+
+	close(fd);
+	errno = why;
+	return ok;
+}
 
 /* What the loop is to tell of it. */
 static void listen_to(struct udp_socket *s)
@@ -172,12 +192,15 @@ static int open_socket(struct udp *u, struct udp_socket *s, const struct quic_ad
 	s->u = u;
 	s->addr = *addr;
 	s->wildcard = is_wildcard(addr);
+	s->fd = -1;
+	if (u->opts.share == UDP_FIRST && !find_free(&s->addr))
+		return ERR_IO;
 	s->fd = socket(addr->sa.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s->fd < 0)
 		return ERR_IO;
 	socklen_t len = sizeof s->addr.in6;
 
-	if (!set_options(u, s) || bind(s->fd, &addr->sa, addr->len) || getsockname(s->fd, &s->addr.sa, &len))
+	if (!set_options(u, s) || bind(s->fd, &s->addr.sa, addr->len) || getsockname(s->fd, &s->addr.sa, &len))
 		return ERR_IO;
 	s->addr.len = len;
 	int rv = uv_poll_init(u->loop, &s->poll, s->fd);
@@ -213,6 +236,40 @@ int udp_bind(struct udp *u, const struct quic_addr *addr, struct quic_addr *boun
 	if (bound)
 		*bound = s->addr;
 	return 0;
+}
+
+/* Classic BPF over the UDP payload: an id follows the first byte of a short header, and version and length in a long
+ * one (RFC 8999 5). A load beyond the end of the packet ends the program with 0. */
+static int attach_steering(int fd, unsigned n_sockets)
+{
+	enum { AT_SHORT = 1, AT_LONG = 6 };
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x80, 2, 0),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_SHORT),
+		BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_LONG),
+		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n_sockets),
+		BPF_STMT(BPF_RET | BPF_A, 0),
+	};
+	const struct sock_fprog prog = {sizeof code / sizeof *code, code};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &prog, sizeof prog) ? ERR_IO : 0;
+}
+
+int udp_steer(struct udp *u, unsigned n_sockets)
+{
+	return u->sockets ? attach_steering(u->sockets->fd, n_sockets) : ERR_STATE;
+}
+
+bool udp_can_steer(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool can = fd >= 0 && !set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1) && !attach_steering(fd, 2);
+
+	if (fd >= 0)
+		close(fd);
+	return can;
 }
 
 int udp_local_for(const struct quic_addr *remote, struct quic_addr *local)

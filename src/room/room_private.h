@@ -42,7 +42,7 @@ struct rooms {
 	struct rooms_stats stats;
 	struct resample_table *table;
 	struct map *by_name;
-	uint32_t last_id;
+	uint32_t next_id;
 	nsec now;                       /* the latest that was seen */
 	nsec frame;                     /* between ticks */
 	uint64_t frame_no;              /* of the tick that runs, on the grid of its slot; never 0 */

@@ -26,6 +26,8 @@ void rooms_opts_default(struct rooms_opts *o)
 		.min_delay_ms = 3,
 		.max_delay_ms = 200,
 		.max_late_ms = 200,
+		.id_first = 1,
+		.id_step = 1,
 	};
 }
 
@@ -64,7 +66,7 @@ static int check_opts(const struct rooms_opts *o)
 	for (size_t i = 0; !err && i < o->n_bridges; i++)
 		if (o->bridges[i].rate_hz && !audio_rate_ok(o->bridges[i].rate_hz))
 			err = ERR_RANGE;
-	if (!err && ((o->frame_ms != 10 && o->frame_ms != 20) || o->max_rooms == 0 || !audio_rate_ok(o->input_rate_hz)))
+	if (!err && ((o->frame_ms != 10 && o->frame_ms != 20) || o->max_rooms == 0 || !o->id_first || !o->id_step || !audio_rate_ok(o->input_rate_hz)))
 		err = ERR_RANGE;
 	return err;
 }
@@ -101,6 +103,7 @@ int rooms_new(const struct rooms_opts *opts, const struct log *log, struct rooms
 		return ERR_NOMEM;
 	rs->opts = *opts;
 	rs->log = *log;
+	rs->next_id = opts->id_first;
 	grid_init(rs);
 	list_init(&rs->builtins);
 	err = map_new(ROOM_NAME_MAX, &rs->by_name);
@@ -143,38 +146,43 @@ const struct rooms_stats *rooms_stats(const struct rooms *rs)
 
 uint32_t rooms_next_id(struct rooms *rs)
 {
-	if (++rs->last_id == 0)
-		++rs->last_id;
-	return rs->last_id;
+	uint32_t id = rs->next_id;
+
+	rs->next_id += rs->opts.id_step;
+	if (rs->next_id < rs->opts.id_step) /* once around: again from the first */
+		rs->next_id = rs->opts.id_first;
+	return id;
 }
 
 /* ---- admission ---- */
 
-static const struct room_rule *find_rule(const struct rooms *rs, const char *name)
+int rooms_place(const struct rooms_opts *o, const char *wish, char name[ROOM_NAME_MAX + 1], const struct room_rule **rule)
 {
-	for (size_t i = 0; i < rs->opts.n_rules; i++)
-		if (name_matches(rs->opts.rules[i].name, name))
-			return &rs->opts.rules[i];
-	return NULL;
+	*rule = &o->private_rule;
+	name[0] = 0;
+	if (!wish || !wish[0])
+		return 0;
+	if (name_clean(wish, name, ROOM_NAME_MAX + 1))
+		return ERR_RANGE;
+	for (size_t i = 0; i < o->n_rules; i++) {
+		*rule = &o->rules[i];
+		if (name_matches(o->rules[i].name, name))
+			return 0;
+	}
+	return ERR_NOTFOUND;
 }
 
 /* Where a newcomer belongs: a room that exists (`*room`), or a rule to make one by. */
 static int find_place(const struct rooms *rs, const char *wish, char name[ROOM_NAME_MAX + 1], struct room **room,
 	const struct room_rule **rule)
 {
-	*room = NULL;
-	*rule = &rs->opts.private_rule;
-	name[0] = 0;
-	if (wish && wish[0]) {
-		if (name_clean(wish, name, ROOM_NAME_MAX + 1))
-			return ERR_RANGE;
-		*room = map_get(rs->by_name, name, strlen(name));
-		if (*room)
-			return room_is_full(*room) ? ERR_LIMIT : 0;
-		*rule = find_rule(rs, name);
-		if (!*rule)
-			return ERR_NOTFOUND;
-	}
+	int err = rooms_place(&rs->opts, wish, name, rule);
+
+	*room = err || !name[0] ? NULL : map_get(rs->by_name, name, strlen(name));
+	if (err)
+		return err;
+	if (*room)
+		return room_is_full(*room) ? ERR_LIMIT : 0;
 	return rs->stats.rooms >= rs->opts.max_rooms ? ERR_LIMIT : 0;
 }
 

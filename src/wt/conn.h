@@ -31,7 +31,7 @@ struct wt {
 	struct quic_endpoint *ep;
 	struct wt_stats stats;
 	struct list conns;
-	uint64_t last_session;
+	uint64_t n_sessions; /* ever asked for */
 	bool draining;
 };
 
@@ -164,13 +164,14 @@ struct wt_conn {
 	bool server;
 	bool dead;        /* closed by us: neither nghttp3 nor QUIC is to be touched */
 	bool unsettled;   /* h3_settle() has something to look at */
+	bool moving;      /* to another endpoint at the next flush: requests wait until it is there */
 	uint64_t fail_code; /* why a callback of nghttp3 failed */
 	nsec now;           /* of the last call that told it */
 
 	int64_t control, qpack_enc, qpack_dec; /* ours */
 	uint8_t control_out[CONTROL_OUT_MAX];
 	size_t control_len, control_sent;
-	bool control_blocked;
+	bool control_blocked, goaway_sent;
 	struct settings_reader peer;
 
 	struct list streams, sendq;

@@ -196,6 +196,9 @@ void h3_goaway(struct wt_conn *c)
 {
 	uint8_t *p = c->control_out + c->control_len;
 
+	if (c->goaway_sent)
+		return;
+	c->goaway_sent = true;
 	*p++ = FRAME_GOAWAY;
 	*p++ = (uint8_t)varint_len((uint64_t)c->next_bidi);
 	p = varint_put(p, (uint64_t)c->next_bidi);

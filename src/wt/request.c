@@ -341,6 +341,19 @@ static struct wt_request describe(const struct request *r)
 	};
 }
 
+/* It is asked again there: see moved() in wt.c. */
+static void send_elsewhere(struct request *r, unsigned shard)
+{
+	struct wt_conn *c = r->st->c;
+	int err = quic_conn_move(c->qc, shard);
+
+	c->moving = !err;
+	if (!err)
+		return;
+	log_info(&c->log, "not moved to shard=%u: %s", shard, err_str(err));
+	request_refuse(r, 503);
+}
+
 /* The application decides. */
 static void ask_for_session(struct request *r)
 {
@@ -353,6 +366,10 @@ static void ask_for_session(struct request *r)
 
 	if (app->on_connect)
 		status = app->on_connect(c->w->ctx, r->session, &req, &res, &user, c->now);
+	if (status == WT_ELSEWHERE) {
+		send_elsewhere(r, res.shard);
+		return;
+	}
 	if (status == 200) {
 		struct wt_close why = {.end = WT_END_ERROR, .reason = "out of memory"};
 
@@ -424,7 +441,7 @@ void request_run(struct request *r)
 {
 	struct wt_conn *c = r->st->c;
 
-	if (r->answered || !r->complete)
+	if (r->answered || !r->complete || c->moving)
 		return;
 	if (!c->server) {
 		r->answered = true;

@@ -28,7 +28,7 @@ int session_new(struct wt_conn *c, int64_t id, struct wt_session **out)
 		return ERR_NOMEM;
 	s->c = c;
 	s->id = id;
-	s->number = ++c->w->last_session;
+	s->number = c->w->opts.id_first + c->w->opts.id_step * c->w->n_sessions++;
 	log_child(&s->log, &c->log, "sess=%llu", (unsigned long long)s->number);
 	c->session = s;
 	*out = s;

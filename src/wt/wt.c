@@ -20,6 +20,8 @@ void wt_opts_default(struct wt_opts *o)
 		.stream_send_bytes = 65536,
 		.max_field_bytes = 16384,
 		.max_requests = 16,
+		.id_first = 1,
+		.id_step = 1,
 	};
 }
 
@@ -344,6 +346,40 @@ static void on_timer(void *user, nsec now)
 		conn_arm(c);
 }
 
+/* --- to another endpoint -------------------------------------------------------------- */
+
+static void moved_out(void *user)
+{
+	struct wt_conn *c = user;
+
+	list_remove(&c->link);
+	c->w = NULL; /* nothing here is of use to anybody until it is there */
+}
+
+static void moved_in(void *ctx, void *user, nsec now)
+{
+	struct wt_conn *c = user;
+
+	c->w = ctx;
+	c->now = now;
+	c->moving = false;
+	c->unsettled = true;
+	list_append(&c->w->conns, &c->link);
+}
+
+static void moved(void *user, nsec now)
+{
+	struct wt_conn *c = user;
+
+	c->now = now;
+	if (c->dead)
+		return;
+	if (c->w->draining)
+		h3_goaway(c);
+	h3_settle(c);
+	quic_conn_wake(c->qc);
+}
+
 static void on_closed(void *user, const struct quic_close *close, nsec now)
 {
 	struct wt_conn *c = user;
@@ -375,6 +411,9 @@ const struct quic_app *wt_quic_app(void)
 		.data_blocked = data_blocked,
 		.data_refused = data_refused,
 		.on_timer = on_timer,
+		.moved_out = moved_out,
+		.moved_in = moved_in,
+		.moved = moved,
 		.on_closed = on_closed,
 	};
 

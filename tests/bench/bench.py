@@ -51,7 +51,7 @@ datagram_pool = 16384
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # as the service has it
 LOSSY = 0.02  # from here on a figure is marked
 COLD = (20, 100, 500, 1000)  # sessions whose cost is compared without a kernel
-PARTS = ("echo", "rooms", "delay", "capacity", "mixing", "memory", "handshakes", "instructions", "janus")
+PARTS = ("echo", "rooms", "delay", "capacity", "mixing", "memory", "handshakes", "shards", "instructions", "janus")
 
 
 # --- the machine --------------------------------------------------------------------------------------------
@@ -178,15 +178,18 @@ class Server:
 
 
 class Daemon:
-    """A mynahd without limits that matter here."""
+    """A mynahd without limits that matter here: one shard on the server's processor, or several on all."""
+
+    def __init__(self, shards=1, cpus=(SERVER_CPU,)):
+        self.shards, self.cpus = shards, set(cpus)
 
     def __enter__(self):
-        self.daemon = mynahd.Mynahd(NO_LIMITS, server='host = "127.0.0.1"', binary_path=str(BIN / "mynahd"), env=HUGE_PAGES)
+        self.daemon = mynahd.Mynahd(NO_LIMITS, server=f'host = "127.0.0.1"\nshards = {self.shards}', binary_path=str(BIN / "mynahd"), env=HUGE_PAGES)
         self.daemon.command[:0] = FIRST
         self.daemon.__enter__()
         self.port, self.pid = str(self.daemon.port), self.daemon.process.pid
         for task in os.listdir(f"/proc/{self.pid}/task"):
-            os.sched_setaffinity(int(task), {SERVER_CPU})
+            os.sched_setaffinity(int(task), self.cpus)
         return self
 
     def __exit__(self, *exc):
@@ -197,14 +200,14 @@ def key_values(line):
     return {k: float(v) if re.fullmatch(r"-?[\d.]+", v) else v for k, _, v in (w.partition("=") for w in line.split())}
 
 
-def client(*command):
+def client(*command, cpus=(CLIENT_CPU,)):
     return subprocess.Popen([*FIRST, *map(str, command)], stdout=subprocess.PIPE, text=True,
-                            preexec_fn=lambda: take_place(CLIENT_CPU))
+                            preexec_fn=lambda: os.sched_setaffinity(0, set(cpus)))
 
 
-def drive(server, *command, hook=None):
+def drive(server, *command, hook=None, cpus=(CLIENT_CPU,)):
     """Runs a client and gives back what it printed, with what the server spent meanwhile."""
-    process = client(*command)
+    process = client(*command, cpus=cpus)
     guard = threading.Timer(120, process.kill)
     guard.start()
     at, got = {}, {}
@@ -279,8 +282,8 @@ def part_echo(quick):
     """{n: {server: [round, ...]}}; a round of a server that failed is None."""
     servers = echo_servers()
     ours = [s for s in servers if s not in ("aioquic", "Deno")]
-    sizes = {1: 1, 50: 1, 100: 1, 1000: 1} if quick else {1: 1, 10: 1, 100: 3, 500: 1, 1000: 3, 2000: 1}
-    more = {"aioquic": {50} if quick else {10, 100}, "Deno": {100} if quick else {10, 100, 500}}
+    sizes = {1: 1, 50: 1, 100: 1, 1000: 1} if quick else {1: 1, 10: 1, 100: 3, 1000: 3, 2000: 1}
+    more = {"aioquic": {50} if quick else {10, 100}, "Deno": {100} if quick else {10, 100}}
     seconds = 1 if quick else 2
     results, calibrations = {}, []
     for n, rounds in sizes.items():
@@ -320,7 +323,7 @@ def part_delay(quick):
                            preexec_fn=lambda: take_place(SERVER_CPU))
     out["timer"] = key_values(timer.stdout)
     rows = []
-    for n in ([100] if quick else [100, 1000, 1000]):
+    for n in ([100] if quick else [100, 1000]):
         with Daemon() as server:
             got = drive(server, BIN / "caller", "talk", server.port, n, 1 if quick else 4, min(1000, n), hook=server.daemon.metrics)
         got["ticks"] = lateness(*got["hooks"])
@@ -351,9 +354,9 @@ def lateness(before, after):
 def part_capacity(quick):
     """The most echo sessions on one core of which none lost a frame."""
     rows, servers = [], echo_servers()
-    for n in ([500] if quick else [1500, 2000, 2500]):
+    for n in ([500] if quick else [2000, 2500]):
         for name, start in ((k, servers[k]) for k in ("transport", "mynahd")):
-            got = measure_echo(name, start, n, 1 if quick else 4)
+            got = measure_echo(name, start, n, 1 if quick else 3)
             rows.append((n, name, got))
             progress(f"capacity, {name} {n}: loss {got['loss'] * 100:.3f} %, {got['core'] * 100:.0f} % of a core")
     return rows
@@ -399,6 +402,24 @@ def part_handshakes(quick):
         out["aioquic"].append(drive(server, BIN / "caller", "visit", server.port, 100 if quick else 500, 8, "classic"))
     progress("handshakes: " + ", ".join(f"{k} {rate(v):.0f}" for k, v in out.items()) + " per CPU-second")
     return out
+
+
+def part_shards(quick):
+    """The same sessions on one shard and on two, with both processors for everybody."""
+    rows = []
+    kinds = [("echo", 100, []), ("rooms of 4, one talker", 100, ["room=4", "talkers=1"])] if quick else \
+        [("echo", 1000, []), ("rooms of 4, one talker", 1000, ["room=4", "talkers=1"])]
+    for what, n, more in kinds:
+        for shards in (1, 2):
+            with Daemon(shards, CPUS) as server:
+                got = drive(server, BIN / "caller", "talk", server.port, n, 1 if quick else 3, min(1000, n), *more,
+                            hook=server.daemon.metrics, cpus=CPUS)
+            before, after = got["hooks"]
+            passed = after["mynah_packets_forwarded_total"] - before["mynah_packets_forwarded_total"]
+            got["forwarded"] = passed / max(1, after["mynah_packets_in_total"] - before["mynah_packets_in_total"])
+            rows.append((what, n, shards, got))
+            progress(f"shards, {what}, {n} sessions on {shards}: {got['us']:.0f} us")
+    return rows
 
 
 def part_instructions(quick):
@@ -604,6 +625,17 @@ def show_handshakes(h):
                      [(names[k], f"{rate(v):.0f}", f"{1e6 / rate(v):.0f}", f"{median(v, 'kernel') * 100:.0f} %") for k, v in h.items()])
 
 
+def show_shards(rows):
+    yield (f"The server and the load client have {len(CPUS)} processors together, so the client takes from the server what it needs: what can be compared is the "
+           "cost of a session, and who is late. A session whose connection was accepted by another shard than its room's has its packets handed on.")
+    yield ""
+    yield from table(["", "sessions", "shards", "CPU us per session and second", "of a core", "packets handed on", "frames lost", "delay p50 / p99", "client late p99"],
+                     [(what, n, shards, f"{got['us']:.0f}", f"{got['core'] * 100:.0f} %", f"{got['forwarded'] * 100:.0f} %",
+                       f"{got['loss'] * 100:.3f} %" if what == "echo" else "–",
+                       f"{got['delay_p50_ms']:.1f} / {got['delay_p99_ms']:.1f} ms" if what == "echo" else "–",
+                       f"{got['late_p99_ms']:.1f} ms") for what, n, shards, got in rows])
+
+
 def show_instructions(found):
     cold = found["cold"]
     found = {k: v for k, v in found.items() if k != "cold"}
@@ -633,7 +665,7 @@ def show_janus(j):
 
 
 TITLES = {"echo": "Echo: transport, daemon, floors, peers", "rooms": "Rooms", "delay": "Delay and lateness of ticks", "capacity": "How many on one core",
-          "mixing": "Mixing and resampling", "memory": "Memory", "handshakes": "Handshakes", "instructions": "Instructions", "janus": "Janus AudioBridge"}
+          "mixing": "Mixing and resampling", "memory": "Memory", "handshakes": "Handshakes", "shards": "Two shards", "instructions": "Instructions", "janus": "Janus AudioBridge"}
 
 
 def why_floor(r):
@@ -729,7 +761,7 @@ def document(r, quick, took):
 
 
 METHOD = """\
-- The server has the first core, all clients the second; 127.0.0.1 only, so sending includes the kernel's delivery to the receiver. Costs are those of the
+- The server has the first core and one shard, all clients the second (but for "Two shards"); 127.0.0.1 only, so sending includes the kernel's delivery to the receiver. Costs are those of the
   server's process alone (`/proc/PID/task/*/schedstat`).
 - Servers that are compared take turns within a round; a ratio is the median over rounds of the ratios within each.
 - All echo servers get the same audio in the same pattern from the same client: frames on a grid of 0.5 ms, whatever comes back, with late sending counted.
@@ -742,7 +774,7 @@ METHOD = """\
 """.splitlines()
 
 show = {"echo": show_echo, "rooms": show_rooms, "delay": show_delay, "capacity": show_capacity, "mixing": show_mixing, "memory": show_memory,
-        "handshakes": show_handshakes, "instructions": show_instructions, "janus": show_janus}
+        "handshakes": show_handshakes, "shards": show_shards, "instructions": show_instructions, "janus": show_janus}
 
 
 def main():

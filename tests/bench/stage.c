@@ -2,7 +2,7 @@
 #include "bench/stage.h"
 
 #include "config/config.h"
-#include "daemon/link.h"
+#include "daemon/stack.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -45,10 +45,10 @@ struct stage {
 	struct quic_cert cert;
 	struct quic_addr server_addr, client_addr;
 	struct config *cfg;
-	struct rooms *rooms;
-	struct links *links;
-	struct wt *sw, *cw;
-	struct quic_endpoint *se, *ce;
+	struct registry *registry;
+	struct stack server;
+	struct wt *cw;
+	struct quic_endpoint *ce;
 	struct wire up, down;
 	size_t n_people;
 	struct person *people;
@@ -104,53 +104,6 @@ static void deliver(struct wire *w, struct quic_endpoint *to)
 
 /* --- the shard ------------------------------------------------------------------------------ */
 
-static unsigned on_connect(void *ctx, struct wt_session *session, const struct wt_request *req,
-	struct wt_response *res, void **user, nsec now)
-{
-	struct stage *s = ctx;
-	char why[128];
-
-	(void)res;
-	return links_connect(s->links, session, req, why, sizeof why, user, now);
-}
-
-static void on_request(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now)
-{
-	(void)ctx, (void)req, (void)now;
-	res->status = 404;
-}
-
-static const struct wt_app server_app = {
-	.on_connect = on_connect,
-	.on_request = on_request,
-	.on_datagram = link_datagram,
-	.on_stream = link_stream,
-	.on_stream_data = link_stream_data,
-	.on_stream_closed = link_stream_closed,
-	.on_closed = link_closed,
-};
-
-static nsec earliest(const struct stage *s)
-{
-	nsec mix = rooms_deadline(s->rooms), expiry = quic_endpoint_deadline(s->se), links = links_deadline(s->links);
-
-	mix = mix < expiry ? mix : expiry;
-	return mix < links ? mix : links;
-}
-
-/* As in src/daemon/server.c, which is bound to libuv. */
-static void settle(struct stage *s, nsec now)
-{
-	if (links_deadline(s->links) <= now)
-		links_run(s->links, now);
-	if (rooms_deadline(s->rooms) <= now)
-		rooms_run(s->rooms, now);
-	if (quic_endpoint_deadline(s->se) <= now)
-		quic_endpoint_expire(s->se, now);
-	quic_endpoint_flush(s->se, now);
-	s->wake_at = earliest(s);
-}
-
 static void run_server(struct stage *s)
 {
 	const struct wire *w = &s->up;
@@ -160,8 +113,9 @@ static void run_server(struct stage *s)
 		return;
 	s->wakeups++;
 	server(s, true);
-	deliver(&s->up, s->se);
-	settle(s, s->now);
+	deliver(&s->up, s->server.endpoint);
+	stack_settle(&s->server, s->now);
+	s->wake_at = stack_deadline(&s->server);
 	server(s, false);
 }
 
@@ -320,12 +274,11 @@ struct stage *stage_new(const struct stage_opts *opts)
 	must(wt_new(&s->cfg->wt, &client_app, s, &quiet, &s->cw), "wt");
 	must(quic_endpoint_new(&s->cfg->quic, &co, wt_quic_app(), s->cw, NULL, &quiet, &s->ce), "endpoint");
 	server(s, true);
-	must(rooms_new(&s->cfg->rooms, &quiet, &s->rooms), "rooms");
-	must(links_new(s->cfg, s->rooms, &quiet, &s->links), "links");
-	must(wt_new(&s->cfg->wt, &server_app, s, &quiet, &s->sw), "wt");
-	must(quic_endpoint_new(&s->cfg->quic, &so, wt_quic_app(), s->sw, s->st, &quiet, &s->se), "endpoint");
+	must(registry_new(s->cfg, 1, &s->registry), "registry");
+	const struct stack_opts o = {.cfg = s->cfg, .registry = s->registry, .n_shards = 1};
+
+	must(stack_init(&s->server, &o, &so, s->st, &quiet), "server");
 	server(s, false);
-	wt_attach(s->sw, s->se);
 	wt_attach(s->cw, s->ce);
 	return s;
 }
@@ -390,8 +343,8 @@ void stage_visits(struct stage *s, size_t n)
 
 struct stage_counts stage_counts(const struct stage *s)
 {
-	const struct quic_stats *q = quic_endpoint_stats(s->se);
-	const struct rooms_stats *r = rooms_stats(s->rooms);
+	const struct quic_stats *q = quic_endpoint_stats(s->server.endpoint);
+	const struct rooms_stats *r = rooms_stats(s->server.rooms);
 
 	return (struct stage_counts){
 		.datagrams_in = q->datagrams_in,
@@ -416,11 +369,9 @@ void stage_heard(const struct stage *s, uint64_t *frames, uint64_t *silent)
 void stage_free(struct stage *s)
 {
 	quic_endpoint_free(s->ce);
-	quic_endpoint_free(s->se);
 	wt_free(s->cw);
-	wt_free(s->sw);
-	links_free(s->links);
-	rooms_free(s->rooms);
+	stack_fini(&s->server);
+	registry_free(s->registry);
 	quic_tls_unref(s->st);
 	quic_tls_unref(s->ct);
 	quic_cert_free(&s->cert);

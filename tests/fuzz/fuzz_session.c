@@ -25,6 +25,7 @@ struct client {
 struct world {
 	struct rooms *rooms;
 	struct links *links;
+	struct registry *registry;
 	struct wt *wt;
 	struct client client[CLIENTS];
 	nsec now;
@@ -41,25 +42,6 @@ static void expect(bool ok)
 	if (!ok)
 		abort();
 }
-
-static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_request *req, struct wt_response *res,
-	void **user, nsec now)
-{
-	struct world *w = ctx;
-	char why[128];
-
-	(void)res;
-	return links_connect(w->links, s, req, why, sizeof why, user, now);
-}
-
-static const struct wt_app app = {
-	.on_connect = on_connect,
-	.on_datagram = link_datagram,
-	.on_stream = link_stream,
-	.on_stream_data = link_stream_data,
-	.on_stream_closed = link_stream_closed,
-	.on_closed = link_closed,
-};
 
 /* --- a world for one input ------------------------------------------------------------------ */
 
@@ -273,8 +255,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	wt_opts_default(&o);
 	o.stream_send_bytes = 2000;
 	o.max_streams = 4;
-	expect(wt_new(&o, &app, w, &silent, &w->wt) == 0);
-	expect(links_new(configuration(), w->rooms, &silent, &w->links) == 0);
+	expect(registry_new(configuration(), 1, &w->registry) == 0);
+	expect(links_new(configuration(), w->rooms, w->registry, 0, &silent, &w->links) == 0);
+	expect(wt_new(&o, links_app(), w->links, &silent, &w->wt) == 0);
 	while (cursor_left(&in) >= 2) {
 		uint8_t what = (uint8_t)cursor_le(&in, 1);
 
@@ -285,7 +268,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	expect(links_stats(w->links)->links == 0 && wt_stats(w->wt)->sessions == 0);
 	expect(rooms_stats(w->rooms)->participants == 0 && rooms_stats(w->rooms)->rooms == 0);
 	now = w->now;
+	expect(registry_sessions(w->registry) == 0);
 	links_free(w->links);
+	registry_free(w->registry);
 	wt_free(w->wt);
 	free(w);
 	return 0;

@@ -1,321 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Whole calls in virtual time: QUIC, WebTransport, control stream, rooms and mixing of a shard, all but its
- * sockets, against clients on a network that loses and delays.
- */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+/* Whole calls in virtual time. */
+#include "sim/call.h"
 
 #include "base/err.h"
-#include "config/config.h"
-#include "daemon/link.h"
-#include "support/sim.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { FRAME_SAMPLES = 320, FRAME_BYTES = 2 + 2 * FRAME_SAMPLES };
-
-struct world {
-	struct sim *sim;
-	struct sim_node *sn, *cn;
-	struct quic_tls *st, *ct;
-	struct quic_cert cert;
-	struct config *cfg;
-	struct rooms *rooms;
-	struct links *links;
-	struct wt *sw, *cw;
-	struct quic_endpoint *se, *ce;
-	struct person *people;
-	size_t n_people;
-};
-
-/* A client that knows the two-byte header and says the same sample over and over. */
-struct person {
-	struct world *w;
-	struct quic_conn *conn;
-	struct wt_session *session;
-	char path[128];
-	int16_t says;          /* 0: silent */
-	uint32_t rate_hz;      /* what his frames claim */
-	uint32_t phase_ms;     /* his own moment within the frame */
-	unsigned status;
-	uint64_t sent, heard;  /* frames */
-	uint64_t wrong;        /* frames with another sample in the middle than `expect`, once that is set */
-	int16_t expect;
-	int16_t last;
-	bool closed, controls;
-	bool v1;               /* knows the long header, and asks for it */
-	uint16_t seq, heard_seq;
-	uint32_t media_time, heard_time;
-	uint64_t missing, disordered; /* by sequence; media time that does not go with it */
-	struct wt_close why;
-	struct wt_stream *control;
-	struct buf lines;
-};
-
-/* --- server ---------------------------------------------------------------------------------- */
-
-static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_request *req, struct wt_response *res,
-	void **user, nsec now)
-{
-	struct world *w = ctx;
-	char why[128];
-
-	(void)res;
-	return links_connect(w->links, s, req, why, sizeof why, user, now);
-}
-
-static void on_request(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now)
-{
-	(void)ctx, (void)req, (void)now;
-	res->status = 404;
-}
-
-static const struct wt_app server_app = {
-	.on_connect = on_connect,
-	.on_request = on_request,
-	.on_datagram = link_datagram,
-	.on_stream = link_stream,
-	.on_stream_data = link_stream_data,
-	.on_stream_closed = link_stream_closed,
-	.on_closed = link_closed,
-};
-
-static void say(struct person *p, nsec now);
-
-/* Every millisecond: rooms that are due, people whose moment it is. */
-static void tick(void *ctx, nsec now)
-{
-	struct world *w = ctx;
-
-	for (size_t i = 0; i < w->n_people; i++)
-		if (nsec_to_ms(now) % 20 == w->people[i].phase_ms)
-			say(&w->people[i], now);
-
-	if (rooms_deadline(w->rooms) <= now)
-		rooms_run(w->rooms, now);
-	if (links_deadline(w->links) <= now)
-		links_run(w->links, now);
-}
-
-/* --- clients --------------------------------------------------------------------------------- */
-
-static void on_answer(void *user, struct wt_session *s, unsigned status, nsec now)
-{
-	struct person *p = user;
-
-	(void)now;
-	p->status = status;
-	p->session = status == 200 ? s : NULL;
-	if (p->session && p->controls)
-		assert_int_equal(wt_stream_open(s, true, &p->control), 0);
-	if (p->control)
-		wt_stream_send(p->control, "{\"type\":\"stats\"}\n", 17, false, now);
-}
-
-static void hear_v1(struct person *p, const uint8_t *b, size_t len)
-{
-	struct frame f = {0};
-
-	assert_int_equal(frame_parse(b, len, 16000, &f), FRAME_OK);
-	assert_true(f.is_v1);
-	int16_t ahead = (int16_t)(f.v1.seq - p->heard_seq);
-
-	if (p->heard > 0 && ahead > 0) {
-		p->missing += (uint64_t)ahead - 1;
-		p->disordered += f.v1.time - p->heard_time != (uint32_t)ahead * FRAME_SAMPLES;
-	}
-	if (p->heard == 0 || ahead > 0) {
-		p->heard_seq = f.v1.seq;
-		p->heard_time = f.v1.time;
-	}
-}
-
-static void on_heard(void *user, const uint8_t *b, size_t len, nsec now)
-{
-	struct person *p = user;
-	size_t head = p->v1 ? FRAME_V1_BYTES : FRAME_HEADER_BYTES;
-
-	(void)now;
-	if (len != head + 2 * FRAME_SAMPLES)
-		return;
-	if (p->v1)
-		hear_v1(p, b, len);
-	p->heard++;
-	p->last = (int16_t)(b[head + FRAME_SAMPLES] | b[head + FRAME_SAMPLES + 1] << 8);
-	if (p->expect && abs(p->last - p->expect) > 2)
-		p->wrong++;
-}
-
-static void on_line(void *user, struct wt_stream *st, const uint8_t *b, size_t len, bool fin, nsec now)
-{
-	struct person *p = user;
-
-	(void)st, (void)fin, (void)now;
-	buf_append(&p->lines, b, len);
-}
-
-static void on_gone(void *user, const struct wt_close *why, nsec now)
-{
-	struct person *p = user;
-
-	(void)now;
-	p->closed = true;
-	p->session = NULL;
-	p->why = *why;
-	p->why.reason = "";
-}
-
-static void on_stream(void *user, struct wt_stream *st, nsec now)
-{
-	(void)user, (void)st, (void)now;
-}
-
-static void on_stream_closed(void *user, struct wt_stream *st, nsec now)
-{
-	(void)user, (void)st, (void)now;
-}
-
-static const struct wt_app client_app = {
-	.on_answer = on_answer,
-	.on_datagram = on_heard,
-	.on_stream = on_stream,
-	.on_stream_data = on_line,
-	.on_stream_closed = on_stream_closed,
-	.on_closed = on_gone,
-};
-
-static void say(struct person *p, nsec now)
-{
-	uint8_t frame[FRAME_V1_BYTES + 2 * FRAME_SAMPLES];
-	struct frame_v1 h = {.seq = p->seq, .time = p->media_time};
-	size_t head = p->v1 ? FRAME_V1_BYTES : FRAME_HEADER_BYTES;
-
-	if (!p->session || !p->says)
-		return;
-	frame_v1_write(frame, p->rate_hz, &h);
-	if (!p->v1) {
-		frame[0] = (uint8_t)(p->rate_hz / 100);
-		frame[1] = (uint8_t)(p->rate_hz / 100 >> 8);
-	}
-	for (size_t i = head; i < head + 2 * FRAME_SAMPLES; i += 2) {
-		frame[i] = (uint8_t)p->says;
-		frame[i + 1] = (uint8_t)((uint16_t)p->says >> 8);
-	}
-	p->seq++;
-	p->media_time += FRAME_SAMPLES;
-	if (wt_session_send(p->session, NULL, 0, frame, head + 2 * FRAME_SAMPLES, now) == 0)
-		p->sent++;
-}
-
-/* --- world ----------------------------------------------------------------------------------- */
-
-static void world_init(struct world *w, uint64_t seed, size_t n_people)
-{
-	static const struct log quiet;
-	static const char *const names[] = {"localhost"};
-	struct quic_opts qo;
-	struct wt_opts wo;
-
-	memset(w, 0, sizeof *w);
-	w->sim = sim_new(seed);
-	w->sn = sim_node(w->sim, "10.0.0.1", 4433);
-	w->cn = sim_node(w->sim, "10.0.1.1", 50000);
-	assert_int_equal(quic_cert_make(names, 1, 13, clock_wall_s(), &w->cert), 0);
-	assert_int_equal(quic_tls_server(&w->cert, &w->st), 0);
-	assert_int_equal(quic_tls_client(&(struct quic_tls_client_opts){.insecure = true}, &w->ct), 0);
-	w->cfg = calloc(1, sizeof *w->cfg);
-	config_default(w->cfg);
-	assert_int_equal(rooms_new(&w->cfg->rooms, &quiet, &w->rooms), 0);
-	assert_int_equal(links_new(w->cfg, w->rooms, &quiet, &w->links), 0);
-	quic_opts_default(&qo);
-	wt_opts_default(&wo);
-	qo.max_conns_per_addr = 5000;
-	qo.retry_half_open = 5000;
-	qo.max_half_open = 5000;
-	const struct quic_out so = sim_out(w->sn), co = sim_out(w->cn);
-
-	assert_int_equal(wt_new(&wo, &server_app, w, &quiet, &w->sw), 0);
-	assert_int_equal(wt_new(&wo, &client_app, w, &quiet, &w->cw), 0);
-	assert_int_equal(quic_endpoint_new(&qo, &so, wt_quic_app(), w->sw, w->st, &quiet, &w->se), 0);
-	assert_int_equal(quic_endpoint_new(&qo, &co, wt_quic_app(), w->cw, NULL, &quiet, &w->ce), 0);
-	wt_attach(w->sw, w->se);
-	wt_attach(w->cw, w->ce);
-	sim_attach(w->sn, w->se);
-	sim_attach(w->cn, w->ce);
-	sim_every(w->sim, sim_now(w->sim), nsec_from_ms(1), tick, w);
-	w->people = calloc(n_people, sizeof *w->people);
-}
-
-static struct person *join(struct world *w, const char *room, int16_t says)
-{
-	struct person *p = &w->people[w->n_people++];
-	const struct quic_path path = sim_path(w->cn, w->sn);
-
-	p->w = w;
-	p->says = says;
-	p->rate_hz = 16000;
-	p->v1 = strstr(room, "frames=v1") != NULL;
-	buf_init(&p->lines, 65536);
-	snprintf(p->path, sizeof p->path, "/audio?room=%s&name=p%zu", room, w->n_people);
-	assert_int_equal(quic_endpoint_connect(w->ce, w->ct, &path, "localhost", sim_now(w->sim), &p->conn), 0);
-	assert_int_equal(wt_client_connect(w->cw, p->conn, "localhost:4433", p->path, NULL, p), 0);
-	p->phase_ms = (uint32_t)(sim_random(w->sim) % 20);
-	return p;
-}
-
-static bool everybody_is_in(void *ctx)
-{
-	struct world *w = ctx;
-
-	for (size_t i = 0; i < w->n_people; i++)
-		if (!w->people[i].session)
-			return false;
-	return true;
-}
-
-static void run(struct world *w, nsec time)
-{
-	sim_run(w->sim, NULL, NULL, time);
-}
-
-static void gather(struct world *w)
-{
-	assert_true(sim_run(w->sim, everybody_is_in, w, nsec_from_s(20)));
-}
-
-static void world_end(struct world *w)
-{
-	quic_endpoint_free(w->ce);
-	quic_endpoint_free(w->se);
-	wt_free(w->cw);
-	wt_free(w->sw);
-	assert_int_equal(rooms_stats(w->rooms)->participants, 0);
-	assert_int_equal(rooms_stats(w->rooms)->rooms, 0);
-	assert_int_equal(links_stats(w->links)->links, 0);
-	links_free(w->links);
-	rooms_free(w->rooms);
-	for (size_t i = 0; i < w->n_people; i++)
-		buf_fini(&w->people[i].lines);
-	quic_tls_unref(w->st);
-	quic_tls_unref(w->ct);
-	quic_cert_free(&w->cert);
-	sim_free(w->sim);
-	free(w->people);
-	free(w->cfg);
-}
-
-/* From here on: what is heard is counted, and compared with `expect`. */
-static void listen_from_now(struct world *w)
-{
-	for (size_t i = 0; i < w->n_people; i++)
-		w->people[i].heard = w->people[i].wrong = 0;
-}
 
 /* --- cases ------------------------------------------------------------------------------------ */
 
@@ -370,8 +61,8 @@ static void a_thousand_sessions_hear_their_own_rooms_and_nothing_else(void **sta
 			assert_in_range(p->heard, 99, 101);
 		assert_int_equal(p->wrong, 0);
 	}
-	assert_int_equal(rooms_stats(w.rooms)->rooms, N / ROOM);
-	assert_int_equal(rooms_stats(w.rooms)->ticks_skipped, 0);
+	assert_int_equal(rooms_stats(w.shard[0].rooms)->rooms, N / ROOM);
+	assert_int_equal(rooms_stats(w.shard[0].rooms)->ticks_skipped, 0);
 	world_end(&w);
 }
 
@@ -411,7 +102,7 @@ static void numbered_frames_tell_what_was_lost(void **state)
 	run(&w, nsec_from_s(2));
 	sim_both(w.cn, &rough);
 	run(&w, nsec_from_s(1));
-	uint64_t lost = rooms_stats(w.rooms)->frames_lost, sent = a->sent + b->sent, in = rooms_stats(w.rooms)->frames_in;
+	uint64_t lost = rooms_stats(w.shard[0].rooms)->frames_lost, sent = a->sent + b->sent, in = rooms_stats(w.shard[0].rooms)->frames_in;
 
 	listen_from_now(&w);
 	a->missing = b->missing = 0;
@@ -419,11 +110,11 @@ static void numbered_frames_tell_what_was_lost(void **state)
 	b->expect = 1000;
 	run(&w, nsec_from_s(40));
 	sent = a->sent + b->sent - sent;
-	in = rooms_stats(w.rooms)->frames_in - in;
-	lost = rooms_stats(w.rooms)->frames_lost - lost;
+	in = rooms_stats(w.shard[0].rooms)->frames_in - in;
+	lost = rooms_stats(w.shard[0].rooms)->frames_lost - lost;
 	print_message("sent %lu, came %lu, lost %lu by number; heard %lu and %lu, missing %lu and %lu, concealed %lu\n",
 		(unsigned long)sent, (unsigned long)in, (unsigned long)lost, (unsigned long)a->heard, (unsigned long)b->heard,
-		(unsigned long)a->missing, (unsigned long)b->missing, (unsigned long)rooms_stats(w.rooms)->concealed);
+		(unsigned long)a->missing, (unsigned long)b->missing, (unsigned long)rooms_stats(w.shard[0].rooms)->concealed);
 	assert_in_range(lost + in, sent - 6, sent + 6);
 	assert_in_range(lost, sent * 8 / 100, sent * 12 / 100);
 	assert_int_equal(a->disordered + b->disordered, 0);
@@ -466,7 +157,7 @@ static void numbers_go_on_through_silence(void **state)
 	assert_int_equal(a->disordered, 1);
 	assert_in_range(a->heard_time - time, 16000 * 4 - 640, 16000 * 4 + 640);
 	assert_in_range((uint16_t)(a->heard_seq - seq), 48, 56);
-	assert_int_equal(rooms_stats(w.rooms)->frames_lost, 0);
+	assert_int_equal(rooms_stats(w.shard[0].rooms)->frames_lost, 0);
 	world_end(&w);
 }
 
@@ -504,9 +195,9 @@ static void clients_that_vanish_leave_nothing_behind(void **state)
 	run(&w, nsec_from_s(1));
 	sim_attach(w.cn, NULL); /* the whole network of theirs is gone */
 	run(&w, nsec_from_s(40));
-	assert_int_equal(rooms_stats(w.rooms)->participants, 0);
-	assert_int_equal(links_stats(w.links)->links, 0);
-	assert_int_equal(quic_endpoint_stats(w.se)->conns, 0);
+	assert_int_equal(rooms_stats(w.shard[0].rooms)->participants, 0);
+	assert_int_equal(links_stats(w.shard[0].links)->links, 0);
+	assert_int_equal(quic_endpoint_stats(w.shard[0].endpoint)->conns, 0);
 	sim_attach(w.cn, w.ce);
 	world_end(&w);
 }
@@ -539,7 +230,7 @@ static void one_who_floods_is_heard_once_and_harms_nobody(void **state)
 	assert_in_range(b->heard, 249, 251);
 	assert_int_equal(a->wrong + b->wrong, 0);
 	assert_in_range(g->heard, 240, 251);
-	assert_true(links_stats(w.links)->rate_limited > 1000);
+	assert_true(links_stats(w.shard[0].links)->rate_limited > 1000);
 	world_end(&w);
 }
 

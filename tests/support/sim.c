@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ADDRS_MAX = 4, TICKS_MAX = 16, DEFAULT_QUEUE = 65536, DEFAULT_REORDER_US = 10000 };
+enum { ADDRS_MAX = 4, SHARDS_MAX = 4, TICKS_MAX = 16, DEFAULT_QUEUE = 65536, DEFAULT_REORDER_US = 10000 };
 
 struct event {
 	nsec at;
@@ -24,7 +24,8 @@ struct direction {
 struct sim_node {
 	struct sim *sim;
 	struct sim_node *next;
-	struct quic_endpoint *ep;
+	struct quic_endpoint *ep[SHARDS_MAX];
+	size_t n_eps;
 	struct quic_addr addrs[ADDRS_MAX];
 	size_t n_addrs;
 	struct quic_addr public; /* of addrs[0] */
@@ -216,17 +217,29 @@ static void on_commit(void *ctx, const struct quic_path *path, uint8_t ecn, size
 		launch(s, n, to, &seen, ecn, n->slot, len);
 }
 
+/* As the kernel does it, see udp_steer(). */
+static struct quic_endpoint *endpoint_for(struct sim_node *n, const struct event *e)
+{
+	size_t at = e->len > 0 && e->data[0] & 0x80 ? 6 : 1;
+
+	if (n->n_eps == 0)
+		return NULL;
+	return n->ep[at < e->len ? e->data[at] % n->n_eps : 0];
+}
+
 static void arrive(struct sim *s, struct event *e)
 {
 	struct sim_node *to = owner_of(s, &e->path.remote);
 
-	if (!to || !to->ep)
+	struct quic_endpoint *ep = to ? endpoint_for(to, e) : NULL;
+
+	if (!ep)
 		return;
 	struct quic_path path = {.local = e->path.remote, .remote = e->path.local};
 
 	if (quic_addr_equal(&path.local, &to->public))
 		path.local = to->addrs[0];
-	quic_endpoint_recv(to->ep, &path, e->ecn, e->data, e->len, s->now);
+	quic_endpoint_recv(ep, &path, e->ecn, e->data, e->len, s->now);
 }
 
 void sim_inject(struct sim *s, const struct quic_path *path, const uint8_t *p, size_t len)
@@ -302,7 +315,14 @@ struct quic_out sim_out(struct sim_node *n)
 
 void sim_attach(struct sim_node *n, struct quic_endpoint *ep)
 {
-	n->ep = ep;
+	n->ep[0] = ep;
+	n->n_eps = ep ? 1 : 0;
+}
+
+void sim_attach_more(struct sim_node *n, struct quic_endpoint *ep)
+{
+	assert(n->n_eps < SHARDS_MAX);
+	n->ep[n->n_eps++] = ep;
 }
 
 struct sim_link *sim_up(struct sim_node *n)
@@ -368,10 +388,12 @@ static nsec next_time(const struct sim *s)
 		if (s->ticks[i].at < t)
 			t = s->ticks[i].at;
 	for (const struct sim_node *n = s->nodes; n; n = n->next) {
-		nsec d = n->ep ? quic_endpoint_deadline(n->ep) : NSEC_NONE;
+		for (size_t i = 0; i < n->n_eps; i++) {
+			nsec d = quic_endpoint_deadline(n->ep[i]);
 
-		if (d < t)
-			t = d;
+			if (d < t)
+				t = d;
+		}
 	}
 	return t;
 }
@@ -392,11 +414,11 @@ static void step(struct sim *s)
 		s->ticks[i].fn(s->ticks[i].ctx, s->now);
 	}
 	for (struct sim_node *n = s->nodes; n; n = n->next) {
-		if (!n->ep)
-			continue;
-		quic_endpoint_flush(n->ep, s->now);
-		if (quic_endpoint_deadline(n->ep) <= s->now)
-			quic_endpoint_expire(n->ep, s->now);
+		for (size_t i = 0; i < n->n_eps; i++) {
+			quic_endpoint_flush(n->ep[i], s->now);
+			if (quic_endpoint_deadline(n->ep[i]) <= s->now)
+				quic_endpoint_expire(n->ep[i], s->now);
+		}
 	}
 }
 

@@ -43,6 +43,9 @@ uint64_t sim_random(struct sim *s);
 struct sim_node *sim_node(struct sim *s, const char *host, uint16_t port);
 struct quic_out sim_out(struct sim_node *n);
 void sim_attach(struct sim_node *n, struct quic_endpoint *ep); /* NULL: deaf and mute */
+/* One more endpoint behind the node's addresses: packets go to the one that the first byte of their connection id names,
+ * modulo how many there are. */
+void sim_attach_more(struct sim_node *n, struct quic_endpoint *ep);
 struct sim_link *sim_up(struct sim_node *n);   /* from the node */
 struct sim_link *sim_down(struct sim_node *n); /* to the node */
 void sim_both(struct sim_node *n, const struct sim_link *l);

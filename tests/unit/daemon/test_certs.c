@@ -107,14 +107,14 @@ static void the_next_is_announced_a_day_before_it_is_shown(void **state)
 
 	assert_int_equal(begin(s, at), 0);
 	assert_int_equal(hashes(s, h), 1);
-	assert_true(certs_info(s->certs)->pinnable);
+	assert_true(certs_info(s->certs).pinnable);
 	for (; at < NOW + 60 * DAY; at += 10 * MINUTE) {
 		size_t n_before = hashes(s, seen);
 
 		certs_check(s->certs, at);
 		size_t n = hashes(s, h);
 
-		assert_true(certs_info(s->certs)->not_before_s <= at && at + DAY < certs_info(s->certs)->not_after_s);
+		assert_true(certs_info(s->certs).not_before_s <= at && at + DAY < certs_info(s->certs).not_after_s);
 		if (n_before == 1 && n == 2) {
 			announced = at;
 			memcpy(coming, h[1], 32);
@@ -159,7 +159,7 @@ static void a_clock_that_was_set_brings_a_valid_one_at_once(void **state)
 		certs_check(s->certs, jumps[i]);
 		assert_int_equal(s->n_shown, 2 + (int)i);
 		assert_int_equal(hashes(s, h), 1);
-		assert_true(certs_info(s->certs)->not_before_s < jumps[i] && jumps[i] < certs_info(s->certs)->not_after_s);
+		assert_true(certs_info(s->certs).not_before_s < jumps[i] && jumps[i] < certs_info(s->certs).not_after_s);
 		certs_check(s->certs, jumps[i] + MINUTE);
 		assert_int_equal(s->n_shown, 2 + (int)i);
 	}
@@ -223,7 +223,7 @@ static void files_are_read_again(void **state)
 	assert_int_equal(s->n_shown, 2);
 	assert_memory_not_equal(s->shown, first, 32);
 	assert_int_equal(hashes(s, h), 1);
-	assert_int_equal(certs_info(s->certs)->not_after_s, NOW + DAY - 3600 + 10 * DAY);
+	assert_int_equal(certs_info(s->certs).not_after_s, NOW + DAY - 3600 + 10 * DAY);
 }
 
 static void bad_files_leave_the_old_one(void **state)

@@ -30,12 +30,7 @@ struct page {
 
 /* Each counter of the daemon gets a value of its own. */
 struct world {
-	struct quic_stats quic;
-	struct udp_stats udp;
-	struct wt_stats wt;
-	struct rooms_stats rooms;
-	struct links_stats links;
-	struct lobby_stats lobby;
+	struct shard_report sum;
 	struct http_stats http;
 	struct metrics_sources all;
 };
@@ -49,21 +44,21 @@ static void number(uint64_t *p, size_t bytes, uint64_t from)
 static void fill(struct world *w)
 {
 	memset(w, 0, sizeof *w);
-	number((uint64_t *)&w->quic, offsetof(struct quic_stats, conns), 1000);
-	number((uint64_t *)&w->wt, offsetof(struct wt_stats, sessions), 2000);
-	number((uint64_t *)&w->links, offsetof(struct links_stats, links), 3000);
-	number((uint64_t *)&w->lobby, sizeof w->lobby, 4000);
-	w->wt.refused = 100000;
-	w->wt.sessions = 7;
-	w->rooms = (struct rooms_stats){.rooms = 3, .participants = 5, .bridges = 2, .ticks = 77, .late_sum_ns = 1500000000,
+	number((uint64_t *)&w->sum.quic, offsetof(struct quic_stats, conns), 1000);
+	number((uint64_t *)&w->sum.wt, offsetof(struct wt_stats, sessions), 2000);
+	number((uint64_t *)&w->sum.links, offsetof(struct links_stats, links), 3000);
+	number((uint64_t *)&w->sum.lobby, sizeof w->sum.lobby, 4000);
+	w->sum.load = 0.25;
+	w->sum.wt.refused = 100000;
+	w->sum.wt.sessions = 7;
+	w->sum.rooms = (struct rooms_stats){.rooms = 3, .participants = 5, .bridges = 2, .ticks = 77, .late_sum_ns = 1500000000,
 		.depth_sum_ms = 2500, .faults = {[FRAME_SHORT] = 9}};
 	for (size_t i = 0; i < 10; i++)
-		w->rooms.late_bucket[i] = i + 1;
+		w->sum.rooms.late_bucket[i] = i + 1;
 	for (size_t i = 0; i < 9; i++)
-		w->rooms.depth_bucket[i] = 10 * i;
+		w->sum.rooms.depth_bucket[i] = 10 * i;
 	w->http.requests = 44;
-	w->all = (struct metrics_sources){.quic = &w->quic, .udp = &w->udp, .wt = &w->wt, .rooms = &w->rooms,
-		.links = &w->links, .lobby = &w->lobby, .load = 0.25, .http = &w->http, .version = "1.2.3", .started_s = 1800000000, .now_s = 1800000100,
+	w->all = (struct metrics_sources){.sum = &w->sum, .n_shards = 3, .http = &w->http, .version = "1.2.3", .started_s = 1800000000, .now_s = 1800000100,
 		.certificate_ends_s = 1800000050, .draining = true};
 }
 
@@ -273,13 +268,13 @@ static void values_are_those_of_their_counters(void **state)
 	assert_true(value(&p, "mynah_frame_faults_total", "short") == 9);
 	assert_true(value(&p, "mynah_ticks_total", "") == 77);
 	assert_true(value(&p, "mynah_http_requests_total", "") == 44);
-	assert_true(value(&p, "mynah_packets_lost_total", "") == (double)w.quic.packets_lost);
-	assert_true(value(&p, "mynah_connections_refused_total", "address") == (double)w.quic.refused_addr);
-	assert_true(value(&p, "mynah_stateless_packets_total", "retry") == (double)w.quic.retries_sent);
-	assert_true(value(&p, "mynah_datagrams_dropped_total", "send_age") == (double)w.quic.datagrams_dropped_age);
-	assert_true(value(&p, "mynah_datagrams_dropped_total", "rate_limited") == (double)w.links.rate_limited);
-	assert_true(value(&p, "mynah_datagrams_in_total", "") == (double)w.wt.datagrams_in);
-	assert_true(value(&p, "mynah_control_messages_total", "bad") == (double)w.links.control_bad);
+	assert_true(value(&p, "mynah_packets_lost_total", "") == (double)w.sum.quic.packets_lost);
+	assert_true(value(&p, "mynah_connections_refused_total", "address") == (double)w.sum.quic.refused_addr);
+	assert_true(value(&p, "mynah_stateless_packets_total", "retry") == (double)w.sum.quic.retries_sent);
+	assert_true(value(&p, "mynah_datagrams_dropped_total", "send_age") == (double)w.sum.quic.datagrams_dropped_age);
+	assert_true(value(&p, "mynah_datagrams_dropped_total", "rate_limited") == (double)w.sum.links.rate_limited);
+	assert_true(value(&p, "mynah_datagrams_in_total", "") == (double)w.sum.wt.datagrams_in);
+	assert_true(value(&p, "mynah_control_messages_total", "bad") == (double)w.sum.links.control_bad);
 }
 
 /* A counter that is not printed, or under a name of another, cannot be seen missing. */
@@ -295,9 +290,9 @@ static void every_refusal_is_in_one_line(void **state)
 	read_page(&w, &p);
 	for (size_t i = 0; i < 7; i++)
 		sum += value(&p, "mynah_sessions_refused_total", statuses[i]);
-	assert_true(sum == (double)w.wt.refused);
-	assert_true(value(&p, "mynah_sessions_refused_total", "429") == (double)(w.links.refused[4] + w.wt.second_sessions));
-	assert_true(value(&p, "mynah_sessions_refused_total", "403") == (double)w.links.refused[2]);
+	assert_true(sum == (double)w.sum.wt.refused);
+	assert_true(value(&p, "mynah_sessions_refused_total", "429") == (double)(w.sum.links.refused[4] + w.sum.wt.second_sessions));
+	assert_true(value(&p, "mynah_sessions_refused_total", "403") == (double)w.sum.links.refused[2]);
 }
 
 static void no_room_for_it_is_an_error(void **state)
@@ -312,6 +307,47 @@ static void no_room_for_it_is_an_error(void **state)
 	buf_fini(&b);
 }
 
+static void shards_are_added_up(void **state)
+{
+	struct shard_report sum = {0}, one = {0};
+
+	(void)state;
+	one.quic = (struct quic_stats){.packets_in = 5, .forwarded = 7, .conns = 3, .half_open = UINT32_MAX / 2};
+	one.udp = (struct udp_stats){.recv_calls = 1, .kernel_dropped = UINT64_MAX / 4};
+	one.wt = (struct wt_stats){.sessions_opened = 11, .sessions = 9};
+	one.rooms = (struct rooms_stats){.rooms = 1, .participants = 2, .bridges = 3, .ticks = 4, .bridges_down = 5,
+		.depth_sum_ms = 6, .late_bucket = {[9] = 8}};
+	one.links = (struct links_stats){.datagrams_in = 13, .refused = {[5] = 1}, .links = 17};
+	one.lobby = (struct lobby_stats){.packets = 23, .full = 1, .stale = 2};
+	one.forward_dropped = 19;
+	one.load = 0.5;
+	metrics_add(&sum, &one);
+	one.load = 0.25; /* the busiest counts */
+	metrics_add(&sum, &one);
+	assert_int_equal(sum.quic.packets_in, 10);
+	assert_int_equal(sum.quic.forwarded, 14);
+	assert_int_equal(sum.quic.conns, 6);
+	assert_int_equal(sum.quic.half_open, UINT32_MAX - 1);
+	assert_int_equal(sum.udp.recv_calls, 2);
+	assert_int_equal(sum.udp.kernel_dropped, UINT64_MAX / 4 * 2);
+	assert_int_equal(sum.wt.sessions_opened, 22);
+	assert_int_equal(sum.wt.sessions, 18);
+	assert_int_equal(sum.rooms.rooms, 2);
+	assert_int_equal(sum.rooms.participants, 4);
+	assert_int_equal(sum.rooms.bridges, 6);
+	assert_int_equal(sum.rooms.ticks, 8);
+	assert_int_equal(sum.rooms.bridges_down, 10);
+	assert_int_equal(sum.rooms.depth_sum_ms, 12);
+	assert_int_equal(sum.rooms.late_bucket[9], 16);
+	assert_int_equal(sum.links.datagrams_in, 26);
+	assert_int_equal(sum.links.refused[5], 2);
+	assert_int_equal(sum.links.links, 34);
+	assert_int_equal(sum.lobby.packets, 46);
+	assert_int_equal(sum.lobby.stale, 4);
+	assert_int_equal(sum.forward_dropped, 38);
+	assert_true(sum.load == 0.5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -320,6 +356,7 @@ int main(void)
 		cmocka_unit_test(values_are_those_of_their_counters),
 		cmocka_unit_test(every_refusal_is_in_one_line),
 		cmocka_unit_test(no_room_for_it_is_an_error),
+		cmocka_unit_test(shards_are_added_up),
 	};
 
 	return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);

@@ -20,10 +20,9 @@ enum { NOW = 1800000000 };
 
 struct stage {
 	struct config cfg;
-	struct rooms *rooms;
-	struct links *links;
+	struct registry *registry;
 	struct certs *certs;
-	bool draining;
+	atomic_bool draining;
 	struct web web;
 };
 
@@ -33,10 +32,14 @@ static int show(void *ctx, const struct quic_cert *cert)
 	return 0;
 }
 
-static void print_metrics(void *ctx, struct buf *out)
+static void answer_metrics(void *ctx, const struct http_request *req, struct http_response *res)
 {
 	(void)ctx;
-	assert_int_equal(buf_printf(out, "mynah_x 1\n"), 0);
+	assert_string_equal(req->path, "/metrics");
+	res->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	res->body = "mynah_x 1\n";
+	res->len = 10;
+	res->static_body = true;
 }
 
 static int open_stage(void **state)
@@ -50,11 +53,10 @@ static int open_stage(void **state)
 	room_rule_default(&s->cfg.room[0]);
 	strcpy(s->cfg.room[0].name, "team-*");
 	s->cfg.rooms.rules = s->cfg.room;
-	assert_int_equal(rooms_new(&s->cfg.rooms, &silent, &s->rooms), 0);
-	assert_int_equal(links_new(&s->cfg, s->rooms, &silent, &s->links), 0);
+	assert_int_equal(registry_new(&s->cfg, 1, &s->registry), 0);
 	assert_int_equal(certs_new(&s->cfg.server, show, NULL, &silent, NOW, &s->certs), 0);
-	s->web = (struct web){.cfg = &s->cfg, .links = s->links, .certs = s->certs, .port = 4433, .version = "9.9",
-		.draining = &s->draining, .metrics = print_metrics, .ctx = s};
+	s->web = (struct web){.cfg = &s->cfg, .registry = s->registry, .certs = s->certs, .port = 4433, .version = "9.9",
+		.draining = &s->draining, .metrics = answer_metrics, .ctx = s};
 	*state = s;
 	return 0;
 }
@@ -64,8 +66,7 @@ static int close_stage(void **state)
 	struct stage *s = *state;
 
 	certs_free(s->certs);
-	links_free(s->links);
-	rooms_free(s->rooms);
+	registry_free(s->registry);
 	free(s);
 	return 0;
 }
@@ -235,7 +236,7 @@ static void check_answers_as_a_connect_would_be(void **state)
 		yyjson_doc_free(doc);
 		end(&a);
 	}
-	links_drain(s->links, 1000, 1);
+	s->draining = true;
 	struct answer a = ask(s, "/check", "room=team-1", "localhost");
 
 	assert_string_equal(a.text, "{\"ok\":false,\"status\":503,\"reason\":\"the server is shutting down\"}\n");

@@ -35,6 +35,7 @@ struct world {
 	uint8_t *big;
 	char text[64]; /* overwritten as soon as the loop turns */
 	unsigned served;
+	struct http_later *later; /* of "/later" */
 	bool closed;
 };
 
@@ -72,6 +73,9 @@ static void handle(void *ctx, const struct http_request *req, struct http_respon
 		res->body = w->big;
 		res->len = w->opts.max_response_bytes + 1u;
 		res->static_body = true;
+	} else if (!strcmp(req->path, "/later")) {
+		w->later = http_later(req);
+		assert_non_null(w->later);
 	} else if (!strcmp(req->path, "/empty")) {
 		res->status = 204;
 	} else if (!strcmp(req->path, "/moved")) {
@@ -343,6 +347,72 @@ static void what_the_handler_says_is_sent(void **state)
 	buf_fini(&a.rest);
 	assert_int_equal(http_server_stats(w->server)->responses_2xx, 2);
 	assert_int_equal(http_server_stats(w->server)->responses_3xx, 1);
+}
+
+static void answer_later(struct world *w, const char *text)
+{
+	struct http_response res = {.status = 200, .content_type = "text/plain", .len = strlen(text)};
+
+	res.body = res.owned = strdup(text);
+	assert_non_null(res.owned);
+	http_answer(w->later, &res);
+	w->later = NULL;
+}
+
+static void until_asked(struct world *w)
+{
+	while (!w->later)
+		uv_run(&w->loop, UV_RUN_ONCE);
+	for (int i = 0; i < 3; i++)
+		uv_run(&w->loop, UV_RUN_NOWAIT);
+}
+
+static void a_handler_may_answer_later(void **state)
+{
+	struct world *w = *state;
+	struct answer a;
+	int fd;
+
+	start(w);
+	fd = dial(w);
+	answer_init(&a);
+	say(fd, "GET /later HTTP/1.1\r\n" HOST "\r\nHEAD /later HTTP/1.1\r\n" HOST "\r\n" ASK("/echo"));
+	until_asked(w);
+	assert_int_equal(w->served, 1); /* what came along waits */
+	assert_int_equal(http_server_stats(w->server)->responses_2xx, 0);
+	answer_later(w, "at last");
+	assert_true(answer(w, fd, &a, false));
+	assert_true(body_is(&a, "at last"));
+	next_answer(&a);
+	until_asked(w);
+	answer_later(w, "its length alone");
+	assert_true(answer(w, fd, &a, true));
+	assert_int_equal(a.len, 16);
+	assert_true(answer(w, fd, &a, false));
+	assert_true(body_is(&a, "GET|/echo||x|"));
+	buf_fini(&a.rest);
+	close(fd);
+}
+
+static void who_does_not_wait_for_it_misses_nothing_but_his_answer(void **state)
+{
+	struct world *w = *state;
+	int fd;
+
+	w->opts.idle_timeout_ms = SHORT_MS;
+	start(w);
+	fd = dial(w);
+	say(fd, GET("/later"));
+	until_asked(w);
+	until_no_conns(w); /* it took too long */
+	answer_later(w, "too late");
+	close(fd);
+	fd = dial(w);
+	say(fd, GET("/later"));
+	until_asked(w);
+	http_server_close(w->server, on_closed, w);
+	answer_later(w, "later than that");
+	close(fd);
 }
 
 static void head_is_get_without_its_body(void **state)
@@ -790,6 +860,8 @@ int main(void)
 		CASE(a_request_reaches_the_handler_decoded),
 		CASE(every_answer_has_the_fields_that_protect),
 		CASE(what_the_handler_says_is_sent),
+		CASE(a_handler_may_answer_later),
+		CASE(who_does_not_wait_for_it_misses_nothing_but_his_answer),
 		CASE(head_is_get_without_its_body),
 		CASE(one_connection_serves_many_requests),
 		CASE(http_1_0_is_closed_unless_it_asks),

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Endpoints behind one address, and connections that go from one to another:
+ *
+ *     old thread                                  new thread
+ *     quic_conn_move()
+ *     qconn_depart(): out of every table    --->  arrive(): into every table; the application goes on
+ *     CID_AWAY owns its ids: ep_forward()   --->  quic_endpoint_recv()
+ *     over(): the ids are free              <---  qmove_over(): it ended, its tomb is gone
+ *
+ * `struct quic_move` is all of that in one piece of memory, taken where a refusal harms nobody: it is the message on
+ * the way there, the owner of the ids that stay, and the message back. ngtcp2, nghttp3 and OpenSSL keep
+ * nothing that is bound to a thread.
+ */
+#include "ep.h"
+
+#include "base/err.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct quic_group {
+	unsigned n;
+	struct secret secret;
+	struct addr_limit *addrs;
+	atomic_uint conns, half_open;
+	atomic_uint moving[QUIC_SHARDS_MAX]; /* on their way to each */
+};
+
+/* While it is out, the new thread touches mail, conn and seen, the old one the rest. */
+struct quic_move {
+	struct mail mail;       /* first */
+	struct quic_conn *conn;
+	nsec seen;              /* the old endpoint's time */
+	struct cid_owner owner; /* of the ids that stay */
+	struct list node;       /* in the old endpoint's `away` */
+	uint8_t from, to;
+	size_t n_ids;
+	struct tomb_id ids[CONN_IDS_MAX];
+};
+
+int quic_group_new(unsigned n, struct quic_group **out)
+{
+	if (n < 1 || n > QUIC_SHARDS_MAX)
+		return ERR_RANGE;
+	struct quic_group *g = calloc(1, sizeof *g);
+	int err = g ? addr_limit_new(&g->addrs) : ERR_NOMEM;
+
+	if (err) {
+		free(g);
+		return err;
+	}
+	random_bytes(g->secret.b, sizeof g->secret.b);
+	g->n = n;
+	*out = g;
+	return 0;
+}
+
+void quic_group_free(struct quic_group *g)
+{
+	if (!g)
+		return;
+	assert(atomic_load(&g->conns) == 0 && atomic_load(&g->half_open) == 0);
+	addr_limit_free(g->addrs);
+	OPENSSL_cleanse(&g->secret, sizeof g->secret);
+	free(g);
+}
+
+uint32_t quic_group_conns(const struct quic_group *g)
+{
+	return atomic_load_explicit(&g->conns, memory_order_relaxed);
+}
+
+void quic_endpoint_join(struct quic_endpoint *ep, struct quic_group *g, const struct quic_relay *relay)
+{
+	assert(!ep->group && ep->opts.shard < g->n && ep->stats.conns == 0);
+	addr_limit_free(ep->addrs);
+	ep->addrs = g->addrs;
+	ep->group = g;
+	ep->secret = g->secret;
+	if (relay)
+		ep->relay = *relay;
+}
+
+/* --- counts ------------------------------------------------------------------------------- */
+
+uint32_t ep_conns(const struct quic_endpoint *ep)
+{
+	return ep->group ? quic_group_conns(ep->group) : ep->stats.conns;
+}
+
+uint32_t ep_half_open(const struct quic_endpoint *ep)
+{
+	return ep->group ? atomic_load_explicit(&ep->group->half_open, memory_order_relaxed) : ep->stats.half_open;
+}
+
+void ep_count(struct quic_endpoint *ep, int conns, int half_open)
+{
+	ep->stats.conns += (unsigned)conns;
+	ep->stats.half_open += (unsigned)half_open;
+	if (ep->group && conns)
+		atomic_fetch_add_explicit(&ep->group->conns, (unsigned)conns, memory_order_relaxed);
+	if (ep->group && half_open)
+		atomic_fetch_add_explicit(&ep->group->half_open, (unsigned)half_open, memory_order_relaxed);
+}
+
+uint64_t ep_number(struct quic_endpoint *ep)
+{
+	uint64_t n = ++ep->next_id;
+
+	return ep->group ? (n - 1) * ep->group->n + ep->opts.shard + 1 : n;
+}
+
+/* --- the way there ------------------------------------------------------------------------- */
+
+int quic_conn_move(struct quic_conn *c, unsigned to)
+{
+	struct quic_endpoint *ep = c->ep;
+	struct quic_group *g = ep->group;
+
+	if (!g || !ep->relay.post || !c->server || c->state != CONN_LIVE || c->move || c->home)
+		return ERR_STATE;
+	if (to >= g->n || to == ep->opts.shard)
+		return ERR_RANGE;
+	if (atomic_fetch_add_explicit(&g->moving[to], 1, memory_order_relaxed) >= QUIC_MOVES_MAX) {
+		atomic_fetch_sub_explicit(&g->moving[to], 1, memory_order_relaxed);
+		return ERR_LIMIT;
+	}
+	c->move = calloc(1, sizeof *c->move);
+	if (!c->move) {
+		atomic_fetch_sub_explicit(&g->moving[to], 1, memory_order_relaxed);
+		return ERR_NOMEM;
+	}
+	c->move->from = ep->opts.shard;
+	c->move->to = (uint8_t)to;
+	list_init(&c->move->node);
+	qconn_touch(c);
+	return 0;
+}
+
+static void no_longer_moving(struct quic_group *g, const struct quic_move *m)
+{
+	atomic_fetch_sub_explicit(&g->moving[m->to], 1, memory_order_relaxed);
+}
+
+void qmove_cancel(struct quic_conn *c)
+{
+	if (!c->move)
+		return;
+	no_longer_moving(c->ep->group, c->move);
+	free(c->move);
+	c->move = NULL;
+}
+
+static void leave_ids(struct quic_conn *c, struct quic_move *m)
+{
+	m->owner.kind = CID_AWAY;
+	m->n_ids = c->n_ids;
+	memcpy(m->ids, c->ids, sizeof m->ids);
+	for (size_t i = 0; i < m->n_ids; i++)
+		cid_table_move(c->ep->cids, m->ids[i].id, m->ids[i].len, &c->owner, &m->owner);
+}
+
+void qconn_depart(struct quic_conn *c)
+{
+	struct quic_endpoint *ep = c->ep;
+	struct quic_move *m = c->move;
+
+	if (c->opened)
+		ep->app->moved_out(c->user);
+	qconn_drop_dgrams(c);
+	qconn_count_lost(c);
+	leave_ids(c, m);
+	list_append(&ep->away, &m->node);
+	schedule_remove(&ep->sched, c->slot);
+	ep->stats.conns--; /* the group's count goes on */
+	ep->stats.conns_moved++;
+	ep->stats.away++;
+	c->slot = NO_SLOT;
+	c->ep = NULL;
+	m->conn = c;
+	m->seen = ep->now;
+	m->mail.kind = QUIC_MAIL_CONN;
+	ep->relay.post(ep->relay.ctx, m->to, &m->mail);
+}
+
+static int take_ids(struct quic_conn *c)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < c->n_ids && !err; i++)
+		err = cid_table_put(c->ep->cids, c->ids[i].id, c->ids[i].len, &c->owner);
+	return err;
+}
+
+static void arrive(struct quic_endpoint *ep, struct quic_move *m)
+{
+	struct quic_conn *c = m->conn;
+
+	if (m->seen > ep->now) /* ngtcp2 asserts that time goes forward */
+		ep->now = m->seen;
+	no_longer_moving(ep->group, m);
+	c->ep = ep;
+	c->move = NULL;
+	c->home = m;
+	ep->stats.conns++;
+	if (c->opened)
+		ep->app->moved_in(ep->app_ctx, c->user, ep->now);
+	if (schedule_add(&ep->sched, &c->owner, &c->slot) || take_ids(c)) {
+		c->why = (struct quic_close){QUIC_END_LOCAL, false, NGTCP2_INTERNAL_ERROR};
+		qconn_destroy(c);
+		return;
+	}
+	c->want_plain = true; /* whatever it had to write when it left */
+	qconn_touch(c);
+	if (c->opened)
+		ep->app->moved(c->user, ep->now);
+}
+
+/* --- while it is away, and back --------------------------------------------------------------- */
+
+void ep_forward(struct quic_endpoint *ep, struct cid_owner *away, const struct quic_path *path, uint8_t ecn,
+	const uint8_t *p, size_t len)
+{
+	const struct quic_move *m = list_entry(away, struct quic_move, owner);
+
+	ep->stats.packets_in--; /* counted where it is read */
+	ep->stats.bytes_in -= len;
+	ep->stats.forwarded++;
+	ep->relay.packet(ep->relay.ctx, m->to, path, ecn, p, len);
+}
+
+void qmove_over(struct quic_endpoint *ep, struct quic_move *home)
+{
+	if (!home)
+		return;
+	home->mail.kind = QUIC_MAIL_OVER;
+	ep->relay.post(ep->relay.ctx, home->from, &home->mail);
+}
+
+static void forget_ids(struct quic_endpoint *ep, struct quic_move *m)
+{
+	for (size_t i = 0; i < m->n_ids; i++)
+		cid_table_remove(ep->cids, m->ids[i].id, m->ids[i].len, &m->owner);
+	list_remove(&m->node);
+	ep->stats.away--;
+}
+
+void ep_forget_away(struct quic_endpoint *ep)
+{
+	list_each(it, &ep->away, tmp) /* their memory comes back by mail */
+		forget_ids(ep, list_entry(it, struct quic_move, node));
+}
+
+void quic_endpoint_mail(struct quic_endpoint *ep, struct mail *mail, nsec now)
+{
+	struct quic_move *m = (struct quic_move *)mail;
+
+	assert(mail->kind == QUIC_MAIL_OVER || (mail->kind == QUIC_MAIL_CONN && ep));
+	if (ep && now > ep->now)
+		ep->now = now;
+	if (mail->kind == QUIC_MAIL_CONN) {
+		arrive(ep, m);
+		return;
+	}
+	if (ep)
+		forget_ids(ep, m);
+	free(m);
+}
