@@ -426,13 +426,19 @@ static int open_all(struct server *s)
 	return err;
 }
 
+static bool is_healthy(void *ctx)
+{
+	return server_healthy(ctx);
+}
+
 /* Everything that threads other than this one read must be there before they are. */
 static void prepare_pages(struct server *s)
 {
 	s->web = (struct web){.cfg = s->cfg, .registry = s->registry, .certs = s->certs, .port = s->port,
-		.version = s->version, .draining = &s->draining, .metrics = answer_metrics, .ctx = s};
+		.version = s->version, .draining = &s->draining, .healthy = is_healthy, .metrics = answer_metrics, .ctx = s};
 	s->web_h3 = s->web;
 	s->web_h3.metrics = NULL;
+	s->web_h3.healthy = NULL;
 }
 
 static int start_shards(struct server *s)

@@ -73,14 +73,16 @@ static void answer_certificate(const struct web *w, struct http_response *res)
 
 static void answer_health(const struct web *w, struct http_response *res)
 {
+	bool stuck = w->healthy && !w->healthy(w->ctx);
+	const char *status = *w->draining ? "draining" : stuck ? "stuck" : "ok";
 	struct buf b = body_buf();
-	int err = buf_printf(&b, "{\"status\":\"%s\",\"version\":\"%s\",\"sessions\":%u}\n",
-		*w->draining ? "draining" : "ok", w->version, registry_sessions(w->registry));
+	int err = buf_printf(&b, "{\"status\":\"%s\",\"version\":\"%s\",\"sessions\":%u}\n", status, w->version,
+		registry_sessions(w->registry));
 
 	res->cors = true; /* so that a page elsewhere can tell why it cannot connect */
 	answer_buf(res, &b, err, "application/json");
 	if (!err)
-		res->status = *w->draining ? 503 : 200;
+		res->status = *w->draining || stuck ? 503 : 200;
 }
 
 /* The host that the client used, without its port; only what a URL may hold, so it can stand in JSON. */

@@ -23,6 +23,7 @@ struct stage {
 	struct registry *registry;
 	struct certs *certs;
 	atomic_bool draining;
+	bool stuck;
 	struct web web;
 };
 
@@ -42,6 +43,11 @@ static void answer_metrics(void *ctx, const struct http_request *req, struct htt
 	res->static_body = true;
 }
 
+static bool is_healthy(void *ctx)
+{
+	return !((struct stage *)ctx)->stuck;
+}
+
 static int open_stage(void **state)
 {
 	struct stage *s = calloc(1, sizeof *s);
@@ -56,7 +62,7 @@ static int open_stage(void **state)
 	assert_int_equal(registry_new(&s->cfg, 1, &s->registry), 0);
 	assert_int_equal(certs_new(&s->cfg.server, show, NULL, &silent, NOW, &s->certs), 0);
 	s->web = (struct web){.cfg = &s->cfg, .registry = s->registry, .certs = s->certs, .port = 4433, .version = "9.9",
-		.draining = &s->draining, .metrics = answer_metrics, .ctx = s};
+		.draining = &s->draining, .healthy = is_healthy, .metrics = answer_metrics, .ctx = s};
 	*state = s;
 	return 0;
 }
@@ -108,6 +114,24 @@ static yyjson_doc *json(const struct answer *a)
 static const char *text_in(yyjson_doc *doc, const char *key)
 {
 	return yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), key));
+}
+
+static void health_says_that_a_shard_is_stuck(void **state)
+{
+	struct stage *s = *state;
+
+	s->stuck = true;
+	struct answer a = ask(s, "/healthz", "", "localhost");
+	yyjson_doc *doc = json(&a);
+
+	assert_int_equal(a.res.status, 503);
+	assert_string_equal(text_in(doc, "status"), "stuck");
+	yyjson_doc_free(doc);
+	end(&a);
+	s->web.healthy = NULL; /* where it cannot be known */
+	a = ask(s, "/healthz", "", "localhost");
+	assert_int_equal(a.res.status, 200);
+	end(&a);
 }
 
 static void health_says_whether_it_drains(void **state)
@@ -347,6 +371,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(health_says_whether_it_drains),
+		CASE(health_says_that_a_shard_is_stuck),
 		CASE(the_url_takes_the_host_of_the_request),
 		CASE(the_page_learns_what_it_needs_to_connect),
 		CASE(check_answers_as_a_connect_would_be),
