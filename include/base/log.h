@@ -12,8 +12,11 @@
  * it from forging a field.
  */
 #pragma once
+#include "base/time.h"
+
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON };
@@ -60,3 +63,12 @@ void log_write(const struct log *l, enum log_level level, const char *fmt, ...)
 		if (log_enabled((l), LOG_DEBUG))                                \
 			log_write((l), LOG_DEBUG, __VA_ARGS__);                 \
 	} while (0)
+
+/* For lines that peers can cause as often as they like: so many in ten seconds, the rest is counted. All zero is ready. */
+struct log_limit {
+	nsec since;
+	uint32_t n;
+	uint64_t left_out;
+};
+/* May one be written now? Then *left_out tells how many were not, before it; 0 but for the first of ten seconds. */
+bool log_limit_take(struct log_limit *l, uint32_t most, nsec now, uint64_t *left_out);

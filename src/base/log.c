@@ -227,3 +227,18 @@ void log_write(const struct log *log, enum log_level level, const char *fmt, ...
 	if (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) && write(log->out->fd, l.text, l.len) < 0)
 		return;
 }
+
+bool log_limit_take(struct log_limit *l, uint32_t most, nsec now, uint64_t *left_out)
+{
+	*left_out = 0;
+	if (l->n == 0 || now - l->since >= nsec_from_s(10)) {
+		*left_out = l->left_out;
+		*l = (struct log_limit){.since = now};
+	}
+	if (l->n < most) {
+		l->n++;
+		return true;
+	}
+	l->left_out++;
+	return false;
+}

@@ -23,6 +23,7 @@ struct links {
 	struct list all; /* of struct link */
 	struct list timed; /* of those who asked for statistics or said bye */
 	bool draining;
+	struct log_limit refusals;
 	nsec due; /* see links_deadline() */
 	struct links_stats stats;
 };
@@ -60,6 +61,8 @@ struct link {
 
 /* Statistics go out at multiples of this only: every such moment is a walk over all who want them. */
 enum { STATS_GRID_MS = 50 };
+/* Lines in ten seconds about sessions that were refused. */
+enum { REFUSALS_LOGGED = 20 };
 
 /* Bits of `warned` beyond the frame faults. */
 enum { WARNED_RATE_LIMIT = FRAME_N_FAULTS, WARNED_MESSAGES };
@@ -330,14 +333,26 @@ static int enter(struct links *ls, struct wt_session *s, const struct join *j, s
 	return err;
 }
 
-static void tell_refusal(struct links *ls, const struct wt_request *req, struct wt_response *res, unsigned status,
-	const char *remote, const char *why)
+/* Whoever likes can be refused, as often as he likes. */
+static void log_refusal(struct links *ls, const struct wt_request *req, unsigned status, const char *remote,
+	const char *why, nsec now)
 {
 	char origin[80];
+	uint64_t left_out;
 
-	count_refusal(ls, status);
+	if (!log_limit_take(&ls->refusals, REFUSALS_LOGGED, now, &left_out))
+		return;
+	if (left_out)
+		log_info(&ls->log, "refused lines_left_out=%llu", (unsigned long long)left_out);
 	log_info(&ls->log, "refused status=%u peer=%s origin=%s why=\"%s\"", status, remote,
 		log_quoted(req->origin, origin, sizeof origin), why);
+}
+
+static void tell_refusal(struct links *ls, const struct wt_request *req, struct wt_response *res, unsigned status,
+	const char *remote, const char *why, nsec now)
+{
+	count_refusal(ls, status);
+	log_refusal(ls, req, status, remote, why, now);
 	res->owned = strdup(why);
 	res->body = res->owned;
 	res->len = res->owned ? strlen(why) : 0;
@@ -359,7 +374,7 @@ static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_requ
 	if (err)
 		status = links_refusal(err, why, sizeof why);
 	if (status != 200) {
-		tell_refusal(ls, req, res, status, remote, why);
+		tell_refusal(ls, req, res, status, remote, why, now);
 		return status;
 	}
 	char room[2 * ROOM_NAME_MAX + 3], name[2 * PARTICIPANT_NAME_MAX + 3];
