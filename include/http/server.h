@@ -19,7 +19,8 @@ struct http_server;
 struct http_later;
 
 struct http_opts {
-	uint32_t max_conns;          /* default 256; above: closed at once, counted */
+	/* default 256; above: the one that has waited longest for a request is closed, or else the newcomer at once; counted */
+	uint32_t max_conns;
 	uint32_t max_header_bytes;   /* request line and fields. default 8192; above: 431 */
 	uint32_t max_response_bytes; /* default 4 MiB; above: 500 */
 	uint32_t idle_timeout_ms;    /* between requests, and for a half-sent one. default 15000 */
@@ -62,7 +63,7 @@ typedef void http_handler_fn(void *ctx, const struct http_request *req, struct h
 
 struct http_stats {
 	uint64_t requests, responses_2xx, responses_3xx, responses_4xx, responses_5xx;
-	uint64_t conns_accepted, conns_refused, bad_requests, tls_failures, timeouts;
+	uint64_t conns_accepted, conns_refused, conns_displaced, bad_requests, tls_failures, timeouts;
 	uint32_t conns; /* now */
 };
 

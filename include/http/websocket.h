@@ -49,7 +49,7 @@ struct websocket_opts {
 	uint32_t close_timeout_ms;    /* for the other side's part of the closing. default 2000 */
 	size_t max_message;           /* bytes received; default 1 MiB, less than 2 GiB */
 	size_t max_queue;             /* bytes that may wait to be sent; default 1 MiB */
-	int kernel_buffer;            /* bytes that the kernel may hold beyond these; default 0: as it likes */
+	int kernel_buffer;            /* bytes that the kernel may hold beyond these, a third of them unsent; default 0: as it likes */
 };
 void websocket_opts_default(struct websocket_opts *o);
 
@@ -91,6 +91,5 @@ int websocket_send_binary(struct websocket *ws, const void *p, size_t len);
 size_t websocket_queued(const struct websocket *ws); /* bytes on their way to the kernel */
 
 /* The last call. An open connection says what is queued and goodbye (`reason` at most 123 bytes, may be NULL) and waits
- * close_timeout_ms for the answer; anything else ends at once. Only on_closed follows, from the loop. (A resolver that is
- * slow cannot be stopped: the loop waits for it, and on_closed comes then.) */
+ * close_timeout_ms for the answer; anything else ends at once. Only on_closed follows, from the loop. */
 void websocket_close(struct websocket *ws, uint16_t code, const char *reason);

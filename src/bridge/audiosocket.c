@@ -9,15 +9,15 @@
 #include "bridge/address.h"
 #include "bridge/drivers.h"
 #include "bridge/stream_worker.h"
+#include "http/lookup.h"
 
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-enum { CONNECT_MS = 5000, HANG_UP_MS = 1000, SOCKET_MS = 150, PEER_GONE_MS = 30000 };
+enum { ADDRESSES_MAX = 8, CONNECT_MS = 5000, HANG_UP_MS = 1000, SOCKET_MS = 150, PEER_GONE_MS = 30000 };
 
 enum phase {
 	PHASE_CONNECTING, /* or it failed, and the room will close us */
@@ -39,9 +39,9 @@ struct audiosocket {
 	enum phase phase;
 	const char *text;          /* the address, as configured */
 	struct worker_address address;
-	uv_getaddrinfo_t resolve;
-	bool resolving;
-	struct addrinfo *found, *next;
+	struct lookup *lookup;     /* NULL: none is under way */
+	struct sockaddr_storage found[ADDRESSES_MAX];
+	size_t n_found, next;
 	union stream to;
 	bool to_open;
 	uv_connect_t connect;
@@ -54,10 +54,8 @@ struct audiosocket {
 
 static void free_if_idle(struct audiosocket *a)
 {
-	if (a->phase != PHASE_GONE || a->to_open || a->timer_open || a->resolving)
+	if (a->phase != PHASE_GONE || a->to_open || a->timer_open)
 		return;
-	if (a->found)
-		uv_freeaddrinfo(a->found);
 	stream_worker_fini(&a->worker);
 	free(a);
 }
@@ -99,8 +97,9 @@ static void finish(struct audiosocket *a)
 		return;
 	a->phase = PHASE_GONE;
 	a->worker.out = NULL;
-	if (a->resolving)
-		uv_cancel((uv_req_t *)&a->resolve);
+	if (a->lookup)
+		lookup_cancel(a->lookup);
+	a->lookup = NULL;
 	close_stream(a);
 	uv_close((uv_handle_t *)&a->timer, on_timer_closed);
 }
@@ -135,7 +134,7 @@ static void on_connected(uv_connect_t *req, int status)
 	if (a->phase != PHASE_CONNECTING || a->worker.failed)
 		return;
 	if (status < 0) {
-		if (a->next)
+		if (a->next < a->n_found)
 			close_stream(a); /* and then the next one */
 		else
 			cannot_connect(a, uv_strerror(status));
@@ -162,60 +161,45 @@ static void connect_local(struct audiosocket *a)
 
 static void try_next(struct audiosocket *a)
 {
-	const struct addrinfo *to = a->next;
 	int err;
 
-	if (!to) {
+	if (a->next == a->n_found) {
 		cannot_connect(a, "no address is left");
 		return;
 	}
-	a->next = to->ai_next;
+	const struct sockaddr *to = (const struct sockaddr *)&a->found[a->next++];
+
 	err = uv_tcp_init(a->loop, &a->to.tcp);
 	open_stream(a, err);
 	if (!err)
-		err = uv_tcp_connect(&a->connect, &a->to.tcp, to->ai_addr, on_connected);
-	if (err && (!a->next || !a->to_open))
+		err = uv_tcp_connect(&a->connect, &a->to.tcp, to, on_connected);
+	if (err && (a->next == a->n_found || !a->to_open))
 		cannot_connect(a, uv_strerror(err));
 	else if (err)
 		close_stream(a);
 }
 
-static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
+static void on_resolved(void *ctx, int error, const struct addrinfo *found)
 {
-	struct audiosocket *a = req->data;
+	struct audiosocket *a = ctx;
 
-	a->resolving = false;
-	a->found = a->next = found;
-	if (a->phase != PHASE_CONNECTING) {
-		free_if_idle(a);
+	a->lookup = NULL;
+	if (a->phase != PHASE_CONNECTING || a->worker.failed)
 		return;
-	}
-	if (a->worker.failed)
-		return;
-	if (status < 0)
-		cannot_connect(a, uv_strerror(status));
+	for (; found && a->n_found < ADDRESSES_MAX; found = found->ai_next)
+		memcpy(&a->found[a->n_found++], found->ai_addr, found->ai_addrlen);
+	if (error)
+		cannot_connect(a, lookup_why(error));
 	else
 		try_next(a);
 }
 
-/* Resolving goes on in a thread of libuv's pool; numbers need none. */
 static void resolve(struct audiosocket *a)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_NUMERICHOST};
-	struct addrinfo *numeric;
+	int err = lookup_start(a->loop, a->address.host, a->address.port, on_resolved, a, &a->lookup);
 
-	if (getaddrinfo(a->address.host, a->address.port, &hints, &numeric) == 0) {
-		a->found = a->next = numeric;
-		try_next(a);
-		return;
-	}
-	hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
-	a->resolve.data = a;
-	int err = uv_getaddrinfo(a->loop, &a->resolve, on_resolved, a->address.host, a->address.port, &hints);
-
-	a->resolving = err == 0;
 	if (err)
-		cannot_connect(a, uv_strerror(err));
+		cannot_connect(a, err_str(err));
 }
 
 /* ---- the connection's life ---- */
@@ -330,6 +314,7 @@ static void audiosocket_close(void *self)
 
 const struct bridge_ops bridge_audiosocket = {
 	.type = "audiosocket",
+	.tells_up = true,
 	.open = audiosocket_open,
 	.audio = audiosocket_audio,
 	.event = audiosocket_event,

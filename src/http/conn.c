@@ -65,6 +65,14 @@ static void set_state(struct http_conn *c, enum conn_state next)
 	c->state = next;
 }
 
+/* Waits for a request from now on; who has waited longest comes first in the list. */
+static void begin_waiting(struct http_conn *c)
+{
+	set_state(c, CONN_READING);
+	list_remove(&c->link);
+	list_append(&c->server->conns, &c->link);
+}
+
 static void on_timer(uv_timer_t *t);
 
 static void set_timer(struct http_conn *c, uint64_t ms)
@@ -271,7 +279,7 @@ static void next_request(struct http_conn *c)
 
 	buf_init(&c->pending, PENDING_MAX);
 	http_parse_next(&c->req);
-	set_state(c, CONN_READING);
+	begin_waiting(c);
 	set_timer(c, c->server->opts.idle_timeout_ms);
 	if (again.len)
 		take_bytes(c, again.p, again.len);
@@ -296,7 +304,7 @@ static void on_open(void *ctx)
 {
 	struct http_conn *c = ctx;
 
-	set_state(c, CONN_READING);
+	begin_waiting(c);
 	set_timer(c, c->server->opts.idle_timeout_ms);
 }
 
@@ -427,4 +435,18 @@ void http_conn_close(struct http_conn *c)
 	c->server->stats.conns--;
 	tls_stream_close(c->stream);
 	uv_close((uv_handle_t *)&c->timer, on_timer_closed);
+}
+
+bool http_conn_displace(struct http_server *s)
+{
+	list_each (it, &s->conns, tmp) {
+		struct http_conn *c = http_conn_of(it);
+
+		if (c->state != CONN_READING || c->req.n_bytes > 0)
+			continue;
+		http_conn_close(c);
+		s->stats.conns_displaced++;
+		return true;
+	}
+	return false;
 }

@@ -57,7 +57,7 @@ static void on_connection(uv_stream_t *tcp, int status)
 		return;
 	}
 	s->stats.conns_accepted++;
-	if (s->stats.conns >= s->opts.max_conns) {
+	if (s->stats.conns >= s->opts.max_conns && !http_conn_displace(s)) {
 		s->stats.conns_refused++;
 		tls_stream_refuse(tcp);
 		return;

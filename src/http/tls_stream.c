@@ -11,9 +11,12 @@
 #include "http/tls_context.h"
 
 #include <assert.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { READ_BYTES = 16384, OWN_SLACK = 16384 /* for what TLS itself has to say */ };
 
@@ -155,8 +158,14 @@ int tls_stream_send(struct tls_stream *s, const void *p, size_t len)
 
 void tls_stream_bound_kernel(struct tls_stream *s, int bytes)
 {
-	if (!s->closing)
-		uv_send_buffer_size((uv_handle_t *)&s->tcp, &bytes);
+	unsigned unsent = (unsigned)bytes / 3;
+	uv_os_fd_t fd;
+
+	if (s->closing)
+		return;
+	uv_send_buffer_size((uv_handle_t *)&s->tcp, &bytes);
+	if (uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
 }
 
 const char *tls_stream_why(const struct tls_stream *s)

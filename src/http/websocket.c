@@ -5,11 +5,12 @@
  *   send: wslay frames and masks into `out`, which goes to the stream in one piece
  *   recv: the stream's bytes lie in `in` while wslay takes them
  *
- * Nothing is freed before the last handle has closed and the resolver is back: see release().
+ * Nothing is freed before the last handle has closed: see release().
  */
 #include "http/websocket.h"
 
 #include "base/buf.h"
+#include "http/lookup.h"
 #include "http/openssl.h"
 #include "http/tls_stream.h"
 #include "http/upgrade.h"
@@ -42,8 +43,8 @@ struct websocket {
 	uv_loop_t *loop;
 	uv_timer_t timer;          /* of the whole way to OPEN; then the ping; then the closing */
 	uv_timer_t attempt;        /* of one address */
-	uv_getaddrinfo_t resolver;
-	unsigned n_pending;        /* timers, streams and the resolver: whoever calls us once more */
+	struct lookup *lookup;     /* of the name; NULL: none is under way */
+	unsigned n_pending;        /* timers and streams: whoever calls us once more */
 	enum ws_state state;
 	const struct websocket_events *ev;
 	void *ctx;
@@ -55,7 +56,6 @@ struct websocket {
 	struct buf request;
 	struct sockaddr_storage addr[ADDRESSES_MAX];
 	size_t n_addr, next_addr;
-	bool resolving;
 	struct tls_stream *stream; /* NULL: between two */
 	struct upgrade up;
 	wslay_event_context_ptr frames; /* NULL before OPEN */
@@ -138,8 +138,9 @@ static void tear_down(struct websocket *ws)
 		return;
 	ws->state = WS_CLOSED;
 	drop_stream(ws);
-	if (ws->resolving)
-		uv_cancel((uv_req_t *)&ws->resolver); /* in vain if it is under way */
+	if (ws->lookup)
+		lookup_cancel(ws->lookup);
+	ws->lookup = NULL;
 	uv_close((uv_handle_t *)&ws->timer, on_timer_closed);
 	uv_close((uv_handle_t *)&ws->attempt, on_timer_closed);
 }
@@ -554,38 +555,30 @@ static void take_addresses(struct websocket *ws, const struct addrinfo *list)
 			memcpy(&ws->addr[ws->n_addr++], list->ai_addr, list->ai_addrlen);
 }
 
-static void on_resolved(uv_getaddrinfo_t *r, int status, struct addrinfo *list)
+static void on_resolved(void *ctx, int error, const struct addrinfo *list)
 {
-	struct websocket *ws = r->data;
+	struct websocket *ws = ctx;
 	char what[128];
 
-	ws->resolving = false;
-	if (ws->state == WS_RESOLVING) {
-		take_addresses(ws, list);
-		snprintf(what, sizeof what, "the name cannot be resolved: %s", status ? uv_strerror(status) : "no address");
-		ws->state = WS_CONNECTING;
-		if (ws->n_addr)
-			try_next(ws);
-		else
-			fail(ws, ERR_NOTFOUND, what);
-	}
-	uv_freeaddrinfo(list);
-	release(ws);
+	ws->lookup = NULL;
+	if (ws->state != WS_RESOLVING)
+		return;
+	take_addresses(ws, list);
+	snprintf(what, sizeof what, "the name cannot be resolved: %s", error ? lookup_why(error) : "no address");
+	ws->state = WS_CONNECTING;
+	if (ws->n_addr)
+		try_next(ws);
+	else
+		fail(ws, ERR_NOTFOUND, what);
 }
 
 /* Numeric addresses too: they take the same way and need no one's answer. */
 static int resolve(struct websocket *ws)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC};
 	char port[8];
 
 	snprintf(port, sizeof port, "%u", ws->url.port);
-	ws->resolver.data = ws;
-	if (uv_getaddrinfo(ws->loop, &ws->resolver, on_resolved, ws->url.host, port, &hints) < 0)
-		return ERR_IO;
-	ws->resolving = true;
-	ws->n_pending++;
-	return 0;
+	return lookup_start(ws->loop, ws->url.host, port, on_resolved, ws, &ws->lookup);
 }
 
 /* --- beginning -------------------------------------------------------------------------- */

@@ -743,8 +743,12 @@ static void too_many_connections_are_closed_at_once(void **state)
 
 	w->opts.max_conns = N;
 	start(w);
-	for (int i = 0; i < N; i++)
+	for (int i = 0; i < N; i++) {
 		fd[i] = dial(w);
+		say(fd[i], "GET");
+	}
+	for (int i = 0; i < 10; i++)
+		uv_run(&w->loop, UV_RUN_NOWAIT); /* they are read */
 	extra = dial(w);
 	answer_init(&a);
 	ended(w, extra, &a);
@@ -753,11 +757,53 @@ static void too_many_connections_are_closed_at_once(void **state)
 	assert_int_equal(http_server_stats(w->server)->conns, N);
 	assert_int_equal(http_server_stats(w->server)->conns_refused, 1);
 	for (int i = 0; i < N; i++) {
-		say(fd[i], GET("/echo"));
+		say(fd[i], GET("/echo") + 3);
 		assert_true(answer(w, fd[i], &a, false));
 		next_answer(&a);
 		close(fd[i]);
 	}
+	until_no_conns(w);
+	must_still_answer(w);
+	buf_fini(&a.rest);
+}
+
+/* Browsers keep connections for a next request that may never come. */
+static void who_was_idle_longest_makes_room(void **state)
+{
+	enum { N = 4 };
+	struct world *w = *state;
+	struct answer a;
+	int fd[N], extra;
+
+	w->opts.max_conns = N;
+	start(w);
+	answer_init(&a);
+	for (int i = 0; i < N; i++) {
+		fd[i] = dial(w);
+		say(fd[i], GET("/echo"));
+		assert_true(answer(w, fd[i], &a, false));
+		next_answer(&a);
+	}
+	say(fd[0], GET("/echo")); /* so that the second is the one */
+	assert_true(answer(w, fd[0], &a, false));
+	next_answer(&a);
+	extra = dial(w);
+	say(extra, GET("/echo"));
+	assert_true(answer(w, extra, &a, false));
+	next_answer(&a);
+	ended(w, fd[1], &a);
+	assert_int_equal(http_server_stats(w->server)->conns, N);
+	assert_int_equal(http_server_stats(w->server)->conns_displaced, 1);
+	assert_int_equal(http_server_stats(w->server)->conns_refused, 0);
+	for (int i = 0; i < N; i++) {
+		if (i != 1) {
+			say(fd[i], GET("/echo"));
+			assert_true(answer(w, fd[i], &a, false));
+			next_answer(&a);
+		}
+		close(fd[i]);
+	}
+	close(extra);
 	until_no_conns(w);
 	must_still_answer(w);
 	buf_fini(&a.rest);
@@ -876,6 +922,7 @@ int main(void)
 		CASE(silent_connections_are_closed),
 		CASE(a_reader_that_takes_nothing_is_closed),
 		CASE(too_many_connections_are_closed_at_once),
+		CASE(who_was_idle_longest_makes_room),
 		CASE(clients_that_vanish_leave_nothing_behind),
 		CASE(a_client_may_close_its_side_and_still_hear),
 		CASE(closing_with_work_under_way_is_clean),

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* Workers at a name that the resolver thinks about for ever: a bridge that is closed holds nobody. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "support/slow_resolver.h"
+#include "unit/bridge/seat.h"
+
+enum { SOON_MS = 1000 };
+
+static struct seat *seat_at_slow_name(const char *type)
+{
+	struct seat *s = seat_new(type);
+
+	snprintf(s->opts.address, sizeof s->opts.address, "tcp://slow.test:9092");
+	snprintf(s->opts.url, sizeof s->opts.url, "ws://slow.test:9092/");
+	s->opts.profile = BRIDGE_GENERIC;
+	s->opts.rate_hz = strcmp(type, "openai") == 0 ? 24000 : 0;
+	return s;
+}
+
+static bool failed(struct seat *s) { return s->failed[0] != '\0'; }
+
+static void closing_waits_for_no_resolver(void **state)
+{
+	static const char *const types[] = {"audiosocket", "websocket", "openai"};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct seat *s = seat_at_slow_name(types[i]);
+
+		assert_int_equal(seat_open(s), 0);
+		slow_resolver_wait((int)i + 1);
+		assert_in_range(seat_free(s), 0, SOON_MS);
+	}
+}
+
+static void a_name_that_is_not_found_in_time_is_a_failure(void **state)
+{
+	struct seat *s = seat_at_slow_name("audiosocket");
+
+	(void)state;
+	assert_int_equal(seat_open(s), 0);
+	assert_true(seat_run(s, failed, 8000));
+	assert_string_equal(s->failed, "cannot connect to tcp://slow.test:9092: no answer within 5 s");
+	assert_in_range(seat_free(s), 0, SOON_MS);
+}
+
+static void nothing_is_left_when_the_answer_comes(void **state)
+{
+	(void)state;
+	slow_resolver_answer();
+	slow_resolver_end(4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(closing_waits_for_no_resolver),
+		cmocka_unit_test(a_name_that_is_not_found_in_time_is_a_failure),
+		cmocka_unit_test(nothing_is_left_when_the_answer_comes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
