@@ -135,8 +135,12 @@ struct bridge_sink {
 	void (*transcript)(void *ctx, uint32_t participant, const char *text, bool final);
 	/* So many samples, at the driver's rate, came too late for a worker that does not keep up: for the count. May be NULL. */
 	void (*unheard)(void *ctx, size_t n);
-	/* The worker is away, and the driver sees to it itself; or it is back (`why` ""). For everybody in the room. May be NULL. */
+	/* false: the worker is away, and the driver sees to it itself. true: it is there (`why` ""), for certain: it has spoken
+	 * or answered. A driver with ops->tells_up says that after each opening, too: until then a worker that had failed
+	 * counts as away. Only what changes is told to everybody in the room. May be NULL. */
 	void (*up)(void *ctx, bool up, const char *why);
+	/* If `failed` comes now, it is in vain to try again before so many milliseconds have passed. May be NULL. */
+	void (*pause)(void *ctx, uint32_t ms);
 	/* A call of a tool was answered, with a result or with an error: for the count. May be NULL. */
 	void (*tool)(void *ctx, bool good);
 	/* The room's name, "" for a private one; borrowed. May be NULL: nobody knows. */
@@ -191,6 +195,7 @@ struct bridge_ops {
 	/* What a file says of them makes sense together? Else `f` tells. May be NULL. */
 	bool (*check)(const struct bridge_opts *opts, struct bridge_fault *f);
 	enum barge_in barge_in; /* unless the options say otherwise */
+	bool tells_up;          /* it is not there yet when open returns: see sink->up */
 };
 
 /* What options must be, for whoever reads them from a file. */

@@ -63,6 +63,7 @@ struct room_member { /* as told to others */
 	const char *name;
 	bool muted, speaking, bridge; /* a bridge that is not active is muted */
 	enum bridge_mode mode;        /* of a bridge */
+	const char *down; /* a bridge: why its worker is away; NULL: it is there */
 };
 
 enum room_event_kind {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/openai.h"
 
+#include "base/backoff.h"
 #include "base/err.h"
 #include "bridge/drivers.h"
 #include "bridge/key.h"
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 enum { PAUSE_FIRST_MS = 500, PAUSE_MOST_MS = 30000, WORKED_MS = 10000, BUSY_MOST_S = 600 };
@@ -63,25 +65,25 @@ static void drop_connection(struct openai *a)
 
 /* ---- trouble ---- */
 
-static uint64_t backoff_ms(const struct openai *a)
+static uint64_t next_backoff_ms(const struct openai *a)
 {
-	uint64_t ms = PAUSE_FIRST_MS;
+	uint32_t chance = 0;
 
-	for (unsigned i = 1; i < a->failures && ms < PAUSE_MOST_MS; i++)
-		ms *= 2;
-	return ms < PAUSE_MOST_MS ? ms : PAUSE_MOST_MS;
+	(void)!getrandom(&chance, sizeof chance, 0);
+	return backoff_ms(PAUSE_FIRST_MS, PAUSE_MOST_MS, a->failures, chance);
 }
 
 /* 0: no more. */
 static uint64_t pause_ms(const struct openai *a, enum ai_trouble t)
 {
-	uint32_t busy_s = a->retry_after_s < BUSY_MOST_S ? a->retry_after_s : BUSY_MOST_S;
+	uint64_t busy_ms = (a->retry_after_s < BUSY_MOST_S ? a->retry_after_s : BUSY_MOST_S) * UINT64_C(1000);
+	uint64_t ms = next_backoff_ms(a);
 
 	if (t == AI_PLANNED)
 		return 1;
 	if (t == AI_REFUSED)
 		return a->refusals <= 3 ? refused_pause_s[a->refusals - 1] * UINT64_C(1000) : 0;
-	return busy_s * UINT64_C(1000) > backoff_ms(a) ? busy_s * UINT64_C(1000) : backoff_ms(a);
+	return busy_ms > ms ? busy_ms : ms;
 }
 
 static void on_pause_over(uv_timer_t *t)
@@ -236,7 +238,7 @@ void ai_ready(struct openai *a)
 	ear_clear(&a->ear);
 	uv_timer_start(&a->timer, on_age, session_ms(a), 0);
 	log_info(a->log, "the model listens%s%s", a->opts->model[0] ? " model=" : "", a->opts->model);
-	if (a->told_down && a->sink->up)
+	if (a->sink->up)
 		a->sink->up(a->sink_ctx, true, "");
 	a->told_down = false;
 	if (a->may_answer != (a->mode == BRIDGE_ACTIVE)) /* it has changed since session.update */
@@ -411,7 +413,7 @@ static int openai_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t 
 	if (!a)
 		return ERR_NOMEM;
 	init(a, opts, sink, sink_ctx, log);
-	int err = ear_init(&a->ear, AI_RATE_HZ, AI_FRAME_MS, AI_WAIT_MS);
+	int err = ear_init(&a->ear, AI_RATE_HZ, AI_FRAME_MS, opts->turn_detection == BRIDGE_ROOM_VAD ? AI_LEAD_MS : AI_WAIT_MS);
 
 	if (!err)
 		err = find_instructions(opts, &a->instructions);
@@ -586,6 +588,7 @@ static bool openai_check(const struct bridge_opts *o, struct bridge_fault *f)
 
 const struct bridge_ops bridge_openai = {
 	.type = "openai",
+	.tells_up = true,
 	.rate = openai_rate,
 	.check = openai_check,
 	.open = openai_open,

@@ -25,8 +25,9 @@
 enum {
 	AI_RATE_HZ = 24000,        /* of audio/pcm, the only one */
 	AI_FRAME_MS = 40,
-	AI_WAIT_MS = 320,          /* of what is to be heard, for a provider that is slow */
-	AI_KERNEL_BYTES = 24576,
+	AI_WAIT_MS = 160,          /* of what is to be heard, for a provider that is slow */
+	AI_LEAD_MS = 320,          /* with the room's own turns: what he said before it was known that he speaks */
+	AI_KERNEL_BYTES = 24576,   /* 380 ms; a third of that unsent */
 	AI_MESSAGE_MAX = 4 << 20,
 	AI_QUEUE_MAX = 1 << 20,    /* a session with all its tools; sixteen of their longest answers */
 	AI_SETUP_MS = 15000,       /* from the connection to session.updated */

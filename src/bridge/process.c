@@ -290,6 +290,7 @@ static void process_close(void *self)
 
 const struct bridge_ops bridge_process = {
 	.type = "process",
+	.tells_up = true,
 	.open = process_open,
 	.audio = process_audio,
 	.event = process_event,

@@ -41,6 +41,17 @@ static void end(struct stream_worker *w, const char *why)
 		w->on_end(w, why);
 }
 
+/* A program that has started, or a server that accepts, may be gone the next moment: it is there once it has spoken, or
+ * has been for a while. */
+static void tell_there(struct stream_worker *w)
+{
+	if (w->there || w->failed || !w->sink)
+		return;
+	w->there = true;
+	if (w->sink->up)
+		w->sink->up(w->sink_ctx, true, "");
+}
+
 /* ---- to the worker: a queue of records, and one that is being written ---- */
 
 static size_t record_len(const uint8_t *p)
@@ -336,6 +347,8 @@ static void take_event(struct stream_worker *w, const struct as_record *rec)
 
 static void take_record(struct stream_worker *w, const struct as_record *rec)
 {
+	if (rec->type != AS_HANGUP && rec->type != AS_ERROR)
+		tell_there(w);
 	if (as_audio_rate(rec->type)) {
 		take_audio(w, rec);
 		return;
@@ -436,6 +449,9 @@ bool stream_worker_audio(struct stream_worker *w, const struct bridge_hearing *h
 		pcm_from_float(record + AS_HEAD, h->pcm, h->n);
 		send_record(w, record, AS_HEAD + 2 * h->n);
 	}
+	w->heard += h->n;
+	if (w->heard * 1000 >= (uint64_t)w->rate_hz * STREAM_THERE_MS)
+		tell_there(w);
 	w->read_budget = STREAM_READ_PER_TICK;
 	if (w->paused && !w->failed)
 		read_on(w);

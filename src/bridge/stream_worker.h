@@ -23,6 +23,7 @@ enum {
 	STREAM_MOST_WAIT_MS = 300,        /* of audio for a worker that is slow, what the kernel holds included */
 	STREAM_EVENTS_MAX = 65536,        /* bytes of events that wait for it */
 	STREAM_MARKS_MAX = 65536,         /* bytes of marks that wait for their time */
+	STREAM_THERE_MS = 1000,           /* who has not spoken is taken to be there after so long */
 	STREAM_WHY_MAX = 112,
 };
 
@@ -50,6 +51,8 @@ struct stream_worker {
 	uint64_t audible;                 /* `taken` after the last that was no silence */
 	struct buf marks;                 /* each: u64 where, u8 length, payload */
 	bool speaks_ours;                 /* it sent a record of ours, so it may be sent some */
+	bool there;                       /* the room knows that it is */
+	uint64_t heard;                   /* samples that it was given, before that */
 
 	/* to the worker */
 	uint8_t *queue;                   /* whole records that wait */

@@ -98,6 +98,8 @@ static void on_open(void *ctx, const char *subprotocol)
 	struct ws_worker *w = ctx;
 
 	w->state = WORKER_TALKS;
+	if (w->sink->up)
+		w->sink->up(w->sink_ctx, true, "");
 	log_info(w->log, "connected%s%s", *subprotocol ? " subprotocol=" : "", subprotocol);
 	w->dialect->greet(w);
 }
@@ -126,10 +128,22 @@ static void fail_worker(struct ws_worker *w, const char *why)
 	w->sink->failed(w->sink_ctx, why);
 }
 
+/* How long it is in vain to call again, or as the server asked: what is refused will be refused the next moment, too. */
+static uint32_t pause_s(const struct websocket_end *end)
+{
+	bool passing = end->http_status == 0 || end->http_status == 408 || end->http_status == 429 || end->http_status >= 500;
+	uint32_t s = passing ? 0 : WS_REFUSED_S;
+
+	s = end->retry_after_s > s ? end->retry_after_s : s;
+	return s < WS_PAUSE_MOST_S ? s : WS_PAUSE_MOST_S;
+}
+
 static void on_end(void *ctx, const struct websocket_end *end)
 {
 	struct ws_worker *w = ctx;
 
+	if (w->sink->pause)
+		w->sink->pause(w->sink_ctx, pause_s(end) * 1000);
 	fail_worker(w, end->why);
 }
 
@@ -317,6 +331,7 @@ static bool websocket_check(const struct bridge_opts *o, struct bridge_fault *f)
 
 const struct bridge_ops bridge_websocket = {
 	.type = "websocket",
+	.tells_up = true,
 	.rate = websocket_rate,
 	.check = websocket_check,
 	.open = websocket_open,

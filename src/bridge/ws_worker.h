@@ -16,11 +16,13 @@
 
 enum {
 	WS_FRAME_MS = 20,
-	WS_WAIT_MS = 300,        /* of audio for a worker that is slow ... */
-	WS_KERNEL_MS = 300,      /* ... and what the kernel holds of it */
+	WS_WAIT_MS = 200,        /* of audio for a worker that is slow; and a third ... */
+	WS_KERNEL_MS = 300,      /* ... of this in the kernel. The rest of it is on its way */
 	WS_MARKS_MAX = 64,
 	WS_MARK_BYTES_MAX = 4096, /* of one mark */
 	WS_MESSAGE_MAX = 1 << 20,
+	WS_REFUSED_S = 300,      /* a server that refuses us is called again so much later */
+	WS_PAUSE_MOST_S = 600,   /* however long it asks for */
 	WS_CONTROL_MAX = 65536,  /* bytes of JSON that may wait for the worker */
 };
 

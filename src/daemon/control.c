@@ -169,13 +169,18 @@ static void put_str(struct line *l, const char *key, const char *value)
 
 /* What a driver says, up to the first byte that is no UTF-8: a text that was cut in mid-character must not cost
  * everybody the line, and so the stream. */
-static void put_text(struct line *l, const char *value)
+static void add_text(yyjson_mut_doc *doc, yyjson_mut_val *obj, const char *value)
 {
 	size_t len = 0;
 
 	for (size_t n; (n = utf8_char(value + len)); len += n)
 		;
-	yyjson_mut_obj_add_strn(l->doc, l->obj, "text", value, len);
+	yyjson_mut_obj_add_strn(doc, obj, "text", value, len);
+}
+
+static void put_text(struct line *l, const char *value)
+{
+	add_text(l->doc, l->obj, value);
 }
 
 static void put_uint(struct line *l, const char *key, uint64_t value)
@@ -212,6 +217,9 @@ static void put_member(yyjson_mut_doc *doc, yyjson_mut_val *obj, const struct ro
 		return;
 	yyjson_mut_obj_add_bool(doc, obj, "bridge", true);
 	yyjson_mut_obj_add_str(doc, obj, "mode", bridge_mode_name(m->mode));
+	yyjson_mut_obj_add_bool(doc, obj, "up", !m->down);
+	if (m->down)
+		add_text(doc, obj, m->down);
 }
 
 struct members {
@@ -258,10 +266,11 @@ int control_welcome(struct buf *out, const struct control_welcome *w)
 
 size_t control_welcome_max(uint32_t people)
 {
-	/* Names double where every character is escaped. Beside the people: the bridge, its name, ours, the room's. */
+	/* Names double where every character is escaped. Beside the people: the bridge, its name, why it is down, ours, the
+	 * room's. */
 	enum { MEMBER = 2 * PARTICIPANT_NAME_MAX + 128 };
 
-	return ((size_t)people + 4) * MEMBER;
+	return ((size_t)people + 5) * MEMBER;
 }
 
 static struct line event_line(const struct room_event *ev, int64_t wall_ms)

@@ -4,6 +4,7 @@
 #include "audio/mixer.h"
 #include "audio/pcm.h"
 #include "audio/resample.h"
+#include "base/backoff.h"
 #include "base/err.h"
 #include "room/room_private.h"
 
@@ -38,12 +39,13 @@ struct room_member worker_member(const struct worker *w)
 		.speaking = w->vad.speaking,
 		.muted = w->mode != BRIDGE_ACTIVE,
 		.mode = w->mode,
+		.down = w->away ? w->told : NULL,
 	};
 }
 
 static struct room_event event_of(const struct worker *w, enum room_event_kind kind)
 {
-	return (struct room_event){.kind = kind, .member = worker_member(w), .up = w->state == WORKER_UP && !w->away, .text = ""};
+	return (struct room_event){.kind = kind, .member = worker_member(w), .up = !w->away, .text = ""};
 }
 
 /* ---- calls into the driver ---- */
@@ -244,24 +246,42 @@ static void on_transcript(void *ctx, uint32_t participant, const char *text, boo
 	room_tell(w->room, &ev, w->room->rooms->now);
 }
 
+/* People are told what changes: that it went, that it is away for another reason now, that it is back. A worker that dies
+ * again and again for the same one is told of once. */
+static void set_up(struct worker *w, bool up, const char *why)
+{
+	struct rooms *rs = w->room->rooms;
+	struct room_event ev = event_of(w, ROOM_BRIDGE);
+
+	if (w->away == !up && (up || strncmp(w->told, why, sizeof w->told - 1) == 0))
+		return;
+	if (w->away && up)
+		rs->stats.bridges_down--;
+	if (!w->away && !up)
+		rs->stats.bridges_down++;
+	w->away = !up;
+	snprintf(w->told, sizeof w->told, "%s", why);
+	ev.up = up;
+	ev.text = w->told;
+	room_tell(w->room, &ev, rs->now);
+}
+
 /* It is still open: only what people are told, and what is counted, is as after a failure. */
 static void on_up(void *ctx, bool up, const char *why)
 {
 	struct worker *w = ctx;
-	struct room_event ev = event_of(w, ROOM_BRIDGE);
 
-	if (w->state != WORKER_UP || w->away == !up)
+	if (w->state != WORKER_UP)
 		return;
-	w->away = !up;
-	if (up) {
-		w->room->rooms->stats.bridges_down--;
-	} else {
-		w->room->rooms->stats.bridges_down++;
-		w->room->rooms->stats.bridge_failures++;
-	}
-	ev.up = up;
-	ev.text = why;
-	room_tell(w->room, &ev, w->room->rooms->now);
+	w->room->rooms->stats.bridge_failures += !up && !w->away;
+	set_up(w, up, why);
+}
+
+static void on_pause(void *ctx, uint32_t ms)
+{
+	struct worker *w = ctx;
+
+	w->least_pause_ms = ms;
 }
 
 static void on_tool(void *ctx, bool good)
@@ -286,6 +306,7 @@ static const struct bridge_sink sink = {
 	.transcript = on_transcript,
 	.unheard = on_unheard,
 	.up = on_up,
+	.pause = on_pause,
 	.tool = on_tool,
 	.room = on_room,
 	.failed = on_failed,
@@ -351,6 +372,7 @@ void worker_open(struct worker *w, nsec now)
 
 	w->state = WORKER_UP;
 	w->opened_at = now;
+	w->least_pause_ms = 0;
 	call_begin(w);
 	int err = w->ops->open(w->opts, w->rate_hz, n, &sink, w, &w->log, now, &w->self);
 
@@ -377,8 +399,6 @@ static void close_driver(struct worker *w)
 		w->ops->close(w->self);
 		w->room->rooms->stats.bridges--;
 	}
-	w->room->rooms->stats.bridges_down -= w->away;
-	w->away = false;
 	w->self = NULL;
 	w->interrupted = false;
 	w->cut_item = 0;
@@ -387,16 +407,35 @@ static void close_driver(struct worker *w)
 void worker_close(struct worker *w)
 {
 	list_remove(&w->node);
-	w->room->rooms->stats.bridges_down -= w->state == WORKER_WAITS;
+	w->room->rooms->stats.bridges_down -= w->away;
+	w->away = false;
+	w->told[0] = '\0';
 	close_driver(w);
 	w->state = WORKER_CLOSED;
+}
+
+/* Into the list of its level, which is sorted but for the chance in the pauses. */
+static void wait_in_line(struct worker *w, uint64_t pause_ms, nsec now)
+{
+	struct list *line = &w->room->rooms->retry[w->level], *after = line->prev;
+
+	w->retry_at = now + nsec_from_ms(pause_ms);
+	w->state = WORKER_WAITS;
+	while (after != line && list_entry(after, struct worker, node)->retry_at > w->retry_at)
+		after = after->prev;
+	list_append(after->next, &w->node);
+}
+
+static uint64_t next_pause_ms(struct worker *w)
+{
+	uint64_t ms = backoff_ms(RETRY_FIRST_MS, RETRY_MOST_MS, w->level + 1, backoff_chance(w->id, ++w->n_pauses));
+
+	return ms > w->least_pause_ms ? ms : w->least_pause_ms;
 }
 
 /* Its speech ends softly; people go on. */
 static void bury(struct worker *w, nsec now)
 {
-	struct rooms *rs = w->room->rooms;
-	struct room_event ev = event_of(w, ROOM_BRIDGE);
 	char quoted[WORKER_WHY + 2];
 	bool worked = w->is_open && now - w->opened_at >= nsec_from_ms(WORKED_MS);
 
@@ -405,34 +444,22 @@ static void bury(struct worker *w, nsec now)
 	close_driver(w);
 	if (worked)
 		w->level = 0;
-	uint64_t pause_ms = (uint64_t)RETRY_FIRST_MS << w->level;
+	uint64_t pause_ms = next_pause_ms(w);
 
-	pause_ms = pause_ms < RETRY_MOST_MS ? pause_ms : RETRY_MOST_MS;
-	w->retry_at = now + nsec_from_ms(pause_ms);
-	w->state = WORKER_WAITS;
-	rs->stats.bridges_down++;
-	list_append(&rs->retry[w->level], &w->node);
+	wait_in_line(w, pause_ms, now);
 	w->level += w->level < RETRY_LEVELS - 1;
-	rs->stats.bridge_failures++;
+	w->room->rooms->stats.bridge_failures++;
 	log_warn(&w->log, "failed why=%s retry_ms=%u", log_quoted(w->why, quoted, sizeof quoted), (unsigned)pause_ms);
-	ev.up = false;
-	ev.text = w->why;
-	room_tell(w->room, &ev, now);
+	set_up(w, false, w->why);
 }
 
 static void try_again(struct worker *w, nsec now)
 {
-	struct room_event ev = event_of(w, ROOM_BRIDGE);
-
 	list_remove(&w->node);
-	w->room->rooms->stats.bridges_down--;
 	w->room->rooms->stats.bridge_restarts++;
 	worker_open(w, now);
-	if (w->state != WORKER_UP)
-		return;
-	ev.up = true;
-	ev.text = "";
-	room_tell(w->room, &ev, now);
+	if (w->state == WORKER_UP && !w->ops->tells_up)
+		set_up(w, true, "");
 }
 
 nsec worker_retry_at(const struct list *retry)
@@ -731,6 +758,7 @@ void worker_set_mode(struct worker *w, enum bridge_mode mode, struct participant
 	struct room_event ev = event_of(w, ROOM_BRIDGE);
 
 	ev.by = by->id;
+	ev.text = w->told;
 	room_tell(w->room, &ev, now);
 	schedule_wake(w->room, now);
 }

@@ -50,10 +50,13 @@ struct worker {
 	enum worker_state state;
 	bool is_open;      /* ops->close is due */
 	bool in_call;
-	bool away;         /* open, but its driver says that nobody is there */
+	bool away;         /* people know that nobody is there: it failed, or its driver says so */
+	char told[WORKER_WHY]; /* why, as they were told */
 	char why[WORKER_WHY];
 	nsec opened_at, retry_at;
 	unsigned level;    /* of the back-off */
+	uint32_t n_pauses; /* so far */
+	uint32_t least_pause_ms; /* as the driver asks */
 
 	enum bridge_mode mode;
 	uint32_t mode_by;  /* who has made it so */

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "base/backoff.h"
 #include "base/buf.h"
 #include "base/cursor.h"
 #include "base/err.h"
@@ -244,6 +245,40 @@ static void log_lines_are_lost_rather_than_waited_for(void **state)
 	close(fd[1]);
 }
 
+static void log_lines_of_a_kind_are_limited(void **state)
+{
+	struct log_limit l = {0};
+	uint64_t left_out;
+	nsec t = nsec_from_s(5);
+
+	(void)state;
+	for (int i = 0; i < 100; i++, t += nsec_from_ms(90)) {
+		assert_int_equal(log_limit_take(&l, 3, t, &left_out), i < 3);
+		assert_int_equal(left_out, 0);
+	}
+	t += nsec_from_s(1);
+	assert_true(log_limit_take(&l, 3, t, &left_out));
+	assert_int_equal(left_out, 97);
+	assert_true(log_limit_take(&l, 3, t, &left_out));
+	assert_int_equal(left_out, 0);
+}
+
+static void pauses_double_and_differ(void **state)
+{
+	static const uint32_t chances[] = {0, 1, 1u << 31, UINT32_MAX};
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		uint64_t ms = 100;
+
+		for (unsigned n = 1; n < 40; n++, ms = 2 * ms < 24000 ? 2 * ms : 24000)
+			assert_in_range(backoff_ms(100, 30000, n, chances[i]), ms, ms * 5 / 4);
+	}
+	assert_int_equal(backoff_ms(100, 30000, 99, UINT32_MAX), 29999);
+	assert_true(backoff_chance(1, 1) != backoff_chance(2, 1));
+	assert_int_equal(backoff_chance(7, 3), backoff_chance(7, 3));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +292,8 @@ int main(void)
 		cmocka_unit_test(log_fields_cannot_be_forged),
 		cmocka_unit_test(log_lines_are_utf8_whatever_came),
 		cmocka_unit_test(log_lines_are_lost_rather_than_waited_for),
+		cmocka_unit_test(log_lines_of_a_kind_are_limited),
+		cmocka_unit_test(pauses_double_and_differ),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,7 @@ struct seat {
 	char texts[TEXTS][200];   /* messages, and transcripts as "WHO TEXT final|more" */
 	size_t played_at[TEXTS];  /* n_played when a text came */
 	size_t n_texts;
+	size_t up_at;             /* n_ticks when it said that it is there; 0: it did not */
 	char failed[200];
 	char lines[200][400];
 	size_t n_lines;
@@ -88,6 +89,14 @@ static inline void seat_unheard(void *ctx, size_t n)
 	((struct seat *)ctx)->n_unheard += n;
 }
 
+static inline void seat_up(void *ctx, bool up, const char *why)
+{
+	struct seat *s = ctx;
+
+	assert(s->open && up == !why[0]);
+	s->up_at = up ? s->n_ticks + 1 : 0;
+}
+
 static inline void seat_failed(void *ctx, const char *why)
 {
 	struct seat *s = ctx;
@@ -102,6 +111,7 @@ static const struct bridge_sink seat_sink = {
 	.message = seat_message,
 	.transcript = seat_transcript,
 	.unheard = seat_unheard,
+	.up = seat_up,
 	.failed = seat_failed,
 };
 

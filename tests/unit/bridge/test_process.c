@@ -61,6 +61,28 @@ static void a_worker_of_asterisk_gets_the_uuid_first_and_nothing_of_ours(void **
 	seat_free(s);
 }
 
+/* It starts, and is there only when it has spoken, or has lasted for a second. */
+static void it_is_there_once_it_has_shown_it(void **state)
+{
+	struct seat *s = seat_with("events", NULL);
+
+	(void)state;
+	assert_int_equal(s->up_at, 0);
+	assert_true(seat_run(s, has_text, 10000));
+	assert_true(s->up_at > 0);
+	seat_free(s);
+
+	s = seat_with("strict", NULL); /* never says a word */
+	assert_true(seat_run(s, ticked_100, 10000));
+	assert_in_range(s->up_at, 50, 60);
+	seat_free(s);
+
+	s = seat_with("abort", NULL);
+	assert_true(seat_run(s, failed, 10000));
+	assert_int_equal(s->up_at, 0);
+	seat_free(s);
+}
+
 static bool has_mark_b(struct seat *s) { return seat_has_text(s, "b"); }
 
 static void a_mark_comes_back_when_what_was_before_it_was_mixed(void **state)
@@ -383,6 +405,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_echo_says_what_it_hears),
 		cmocka_unit_test(a_worker_of_asterisk_gets_the_uuid_first_and_nothing_of_ours),
+		cmocka_unit_test(it_is_there_once_it_has_shown_it),
 		cmocka_unit_test(a_mark_comes_back_when_what_was_before_it_was_mixed),
 		cmocka_unit_test(events_go_both_ways),
 		cmocka_unit_test(a_flush_takes_back_speech_and_its_marks),

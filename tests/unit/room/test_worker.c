@@ -9,6 +9,7 @@ struct puppet {
 	struct bridge_opts opts;
 	/* strings */
 	bool fail_open, fail_in_open, wants;
+	uint32_t pause_ms;        /* asked for, before it fails */
 	const char *fail_next;    /* in the next tick */
 	size_t say;               /* samples to say in the next tick */
 	uint64_t item;
@@ -39,11 +40,13 @@ static int puppet_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t 
 
 	(void)frame_samples, (void)log, (void)now;
 	p->n_opens++;
+	p->sink = sink;
+	p->sink_ctx = sink_ctx;
+	if (p->pause_ms)
+		sink->pause(sink_ctx, p->pause_ms);
 	if (p->fail_open)
 		return ERR_IO;
 	p->open = true;
-	p->sink = sink;
-	p->sink_ctx = sink_ctx;
 	tone_init(&p->tone, 440, rate_hz, 0.3f);
 	*self = p;
 	if (p->fail_in_open)
@@ -106,13 +109,18 @@ static void puppet_close(void *self)
 static const struct bridge_ops puppet_ops = {.type = "puppet", .open = puppet_open, .audio = puppet_audio, .event = puppet_event,
 	.close = puppet_close};
 
+/* One that is not there yet when it is open. */
+static const struct bridge_ops slow_ops = {.type = "puppet", .open = puppet_open, .audio = puppet_audio, .event = puppet_event,
+	.close = puppet_close, .tells_up = true};
+
 static struct stage *puppet_stage(struct puppet *p)
 {
 	struct stage *s = stage_new();
+	const struct bridge_ops *ops = p->opts.ops ? p->opts.ops : &puppet_ops;
 
 	bridge_opts_default(&p->opts);
 	snprintf(p->opts.name, BRIDGE_NAME_MAX, "puppet");
-	p->opts.ops = &puppet_ops;
+	p->opts.ops = ops;
 	p->opts.barge_in = BARGE_IN_OFF; /* test_barge.c */
 	s->opts.bridges = &p->opts;
 	s->opts.n_bridges = 1;
@@ -238,7 +246,7 @@ static void a_failed_open_never_fails_a_join(void **state)
 	p.fail_open = false;
 	stage_run(s, 99);
 	assert_int_equal(p.n_opens, 1);
-	stage_run(s, 1);
+	stage_run(s, 26);
 	assert_int_equal(p.n_opens, 2);
 	assert_true(actor_last(a, ROOM_BRIDGE)->up);
 	assert_int_equal(last_event(&p, BRIDGE_JOINED)->participant, participant_id(a->p));
@@ -262,36 +270,145 @@ static void what_a_worker_was_too_slow_for_is_counted(void **state)
 	stage_close(s);
 }
 
+/* Until it is tried again; returns how long that took. */
+static uint32_t next_try(struct stage *s, const struct puppet *p)
+{
+	unsigned before = p->n_opens;
+	uint32_t ms = 0;
+
+	while (p->n_opens == before) {
+		assert_true(ms <= 30000);
+		stage_run(s, 1);
+		ms++;
+	}
+	return ms;
+}
+
 static void the_pause_doubles_to_half_a_minute(void **state)
 {
-	static const uint32_t pause_ms[] = {100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000};
+	static const uint32_t pause_ms[] = {100, 200, 400, 800, 1600, 3200, 6400, 12800, 24000, 24000, 24000};
 	struct puppet p = {.fail_open = true};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all");
 
 	(void)state;
 	stage_run(s, 0);
-	for (size_t i = 0; i < sizeof pause_ms / sizeof *pause_ms; i++) {
-		assert_int_equal(rooms_deadline(s->rooms), s->now + nsec_from_ms(pause_ms[i]));
-		stage_run(s, pause_ms[i]);
-		assert_int_equal(p.n_opens, i + 2);
-	}
+	for (size_t i = 0; i < sizeof pause_ms / sizeof *pause_ms; i++)
+		assert_in_range(next_try(s, &p), pause_ms[i], pause_ms[i] * 5 / 4 + 1); /* a little more, by chance */
+	assert_int_equal(actor_count(a, ROOM_BRIDGE), 1); /* nothing new in all that time */
 	p.fail_open = false;
-	stage_run(s, 30000);
+	next_try(s, &p);
 	assert_true(p.open);
+	assert_true(actor_last(a, ROOM_BRIDGE)->up);
 	/* failing soon goes on with the long pause, failing after ten seconds begins anew */
 	p.sink->failed(p.sink_ctx, "soon");
 	assert_true(rooms_deadline(s->rooms) <= s->now);
-	stage_run(s, 29999);
-	assert_false(p.open);
-	stage_run(s, 1);
+	assert_in_range(next_try(s, &p), 24000, 30001);
 	assert_true(p.open);
 	stage_run(s, 10000);
 	p.sink->failed(p.sink_ctx, "late");
-	stage_run(s, 100);
+	assert_in_range(next_try(s, &p), 100, 127);
 	assert_true(p.open);
 	assert_string_equal(actor_last(a, ROOM_BRIDGE)->text, "");
 	assert_int_equal(p.n_closes, 2);
+	stage_close(s);
+}
+
+static void rooms_that_failed_together_do_not_come_back_together(void **state)
+{
+	struct puppet p = {.fail_open = true};
+	struct stage *s = puppet_stage(&p);
+	unsigned most = 0;
+	char name[12];
+
+	(void)state;
+	for (int i = 0; i < 32; i++) {
+		snprintf(name, sizeof name, "%d", i);
+		stage_join(s, name);
+	}
+	stage_run(s, 3000);
+	for (int ms = 0; ms < 4000; ms++) {
+		unsigned before = p.n_opens;
+
+		stage_run(s, 1);
+		most = p.n_opens - before > most ? p.n_opens - before : most;
+	}
+	assert_in_range(most, 1, 8);
+	stage_close(s);
+}
+
+static void as_long_as_the_driver_asks_it_is_not_tried(void **state)
+{
+	struct puppet p = {.fail_open = true, .pause_ms = 20000};
+	struct stage *s = puppet_stage(&p);
+
+	(void)state;
+	stage_join(s, "all");
+	stage_run(s, 19999);
+	assert_int_equal(p.n_opens, 1);
+	p.pause_ms = 0;
+	stage_run(s, 2);
+	assert_int_equal(p.n_opens, 2);
+	assert_in_range(next_try(s, &p), 200, 251); /* it asked once */
+	stage_close(s);
+}
+
+/* Opening is not being there. */
+static void who_says_that_it_is_there_is_believed_then(void **state)
+{
+	struct puppet p = {.opts = {.ops = &slow_ops}};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+
+	(void)state;
+	p.sink->up(p.sink_ctx, true, "");
+	assert_int_equal(actor_count(a, ROOM_BRIDGE), 0); /* nobody thought otherwise */
+	for (int i = 0; i < 5; i++) {
+		p.sink->failed(p.sink_ctx, "nobody home");
+		next_try(s, &p);
+		assert_int_equal(rooms_stats(s->rooms)->bridges_down, 1);
+	}
+	assert_int_equal(actor_count(a, ROOM_BRIDGE), 1);
+	p.sink->failed(p.sink_ctx, "something else");
+	next_try(s, &p);
+	assert_int_equal(actor_count(a, ROOM_BRIDGE), 2);
+	assert_string_equal(actor_last(a, ROOM_BRIDGE)->text, "something else");
+	assert_false(actor_last(a, ROOM_BRIDGE)->up);
+	p.sink->up(p.sink_ctx, true, "");
+	assert_int_equal(actor_count(a, ROOM_BRIDGE), 3);
+	assert_true(actor_last(a, ROOM_BRIDGE)->up);
+	assert_int_equal(rooms_stats(s->rooms)->bridges_down, 0);
+	assert_int_equal(rooms_stats(s->rooms)->bridge_failures, 6);
+	assert_int_equal(rooms_stats(s->rooms)->bridge_restarts, 6);
+	stage_close(s);
+}
+
+static void find_bridge(void *ctx, const struct room_member *m)
+{
+	if (m->bridge)
+		*(struct room_member *)ctx = *m;
+}
+
+static void newcomers_see_that_it_is_down(void **state)
+{
+	struct puppet p = {.opts = {.ops = &slow_ops}};
+	struct stage *s = puppet_stage(&p);
+	struct room_member m = {.down = "?"};
+
+	(void)state;
+	stage_join(s, "all");
+	participant_each_member(stage_join(s, "all")->p, find_bridge, &m);
+	assert_null(m.down);
+	p.sink->failed(p.sink_ctx, "nobody home");
+	stage_run(s, 1);
+	participant_each_member(stage_join(s, "all")->p, find_bridge, &m);
+	assert_string_equal(m.down, "nobody home");
+	next_try(s, &p);
+	participant_each_member(stage_join(s, "all")->p, find_bridge, &m);
+	assert_string_equal(m.down, "nobody home");
+	p.sink->up(p.sink_ctx, true, "");
+	participant_each_member(stage_join(s, "all")->p, find_bridge, &m);
+	assert_null(m.down);
 	stage_close(s);
 }
 
@@ -767,6 +884,10 @@ int main(void)
 		cmocka_unit_test(a_failed_open_never_fails_a_join),
 		cmocka_unit_test(what_a_worker_was_too_slow_for_is_counted),
 		cmocka_unit_test(the_pause_doubles_to_half_a_minute),
+		cmocka_unit_test(rooms_that_failed_together_do_not_come_back_together),
+		cmocka_unit_test(as_long_as_the_driver_asks_it_is_not_tried),
+		cmocka_unit_test(who_says_that_it_is_there_is_believed_then),
+		cmocka_unit_test(newcomers_see_that_it_is_down),
 		cmocka_unit_test(a_stillborn_driver_is_closed),
 		cmocka_unit_test(people_hear_one_another_while_it_fails),
 		cmocka_unit_test(somebody_leaving_while_it_is_down_is_no_trouble),
