@@ -20,7 +20,8 @@ CLIENT_EVENTS = {
     "conversation.item.truncate": {"item_id", "content_index", "audio_end_ms"},
 }
 OLD_NAMES = {"response.output_audio": "response.audio", "response.output_audio_transcript": "response.audio_transcript",
-             "response.output_text": "response.text"}
+             "response.output_text": "response.text", "conversation.item.added": "conversation.item.created"}
+PCM = {"type": "audio/pcm", "rate": RATE}
 
 
 class Fault(Exception):
@@ -40,10 +41,11 @@ class Session:
         self.headers = ws.request.headers
         self.query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(ws.request.path).query))
         self.received = []       # every event but append
+        self.sent = []           # every event
         self.heard = []          # samples
         self.pending_ms = 0      # appended since the last commit
         self.config = None       # effective
-        self.items = {}          # id: {"role", "text", "audio_ms"}
+        self.items = {}          # id: {"role", "text", "audio_ms", "kind": of its content}
         self.order = []          # of ids
         self.calls = {}          # call_id: the answer, parsed; None: none yet
         self.response = None     # the active one: its task
@@ -61,9 +63,11 @@ class Session:
     async def send(self, kind, **fields):
         if self.provider.old_names:
             for new, old in OLD_NAMES.items():
-                if kind.startswith(new + "."):
+                if kind == new or kind.startswith(new + "."):
                     kind = old + kind[len(new):]
-        await self.ws.send(json.dumps({"type": kind, "event_id": self.next_id("event"), **fields}))
+        event = {"type": kind, "event_id": self.next_id("event"), **fields}
+        self.sent.append(event)
+        await self.ws.send(json.dumps(event))
 
     async def fail(self, fault, event_id=None):
         await self.send("error", error={**fault.error, "event_id": event_id})
@@ -71,7 +75,8 @@ class Session:
     # --- from the client ------------------------------------------------------------------
 
     async def listen(self):
-        await self.send("session.created", session={"id": self.next_id("sess"), "type": "realtime", "model": self.query.get("model")})
+        self.id = self.next_id("sess")
+        await self.send("session.created", session=self.effective({}))
         async for message in self.ws:
             event = None
             try:
@@ -84,8 +89,21 @@ class Session:
                 await self.fail(fault, event and event.get("event_id"))
             self._change.set()
 
+    def effective(self, session):
+        """What a session is in the end: what was asked for, over what it would be."""
+        if self.provider.flat:
+            return {"id": self.id, "object": "realtime.session", "model": self.query.get("model", "m"), **session}
+        asked = session.get("audio", {})
+        audio = {"input": {"format": PCM, "turn_detection": {
+            "type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500,
+            "create_response": True, "interrupt_response": True}, **asked.get("input", {})},
+            "output": {"format": PCM, "voice": "alloy", "speed": 1, **asked.get("output", {})}}
+        return {"type": "realtime", "id": self.id, "object": "realtime.session", "model": self.query.get("model", "m"),
+                "output_modalities": ["audio"], "instructions": "", "tools": [], "tool_choice": "auto",
+                "max_output_tokens": "inf", "expires_at": 4102444800, **session, "audio": audio}
+
     async def take(self, event):
-        kind = event["type"]
+        kind = event.get("type") if isinstance(event, dict) else None
         if kind not in CLIENT_EVENTS:
             raise Fault(f"Invalid value: '{kind}'", "invalid_value", param="type")
         missing = CLIENT_EVENTS[kind] - set(event)
@@ -107,7 +125,7 @@ class Session:
         if self.provider.mute_setup:
             return
         self.config = session
-        await self.send("session.updated", session={"id": "sess", "object": "realtime.session", **session})
+        await self.send("session.updated", session=self.effective(session))
         if self.provider.script:
             self.provider.tasks.append(asyncio.ensure_future(self.act()))
 
@@ -121,7 +139,7 @@ class Session:
         if set(new) != {"turn_detection"} or new["turn_detection"]["type"] != where["turn_detection"]["type"]:
             raise Fault(f"Cannot update: {session}", "invalid_value")
         where["turn_detection"] = new["turn_detection"]
-        await self.send("session.updated", session={"id": "sess", "object": "realtime.session", **self.config})
+        await self.send("session.updated", session=self.effective(self.config))
 
     def answers_by_itself(self):
         where = self.config if self.provider.flat else self.config["audio"]["input"]
@@ -145,9 +163,9 @@ class Session:
             raise Fault("Missing required parameter: 'session.type'", "missing_required_parameter", param="session.type")
         if s.get("output_modalities", ["audio"]) not in (["audio"], ["text"]):
             raise Fault("Invalid modalities", "invalid_value")
-        pcm = {"type": "audio/pcm", "rate": RATE}
-        audio = s["audio"]
-        if set(audio) != {"input", "output"} or audio["input"]["format"] != pcm or audio["output"]["format"] != pcm:
+        audio = s.get("audio")
+        if not isinstance(audio, dict) or set(audio) != {"input", "output"} or any(
+                audio[way].get("format") != PCM for way in audio):
             raise Fault(f"Invalid audio: {audio}", "invalid_value")
         if set(audio["input"]) - {"format", "turn_detection", "transcription", "noise_reduction"}:
             raise Fault(f"Unknown parameter: {audio['input']}", "unknown_parameter")
@@ -165,7 +183,7 @@ class Session:
                  "input_audio_transcription", "turn_detection", "tools", "tool_choice", "temperature"}
         if set(s) - known:
             raise Fault(f"Unknown parameter: {set(s) - known}", "unknown_parameter")
-        if s["input_audio_format"] != "pcm16" or s["output_audio_format"] != "pcm16":
+        if s.get("input_audio_format") != "pcm16" or s.get("output_audio_format") != "pcm16":
             raise Fault("Invalid format", "invalid_value")
 
     async def on_input_audio_buffer_append(self, event):
@@ -184,7 +202,9 @@ class Session:
         if self.pending_ms < 100:
             raise Fault("Error committing input audio buffer: buffer too small", "input_audio_buffer_commit_empty")
         self.pending_ms = 0
-        await self.send("input_audio_buffer.committed", item_id=await self.user_said(None))
+        item = self.next_id("item")
+        await self.send("input_audio_buffer.committed", item_id=item, previous_item_id=self.order[-1] if self.order else None)
+        await self.user_said(None, item)
 
     async def on_response_create(self, event):
         if self.response and not self.response.done():
@@ -202,16 +222,16 @@ class Session:
 
     async def on_conversation_item_create(self, event):
         item = event["item"]
-        if item["type"] == "function_call_output":
+        if item.get("type") == "function_call_output":
             await self.take_output(item)
             return
-        kinds = {"user": "input_text", "assistant": "output_text", "system": "input_text"}
-        if item["type"] != "message" or item["role"] not in kinds:
+        kinds = {"user": "input_text", "assistant": "text" if self.provider.flat else "output_text", "system": "input_text"}
+        if item.get("type") != "message" or item.get("role") not in kinds or not item.get("content"):
             raise Fault("Invalid item", "invalid_value")
         for part in item["content"]:
-            if part["type"] != kinds[item["role"]] or not isinstance(part["text"], str):
+            if part.get("type") != kinds[item["role"]] or not isinstance(part.get("text"), str):
                 raise Fault(f"Invalid content: {part}", "invalid_value")
-        await self.add_item(item["role"], item["content"][0]["text"])
+        await self.add_item(item["role"], item["content"][0]["text"], item["content"][0]["type"], item.get("id"))
 
     async def take_output(self, item):
         if set(item) != {"type", "call_id", "output"} or not isinstance(item["output"], str):
@@ -249,21 +269,32 @@ class Session:
         with contextlib.suppress(ConnectionClosed):
             await self.provider.script(self)
 
-    async def add_item(self, role, text, audio_ms=0):
-        item = self.next_id("item")
-        self.items[item] = {"role": role, "text": text, "audio_ms": audio_ms}
+    def as_item(self, item, status="completed"):
+        """As it is shown to the client. An answer has no content before it is done."""
+        it = self.items.get(item, {"role": "assistant", "text": "", "kind": "output_audio"})  # it may have been deleted
+        key = "text" if it["kind"].endswith("text") else "transcript"
+        content = [] if status == "in_progress" else [{"type": it["kind"], key: it["text"] or ""}]
+        return {"id": item, "object": "realtime.item", "type": "message", "status": status, "role": it["role"], "content": content}
+
+    async def add_item(self, role, text, kind, item=None, status="completed"):
+        item = item or self.next_id("item")
+        before = self.order[-1] if self.order else None
+        self.items[item] = {"role": role, "text": text, "audio_ms": 0, "kind": kind}
         self.order.append(item)
-        await self.send("conversation.item.added", item={"id": item, "type": "message", "role": role})
+        await self.send("conversation.item.added", item=self.as_item(item, status), previous_item_id=before)
+        if status == "completed" and not self.provider.old_names:
+            await self.send("conversation.item.done", item=self.as_item(item), previous_item_id=before)
         return item
 
-    async def user_said(self, text):
+    async def user_said(self, text, item=None):
         """What people said, with its transcript if one was asked for."""
-        item = await self.add_item("user", text)
+        item = await self.add_item("user", text, "input_audio", item)
         if text:
             half = len(text) // 2
             for part in text[:half], text[half:]:
                 await self.send("conversation.item.input_audio_transcription.delta", item_id=item, content_index=0, delta=part)
-            await self.send("conversation.item.input_audio_transcription.completed", item_id=item, content_index=0, transcript=text)
+            await self.send("conversation.item.input_audio_transcription.completed", item_id=item, content_index=0,
+                            transcript=text, usage={"type": "duration", "seconds": 1})
         return item
 
     async def speech_starts(self):
@@ -277,18 +308,45 @@ class Session:
         """Starts an answer: a sine, `pace` times as fast as real time."""
         assert not self.response or self.response.done()
         self.response_id = self.next_id("resp")
-        await self.send("response.created", response={"id": self.response_id, "status": "in_progress"})
+        await self.send("response.created", response=self.as_response("in_progress", None, []))
+        await self.send("rate_limits.updated", rate_limits=[{"name": "tokens", "limit": 9000, "remaining": 8000, "reset_seconds": 1}])
         self.response = asyncio.ensure_future(self.speak(sound or (lambda t: 3000 * np.sin(2 * np.pi * 600 * t)), seconds,
                                                          text, pace, piece))
         self.provider.tasks.append(self.response)
         return self.response
 
+    def as_response(self, status, details, output):
+        none = {"text_tokens": 0, "audio_tokens": 0}
+        usage = {"total_tokens": 0, "input_tokens": 0, "output_tokens": 0, "output_token_details": none,
+                 "input_token_details": {**none, "cached_tokens": 0}}
+        return {"id": self.response_id, "object": "realtime.response", "status": status, "output": output,
+                "conversation_id": "conv_1", "output_modalities": ["audio"], "max_output_tokens": "inf",
+                **({"status_details": details} if details else {}), **({} if status == "in_progress" else {"usage": usage})}
+
+    async def begin_item(self, item, text):
+        response = {"response_id": self.response_id, "output_index": 0}
+        await self.send("response.output_item.added", item={**self.as_item(item, "in_progress"), "role": "assistant"}, **response)
+        await self.add_item("assistant", text, "output_audio", item, "in_progress")
+        await self.send("response.content_part.added", item_id=item, content_index=0, part={"type": "audio", "transcript": ""},
+                        **response)
+
+    async def end_item(self, item, text, status):
+        response = {"response_id": self.response_id, "output_index": 0}
+        shown = self.as_item(item, "completed" if status == "completed" else "incomplete")
+        await self.send("response.content_part.done", item_id=item, content_index=0,
+                        part={"type": "audio", "transcript": text}, **response)
+        if item in self.items and not self.provider.old_names:
+            await self.send("conversation.item.done", item=shown)
+        await self.send("response.output_item.done", item=shown, **response)
+        return shown
+
     async def speak(self, sound, seconds, text, pace, piece):
-        item = await self.add_item("assistant", text)
+        item = self.next_id("item")
         where = {"response_id": self.response_id, "item_id": item, "output_index": 0, "content_index": 0}
         n, total = int(piece * RATE), int(seconds * RATE)
-        status = {"status": "completed"}
+        status, details = "completed", None
         try:
+            await self.begin_item(item, text)
             words = text
             for start in range(0, total, n):
                 pcm = np.round(sound(np.arange(start, min(start + n, total)) / RATE)).astype("<i2")
@@ -301,11 +359,15 @@ class Session:
             await self.send("response.output_audio.done", **where)
             await self.send("response.output_audio_transcript.done", transcript=text, **where)
         except asyncio.CancelledError as e:
-            status = {"status": "cancelled", "status_details": {"type": "cancelled", "reason": str(e)}}
+            status, details = "cancelled", {"type": "cancelled", "reason": str(e)}
         except ConnectionClosed:
             return
         with contextlib.suppress(ConnectionClosed):
-            await self.send("response.done", response={"id": self.response_id, **status})
+            if status == "cancelled" and item in self.items:
+                await self.send("response.output_audio.done", **where)
+                await self.send("response.output_audio_transcript.done", transcript=text, **where)
+            output = [await self.end_item(item, text, status)]
+            await self.send("response.done", response=self.as_response(status, details, output))
 
     async def call(self, *calls, ways=("arguments", "item", "response"), status="completed", seconds=0):
         """A response that calls tools, each as (name, arguments); told by the events that are asked for. Their ids."""
@@ -379,11 +441,13 @@ class Session:
 class Provider:
     """async with Provider(script) as provider: ...; provider.url, provider.sessions."""
 
-    def __init__(self, script=None, key="sk-test-s3cret", old_names=False, flat=False, answer=None, refuse=None):
+    def __init__(self, script=None, key="sk-test-s3cret", old_names=False, flat=False, answer=None, refuse=None, tls=None, port=0):
         self.script = script
         self.key = key
         self.old_names = old_names
         self.flat = flat
+        self.tls = tls           # an ssl.SSLContext of a server: wss://
+        self.port = port
         self.answer = answer or (lambda instructions: {})
         self.refuse = refuse or (lambda n, request: None)  # -> (status, headers, body)
         self.mute_setup = False
@@ -391,10 +455,10 @@ class Provider:
         self.sessions, self.faults, self.tasks, self.attempts = [], [], [], 0
 
     async def __aenter__(self):
-        self.server = await serve(self.handle, "127.0.0.1", 0, process_request=self.check_request, compression=None,
-                                  max_size=15 << 20, ping_interval=None)
+        self.server = await serve(self.handle, "127.0.0.1", self.port, process_request=self.check_request, compression=None,
+                                  max_size=15 << 20, ping_interval=None, ssl=self.tls)
         self.port = self.server.sockets[0].getsockname()[1]
-        self.url = f"ws://127.0.0.1:{self.port}/v1/realtime"
+        self.url = f"wss://localhost:{self.port}/v1/realtime" if self.tls else f"ws://127.0.0.1:{self.port}/v1/realtime"
         return self
 
     async def __aexit__(self, kind, *exc):

@@ -251,8 +251,11 @@ class Workers(VoiceCase):
             async with session(server) as p:
                 down = await p.expect("bridge", up=False)
                 self.assertEqual(down["text"], "exited with status 3")
-                await off_loop(server.wait_for_line, "failed why=.*retry_ms=100")
-                await off_loop(server.wait_for_line, "failed why=.*retry_ms=800")
+                await until(lambda: server.log().count("retry_ms=") == 4, 5, "the fourth failure")
+                pauses = [int(ms) for ms in re.findall("retry_ms=([0-9]+)", server.log())]
+                for pause, least in zip(pauses, (100, 200, 400, 800)):
+                    self.assertTrue(least <= pause <= 1.25 * least, pauses)
+                self.assertEqual(len([line for line in p.lines if line["type"] == "bridge"]), 1)
                 metrics = await off_loop(server.metrics)
                 self.assertEqual(metrics["mynah_bridges_down"], 1)
                 self.assertIn(metrics["mynah_bridge_restarts_total"], (3, 4))

@@ -102,7 +102,15 @@ class Peer(QuicConnectionProtocol):
         self.streams[event.stream_id] += event.data
         if event.stream_id == self.control:
             *lines, self._text = (self._text + event.data).split(b"\n")
-            self.lines += [json.loads(line) for line in lines]
+            for line in lines:
+                self._line(json.loads(line))
+
+    def _line(self, line):
+        """A bridge that is down already when one comes counts as if it went down then."""
+        self.lines.append(line)
+        if line["type"] == "welcome":
+            self.lines += [{"type": "bridge", "id": who["id"], "up": False, "text": who["text"]}
+                           for who in line["participants"] if not who.get("up", True)]
 
     def _http(self, event):
         if isinstance(event, HeadersReceived):
