@@ -54,14 +54,14 @@ async def off_loop(function, *args):
 
 
 class Certificate:
-    """A self-signed certificate for localhost and its key, written as PEM files into `folder`."""
+    """A self-signed certificate for localhost (and `others`) and its key, written as PEM files into `folder`."""
 
-    def __init__(self, folder, stem="cert", key=None, days=13, start_days=-1):
+    def __init__(self, folder, stem="cert", key=None, days=13, start_days=-1, others=()):
         self.key = key or ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.timezone.utc)
         begin = now + datetime.timedelta(days=start_days)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        names = [*map(x509.DNSName, ("localhost", *others)), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         self.cert = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(self.key.public_key())
                      .serial_number(x509.random_serial_number()).not_valid_before(begin)
                      .not_valid_after(begin + datetime.timedelta(days=days))
