@@ -113,19 +113,24 @@ class Tab:
 
     def heard(self, seconds):
         """(samples, rate) of what the loudspeaker gets from now on."""
+        return self.heard_at(seconds)[:2]
+
+    def heard_at(self, seconds):
+        """The same, and when the last sample was given to the loudspeaker, in seconds since 1970; a few ms late."""
         answer = self.driver.execute_async_script("""
             const [seconds, done] = arguments;
             window.mynah.recordHeard(seconds).then(({ samples, rate }) => {
+                const end = performance.timeOrigin + performance.now();
                 const pcm = Int16Array.from(samples, (x) => Math.max(-32768, Math.min(32767, Math.round(x * 32767))));
                 const bytes = new Uint8Array(pcm.buffer);
                 let text = '';
                 for (let i = 0; i < bytes.length; i += 8192)
                     text += String.fromCharCode(...bytes.subarray(i, i + 8192));
-                done([rate, btoa(text)]);
+                done([rate, btoa(text), end]);
             }, (error) => done([0, String(error)]));""", seconds)
         if not answer[0]:
             raise AssertionError(answer[1])
-        return np.frombuffer(base64.b64decode(answer[1]), "<i2") / 32768, round(answer[0])
+        return np.frombuffer(base64.b64decode(answer[1]), "<i2") / 32768, round(answer[0]), answer[2] / 1000
 
     def picture(self, folder, what):
         self.driver.save_screenshot(f"{folder}/{what}-{self.name}.png")

@@ -197,6 +197,8 @@ class Session:
             raise Fault("audio is not whole samples", "invalid_value")
         self.pending_ms += len(data) / 2 / RATE * 1000
         self.heard.append(np.frombuffer(data, "<i2"))
+        if self.provider.on_sound:
+            self.provider.on_sound(self.heard[-1])
 
     async def on_input_audio_buffer_commit(self, event):
         if self.pending_ms < 100:
@@ -452,6 +454,7 @@ class Provider:
         self.refuse = refuse or (lambda n, request: None)  # -> (status, headers, body)
         self.mute_setup = False
         self.acknowledges = True # answers of tools
+        self.on_sound = None     # is given the samples of each append
         self.sessions, self.faults, self.tasks, self.attempts = [], [], [], 0
 
     async def __aenter__(self):
