@@ -217,6 +217,8 @@ static enum frame_fault count_fault(struct participant *p, enum frame_fault faul
 
 /* What his arrivals have shown, and this much for what they have not. */
 #define FOLLOW_SPARE_MS 4
+/* Nobody is in the middle of a word, nor is a filter's end to come. */
+#define QUIET_TICKS 3
 
 static void wake_room(struct participant *p, nsec now)
 {
@@ -225,6 +227,7 @@ static void wake_room(struct participant *p, nsec now)
 	jitter_stats(p->jitter, &j);
 	schedule_follow(p->room, j.target_ms + 2 * j.jitter_ms + FOLLOW_SPARE_MS, now);
 	schedule_wake(p->room, now);
+	p->room->quiet = 0;
 }
 
 enum frame_fault participant_audio(struct participant *p, const uint8_t *data, size_t len, nsec now)
@@ -246,7 +249,7 @@ enum frame_fault participant_audio(struct participant *p, const uint8_t *data, s
 	jitter_put(p->jitter, &f, now);
 	if (f.is_v1)
 		count_order(p);
-	if (list_empty(&p->room->awake))
+	if (list_empty(&p->room->awake) || p->room->quiet >= QUIET_TICKS)
 		wake_room(p, now);
 	return count_fault(p, fault);
 }

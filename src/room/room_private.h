@@ -94,6 +94,7 @@ struct room {
 	struct list people, outputs;
 	uint32_t n_people;
 	uint64_t tick;       /* counts */
+	unsigned quiet;      /* ticks in a row without a sound, as of the last one */
 	nsec awake_since;
 	float *leftover;     /* the end of somebody who left while talking; for the next tick, else NULL */
 	struct worker *worker; /* NULL: no bridge here */
@@ -142,7 +143,7 @@ void grid_add(struct rooms *rs, struct room *r);
 void grid_remove(struct room *r);
 /* Its next tick is the next point of its grid. `now` NSEC_NONE: the caller has no clock. */
 void schedule_wake(struct room *r, nsec now);
-/* Before a talker wakes it: its ticks follow his frames. Nothing if it is awake. */
+/* Before a talker wakes it, or begins where all were quiet: its ticks follow his frames. */
 void schedule_follow(struct room *r, double slack_ms, nsec now);
 
 /* room.c */

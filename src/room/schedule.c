@@ -48,9 +48,44 @@ void grid_add(struct rooms *rs, struct room *r)
 	list_init(&r->awake);
 }
 
+static struct slot *first_due(struct rooms *rs)
+{
+	struct slot *first = &rs->slots[0];
+
+	for (uint32_t i = 1; i < rs->opts.frame_ms; i++)
+		if (rs->slots[i].due < first->due)
+			first = &rs->slots[i];
+	return first;
+}
+
+/* The first point of the slot's grid at or after `t`. */
+static nsec grid_after(const struct rooms *rs, const struct slot *s, nsec t)
+{
+	nsec behind = t > s->next ? t - s->next : 0;
+
+	return s->next + (behind + rs->frame - 1) / rs->frame * rs->frame;
+}
+
+/* Its next tick is the first of its new place after `now`. */
+static void move_awake(struct room *r, struct slot *to, nsec now)
+{
+	list_remove(&r->awake);
+	if (list_empty(&r->slot->awake))
+		r->slot->due = NSEC_NONE;
+	r->slot = to;
+	list_append(&to->awake, &r->awake);
+	r->awake_since = now;
+	if (to->due == NSEC_NONE) {
+		to->due = grid_after(r->rooms, to, now);
+		to->unclocked = false;
+	}
+	r->rooms->due = first_due(r->rooms)->due;
+}
+
 /*
  * A room asleep that a talker wakes moves to a place soon after his frames come, so that they wait 6 to
- * 11 ms for the tick and not anything up to a frame. `slack_ms` is what his arrivals need to be in
+ * 11 ms for the tick and not anything up to a frame. So does one that was kept awake by its bridge alone, and was quiet: one
+ * of its ticks comes a little early or late then. `slack_ms` is what his arrivals need to be in
  * time; of the places after it the least taken is chosen, so that rooms stay spread.
  */
 void schedule_follow(struct room *r, double slack_ms, nsec now)
@@ -62,8 +97,6 @@ void schedule_follow(struct room *r, double slack_ms, nsec now)
 	uint64_t first = (from + nsec_from_ms(1) - 1) / nsec_from_ms(1);
 	struct slot *best = &rs->slots[first % frame_ms];
 
-	if (!list_empty(&r->awake))
-		return;
 	r->slot->n_rooms--;
 	for (uint32_t i = 1; i < FOLLOW_PLACES; i++) {
 		struct slot *s = &rs->slots[(first + i) % frame_ms];
@@ -72,17 +105,10 @@ void schedule_follow(struct room *r, double slack_ms, nsec now)
 			best = s;
 	}
 	best->n_rooms++;
-	r->slot = best;
-}
-
-static struct slot *first_due(struct rooms *rs)
-{
-	struct slot *first = &rs->slots[0];
-
-	for (uint32_t i = 1; i < rs->opts.frame_ms; i++)
-		if (rs->slots[i].due < first->due)
-			first = &rs->slots[i];
-	return first;
+	if (list_empty(&r->awake))
+		r->slot = best;
+	else if (best != r->slot)
+		move_awake(r, best, now);
 }
 
 static void sleep_room(struct room *r)
@@ -98,14 +124,6 @@ void grid_remove(struct room *r)
 {
 	sleep_room(r);
 	r->slot->n_rooms--;
-}
-
-/* The first point of the slot's grid at or after `t`. */
-static nsec grid_after(const struct rooms *rs, const struct slot *s, nsec t)
-{
-	nsec behind = t > s->next ? t - s->next : 0;
-
-	return s->next + (behind + rs->frame - 1) / rs->frame * rs->frame;
 }
 
 void schedule_wake(struct room *r, nsec now)

@@ -139,6 +139,8 @@ bool room_tick(struct room *r, nsec now)
 		t.stay_awake |= worker_tick(r->worker, &ears, rs->sum, &bridge_spoke, now);
 	unsigned n_sources = t.talkers + bridge_spoke;
 
+	r->quiet = n_sources ? 0 : r->quiet + 1;
+
 	rs->two &= !bridge_spoke;
 
 	list_each(it, &r->outputs, tmp)

@@ -186,6 +186,33 @@ static void it_is_told_what_happens(void **state)
 	stage_close(s);
 }
 
+/* It keeps the room awake; whoever begins to talk is heard as soon as in one that he wakes. */
+static void a_quiet_room_with_a_worker_follows_who_talks(void **state)
+{
+	struct puppet p = {.wants = true};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
+
+	(void)state;
+	stage_run(s, 500);
+	for (int i = 0; i < 13; i++) {
+		unsigned ticks = p.n_ticks;
+
+		b->n_frames = 0;
+		actor_talk(a, 440, 0.2);
+		nsec first = a->next_send, start = s->now;
+
+		stage_run(s, 200);
+		a->talks = false;
+		assert_in_range(b->frame_at[0] - first, nsec_from_ms(6), nsec_from_ms(11));
+		for (size_t k = 1; k < b->n_frames; k++)
+			assert_int_equal(b->frame_at[k] - b->frame_at[0], k * nsec_from_ms(20));
+		stage_run(s, 1001 + 13 * (uint32_t)i);
+		assert_in_range(p.n_ticks - ticks, (s->now - start) / nsec_from_ms(20) - 1, (s->now - start) / nsec_from_ms(20) + 2);
+	}
+	stage_close(s);
+}
+
 static void it_hears_people_and_not_itself(void **state)
 {
 	struct puppet p = {.babble = true, .item = 1, .wants = true};
@@ -879,6 +906,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_opens_with_the_first_and_closes_with_the_last),
 		cmocka_unit_test(it_is_told_what_happens),
+		cmocka_unit_test(a_quiet_room_with_a_worker_follows_who_talks),
 		cmocka_unit_test(it_hears_people_and_not_itself),
 		cmocka_unit_test(its_messages_and_transcripts_reach_all),
 		cmocka_unit_test(a_failed_open_never_fails_a_join),
