@@ -7,7 +7,9 @@ import logging
 import os
 import pathlib
 import re
+import ssl
 import sys
+import tempfile
 import time
 import unittest
 
@@ -18,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from mynahd import Mynahd  # noqa: E402
 from realtime_provider import RATE, Provider  # noqa: E402
 from voice import fit, quality, session, silence, talk, tones  # noqa: E402
-from voice_case import PATIENT, VoiceCase  # noqa: E402
+from voice_case import PATIENT, Certificate, VoiceCase  # noqa: E402
 
 logging.getLogger("websockets").setLevel(logging.CRITICAL)
 KEY = "sk-test-s3cret"
@@ -109,6 +111,29 @@ class Sound(VoiceCase):
                     self.assertEqual(s.config["audio"]["output"]["voice"], "marin")
                     self.assertEqual(s.config["audio"]["input"]["transcription"], {"model": "gpt-transcribe"})
                     self.assertEqual(s.config["audio"]["input"]["turn_detection"]["type"], "semantic_vad")
+
+    async def test_over_tls_with_a_key_that_systemd_keeps(self):
+        """The certificate is verified; the key is in no log, figure, line or list of processes."""
+        with tempfile.TemporaryDirectory() as folder:
+            cert = Certificate(folder)
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(cert.cert_path, cert.key_path)
+            (pathlib.Path(folder) / "openai").write_text(KEY + "\n")
+            config = (f'[private]\nbridge = "ai"\n[bridge.ai]\ntype = "openai"\nmodel = "m"\napi_key_file = "credential:openai"\n'
+                      '[log]\nlevel = "debug"\n')
+            for trusted in {"SSL_CERT_FILE": str(cert.cert_path)}, {}:
+                async with Provider(tls=tls) as provider:
+                    with Mynahd(config.replace("model", f'url = "{provider.url}"\nmodel'),
+                                env={"CREDENTIALS_DIRECTORY": folder, "OPENAI_API_KEY": "", **trusted}) as server:
+                        async with session(server) as p:
+                            if trusted:
+                                await provider.session(0)
+                            else:
+                                self.assertIn("certificate", (await line(p, "bridge", up=False))["text"])
+                            processes = "".join(path.read_text(errors="replace") for path in pathlib.Path("/proc").glob("[0-9]*/cmdline")
+                                                if path.exists())
+                            self.assertNotIn("s3cret", server.log() + server.get("/metrics")[1] + str(p.lines) + processes)
+                    self.assertEqual(provider.attempts, 1 if trusted else 0)
 
     async def test_azure_has_its_own_header(self):
         def refuse(n, request):

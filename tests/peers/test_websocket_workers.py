@@ -501,14 +501,24 @@ class Life(VoiceCase):
         async def reject(connection, request):
             return connection.respond(403, "go away\n")
 
-        async def reason(url_port, **options):
+        async def busy(connection, request):
+            response = connection.respond(503, "later\n")
+            response.headers["Retry-After"] = "7"
+            return response
+
+        async def reason(url_port, retry_ms=r"\d+", **options):
             with Mynahd(config(url_port, Jambonz, **options)) as server:
                 async with session(server) as p:
-                    return await down(p)
+                    why = await down(p)
+                    server.wait_for_line(f"retry_ms={retry_ms}$")
+                    self.assertNotIn("s3cret", server.log() + server.get("/metrics")[1] + str(p.lines))
+                    return why
 
         self.assertRegex(await reason(refusing.getsockname()[1]), "127.0.0.1 port [0-9]+: connection refused")
         async with bots(Jambonz, 16000, None, process_request=reject) as (port, _):
-            self.assertIn("answers 403 instead", await reason(port, path="/bot?secret=s3cret"))
+            self.assertIn("answers 403 instead", await reason(port, 300000, path="/bot?secret=s3cret"))  # not soon again
+        async with bots(Jambonz, 16000, None, process_request=busy) as (port, _):
+            self.assertIn("answers 503 instead", await reason(port, 7000))
         refusing.close()
 
     async def test_nonsense_does_no_harm(self):
