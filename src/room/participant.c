@@ -217,8 +217,6 @@ static enum frame_fault count_fault(struct participant *p, enum frame_fault faul
 
 /* What his arrivals have shown, and this much for what they have not. */
 #define FOLLOW_SPARE_MS 4
-/* Nobody is in the middle of a word, nor is a filter's end to come. */
-#define QUIET_TICKS 3
 
 static void wake_room(struct participant *p, nsec now)
 {

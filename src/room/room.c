@@ -79,6 +79,7 @@ int room_new(struct rooms *rs, const struct room_rule *rule, const char *name, s
 	r->rule = rule;
 	r->rate_hz = rule->rate_hz;
 	r->n = (size_t)rule->rate_hz * rs->opts.frame_ms / 1000;
+	r->quiet = QUIET_TICKS;
 	list_init(&r->people);
 	list_init(&r->outputs);
 	snprintf(r->name, sizeof r->name, "%s", name);

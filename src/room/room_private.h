@@ -25,6 +25,7 @@ enum {
 	OUT_SAMPLES_MAX = TICK_SAMPLES_MAX + 256, /* and what resample_out_max() wants to be free */
 	SLOTS_MAX = 20,
 	RETRY_LEVELS = 10,
+	QUIET_TICKS = 3, /* in a row: nobody is in the middle of a word, nor is a filter's end to come */
 };
 
 /* The rooms whose ticks fall on the same millisecond of the frame. */
@@ -94,7 +95,7 @@ struct room {
 	struct list people, outputs;
 	uint32_t n_people;
 	uint64_t tick;       /* counts */
-	unsigned quiet;      /* ticks in a row without a sound, as of the last one */
+	unsigned quiet;      /* ticks in a row without a sound, as of the last one; QUIET_TICKS in a new room */
 	nsec awake_since;
 	float *leftover;     /* the end of somebody who left while talking; for the next tick, else NULL */
 	struct worker *worker; /* NULL: no bridge here */
