@@ -89,6 +89,7 @@ int websocket_connect(uv_loop_t *loop, const struct websocket_opts *opts, const 
 int websocket_send_text(struct websocket *ws, const void *p, size_t len);
 int websocket_send_binary(struct websocket *ws, const void *p, size_t len);
 size_t websocket_queued(const struct websocket *ws); /* bytes on their way to the kernel */
+size_t websocket_unsent(const struct websocket *ws); /* that the kernel would not take: the other side is slow */
 
 /* The last call. An open connection says what is queued and goodbye (`reason` at most 123 bytes, may be NULL) and waits
  * close_timeout_ms for the answer; anything else ends at once. Only on_closed follows, from the loop. */

@@ -440,7 +440,7 @@ static void send_frames(struct openai *a)
 
 	if (a->opts->turn_detection == BRIDGE_ROOM_VAD && !a->speech)
 		return;
-	while (a->state == AI_READY && (frame = ear_next(&a->ear)) && websocket_queued(a->ws) == 0) {
+	while (a->state == AI_READY && (frame = ear_next(&a->ear)) && websocket_unsent(a->ws) == 0) {
 		ai_send_frame(a, frame, a->ear.frame);
 		ear_take(&a->ear);
 		a->unsent_ms += AI_FRAME_MS;

@@ -39,12 +39,13 @@ static void count_unheard(struct ws_worker *w, size_t n)
 		w->sink->unheard(w->sink_ctx, n);
 }
 
-/* One message at most is on its way to the kernel: the others wait where the oldest can still be dropped. */
+/* What the kernel does not take waits where the oldest can still be dropped. What it takes goes at once, however much: a bot
+ * that was slow for a moment is not to be late ever after. */
 static void send_frames(struct ws_worker *w)
 {
 	const uint8_t *frame;
 
-	while (w->state == WORKER_TALKS && (frame = ear_next(&w->ear)) && websocket_queued(w->ws) == 0) {
+	while (w->state == WORKER_TALKS && (frame = ear_next(&w->ear)) && websocket_unsent(w->ws) == 0) {
 		w->dialect->hear(w, frame, w->ear.frame);
 		ear_take(&w->ear);
 	}

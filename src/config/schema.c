@@ -259,7 +259,7 @@ static const struct field limit_fields[] = {
 		.help = "send buffer asked of the kernel, which grants net.core.wmem_max at most"),
 
 	N32("http_max_connections", http_server.max_conns, 1, 65536, .group = "HTTP/1.1 server",
-		.help = "connections at once; more are closed"),
+		.help = "connections at once; for one more the longest idle one is closed"),
 	N32("http_max_header_bytes", http_server.max_header_bytes, 512, 65536, .unit = "bytes",
 		.help = "longest request line with its header fields; a longer one is answered 431"),
 	N32("http_max_response_bytes", http_server.max_response_bytes, 65536, 268435456, .unit = "bytes",

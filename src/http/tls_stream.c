@@ -178,6 +178,11 @@ size_t tls_stream_queued(const struct tls_stream *s)
 	return s->queued;
 }
 
+size_t tls_stream_unsent(const struct tls_stream *s)
+{
+	return s->closing ? 0 : uv_stream_get_write_queue_size((const uv_stream_t *)&s->tcp);
+}
+
 static void on_shut(uv_shutdown_t *req, int status)
 {
 	(void)req, (void)status;

@@ -252,6 +252,11 @@ size_t websocket_queued(const struct websocket *ws)
 	return waiting + (ws->stream ? tls_stream_queued(ws->stream) : 0);
 }
 
+size_t websocket_unsent(const struct websocket *ws)
+{
+	return ws->stream ? tls_stream_unsent(ws->stream) : 0;
+}
+
 /* --- in --------------------------------------------------------------------------------- */
 
 static ssize_t frames_recv(wslay_event_context_ptr frames, uint8_t *p, size_t len, int flags, void *ctx)

@@ -8,6 +8,7 @@ import pathlib
 import random
 import re
 import signal
+import socket
 import sys
 import time
 import unittest
@@ -111,6 +112,23 @@ class Figures(VoiceCase):
     async def test_from_the_ai_to_the_ear(self):
         for kind in Child, Bot, Model:
             self.show(f"AI to ear, {kind.name}", await self.rounds(kind, self.ai_to_ear), 20, 150)
+
+    async def test_after_a_stall_the_ai_hears_the_present(self):
+        """A bot that did not read for a while is not late ever after."""
+        class Small(Bot):
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.bind(("127.0.0.1", 0))
+
+        async def stall(ai, p, talker):
+            ai.bot.ws.transport.pause_reading()
+            await asyncio.sleep(2)
+            ai.bot.ws.transport.resume_reading()
+            await asyncio.sleep(0.7)
+            return await self.mouth_to_ai(ai, p, talker)
+
+        values = await self.rounds(Small, stall, rounds=3)
+        self.show("mouth to AI after 2 s in which it did not read", values, 20, 100)
 
     async def decision_to_silence(self, ai, p, talker):
         """The client has v1 frames and plays them when they come: what is of an old epoch it does not play."""

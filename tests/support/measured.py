@@ -92,6 +92,7 @@ class Child(Measured):
 
 class Bot(Measured):
     name = "websocket"
+    sock = None
 
     async def __aenter__(self):
         measured = self
@@ -109,7 +110,7 @@ class Bot(Measured):
             finally:
                 measured.there.clear()
 
-        self.server = bots(Listening, 16000, script)
+        self.server = bots(Listening, 16000, script, sock=self.sock, max_queue=2)
         port, _ = await self.server.__aenter__()
         self.config = f'[bridge.ai]\ntype = "websocket"\nurl = "ws://127.0.0.1:{port}/"\n{self.more}\n'
         return self
