@@ -22,7 +22,7 @@ from mynahd import Mynahd  # noqa: E402
 from voice import session, tones  # noqa: E402
 from voice_case import VoiceCase, off_loop  # noqa: E402
 
-ROUNDS = int(os.environ.get("MYNAH_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("MYNAH_ROUNDS", "8"))
 PER_SESSION = 8  # the place of a talker's frames between the room's ticks is another one in each
 VOICE = tones(16000, (300, -10))
 LOUD = 3000

@@ -119,7 +119,7 @@ class Workers(VoiceCase):
 
         async def attempt():
             await self.echo(process("half", "python3", EXAMPLE) + '[private]\nbridge = "half"\n', check)
-        await self.again(attempt)
+        await self.again(attempt, 8)
 
     async def test_a_server_for_audiosocket_over_tcp(self):
         async def attempt():
