@@ -98,7 +98,7 @@ class Isolation(VoiceCase):
 
         async def deaf(reader, writer):
             writer.transport.pause_reading()
-            await asyncio.sleep(60)
+            await asyncio.sleep(10)
 
         async def flood(reader, writer):
             while True:
@@ -138,7 +138,7 @@ class Isolation(VoiceCase):
 
         async def deaf(ws):
             ws.transport.pause_reading()
-            await asyncio.sleep(60)
+            await asyncio.sleep(10)
 
         async def flood(ws):
             while True:
