@@ -107,9 +107,11 @@ static void lines_out_are_one_object_each(void **state)
 	const struct room_event taken = {.kind = ROOM_BRIDGE, .member = bot, .up = true, .text = "", .by = 4};
 	const struct room_event failed = {.kind = ROOM_BRIDGE, .member = bot, .text = "why"};
 	const struct room_event bot_joined = {.kind = ROOM_JOINED, .member = bot};
+	struct room_event bot_down = bot_joined;
 	char text[2048];
 
 	(void)state;
+	bot_down.member.down = "why \xc3";
 	buf_init(&b, 4096);
 	assert_int_equal(control_event(&b, &joined, 0), 0);
 	assert_int_equal(control_event(&b, &left, 0), 0);
@@ -118,6 +120,7 @@ static void lines_out_are_one_object_each(void **state)
 	assert_int_equal(control_event(&b, &taken, 0), 0);
 	assert_int_equal(control_event(&b, &failed, 0), 0);
 	assert_int_equal(control_event(&b, &bot_joined, 0), 0);
+	assert_int_equal(control_event(&b, &bot_down, 0), 0);
 	assert_int_equal(control_pong(&b, 1.5), 0);
 	assert_int_equal(control_bye(&b, "shutdown", "ends", 1500), 0);
 	snprintf(text, sizeof text, "%.*s", (int)b.len, (const char *)b.p);
@@ -129,7 +132,9 @@ static void lines_out_are_one_object_each(void **state)
 		"{\"type\":\"bridge\",\"id\":9,\"up\":true,\"mode\":\"listening\",\"by\":4,\"text\":\"\"}\n"
 		"{\"type\":\"bridge\",\"id\":9,\"up\":false,\"mode\":\"listening\",\"text\":\"why\"}\n"
 		"{\"type\":\"joined\",\"participant\":{\"id\":9,\"name\":\"bot\",\"muted\":true,\"speaking\":false,\"bridge\":true,"
-		"\"mode\":\"listening\"}}\n"
+		"\"mode\":\"listening\",\"up\":true}}\n"
+		"{\"type\":\"joined\",\"participant\":{\"id\":9,\"name\":\"bot\",\"muted\":true,\"speaking\":false,\"bridge\":true,"
+		"\"mode\":\"listening\",\"up\":false,\"text\":\"why \"}}\n"
 		"{\"type\":\"pong\",\"t\":1.5}\n"
 		"{\"type\":\"bye\",\"reason\":\"shutdown\",\"text\":\"ends\",\"reconnect_ms\":1500}\n");
 	buf_fini(&b);
