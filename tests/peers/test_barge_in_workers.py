@@ -72,8 +72,8 @@ class BargeIn(VoiceCase):
             for i, p in enumerate(call.people):
                 old = [f for f in call.frames(i) if f.epoch == 0 and level(f) > -60]
                 self.assertFalse([f for f in call.frames(i) if f.epoch == 1 and level(f) > -45])
-                self.assertTrue(0.24 < old[-1].at - began < 0.25 + 0.15, old[-1].at - began)
-            self.assertTrue(all(0.24 < t < 0.25 + 0.15 for t in ends), ends)
+                self.assertTrue(0.2 < old[-1].at - began < 0.25 + 0.15, old[-1].at - began)
+            self.assertTrue(all(0.22 < t < 0.25 + 0.15 for t in ends), ends)  # in ticks: the first is soon, the last is whole
             told = next(e for e in call.ai.events[n:] if e["type"] == "interrupted")
             heard = sum(len(f.samples) for f in call.frames(1) if f.epoch == 0 and level(f) > -60) / 16000
             self.assertAlmostEqual(told["heard_ms"] / 1000, heard, delta=0.06)
