@@ -53,6 +53,9 @@ const page = {
 	levelIn: -100,
 	levelOut: -100,
 	rate: rateParameter(),
+	room: '', // whose messages are shown
+	bridgeDown: '', // the name of a worker that has failed
+	growing: new Map(), // who speaks -> his transcript that is not final
 };
 
 function rateParameter() {
@@ -66,6 +69,7 @@ async function join({ listenOnly = false } = {}) {
 	if (page.state !== 'idle')
 		return;
 	hideNotice();
+	forgetMessages();
 	setState('connecting', 'Connecting');
 	page.abort = new AbortController();
 	const { signal } = page.abort;
@@ -110,7 +114,7 @@ async function once(signal, onLive) {
 		setState('connecting', 'Connecting');
 		info = await serverInfo({ signal });
 		showVersion(info.version);
-		const call = await connectRemote({ ...info, room, name: $('name').value.trim(), rate: page.rate, signal });
+		const call = await connectRemote({ ...info, room, name: shortName($('name').value), rate: page.rate, signal });
 		onLive();
 		return { ...(await live(call, signal)), wasLive: true };
 	} catch (error) {
@@ -139,8 +143,12 @@ async function live(call, signal) {
 				note(`${who.name || 'A guest'} left`);
 		people = new Map(call.participants);
 	});
+	page.bridgeDown = '';
+	call.on('bridge', (news) => tellBridge(call, news));
+	call.on('transcript', (words) => showTranscript(call, words));
 	call.mute(page.muted || !page.microphone?.isOpen);
 	hideNotice();
+	showAddress($('room').value.trim());
 	setLive();
 	showPeople([...call.participants.values()]);
 	keepAwake();
@@ -208,15 +216,33 @@ async function openSound(signal) {
 		throw new MynahError('unsupported', '');
 	if (page.context)
 		return;
-	const context = await openAudio();
+	const context = await openAudioPatiently(signal);
 	if (signal.aborted)
-		return context.close(); // left meanwhile
+		return context?.close(); // left meanwhile
 	page.context = context;
 	page.speaker = new Speaker(page.context);
 	page.speaker.onlevel = ({ rms }) => (page.levelOut = rms);
 	page.context.onstatechange = wakeSound;
 	wakeSound();
 	chooseRoute();
+}
+
+/* Its worklets come from the server, which may be gone since the page was loaded, or back
+ * between the two questions; what fails twice while it answers is something else. */
+async function openAudioPatiently(signal) {
+	for (let attempt = 0, answered = 0; !signal.aborted; attempt++) {
+		try {
+			return await openAudio();
+		} catch (error) {
+			const gone = await serverInfo({ signal }).then(() => false, ({ kind }) => kind === 'gone');
+			if (!gone && ++answered === 2)
+				throw error;
+			if (!gone)
+				continue;
+		}
+		await wait(backoffMs(attempt), { kind: 'gone' }, signal);
+	}
+	return null;
 }
 
 /* Browsers keep a page silent until the user has done something in it. */
@@ -286,6 +312,47 @@ async function keepAwake() {
 }
 
 /* ---- what the user does ------------------------------------------------------------------ */
+
+/* As much of it as the protocol takes: 64 bytes. */
+function shortName(text) {
+	let name = text.replace(/\p{Cc}/gu, '').trim();
+	while (new TextEncoder().encode(name).length > 64)
+		name = [...name].slice(0, -1).join('');
+	return name.trim();
+}
+
+/* What was said in one room is not for those of another. */
+function forgetMessages() {
+	const room = $('room').value.trim();
+	if (room && room === page.room)
+		return;
+	page.room = room;
+	page.growing.clear();
+	$('log').replaceChildren();
+}
+
+/* The address is what one gives to those who are to come as well. */
+function showAddress(room) {
+	const address = new URL(location.href);
+	address.searchParams.delete('room');
+	if (room)
+		address.searchParams.set('room', room);
+	history.replaceState(null, '', address);
+	$('invite').hidden = !room;
+	$('invite').textContent = 'Copy link';
+}
+
+/* Only the room: a name or a setting in the address is one's own. */
+async function invite() {
+	const link = new URL(location.pathname, location.href);
+	link.searchParams.set('room', page.room);
+	try {
+		await navigator.clipboard.writeText(link.href);
+		$('invite').textContent = 'Copied';
+	} catch {
+		note(`The link to this room: ${link.href}`);
+	}
+}
 
 /* In mid-call, for one who joined without one or whose one was refused. */
 async function useMicrophone() {
@@ -368,12 +435,22 @@ function showHeadline() {
 		live: room ? [where, others()] : alone(),
 	};
 	const [headline, subline] = names[page.state];
-	const asleep = page.state === 'live' && page.context?.state !== 'running';
-	const muted = page.state === 'live' && page.muted && page.microphone?.isOpen;
-	for (const [id, words] of [['headline', headline], ['subline', asleep ? 'Click anywhere: before that, the browser plays no sound.' : muted ? 'You are muted. Nobody hears you.' : subline]])
-		if ($(id).textContent !== words)
-			$(id).textContent = words;
+	const words = { headline, subline: (page.state === 'live' && obstacle()) || subline };
+	for (const [id, text] of Object.entries(words))
+		if ($(id).textContent !== text)
+			$(id).textContent = text;
 	document.title = page.state === 'live' && room ? `${where} · mynah` : 'mynah';
+}
+
+/* What keeps people from talking with one another, if anything does. */
+function obstacle() {
+	if (page.context?.state !== 'running')
+		return 'Click anywhere: before that, the browser plays no sound.';
+	if (!page.microphone?.isOpen)
+		return 'You only listen. Nobody hears you.';
+	if (page.muted)
+		return 'You are muted. Nobody hears you.';
+	return page.bridgeDown && `${page.bridgeDown} does not answer at the moment.`;
 }
 
 function others() {
@@ -465,11 +542,40 @@ function personItem(who, self) {
 
 function showMessage(name, text, { time = Date.now(), own = false, whispered = false, to = '' } = {}) {
 	const item = element('li', { className: own ? 'own' : '' });
+	const said = element('p', { className: 'said', textContent: text });
 	const head = element('p', { className: 'from', textContent: name + (to ? ` to ${to}` : whispered ? ' to you' : '') + ' ' });
 	const when = new Date(time);
 	head.append(element('time', { dateTime: when.toISOString(), textContent: when.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }) }));
-	item.append(head, element('p', { className: 'said', textContent: text }));
+	item.append(head, said);
 	addToLog(item);
+	return said;
+}
+
+/* Each brings all the words so far; they grow in their place until they are final. */
+function showTranscript(call, { id, text, final }) {
+	let said = page.growing.get(id);
+	if (!said?.isConnected) {
+		said = showMessage(call.nameOf(id), text, { own: id === call.me });
+		said.ariaBusy = 'true'; // read out once, when it is whole
+		page.growing.set(id, said);
+	} else {
+		keepAtEnd(() => (said.textContent = text));
+	}
+	if (!final)
+		return;
+	said.ariaBusy = 'false';
+	page.growing.delete(id);
+}
+
+/* A worker that fails again and again is told of once. */
+function tellBridge(call, { id, up, text, by }) {
+	const name = call.nameOf(id);
+	const down = up ? '' : name;
+	if (by || up === undefined || down === page.bridgeDown)
+		return;
+	page.bridgeDown = down;
+	note(up ? `${name} is back` : `${name} has failed${text ? `: ${text}` : ''}`);
+	showHeadline();
 }
 
 function note(text) {
@@ -478,10 +584,16 @@ function note(text) {
 
 function addToLog(item) {
 	const log = $('log');
-	const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-	log.append(item);
+	keepAtEnd(() => log.append(item));
 	while (log.children.length > MAX_LOGGED)
 		log.firstChild.remove();
+}
+
+/* Whoever reads further up is left there. */
+function keepAtEnd(change) {
+	const log = $('log');
+	const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+	change();
 	if (atEnd)
 		log.scrollTop = log.scrollHeight;
 }
@@ -631,6 +743,7 @@ function listen() {
 	});
 	$('mute').addEventListener('click', toggleMute);
 	$('silence').addEventListener('click', silence);
+	$('invite').addEventListener('click', invite);
 	$('write').addEventListener('submit', send);
 	$('microphone').addEventListener('change', () => {
 		memory.set('microphone', $('microphone').value);

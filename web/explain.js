@@ -55,8 +55,7 @@ const PROBLEMS = {
 		retry: 'auto',
 	}),
 	refused: (facts) => ({
-		title: /full/i.test(facts.text) ? 'The room is full' : 'The server did not let you in',
-		text: refusal(facts),
+		...refusal(facts),
 		retry: 'ask',
 	}),
 	certificate_changed: () => ({
@@ -65,10 +64,11 @@ const PROBLEMS = {
 		retry: 'auto',
 	}),
 	certificate: (facts) => ({
-		title: 'The server’s certificate was refused',
-		text: facts.pinned
-			? 'The server answers, but the browser did not accept its certificate for the voice connection. Is the clock of this device right? The server’s owner can see the reason in its log.'
-			: 'The server answers, but its certificate is not from an authority that browsers know. Its owner can let mynah make its own, which needs no authority.',
+		title: 'The voice connection was refused',
+		text: 'The server answers, but this browser and the server’s voice port refused each other. ' + (facts.pinned
+			? 'Is the clock of this device right?'
+			: 'The server’s certificate may be from an authority that the browser does not know.')
+			+ ` Or the server takes no calls from pages of ${facts.origin ?? 'this address'}. Its log says which.`,
 		retry: 'ask',
 	}),
 	blocked: () => ({
@@ -104,12 +104,19 @@ function sentence(text) {
 	return text ? text[0].toUpperCase() + text.slice(1).replace(/[.!?]?$/, '.') : '';
 }
 
+/* What a refusal means: the words of the server where it has better ones. */
 function refusal({ status, text }) {
-	if (/full/i.test(text))
-		return 'No one else fits in. Try again in a while, or choose another room.';
-	const meaning = { 400: 'It did not like the room’s name', 401: 'It asks for a pass', 403: 'This page may not use it',
-		404: 'There is no such room', 429: 'Too many attempts in a short time', 503: 'It takes no more calls for now' }[status];
-	return [meaning && meaning + '.', sentence(text)].filter(Boolean).join(' ') || 'It gave no reason.';
+	if (/room.*full/i.test(text))
+		return { title: 'The room is full', text: 'No one else fits in. Try again in a while, or choose another room.' };
+	const [title, meaning] = {
+		400: ['The server did not understand', sentence(text)],
+		401: ['The server asks for a pass', sentence(text)],
+		403: ['This page may not use the server', sentence(text)],
+		404: ['There is no such room', 'Is its name spelt as it was given to you?'],
+		429: ['Too many attempts', 'Try again in a minute.'],
+		503: ['The server takes no more calls for now', `${sentence(text)} Try again in a while.`.trim()],
+	}[status] ?? ['The server did not let you in', sentence(text)];
+	return { title, text: meaning || 'It gave no reason.' };
 }
 
 export function explain(kind, facts = {}) {

@@ -50,6 +50,13 @@ def make_certificate(folder):
 class Session(QuicConnectionProtocol):
     """One WebTransport session: its control stream, its counts, its place in a room."""
 
+    NEWS = {  # what the parrot does when somebody writes this
+        "fail": 3 * [{"type": "bridge", "up": False, "text": "exited with status 3"}],
+        "return": [{"type": "bridge", "up": True, "text": ""}],
+        "think": [{"type": "transcript", "text": "It is", "final": False}, {"type": "transcript", "text": "It is ten", "final": False}],
+        "say": [{"type": "transcript", "text": "It is ten o'clock.", "final": True}],
+    }
+
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.h3 = self.session = self.control = None
@@ -117,7 +124,10 @@ class Session(QuicConnectionProtocol):
         elif kind == "message":
             out = {"type": "message", "from": self.me["id"], "to": m.get("to"), "text": m["text"], "time": int(time.time() * 1000)}
             self.tell_others(out)
-            if not self.room:
+            if m["text"] in self.NEWS:
+                for news in self.NEWS[m["text"]]:
+                    self.say({"id": 1 << 30, **news})
+            elif not self.room:
                 self.say({**out, "from": 1 << 30, "text": m["text"] + "!"})
         elif kind == "bridge":
             self.tell_all({"type": "bridge", "id": 1 << 30, "up": True, "mode": m["mode"], "by": self.me["id"], "text": ""})

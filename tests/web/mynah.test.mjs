@@ -185,7 +185,9 @@ test('every problem has a title, a text and a way on', () => {
 		assert.ok(!/undefined|null/.test(title + text), kind);
 	}
 	assert.match(explain('refused', { status: 503, text: 'room full' }).title, /full/);
-	assert.match(explain('refused', { status: 404, text: 'no such room' }).text, /no such room/);
+	assert.match(explain('refused', { status: 503, text: 'the server is full' }).text, /^The server is full\. Try/);
+	assert.doesNotMatch(explain('refused', { status: 503, text: 'the server is full' }).title, /room/);
+	assert.match(explain('refused', { status: 404, text: 'there is no such room here' }).title, /no such room/);
 });
 
 /* ---- a call over a transport made of streams, no network ---- */

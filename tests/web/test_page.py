@@ -120,6 +120,66 @@ class Page(unittest.TestCase):
         self.until("window.warned === 'refused_here'")
         self.assertEqual(self.js("mynah.state"), "live")
 
+    def write(self, text):
+        self.browser.find_element("id", "text").send_keys(text + "\n")
+
+    def test_a_bridge_that_fails_is_told_of_once(self):
+        self.serve()
+        self.open("autoconnect=1")
+        self.until("mynah.state === 'live'")
+        self.write("fail")
+        self.until("document.getElementById('subline').textContent === 'parrot does not answer at the moment.'")
+        self.write("return")
+        self.until("document.getElementById('log').lastChild.textContent === 'parrot is back'")
+        notes = self.js("[...document.querySelectorAll('#log .note')].map((n) => n.textContent)")
+        self.assertEqual(notes, ["parrot has failed: exited with status 3", "parrot is back"])
+        self.assertNotIn("does not answer", self.js("document.getElementById('subline').textContent"))
+
+    def test_a_transcript_grows_in_its_place(self):
+        said = "[...document.querySelectorAll('#log li:not(.own) .said')].map((p) => [p.textContent, p.ariaBusy])"
+        self.serve()
+        self.open("autoconnect=1")
+        self.until("mynah.state === 'live'")
+        for write, want in (("think", [["It is ten", "true"]]), ("say", [["It is ten o'clock.", "false"]]),
+                            ("think", [["It is ten o'clock.", "false"], ["It is ten", "true"]])):
+            self.write(write)
+            self.until(f"JSON.stringify({said}) === JSON.stringify({want})")
+
+    def test_another_room_begins_without_the_messages_of_the_last(self):
+        self.serve()
+        self.open("autoconnect=1&room=r")
+        self.until("mynah.state === 'live'")
+        self.write("between us")
+        self.browser.find_element("id", "leave").click()
+        for room, kept in (("r", True), ("s", False)):
+            self.browser.execute_script("document.getElementById('room').value = arguments[0]", room)
+            self.browser.find_element("id", "connect").click()
+            self.until("mynah.state === 'live'")
+            self.assertEqual(self.js("document.getElementById('log').textContent.includes('between us')"), kept)
+            self.assertEqual(self.js("new URL(location.href).searchParams.get('room')"), room)
+            self.assertFalse(self.js("document.getElementById('invite').hidden"))
+            self.browser.find_element("id", "leave").click()
+
+    def test_a_server_that_is_gone_is_waited_for_and_not_called_a_fault_of_the_sound(self):
+        self.serve()
+        self.open("")
+        self.until("Boolean(window.mynah)")
+        self.stop("terminate")
+        self.browser.find_element("id", "connect").click()
+        self.until("mynah.problem")
+        self.assertEqual(self.js("[mynah.problem, mynah.state]"), ["gone", "waiting"])
+        self.serve()
+        self.until("mynah.state === 'live'")
+        self.assertTrue(self.js("document.getElementById('notice').hidden"))
+
+    def test_a_long_name_is_cut_to_what_the_protocol_takes(self):
+        self.serve()
+        self.open("room=r")
+        self.browser.execute_script("document.getElementById('name').value = '\u9ce5'.repeat(40)")
+        self.browser.find_element("id", "connect").click()
+        self.until("mynah.state === 'live'")
+        self.assertEqual(self.js("mynah.call.participants.get(mynah.call.me).name"), "\u9ce5" * 21)
+
     def test_muted_sends_nothing(self):
         self.serve()
         self.open("autoconnect=1&room=r")
