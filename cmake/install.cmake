@@ -7,8 +7,8 @@ endif()
 install(FILES packaging/mynahd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 install(FILES packaging/mynah.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
-install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs OPTIONAL FILES_MATCHING PATTERN *.md PATTERN *.svg PATTERN *.py
-	PATTERN *.c)
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs OPTIONAL FILES_MATCHING PATTERN *.md PATTERN *.png PATTERN *.py
+	PATTERN *.c PATTERN *.mjs PATTERN *.toml)
 
 # The prefix may be given as late as here; /usr goes with /etc.
 set(mynah_unit_in ${CMAKE_SOURCE_DIR}/packaging/mynahd.service)

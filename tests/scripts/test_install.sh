@@ -20,6 +20,7 @@ for file in usr/sbin/mynahd usr/bin/mynah usr/share/man/man8/mynahd.8 usr/share/
 	usr/share/doc/mynah/LICENSE usr/share/doc/mynah/README.md; do
 	check "$file" [ -s "$tmp/a/$file" ]
 done
+check all_documents_with_examples_and_pictures diff -r docs "$tmp/a/usr/share/doc/mynah/docs"
 check client_runs scripts/debian13 "$tmp/a/usr/bin/mynah" --version
 check binary_runs scripts/debian13 "$tmp/a/usr/sbin/mynahd" --version
 check unit_is_the_one_of_the_tree cmp -s packaging/mynahd.service "$tmp/a/usr/lib/systemd/system/mynahd.service"
