@@ -144,6 +144,7 @@ async function live(call, signal) {
 		people = new Map(call.participants);
 	});
 	page.bridgeDown = '';
+	tellBridge(call, bridgeOf(call) ?? {});
 	call.on('bridge', (news) => tellBridge(call, news));
 	call.on('transcript', (words) => showTranscript(call, words));
 	call.mute(page.muted || !page.microphone?.isOpen);

@@ -255,6 +255,14 @@ static const char *name_of(struct app *a, yyjson_val *id, char number[24])
 	return number;
 }
 
+static void tell_who_is_here(struct app *a, yyjson_val *p)
+{
+	bool bridge = yyjson_get_bool(yyjson_obj_get(p, "bridge")), down = yyjson_is_false(yyjson_obj_get(p, "up"));
+
+	tell(a, "  here: ", text_of(p, "name"), bridge ? " (bridge)" : "", down ? ", which has failed: " : "", down ? text_of(p, "text") : "",
+		NULL);
+}
+
 static void tell_welcome(struct app *a, yyjson_val *o)
 {
 	yyjson_val *people = yyjson_obj_get(o, "participants"), *p;
@@ -267,7 +275,7 @@ static void tell_welcome(struct app *a, yyjson_val *o)
 	yyjson_arr_foreach(people, i, n, p) {
 		learn(a, p);
 		if (yyjson_get_uint(yyjson_obj_get(p, "id")) != me)
-			tell(a, "  here: ", text_of(p, "name"), yyjson_get_bool(yyjson_obj_get(p, "bridge")) ? " (bridge)" : "", NULL);
+			tell_who_is_here(a, p);
 	}
 }
 

@@ -312,6 +312,14 @@ class Life(VoiceCase):
                     self.assertTrue(("0123456789" * 4).startswith(said))
                     self.assertTrue(4 <= len(said) <= 24, said)
 
+    async def test_who_comes_after_a_failure_is_told_in_his_welcome(self):
+        async with Provider() as provider:
+            with daemon(provider, 'api_key_env = "MYNAH_NO_SUCH_KEY"') as server:
+                async with session(server) as p:  # without a key it has failed before the first one is in
+                    found = [m for m in p.lines[0]["participants"] if m.get("bridge")]
+                    self.assertEqual([(m["up"], m["text"]) for m in found], [(False, "the environment has no MYNAH_NO_SUCH_KEY")])
+                self.assertEqual(provider.attempts, 0)
+
     async def test_a_key_that_is_refused_is_told_and_not_asked_again_soon(self):
         async with Provider(key="another") as provider:
             with daemon(provider) as server:
