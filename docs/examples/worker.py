@@ -10,7 +10,7 @@ tells the rate. What you print to stderr goes into the daemon's log."""
 import array
 import sys
 
-HANGUP, FIRST_AUDIO, LAST_AUDIO = 0x00, 0x10, 0x18
+HANGUP, FIRST_AUDIO, LAST_AUDIO = 0x00, 0x10, 0x16
 
 
 def records(stream):

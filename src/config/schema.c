@@ -55,7 +55,7 @@ static const struct field server_fields[] = {
 	{.key = "origins", .type = FIELD_LIST, IN(server.origins), WIDE(config, server.origins[0]),
 		.count = offsetof(struct config, server.n_origins), .max = CONFIG_ORIGINS_MAX, .fix = check_origin,
 		.accepts = "an origin such as \"https://voice.example.com\" or \"https://example.com:8443\", or \"*\"",
-		.help = "web pages that may open sessions; empty: those of the same host and of localhost; \"*\": all"},
+		.help = "web pages that may open sessions; a list must name the built-in page too; empty: those of the same host, on any port, and of localhost; \"*\": all"},
 	{.key = "shards", .type = FIELD_U32, IN(server.shards), .max = 64,
 		.help = "threads that serve sessions; 0: one for each core that the daemon may use"},
 	{.key = "drain_ms", .type = FIELD_U32, IN(server.drain_ms), .max = 4000, .unit = "ms",
