@@ -390,7 +390,7 @@ static void on_time(void *ctx, nsec now)
 	if (c->state == CALL_STATE_CONNECTING && now >= c->next_address)
 		give_up_address(c, now);
 	if (c->state == CALL_STATE_CONNECTING && now >= c->give_up_at)
-		give_up(c, CALL_UNREACHABLE, "no answer in time");
+		give_up(c, CALL_UNREACHABLE, "no answer in time; is a server there, and is its UDP port open?");
 	plan(c);
 }
 

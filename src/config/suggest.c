@@ -55,6 +55,17 @@ static const struct field *nearest(const struct section *s, const char *key, uns
 	return found;
 }
 
+/* The first that goes on where `key` ends: "cert", or "api_key", of which there are two. */
+static const struct field *longer(const struct section *s, const char *key)
+{
+	size_t n = strlen(key);
+
+	for (size_t i = 0; i < s->n_fields && n >= 3; i++)
+		if (strncmp(key, s->fields[i].key, n) == 0)
+			return &s->fields[i];
+	return NULL;
+}
+
 /* Its own section first, then wherever else there is exactly that key, then no more than a hint. */
 const char *suggest_key(const struct section *s, const char *key, char out[SUGGEST_MAX])
 {
@@ -67,6 +78,8 @@ const char *suggest_key(const struct section *s, const char *key, char out[SUGGE
 		snprintf(out, SUGGEST_MAX, ", did you mean %s.%s?", schema_label(&schema[i]), key);
 		return out;
 	}
+	if (best > 1 && longer(s, key))
+		f = longer(s, key);
 	if (f)
 		snprintf(out, SUGGEST_MAX, ", did you mean %s.%s?", schema_label(s), f->key);
 	else
