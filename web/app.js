@@ -502,7 +502,6 @@ function showSilence(robot) {
 
 function showMute() {
 	const able = Boolean(page.microphone?.isOpen);
-	$('mute').setAttribute('aria-pressed', String(page.muted));
 	$('mute-label').textContent = !able ? 'Use microphone' : page.muted ? 'Unmute' : 'Mute';
 	document.body.classList.toggle('muted', page.muted || !able);
 	showHeadline();
