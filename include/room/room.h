@@ -5,7 +5,7 @@
  * never drifts, and rooms are staggered over the frame so that packets do not leave in one
  * burst. Sees neither QUIC nor HTTP: each participant has a sink.
  *
- * One thread, no clock of its own. Memory is taken at join; a tick allocates nothing. A room in
+ * One thread, no clock of its own. Memory is taken at join and with somebody's first frame; a tick allocates nothing. A room in
  * which nobody makes a sound is not mixed and sends nothing.
  *
  *   participant_audio -> jitter -> sum of all -> each listener: sum - own -> limiter ->

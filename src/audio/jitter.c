@@ -123,7 +123,7 @@ struct jitter {
 	bool quiet;          /* what is invented only ends the sound */
 
 	size_t cap, rd, wr;
-	float buf[];
+	float *buf;          /* NULL: no frame came yet; most people in a room only listen */
 };
 
 static size_t samples(const struct jitter *j, double ms)
@@ -175,7 +175,7 @@ int jitter_new(const struct jitter_opts *opts, const struct resample_table *t, s
 	if (err)
 		return err;
 	size_t cap = (size_t)o.rate_hz * (o.max_delay_ms + PLAYED_MS) / 1000 + chunk_max(o.rate_hz);
-	struct jitter *j = calloc(1, sizeof *j + cap * sizeof(float));
+	struct jitter *j = calloc(1, sizeof *j);
 
 	if (!j)
 		return ERR_NOMEM;
@@ -198,6 +198,7 @@ void jitter_free(struct jitter *j)
 		return;
 	resample_free(j->rs);
 	free(j->order);
+	free(j->buf);
 	free(j);
 }
 
@@ -205,7 +206,8 @@ void jitter_clear(struct jitter *j)
 {
 	size_t played = samples(j, PLAYED_MS);
 
-	memset(j->buf, 0, played * sizeof *j->buf);
+	if (j->buf)
+		memset(j->buf, 0, played * sizeof *j->buf);
 	j->rd = j->wr = played;
 	j->state = STATE_IDLE;
 	j->heard = j->has_transit = j->holding = false;
@@ -502,6 +504,8 @@ static bool ordered(struct jitter *j, const struct frame *f)
 enum jitter_put jitter_put(struct jitter *j, const struct frame *f, nsec now)
 {
 	if (f->n_samples == 0 || !audio_rate_ok(f->rate_hz))
+		return JITTER_REFUSED;
+	if (!j->buf && !(j->buf = calloc(j->cap, sizeof *j->buf)))
 		return JITTER_REFUSED;
 	if (ordered(j, f))
 		return put_in_order(j, f, now);

@@ -205,6 +205,23 @@ static void sound_waits_for_the_margin_and_at_most_one_tick(void **state)
 	}
 }
 
+/* Most people never say anything; their buffers hold no memory and are asked all the same. */
+static void who_never_talks_is_silence(void **state)
+{
+	struct world w = {TALKER};
+	float out[320] = {1};
+
+	(void)state;
+	world_open(&w, NULL);
+	jitter_clear(w.j);
+	jitter_skip(w.j);
+	assert_false(jitter_active(w.j));
+	assert_int_equal(jitter_get(w.j, out, 320, nsec_from_s(1)), JITTER_IDLE);
+	assert_true(out[0] == 0 && out[319] == 0);
+	assert_true(jitter_depth_ms(w.j) == 0);
+	world_close(&w);
+}
+
 /* A tick of 10 ms, as some rooms have it: frames of one, two and six ticks. */
 static void short_ticks_take_frames_of_any_length(void **state)
 {
@@ -713,6 +730,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sound_waits_for_the_margin_and_at_most_one_tick),
+		cmocka_unit_test(who_never_talks_is_silence),
 		cmocka_unit_test(short_ticks_take_frames_of_any_length),
 		cmocka_unit_test(what_arrives_in_time_is_not_touched),
 		cmocka_unit_test(a_frame_in_pieces_plays_like_a_whole_one),
