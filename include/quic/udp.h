@@ -21,8 +21,8 @@ struct udp_opts {
 	/* Several sockets of this process share an address (SO_REUSEPORT). The first takes it, and fails if another
 	 * process has it; the others join. default UDP_ALONE */
 	enum udp_share { UDP_ALONE, UDP_FIRST, UDP_JOIN } share;
-	uint32_t grid_us;      /* busy sockets are read so often instead of at each packet; see udp_wake_at(). 0:
-	                        * always at each packet. default 1000 */
+	uint32_t grid_us;      /* busy sockets are read on multiples of this instead of at each packet; see
+	                        * udp_wake_at(). 0: always at each packet. default 1000 */
 };
 void udp_opts_default(struct udp_opts *o);
 
@@ -53,18 +53,19 @@ int udp_steer(struct udp *u, unsigned n_sockets);
 /* Does the kernel know how? */
 bool udp_can_steer(void);
 /*
- * Waking up for each packet costs more than the packet. Once packets come faster than the grid, the sockets no longer
- * wake the loop: its owner does, on the multiples of grid_us, and all that came in the meantime is read, mixed, and
- * answered at once. With a grid of 1 ms rooms hear nothing later for that, since they tick on the same milliseconds.
+ * Waking up for each packet costs more than the packet. Once packets come fast, the sockets no longer wake the loop: its
+ * owner does, every four, two or one grid_us, the busier the oftener, and whenever a room ticks; and all that came in the
+ * meantime is read, mixed, and answered at once. With a grid of 1 ms rooms hear nothing later for that, since they tick
+ * on the same milliseconds.
  *
- * When to wake for what is due `at` (NSEC_NONE: nothing), so that packets are read as well: later than `at` by less
- * than the grid, and only while packets come fast.
+ * When to wake so that packets are read as well (NSEC_NONE: nothing is due): in time for `tick`, a room's, on the next
+ * point of the grid at the latest; for the `rest` only with the next reading.
  */
-nsec udp_wake_at(const struct udp *u, nsec at);
-/* Reads what the grid has kept waiting; to be called at each udp_wake_at(). `anyway`: whatever the grid says, since the
- * caller is late and what it is about to mix may still be in the socket. True: there was something, and on_batch has
- * been called. */
-bool udp_run(struct udp *u, bool anyway, nsec now);
+nsec udp_wake_at(const struct udp *u, nsec tick, nsec rest);
+/* Reads what the grid has kept waiting; to be called at each udp_wake_at(). If the `tick` that is due is late, packets are
+ * read in any case: what it is about to mix may still be in the socket. True: there was something, and on_batch
+ * has been called. */
+bool udp_run(struct udp *u, nsec tick, nsec now);
 /* Which local address the kernel would use towards `remote`, port 0. A client binds to it: on a
  * wildcard socket its first path would lack the address that answers come to. ERR_IO. */
 int udp_local_for(const struct quic_addr *remote, struct quic_addr *local);

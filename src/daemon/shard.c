@@ -21,9 +21,6 @@ enum { RECONNECT_MS = 1500 };
 /* What handshakes may take at a time; and of all time while the shard is busy, one part in so many. */
 enum { GREET_MS = 1, GREET_PARTS = 10 };
 
-/* A tick so late has missed what came meanwhile, unless that is read first. */
-enum { LATE_MS = 2 };
-
 /* Mail to a shard: orders are these plus what is ordered. */
 enum { MAIL_TLS = QUIC_MAIL_KINDS, MAIL_REPORT, MAIL_ORDER };
 
@@ -91,7 +88,7 @@ static nsec sooner(nsec a, nsec b)
 
 static nsec voice_due(const struct shard *s)
 {
-	return udp_wake_at(s->udp, stack_deadline(&s->stack));
+	return udp_wake_at(s->udp, rooms_deadline(s->stack.rooms), stack_deadline(&s->stack));
 }
 
 static nsec earliest(const struct shard *s)
@@ -190,9 +187,8 @@ static void on_before_sleep(uv_prepare_t *h)
 static void on_tick(void *ctx, nsec now)
 {
 	struct shard *s = ctx;
-	bool late = nsec_until(rooms_deadline(s->stack.rooms), now) > nsec_from_ms(LATE_MS);
 
-	if (!udp_run(s->udp, late, now))
+	if (!udp_run(s->udp, rooms_deadline(s->stack.rooms), now))
 		settle(s, now);
 }
 

@@ -20,8 +20,11 @@ enum {
 	ECN_MASK = 3,
 	ECT0 = 2,         /* set on the sockets, so that most packets need no control message */
 	GRID_WINDOW = 20, /* grid points over which packets are counted */
-	GRID_ENTER = 2,   /* wake-ups for each of them from which on the grid is kept */
-	GRID_LEAVE = 1,   /* packets for each of them below which it is left */
+	GRID_ENTER = 20,  /* wake-ups among them from which on the grid is kept */
+	GRID_LEAVE = 10,  /* packets among them below which it is left */
+	GRID_BATCH = 32,  /* packets that one reading may find before the next one comes sooner */
+	GRID_STEPS = 4,   /* of the grid between two readings at the most */
+	LATE_US = 2000,   /* a tick so late has missed what came meanwhile, unless that is read first */
 };
 
 struct udp_socket {
@@ -72,6 +75,7 @@ struct udp {
 	nsec grid_at;      /* the next reading; NSEC_NONE: packets wake us */
 	nsec window_end;   /* of the count below */
 	uint64_t n_window; /* without a grid wake-ups, else packets */
+	unsigned steps;    /* of the grid between two readings */
 	uv_timer_t farewell; /* so that the loop calls on_closed even if there is no socket */
 	void (*on_closed)(void *ctx);
 	void *closed_ctx;
@@ -390,11 +394,23 @@ static int drain(struct udp_socket *s, nsec *now)
 	return all;
 }
 
-static nsec grid_after(const struct udp *u, nsec now)
+/* The first multiple of `step` after `at`. */
+static nsec multiple_after(nsec step, nsec at)
 {
-	nsec step = nsec_from_us(u->opts.grid_us);
+	return (at / step + 1) * step;
+}
 
-	return (now / step + 1) * step;
+static nsec next_reading(const struct udp *u, nsec now)
+{
+	return multiple_after(u->steps * nsec_from_us(u->opts.grid_us), now);
+}
+
+/* `n` packets came in a window. */
+static void choose_steps(struct udp *u, uint64_t n)
+{
+	u->steps = GRID_STEPS;
+	while (u->steps > 1 && n * u->steps > GRID_BATCH * GRID_WINDOW)
+		u->steps /= 2;
 }
 
 static void set_grid(struct udp *u, nsec at)
@@ -424,9 +440,10 @@ static void consider_grid(struct udp *u, nsec now)
 
 	if (u->opts.grid_us == 0)
 		return;
-	if (++u->n_window >= GRID_ENTER * GRID_WINDOW && now < u->window_end) {
+	if (++u->n_window >= GRID_ENTER && now < u->window_end) {
 		u->window_end = 0;
-		set_grid(u, grid_after(u, now));
+		u->steps = 1;
+		set_grid(u, next_reading(u, now));
 	}
 	window_over(u, now, &n);
 }
@@ -450,30 +467,36 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	u->handler.on_batch(u->handler.ctx, now);
 }
 
-nsec udp_wake_at(const struct udp *u, nsec at)
+nsec udp_wake_at(const struct udp *u, nsec tick, nsec rest)
 {
-	return u->grid_at == NSEC_NONE ? at : u->grid_at;
+	if (u->grid_at == NSEC_NONE)
+		return tick < rest ? tick : rest;
+	return tick < u->grid_at ? multiple_after(nsec_from_us(u->opts.grid_us), tick - 1) : u->grid_at;
 }
 
 /* After a reading on the grid: when the next one is. `most`: packets of the fullest socket. */
-static void next_on_grid(struct udp *u, int all, int most, nsec now)
+static void plan_reading(struct udp *u, int all, int most, nsec now)
 {
 	uint64_t n = 0;
 
 	u->stats.grid_reads++;
 	u->n_window += (unsigned)all;
-	if (window_over(u, now, &n) && n < GRID_LEAVE * GRID_WINDOW)
-		set_grid(u, NSEC_NONE);
-	else
-		u->grid_at = most < ROUNDS * BATCH ? grid_after(u, now) : now; /* the rest at once, after the timers */
+	if (window_over(u, now, &n)) {
+		choose_steps(u, n);
+		if (n < GRID_LEAVE) {
+			set_grid(u, NSEC_NONE);
+			return;
+		}
+	}
+	u->grid_at = most < ROUNDS * BATCH ? next_reading(u, now) : now; /* the rest at once, after the timers */
 }
 
-bool udp_run(struct udp *u, bool anyway, nsec now)
+bool udp_run(struct udp *u, nsec tick, nsec now)
 {
-	bool due = now >= u->grid_at;
+	bool grid = u->grid_at != NSEC_NONE, late = nsec_until(tick, now) > nsec_from_us(LATE_US);
 	int all = 0, most = 0;
 
-	if (!due && !anyway)
+	if (!late && !(grid && (now >= u->grid_at || now >= tick)))
 		return false;
 	for (struct udp_socket *s = u->sockets; s && !u->closing; s = s->next) {
 		nsec seen = now;
@@ -483,8 +506,8 @@ bool udp_run(struct udp *u, bool anyway, nsec now)
 		all += got;
 		most = got > most ? got : most;
 	}
-	if (due)
-		next_on_grid(u, all, most, now);
+	if (grid)
+		plan_reading(u, all, most, now);
 	if (all > 0 && !u->closing)
 		u->handler.on_batch(u->handler.ctx, now);
 	return all > 0;

@@ -116,6 +116,7 @@ int participant_new(struct room *r, const struct participant_opts *opts, const s
 		goto fail_jitter;
 	list_append(&r->people, &p->node);
 	r->n_people++;
+	r->slot->n_people++;
 	*out = p;
 	return 0;
 
@@ -131,6 +132,7 @@ void participant_free(struct participant *p)
 	list_remove(&p->node);
 	list_remove(&p->out_node);
 	p->room->n_people--;
+	p->room->slot->n_people--;
 	output_release(p->output);
 	path_fini(&p->path);
 	jitter_free(p->jitter);

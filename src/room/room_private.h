@@ -31,7 +31,7 @@ enum {
 /* The rooms whose ticks fall on the same millisecond of the frame. */
 struct slot {
 	struct list awake; /* of struct room */
-	uint32_t n_rooms;  /* asleep ones too */
+	uint32_t n_people; /* in its rooms, in those asleep too */
 	nsec due;          /* next tick; NSEC_NONE: nobody is awake */
 	nsec next;         /* first point of the grid that has not been ticked */
 	bool unclocked;    /* woken by a call that carried no time: `due` may lie in the past */

@@ -57,14 +57,14 @@ static void settle(void *ctx, nsec now)
 		quic_endpoint_expire(e->ep, now);
 	quic_endpoint_flush(e->ep, now);
 	udp_flush(e->udp);
-	ticker_set(e->ticker, udp_wake_at(e->udp, quic_endpoint_deadline(e->ep)));
+	ticker_set(e->ticker, udp_wake_at(e->udp, NSEC_NONE, quic_endpoint_deadline(e->ep)));
 }
 
 static void on_tick(void *ctx, nsec now)
 {
 	struct echo *e = ctx;
 
-	if (!udp_run(e->udp, false, now))
+	if (!udp_run(e->udp, NSEC_NONE, now))
 		settle(e, now);
 }
 

@@ -315,7 +315,7 @@ class Hung(VoiceCase):
 
 class Refusals(VoiceCase):
     async def test_who_is_refused_again_and_again_fills_no_log(self):
-        with Mynahd('[[room]]\nname = "one"\n') as server:
+        with Mynahd('[[room]]\nname = "one"\n', server="shards = 1\n") as server:  # each counts for itself
             for _ in range(30):
                 with self.assertRaises(AssertionError):
                     async with session(server, room="another"):

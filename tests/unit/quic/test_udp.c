@@ -299,6 +299,65 @@ static void post_one_by_one(uv_loop_t *loop, struct end *a, struct end *b, unsig
 	}
 }
 
+static void a_late_tick_reads_first(void **state)
+{
+	const nsec late = nsec_from_s(5);
+	uv_loop_t loop;
+	struct end a, b;
+
+	(void)state;
+	uv_loop_init(&loop);
+	end_open(&a, &loop, "127.0.0.1");
+	end_open(&b, &loop, "127.0.0.1");
+	post(&a, b.addr, 0, "x", 1);
+	udp_flush(a.u);
+	assert_false(udp_run(b.u, NSEC_NONE, late));
+	assert_false(udp_run(b.u, late - nsec_from_ms(1), late));
+	assert_int_equal(b.packets, 0);
+	assert_true(udp_run(b.u, late - nsec_from_ms(3), late));
+	assert_int_equal(b.packets, 1);
+	close_both(&loop, &a, &b);
+}
+
+/* `n` packets for each millisecond of half a second, on the clock of the grid: how often they are read. */
+static unsigned readings(uv_loop_t *loop, struct end *a, struct end *b, unsigned n)
+{
+	nsec now = udp_wake_at(b->u, NSEC_NONE, NSEC_NONE), end = now + nsec_from_ms(500);
+	unsigned times = 0, due = 0;
+
+	for (nsec then = now; now < end; then = now, now = udp_wake_at(b->u, NSEC_NONE, NSEC_NONE)) {
+		due = (unsigned)((now - then) / nsec_from_ms(1)) * n;
+		for (unsigned i = 0; i < due; i++)
+			post(a, b->addr, 0, "x", 1);
+		udp_flush(a->u);
+		uv_run(loop, UV_RUN_NOWAIT);
+		times += udp_run(b->u, NSEC_NONE, now);
+	}
+	return times;
+}
+
+static void the_busier_the_more_often_it_is_read(void **state)
+{
+	uv_loop_t loop;
+	struct end a, b;
+
+	(void)state;
+	uv_loop_init(&loop);
+	end_open(&a, &loop, "127.0.0.1");
+	end_open(&b, &loop, "127.0.0.1");
+	while (udp_wake_at(b.u, NSEC_NONE, NSEC_NONE) == NSEC_NONE)
+		post_one_by_one(&loop, &a, &b, 30);
+	/* time is ours from here on: the clock of the machine must not be ahead of it */
+	for (nsec now = clock_now() + nsec_from_s(1000), i = 0; i < 3; i++)
+		udp_run(b.u, NSEC_NONE, now += nsec_from_ms(1));
+	post_one_by_one(&loop, &a, &b, 30);
+	assert_in_range(readings(&loop, &a, &b, 3), 120, 150);
+	assert_in_range(readings(&loop, &a, &b, 12), 240, 285);
+	assert_in_range(readings(&loop, &a, &b, 24), 465, 500);
+	assert_in_range(readings(&loop, &a, &b, 3), 120, 150);
+	close_both(&loop, &a, &b);
+}
+
 static void busy_sockets_are_read_on_the_grid(void **state)
 {
 	uv_loop_t loop;
@@ -309,29 +368,37 @@ static void busy_sockets_are_read_on_the_grid(void **state)
 	uv_loop_init(&loop);
 	end_open(&a, &loop, "127.0.0.1");
 	end_open(&b, &loop, "127.0.0.1");
-	assert_true(udp_wake_at(b.u, 12345) == 12345);
-	for (int tries = 0; udp_wake_at(b.u, NSEC_NONE) == NSEC_NONE; tries++) {
-		assert_true(tries < 100); /* only a machine that stands still takes 20 ms for a hundred packets */
-		post_one_by_one(&loop, &a, &b, 100);
+	assert_true(udp_wake_at(b.u, 12345, 23456) == 12345);
+	assert_true(udp_wake_at(b.u, NSEC_NONE, 23456) == 23456);
+	for (int tries = 0; udp_wake_at(b.u, NSEC_NONE, NSEC_NONE) == NSEC_NONE; tries++) {
+		assert_true(tries < 100); /* only a machine that stands still takes 20 ms for twenty packets */
+		post_one_by_one(&loop, &a, &b, 30);
 	}
-	now = udp_wake_at(b.u, NSEC_NONE);
+	now = udp_wake_at(b.u, NSEC_NONE, NSEC_NONE);
 	assert_true(now % nsec_from_ms(1) == 0);
-	assert_true(udp_wake_at(b.u, 1) == now); /* what is due before waits as well */
+	assert_true(udp_wake_at(b.u, NSEC_NONE, 1) == now);          /* what is due before waits */
+	assert_true(udp_wake_at(b.u, now - nsec_from_ms(2), 1) == now - nsec_from_ms(2)); /* but for ticks ... */
+	assert_true(udp_wake_at(b.u, now - nsec_from_us(1500), 1) == now - nsec_from_ms(1)); /* ... on the grid */
 
 	unsigned packets = b.packets, batches = b.batches;
 
 	post_one_by_one(&loop, &a, &b, 10);
 	assert_int_equal(b.packets, packets); /* nobody looked */
-	assert_false(udp_run(b.u, false, now - 1));
+	assert_false(udp_run(b.u, NSEC_NONE, now - 1));
 	assert_int_equal(b.packets, packets);
-	assert_true(udp_run(b.u, false, now));
+	assert_true(udp_run(b.u, NSEC_NONE, now));
 	assert_true(b.packets >= packets + 10); /* and what came while the grid was entered */
 	assert_int_equal(b.batches, batches + 1);
-	assert_true(udp_wake_at(b.u, NSEC_NONE) > now);
+	assert_true(udp_wake_at(b.u, NSEC_NONE, NSEC_NONE) > now);
+	packets = b.packets;
+	post_one_by_one(&loop, &a, &b, 1);
+	now = udp_wake_at(b.u, NSEC_NONE, NSEC_NONE);
+	assert_true(udp_run(b.u, now - nsec_from_ms(1), now - nsec_from_ms(1))); /* a room's tick reads, too */
+	assert_int_equal(b.packets, packets + 1);
 
-	for (int i = 0; i < 100 && udp_wake_at(b.u, NSEC_NONE) != NSEC_NONE; i++) /* silence */
-		udp_run(b.u, false, now += nsec_from_ms(1));
-	assert_true(udp_wake_at(b.u, NSEC_NONE) == NSEC_NONE);
+	for (int i = 0; i < 100 && udp_wake_at(b.u, NSEC_NONE, NSEC_NONE) != NSEC_NONE; i++) /* silence */
+		udp_run(b.u, NSEC_NONE, now += nsec_from_ms(1));
+	assert_true(udp_wake_at(b.u, NSEC_NONE, NSEC_NONE) == NSEC_NONE);
 	packets = b.packets;
 	post(&a, b.addr, 0, "y", 1);
 	udp_flush(a.u);
@@ -343,6 +410,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(busy_sockets_are_read_on_the_grid),
+		cmocka_unit_test(the_busier_the_more_often_it_is_read),
+		cmocka_unit_test(a_late_tick_reads_first),
 		cmocka_unit_test(packets_keep_address_and_ecn_on_ipv4),
 		cmocka_unit_test(packets_keep_address_and_ecn_on_ipv6),
 		cmocka_unit_test(a_burst_longer_than_a_batch_arrives),

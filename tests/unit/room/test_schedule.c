@@ -73,23 +73,51 @@ static void a_room_that_a_talker_wakes_ticks_soon_after_his_frames(void **state)
 	stage_close(s);
 }
 
-static void rooms_that_follow_stay_apart(void **state)
+static void count_people_by_ms(const struct stage *s, uint32_t per_ms[20])
+{
+	memset(per_ms, 0, 20 * sizeof *per_ms);
+	for (size_t i = 0; i < s->n_actors; i++)
+		per_ms[s->actors[i].frame_at[0] / 1000000 % 20]++;
+}
+
+static void rooms_that_follow_gather_until_a_place_is_full(void **state)
 {
 	struct stage *s = stage_new();
-	uint32_t per_ms[20] = {0};
+	uint32_t per_ms[20], busy = 0;
 	char name[24];
 
 	(void)state;
 	stage_open(s);
-	for (int i = 0; i < 40; i++) { /* all begin to talk in the same moment */
+	for (int i = 0; i < 30; i++) { /* all begin to talk in the same moment */
 		snprintf(name, sizeof name, "room %d", i / 2);
 		actor_talk(stage_join(s, name), 440, 0.2);
 	}
 	stage_run(s, 100);
-	for (size_t i = 0; i < s->n_actors; i += 2)
-		per_ms[s->actors[i].frame_at[0] / 1000000 % 20]++;
+	count_people_by_ms(s, per_ms);
 	for (int i = 0; i < 20; i++)
-		assert_true(per_ms[i] <= 5);
+		busy += per_ms[i] > 0;
+	assert_int_equal(busy, 1);
+	for (int i = 0; i < 20; i++)
+		assert_true(per_ms[i] == 0 || i % 4 == 0);
+	stage_close(s);
+}
+
+static void rooms_that_follow_stay_apart(void **state)
+{
+	struct stage *s = stage_new();
+	uint32_t per_ms[20];
+	char name[24];
+
+	(void)state;
+	stage_open(s);
+	for (int i = 0; i < 64; i++) { /* all begin to talk in the same moment, and have four places to go to */
+		snprintf(name, sizeof name, "room %d", i / 2);
+		actor_talk(stage_join(s, name), 440, 0.2);
+	}
+	stage_run(s, 100);
+	count_people_by_ms(s, per_ms);
+	for (int i = 0; i < 20; i++) /* one place takes 32, three share the others */
+		assert_true(per_ms[i] <= (i % 4 ? 12 : 32));
 	stage_close(s);
 }
 
@@ -254,6 +282,7 @@ int main(void)
 		cmocka_unit_test(an_empty_or_silent_room_has_no_deadline),
 		cmocka_unit_test(bridges_that_listen_let_the_room_sleep),
 		cmocka_unit_test(a_room_that_a_talker_wakes_ticks_soon_after_his_frames),
+		cmocka_unit_test(rooms_that_follow_gather_until_a_place_is_full),
 		cmocka_unit_test(rooms_that_follow_stay_apart),
 		cmocka_unit_test(rooms_are_spread_over_the_frame),
 		cmocka_unit_test(two_rooms_do_not_tick_in_neighbouring_milliseconds),
