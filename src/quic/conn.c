@@ -75,6 +75,7 @@ static struct quic_conn *conn_new(struct quic_endpoint *ep, const struct quic_pa
 	c->app_timer = c->hold_until = NSEC_NONE;
 	c->ref = (ngtcp2_crypto_conn_ref){get_conn, c};
 	list_init(&c->dirty);
+	list_init(&c->hall);
 	dgram_queue_init(&c->dgrams);
 	ep_count(ep, 1, 0);
 	return c;
@@ -119,7 +120,8 @@ static void conn_free(struct quic_conn *c)
 	list_remove(&c->dirty);
 	if (c->slot != NO_SLOT)
 		schedule_remove(&ep->sched, c->slot);
-	ep_count(ep, -1, c->half_open ? -1 : 0);
+	qconn_leave_hall(c);
+	ep_count(ep, -1, 0);
 	qmove_over(ep, c->home);
 	free(c);
 }
@@ -216,7 +218,7 @@ int qconn_accept(struct quic_endpoint *ep, const struct quic_path *path, const n
 	}
 	c->server = true;
 	c->addr = addr;
-	c->half_open = true;
+	list_append(&ep->half_open, &c->hall);
 	ep_count(ep, 0, 1);
 	err = start_server(c, hd, odcid);
 	if (err) {
@@ -337,7 +339,7 @@ static void announce_end(struct quic_conn *c)
 	struct quic_endpoint *ep = c->ep;
 
 	qconn_count_lost(c);
-	if (c->half_open || (!c->server && !c->opened))
+	if (qconn_half_open(c) || (!c->server && !c->opened))
 		ep->stats.handshake_failures++;
 	ep->stats.conns_closed++;
 	c->state = CONN_ENDING;
@@ -349,6 +351,17 @@ void qconn_destroy(struct quic_conn *c)
 {
 	announce_end(c);
 	conn_free(c);
+}
+
+bool qconn_drop_oldest_half_open(struct quic_endpoint *ep)
+{
+	if (list_empty(&ep->half_open))
+		return false;
+	struct quic_conn *c = list_entry(ep->half_open.next, struct quic_conn, hall);
+
+	c->why = (struct quic_close){QUIC_END_HANDSHAKE, false, 0};
+	qconn_destroy(c);
+	return true;
 }
 
 /* Timeouts leave nothing: the peer is gone. After a close late packets are to be expected. */
@@ -418,7 +431,7 @@ int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, c
 		return 0;
 	int rv = ngtcp2_conn_read_pkt(c->q, &view, &pi, p, len, c->ep->now);
 
-	if (rv == NGTCP2_ERR_RETRY && c->half_open) {
+	if (rv == NGTCP2_ERR_RETRY && qconn_half_open(c)) {
 		c->ep->stats.conns_accepted--;
 		conn_free(c);
 		return ERR_STATE;

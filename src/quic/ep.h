@@ -46,6 +46,7 @@ struct quic_endpoint {
 	struct dgram_pool pool;
 	struct schedule sched;
 	struct list dirty; /* connections to be looked at by the next flush */
+	struct list half_open; /* handshakes under way, the oldest first */
 	nsec now;          /* the latest time heard of; never goes back */
 	nsec stateless_at; /* see stateless_allowed() */
 	uint64_t next_id;
@@ -56,6 +57,9 @@ struct quic_endpoint {
 };
 
 #define NO_SLOT UINT32_MAX
+
+/* Bytes of a datagram that may begin a connection (RFC 9000 14.1). */
+enum { INITIAL_MIN = 1200 };
 
 /* ngtcp2 keeps 8 alive at most; one more is the client's first choice. */
 enum { CONN_IDS_MAX = 12 };
@@ -80,6 +84,7 @@ struct quic_conn {
 	ngtcp2_conn *q;
 	void *user;
 	struct list dirty;
+	struct list hall; /* in ep->half_open while its handshake is under way */
 	enum conn_state state;
 	uint32_t slot; /* in the schedule; NO_SLOT: it is on its way to another endpoint */
 
@@ -95,7 +100,7 @@ struct quic_conn {
 	nsec app_timer;
 
 	struct quic_path path; /* validated; what the application sees */
-	bool server, opened, confirmed, half_open, was_reset, silent;
+	bool server, opened, confirmed, was_reset, silent;
 	struct quic_close why;
 	ngtcp2_ccerr goodbye;
 
@@ -161,6 +166,22 @@ void qconn_end(struct quic_conn *c, enum quic_end how, bool app, uint64_t code, 
 void qconn_fail(struct quic_conn *c, int rv);
 /* Ends it now, without a packet and without remains. */
 void qconn_destroy(struct quic_conn *c);
+/* Ends the handshake that has been under way longest; false: there is none. */
+bool qconn_drop_oldest_half_open(struct quic_endpoint *ep);
+
+static inline bool qconn_half_open(const struct quic_conn *c)
+{
+	return !list_empty(&c->hall);
+}
+
+/* Its handshake is over, whichever way. */
+static inline void qconn_leave_hall(struct quic_conn *c)
+{
+	if (!qconn_half_open(c))
+		return;
+	list_remove(&c->hall);
+	ep_count(c->ep, 0, -1);
+}
 
 static inline void qconn_touch(struct quic_conn *c)
 {

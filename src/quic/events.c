@@ -113,9 +113,7 @@ static int on_handshake(ngtcp2_conn *q, void *user)
 		ngtcp2_conn_set_tls_alert(q, NO_APPLICATION_PROTOCOL);
 		return NGTCP2_ERR_CALLBACK_FAILURE;
 	}
-	if (c->half_open)
-		ep_count(c->ep, 0, -1);
-	c->half_open = false;
+	qconn_leave_hall(c);
 	c->ep->stats.handshakes++;
 	if (c->state == CONN_HANDSHAKE)
 		c->state = CONN_LIVE;
