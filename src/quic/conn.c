@@ -15,6 +15,18 @@
  * the ACK along (ack_thresh = 1). See tests/sim/test_quic.c for the packets counted:
  * 1.0 for each echo, 0.5 for each datagram of a peer whom nobody answers.
  */
+/*
+ * Voice that nobody acknowledges fills the congestion window within half a second; then only ngtcp2's probes go out,
+ * at intervals that double: after an outage of 18 seconds 13 more went by until anything was heard. So what is left
+ * of the window when nobody answers is kept for probes of our own at a steady, small rate. They are PINGs, some 40
+ * bytes each: the reserve lasts as long as the idle timeout. See tests/sim/test_call.c.
+ */
+enum {
+	DEAF_PTOS = 2,          /* silence after which nobody answers */
+	DEAF_RESERVE = 3000,    /* bytes of the window: one datagram more, and 40 probes */
+	DEAF_PROBE_MS = 500,
+};
+
 enum {
 	ACK_HOLD_MS = 22,
 	ACK_HOLD_PACKETS = 16, /* bulk senders need their ACK clock */
@@ -72,6 +84,7 @@ static struct quic_conn *conn_new(struct quic_endpoint *ep, const struct quic_pa
 	c->path = *path;
 	c->tls = quic_tls_ref(tls);
 	c->id = ep_number(ep);
+	c->heard_at = ep->now;
 	c->app_timer = c->hold_until = NSEC_NONE;
 	c->ref = (ngtcp2_crypto_conn_ref){get_conn, c};
 	list_init(&c->dirty);
@@ -150,6 +163,11 @@ static void set_params(struct quic_conn *c, ngtcp2_settings *s, ngtcp2_transport
 	p->max_udp_payload_size = QUIC_PACKET_MAX;
 }
 
+static void set_keep_alive(struct quic_conn *c, uint32_t ms)
+{
+	ngtcp2_conn_set_keep_alive_timeout(c->q, ms ? nsec_from_ms(ms) : UINT64_MAX);
+}
+
 /* Joins TLS to ngtcp2. Order of teardown: the SSL object first, see drop_tls(). */
 static int attach_tls(struct quic_conn *c, const char *server_name)
 {
@@ -166,9 +184,7 @@ static int attach_tls(struct quic_conn *c, const char *server_name)
 	if (rv)
 		return ERR_TLS;
 	ngtcp2_conn_set_tls_native_handle(c->q, c->ossl);
-	uint32_t ms = c->ep->opts.keep_alive_ms;
-
-	ngtcp2_conn_set_keep_alive_timeout(c->q, ms ? nsec_from_ms(ms) : UINT64_MAX);
+	set_keep_alive(c, c->ep->opts.keep_alive_ms);
 	return 0;
 }
 
@@ -422,6 +438,24 @@ static void plan(struct quic_conn *c, bool wrote)
 	schedule_set(&ep->sched, c->slot, at < c->app_timer ? at : c->app_timer);
 }
 
+static void heard(struct quic_conn *c)
+{
+	c->heard_at = c->ep->now;
+	if (!c->deaf)
+		return;
+	c->deaf = false;
+	set_keep_alive(c, c->ep->opts.keep_alive_ms);
+}
+
+void qconn_listen(struct quic_conn *c)
+{
+	if (c->deaf || c->state != CONN_LIVE || ngtcp2_conn_get_cwnd_left(c->q) >= DEAF_RESERVE ||
+		nsec_until(c->heard_at, c->ep->now) <= DEAF_PTOS * ngtcp2_conn_get_pto(c->q))
+		return;
+	c->deaf = true;
+	set_keep_alive(c, DEAF_PROBE_MS);
+}
+
 int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len)
 {
 	ngtcp2_path view = qpath_of(path);
@@ -436,6 +470,8 @@ int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, c
 		conn_free(c);
 		return ERR_STATE;
 	}
+	if (rv == 0)
+		heard(c);
 	c->held++;
 	if (c->hold_until == NSEC_NONE)
 		c->hold_until = c->ep->now + nsec_from_ms(ACK_HOLD_MS);

@@ -70,6 +70,7 @@ static struct dgram *next_dgram(struct quic_conn *c)
 		return NULL;
 	size_t max = quic_conn_datagram_max(c);
 
+	qconn_listen(c);
 	while (c->dgrams.head) {
 		struct dgram *d = c->dgrams.head;
 
@@ -78,7 +79,7 @@ static struct dgram *next_dgram(struct quic_conn *c)
 		else if (d->len > max)
 			drop_head(c, &ep->stats.datagrams_dropped_size);
 		else
-			return d;
+			return c->deaf ? NULL : d; /* it may wait until it is too old */
 	}
 	return NULL;
 }
