@@ -82,8 +82,8 @@ static struct waiting *take(struct queue *q)
 {
 	struct waiting *w = &q->ring[q->first];
 
-	q->first = (q->first + 1) % q->max;
 	q->n--;
+	q->first = q->n > 0 ? (q->first + 1) % q->max : 0; /* so that a quiet ring touches only its first pages */
 	return w;
 }
 
