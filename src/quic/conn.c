@@ -22,9 +22,9 @@
  * bytes each: the reserve lasts as long as the idle timeout. See tests/sim/test_call.c.
  */
 enum {
-	DEAF_PTOS = 2,          /* silence after which nobody answers */
-	DEAF_RESERVE = 3000,    /* bytes of the window: one datagram more, and 40 probes */
-	DEAF_PROBE_MS = 500,
+	UNANSWERED_PTOS = 2,          /* silence after which nobody answers */
+	UNANSWERED_RESERVE = 3000,    /* bytes of the window: one datagram more, and 40 probes */
+	UNANSWERED_PROBE_MS = 500,
 };
 
 enum {
@@ -441,19 +441,19 @@ static void plan(struct quic_conn *c, bool wrote)
 static void heard(struct quic_conn *c)
 {
 	c->heard_at = c->ep->now;
-	if (!c->deaf)
+	if (!c->unanswered)
 		return;
-	c->deaf = false;
+	c->unanswered = false;
 	set_keep_alive(c, c->ep->opts.keep_alive_ms);
 }
 
 void qconn_listen(struct quic_conn *c)
 {
-	if (c->deaf || c->state != CONN_LIVE || ngtcp2_conn_get_cwnd_left(c->q) >= DEAF_RESERVE ||
-		nsec_until(c->heard_at, c->ep->now) <= DEAF_PTOS * ngtcp2_conn_get_pto(c->q))
+	if (c->unanswered || c->state != CONN_LIVE || ngtcp2_conn_get_cwnd_left(c->q) >= UNANSWERED_RESERVE ||
+		nsec_until(c->heard_at, c->ep->now) <= UNANSWERED_PTOS * ngtcp2_conn_get_pto(c->q))
 		return;
-	c->deaf = true;
-	set_keep_alive(c, DEAF_PROBE_MS);
+	c->unanswered = true;
+	set_keep_alive(c, UNANSWERED_PROBE_MS);
 }
 
 int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len)

@@ -96,7 +96,7 @@ struct quic_conn {
 	nsec hold_until;  /* but not longer than this */
 
 	nsec heard_at; /* the last packet of the peer's */
-	bool deaf;     /* the peer is silent and the window nearly full, see qconn_listen() */
+	bool unanswered;     /* the peer is silent and the window nearly full, see qconn_listen() */
 
 	struct dgram_queue dgrams;
 	uint64_t dgrams_dropped;
@@ -159,7 +159,7 @@ int qconn_accept(struct quic_endpoint *ep, const struct quic_path *path, const n
 /* One packet. ERR_STATE: ngtcp2 wants the client to prove its address by Retry; `c` is gone. */
 int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len);
 void qconn_expire(struct quic_conn *c);
-/* Before datagrams are written: decides whether the peer is `deaf`. */
+/* Before datagrams are written: decides whether the peer is `unanswered`. */
 void qconn_listen(struct quic_conn *c);
 void qconn_flush(struct quic_conn *c);
 /* An id that leads to `c`: ERR_EXISTS, ERR_LIMIT, ERR_NOMEM. */

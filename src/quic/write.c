@@ -79,7 +79,7 @@ static struct dgram *next_dgram(struct quic_conn *c)
 		else if (d->len > max)
 			drop_head(c, &ep->stats.datagrams_dropped_size);
 		else
-			return c->deaf ? NULL : d; /* it may wait until it is too old */
+			return c->unanswered ? NULL : d; /* it may wait until it is too old */
 	}
 	return NULL;
 }
