@@ -133,7 +133,7 @@ struct quic_stats {
 	uint64_t unknown_packets; /* belong to no connection and are no Initial */
 	uint64_t datagrams_in, datagrams_out;
 	uint64_t datagrams_dropped_queue, datagrams_dropped_age, datagrams_dropped_size, datagrams_dropped_pool;
-	uint64_t packets_lost, migrations, key_updates;
+	uint64_t packets_lost, migrations, key_updates, black_holes;
 	uint64_t conns_moved;     /* to another endpoint of the group */
 	uint64_t forwarded;       /* packets handed on to where their connection is */
 	uint32_t conns, half_open; /* now */

@@ -242,6 +242,7 @@ static void print_quic(const struct metrics_sources *m, struct buf *out)
 	counter(out, "bytes_out_total", "UDP payload bytes sent.", q->bytes_out);
 	counter(out, "packets_lost_total", "Packets of ours that were lost.", q->packets_lost);
 	counter(out, "packets_unknown_total", "Packets that belong to no connection.", q->unknown_packets);
+	counter(out, "path_shrunk_total", "Connections whose path began to swallow large packets.", q->black_holes);
 	counter(out, "migrations_total", "Connections that moved to another address.", q->migrations);
 	counter(out, "key_updates_total", "Key updates.", q->key_updates);
 	counter(out, "connections_moved_total", "Connections that went to the shard where their room lives.", q->conns_moved);

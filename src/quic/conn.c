@@ -22,7 +22,8 @@
  * bytes each: the reserve lasts as long as the idle timeout. See tests/sim/test_call.c.
  */
 enum {
-	UNANSWERED_PTOS = 2,          /* silence after which nobody answers */
+	UNANSWERED_MIN_MS = 50, /* silence that is not looked at */
+	UNANSWERED_PTOS = 2,    /* silence after which nobody answers */
 	UNANSWERED_RESERVE = 3000,    /* bytes of the window: one datagram more, and 40 probes */
 	UNANSWERED_PROBE_MS = 500,
 };
@@ -449,11 +450,53 @@ static void heard(struct quic_conn *c)
 
 void qconn_listen(struct quic_conn *c)
 {
+	nsec silence = nsec_until(c->heard_at, c->ep->now);
+
+	if (silence < nsec_from_ms(UNANSWERED_MIN_MS)) /* nearly always */
+		return;
 	if (c->unanswered || c->state != CONN_LIVE || ngtcp2_conn_get_cwnd_left(c->q) >= UNANSWERED_RESERVE ||
-		nsec_until(c->heard_at, c->ep->now) <= UNANSWERED_PTOS * ngtcp2_conn_get_pto(c->q))
+		silence <= UNANSWERED_PTOS * ngtcp2_conn_get_pto(c->q))
 		return;
 	c->unanswered = true;
 	set_keep_alive(c, UNANSWERED_PROBE_MS);
+}
+
+/*
+ * A path can shrink under a connection: a route changes, a tunnel is put in. ngtcp2 does not look for that, and every
+ * packet of the size once found is lost from then on. So large datagrams are watched: when nearly all bytes of theirs
+ * of two seconds are under way still, or lost, packets are as short as QUIC allows until the peer's address changes
+ * (RFC 9000 14.4, RFC 8899 4.3). An outage looks the same, and costs a packet more for each large frame afterwards.
+ * (ngtcp2 would tell of each datagram that arrives, at a price of 130 instructions for every one.)
+ */
+enum { HOLE_MS = 1500, HOLE_PTOS = 3, HOLE_PAUSE_MS = 500 };
+
+static void watch_from(struct quic_conn *c, const ngtcp2_conn_info *info, nsec now)
+{
+	c->hole.first = now;
+	c->hole.sent = 0;
+	c->hole.lost_before = info->bytes_lost;
+}
+
+bool qconn_try_large(struct quic_conn *c)
+{
+	nsec now = c->ep->now, pause = nsec_until(c->hole.last, now);
+	ngtcp2_conn_info info;
+
+	if (c->hole.found)
+		return true; /* as large as now goes is not large any more */
+	ngtcp2_conn_get_conn_info(c->q, &info);
+	c->hole.last = now;
+	if (pause > nsec_from_ms(HOLE_PAUSE_MS))
+		watch_from(c, &info, now);
+	if (nsec_until(c->hole.first, now) <= nsec_from_ms(HOLE_MS) + HOLE_PTOS * ngtcp2_conn_get_pto(c->q))
+		return true;
+	if (info.bytes_in_flight + (info.bytes_lost - c->hole.lost_before) < c->hole.sent / 10 * 9) {
+		watch_from(c, &info, now);
+		return true;
+	}
+	c->hole.found = true;
+	c->ep->stats.black_holes++;
+	return false;
 }
 
 int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len)

@@ -98,6 +98,13 @@ struct quic_conn {
 	nsec heard_at; /* the last packet of the peer's */
 	bool unanswered;     /* the peer is silent and the window nearly full, see qconn_listen() */
 
+	/* What a path that shrank swallows, see qconn_try_large(). */
+	struct {
+		nsec first, last; /* large datagrams are watched since; the last was tried */
+		uint64_t sent, lost_before; /* bytes of them; of all that was lost before */
+		bool found;
+	} hole;
+
 	struct dgram_queue dgrams;
 	uint64_t dgrams_dropped;
 	nsec app_timer;
@@ -159,6 +166,23 @@ int qconn_accept(struct quic_endpoint *ep, const struct quic_path *path, const n
 /* One packet. ERR_STATE: ngtcp2 wants the client to prove its address by Retry; `c` is gone. */
 int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len);
 void qconn_expire(struct quic_conn *c);
+/* One of more than HOLE_LARGE bytes is about to be sent. False: the path is found to take none of these. */
+bool qconn_try_large(struct quic_conn *c);
+
+enum { HOLE_LARGE = 1150 };
+
+/* Otherwise the datagram has to wait, until it is too old if need be. */
+static inline bool qconn_may_try(struct quic_conn *c, size_t len)
+{
+	return !c->unanswered && (len <= HOLE_LARGE || qconn_try_large(c));
+}
+
+/* The longest packet that the path is believed to carry. */
+static inline size_t qconn_packet_max(const struct quic_conn *c)
+{
+	return c->hole.found ? INITIAL_MIN : QUIC_PACKET_MAX;
+}
+
 /* Before datagrams are written: decides whether the peer is `unanswered`. */
 void qconn_listen(struct quic_conn *c);
 void qconn_flush(struct quic_conn *c);

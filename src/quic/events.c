@@ -237,8 +237,11 @@ static int on_path_validation(ngtcp2_conn *q, uint32_t flags, const ngtcp2_path 
 	if (res != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS)
 		return 0;
 	qpath_copy(&now, path);
-	if (!quic_addr_equal(&now.remote, &c->path.remote) || !quic_addr_equal(&now.local, &c->path.local))
+	if (!quic_addr_equal(&now.remote, &c->path.remote) || !quic_addr_equal(&now.local, &c->path.local)) {
 		c->ep->stats.migrations++;
+		c->hole.found = false;
+		c->hole.last = 0;
+	}
 	c->path = now;
 	return 0;
 }
