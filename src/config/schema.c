@@ -201,6 +201,8 @@ static const struct field limit_fields[] = {
 		.help = "datagrams taken from one session, twice that in a burst; more are dropped"),
 	N32("control_messages_per_s", limits.control_messages_per_s, 1, 10000,
 		.help = "control messages taken from one session, twice that in a burst; more are dropped"),
+	N32("control_bytes_per_s", limits.control_bytes_per_s, 1024, 100000000, .unit = "bytes",
+		.help = "bytes of control messages taken from one session, twice that in a burst; what is beyond is dropped"),
 	N32("control_line_bytes", limits.control_line_bytes, 256, 1048576, .unit = "bytes",
 		.help = "longest line on a control stream; a longer one is skipped"),
 
