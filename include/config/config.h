@@ -47,6 +47,7 @@ struct config_http {
 struct config_limits {
 	uint32_t max_sessions;            /* default 5000 */
 	uint32_t control_line_bytes;      /* default 16384 */
+	uint32_t control_bytes_per_s;     /* of one session, burst twice that. default 16384 */
 	uint32_t control_messages_per_s;  /* of one session, burst twice that. default 20 */
 	uint32_t datagrams_per_s;         /* of one session, burst twice that. default 250 */
 	uint32_t max_waiting_handshakes;  /* packets. default 1024 */

@@ -19,7 +19,7 @@ struct http_server;
 struct http_later;
 
 struct http_opts {
-	/* default 256; above: the one that has waited longest for a request is closed, or else the newcomer at once; counted */
+	/* default 256; above: the one that has waited longest for a whole request is closed, or else the newcomer at once; counted */
 	uint32_t max_conns;
 	uint32_t max_header_bytes;   /* request line and fields. default 8192; above: 431 */
 	uint32_t max_response_bytes; /* default 4 MiB; above: 500 */

@@ -24,7 +24,7 @@ struct quic_conn;
 struct quic_opts {
 	uint32_t max_conns;            /* refused above: CONNECTION_REFUSED. default 10000 */
 	uint32_t max_conns_per_addr;   /* by IPv4 address or IPv6 /64. default 512 */
-	uint32_t max_half_open;        /* handshakes under way; above: dropped. default 1000 */
+	uint32_t max_half_open;        /* handshakes under way; above: the oldest is dropped. default 1000 */
 	uint32_t retry_half_open;      /* from so many on every new client must prove its address
 	                                * by Retry (RFC 9000 8.1.2); 0 = always. default 100 */
 	uint32_t handshake_timeout_ms; /* default 10000 */
@@ -37,7 +37,7 @@ struct quic_opts {
 	uint32_t datagram_queue;       /* datagrams waiting in one connection; the oldest goes. default 32 */
 	uint32_t datagram_age_ms;      /* older ones are dropped unsent. default 120 */
 	uint32_t datagram_pool;        /* buffers shared by all connections. default 4096 */
-	uint32_t stateless_per_s;      /* Retry, version negotiation, refusal and reset packets. default 2000 */
+	uint32_t stateless_per_s;      /* version negotiation, refusal and reset packets. default 2000 */
 	bool pmtud;                    /* probe for packets up to 1452 bytes. default true */
 	uint8_t shard;                 /* first byte of the connection ids we choose; for steering */
 	uint8_t secret[32];            /* signs Retry and stateless reset tokens; all zero: random, made at start.
@@ -133,7 +133,7 @@ struct quic_stats {
 	uint64_t unknown_packets; /* belong to no connection and are no Initial */
 	uint64_t datagrams_in, datagrams_out;
 	uint64_t datagrams_dropped_queue, datagrams_dropped_age, datagrams_dropped_size, datagrams_dropped_pool;
-	uint64_t packets_lost, migrations, key_updates;
+	uint64_t packets_lost, migrations, key_updates, black_holes;
 	uint64_t conns_moved;     /* to another endpoint of the group */
 	uint64_t forwarded;       /* packets handed on to where their connection is */
 	uint32_t conns, half_open; /* now */
@@ -151,6 +151,11 @@ void quic_endpoint_free(struct quic_endpoint *ep);
 void quic_endpoint_set_tls(struct quic_endpoint *ep, struct quic_tls *tls);
 /* New connections are refused (CONNECTION_REFUSED) while `refuse`. */
 void quic_endpoint_refuse(struct quic_endpoint *ep, bool refuse);
+
+/* Whom a packet with a long header comes from. NOBODY: it leads nowhere, was counted and may be forgotten. */
+enum quic_caller { QUIC_CALLER_NOBODY, QUIC_CALLER_NEW, QUIC_CALLER_KNOWN };
+/* Looks at its form and its id alone; a server's. */
+enum quic_caller quic_endpoint_caller(struct quic_endpoint *ep, const uint8_t *p, size_t len);
 
 /* One UDP payload. `p` is borrowed and may be changed in place. */
 void quic_endpoint_recv(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, uint8_t *p, size_t len,

@@ -2,6 +2,7 @@
 #include "base/fd.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 void fd_open_standard(void)
@@ -12,4 +13,16 @@ void fd_open_standard(void)
 		fd = open("/dev/null", O_RDWR);
 	if (fd >= 0)
 		close(fd);
+}
+
+int fd_unwaiting(int fd)
+{
+	char path[32];
+
+	if (!isatty(fd))
+		return fd;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	int own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	return own < 0 ? fd : own;
 }

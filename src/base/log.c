@@ -221,7 +221,8 @@ void log_write(const struct log *log, enum log_level level, const char *fmt, ...
 	}
 	l.text[l.len++] = '\n';
 	/* A pipe that nobody reads, or a full disk, must not stop the voice: the line is lost, nothing else. The
-	 * descriptor is shared with others and stays blocking; where it is ready a line fits (PIPE_BUF). */
+	 * descriptor is shared with others and stays blocking; where it is ready a line fits (PIPE_BUF). Only a
+	 * terminal is ready with less room than that: see fd_unwaiting(). */
 	struct pollfd ready = {.fd = log->out->fd, .events = POLLOUT};
 
 	if (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) && write(log->out->fd, l.text, l.len) < 0)

@@ -29,6 +29,7 @@ static void limits_default(struct config_limits *l)
 	l->max_sessions = 5000;
 	l->control_line_bytes = 16384;
 	l->control_messages_per_s = 20;
+	l->control_bytes_per_s = 16384;
 	l->datagrams_per_s = 250;
 	l->max_waiting_handshakes = 1024;
 	l->max_load_percent = 90;

@@ -30,7 +30,7 @@ struct links {
 
 const unsigned links_refusals[6] = {400, 401, 403, 404, 429, 503};
 
-/* So many events in `per_s`, twice that in a burst. */
+/* So many events or bytes in `per_s`, twice that in a burst. */
 struct bucket {
 	double tokens;
 	nsec last;
@@ -53,7 +53,7 @@ struct link {
 	uint64_t datagrams_in;
 	uint32_t warned;           /* kinds of fault that he was told of, one bit each */
 	struct buf in;             /* the line being received */
-	struct bucket datagrams, messages;
+	struct bucket datagrams, messages, bytes; /* of lines */
 	uint32_t stats_every_ms;
 	nsec next_stats;
 	nsec joined_at;
@@ -67,7 +67,7 @@ enum { REFUSALS_LOGGED = 20 };
 /* Bits of `warned` beyond the frame faults. */
 enum { WARNED_RATE_LIMIT = FRAME_N_FAULTS, WARNED_MESSAGES };
 
-static bool bucket_take(struct bucket *b, uint32_t per_s, nsec now)
+static bool bucket_take(struct bucket *b, double n, uint32_t per_s, nsec now)
 {
 	double burst = 2.0 * per_s;
 
@@ -75,9 +75,9 @@ static bool bucket_take(struct bucket *b, uint32_t per_s, nsec now)
 	if (b->tokens > burst)
 		b->tokens = burst;
 	b->last = now;
-	if (b->tokens < 1)
+	if (b->tokens < n)
 		return false;
-	b->tokens -= 1;
+	b->tokens -= n;
 	return true;
 }
 
@@ -309,6 +309,7 @@ static struct link *link_new(struct links *ls, struct wt_session *s, const struc
 	l->v1 = j->v1;
 	l->datagrams = (struct bucket){2.0 * ls->cfg->limits.datagrams_per_s, now};
 	l->messages = (struct bucket){2.0 * ls->cfg->limits.control_messages_per_s, now};
+	l->bytes = (struct bucket){2.0 * ls->cfg->limits.control_bytes_per_s, now};
 	l->next_stats = NSEC_NONE;
 	list_init(&l->timed);
 	l->joined_at = now;
@@ -442,7 +443,7 @@ static void link_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 
 	l->datagrams_in++;
 	l->owner->stats.datagrams_in++;
-	if (!bucket_take(&l->datagrams, l->owner->cfg->limits.datagrams_per_s, now)) {
+	if (!bucket_take(&l->datagrams, 1, l->owner->cfg->limits.datagrams_per_s, now)) {
 		l->owner->stats.rate_limited++;
 		warn_once(l, WARNED_RATE_LIMIT, "rate_limited", "too many datagrams a second; some were dropped", now);
 		return;
@@ -555,7 +556,11 @@ static void take_line(struct link *l, const char *line, size_t len, nsec now)
 		len--;
 	if (len == 0)
 		return;
-	if (!bucket_take(&l->messages, l->owner->cfg->limits.control_messages_per_s, now)) {
+	const struct config_limits *most = &l->owner->cfg->limits;
+
+	/* What one writes everybody in the room is sent: too much of it would take the way of their voice. */
+	if (!bucket_take(&l->messages, 1, most->control_messages_per_s, now) ||
+		!bucket_take(&l->bytes, (double)len, most->control_bytes_per_s, now)) {
 		l->owner->stats.control_limited++;
 		warn_once(l, WARNED_MESSAGES, "rate_limited", "too many messages a second; some were ignored", now);
 		return;

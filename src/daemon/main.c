@@ -255,7 +255,7 @@ int main(int argc, char **argv)
 	if (status < 0)
 		status = a && cfg ? configure(&o, cfg) - 1 : EXIT_FAILURE;
 	if (status < 0) {
-		const struct log_out out = {.fd = STDERR_FILENO,
+		const struct log_out out = {.fd = fd_unwaiting(STDERR_FILENO),
 			.level = cfg->log_level,
 			.format = cfg->log_format,
 			.journal = stderr_is_journal()};

@@ -242,6 +242,7 @@ static void print_quic(const struct metrics_sources *m, struct buf *out)
 	counter(out, "bytes_out_total", "UDP payload bytes sent.", q->bytes_out);
 	counter(out, "packets_lost_total", "Packets of ours that were lost.", q->packets_lost);
 	counter(out, "packets_unknown_total", "Packets that belong to no connection.", q->unknown_packets);
+	counter(out, "path_shrunk_total", "Connections whose path began to swallow large packets.", q->black_holes);
 	counter(out, "migrations_total", "Connections that moved to another address.", q->migrations);
 	counter(out, "key_updates_total", "Key updates.", q->key_updates);
 	counter(out, "connections_moved_total", "Connections that went to the shard where their room lives.", q->conns_moved);
@@ -262,8 +263,8 @@ static void print_http(const struct metrics_sources *m, struct buf *out)
 		return;
 	gauge(out, "http_connections", "HTTP/1.1 connections now.", m->http->conns);
 	counter(out, "http_requests_total", "HTTP/1.1 requests.", m->http->requests);
-	counter(out, "http_connections_displaced_total", "Idle HTTP/1.1 connections closed to make room.", m->http->conns_displaced);
-	counter(out, "http_connections_refused_total", "HTTP/1.1 connections refused: all were at work.", m->http->conns_refused);
+	counter(out, "http_connections_displaced_total", "HTTP/1.1 connections without a request closed to make room.", m->http->conns_displaced);
+	counter(out, "http_connections_refused_total", "HTTP/1.1 connections refused: all were being answered.", m->http->conns_refused);
 	family(out, "http_responses_total", "counter", "HTTP/1.1 responses, by class.");
 	labelled(out, "http_responses_total", "class", "2xx", m->http->responses_2xx);
 	labelled(out, "http_responses_total", "class", "3xx", m->http->responses_3xx);

@@ -197,7 +197,7 @@ static void on_packet(void *ctx, const struct quic_path *path, uint8_t ecn, uint
 	struct shard *s = ctx;
 
 	if (lobby_takes(p, len))
-		lobby_put(s->lobby, path, ecn, p, len, now);
+		lobby_put(s->lobby, s->stack.endpoint, path, ecn, p, len, now);
 	else
 		quic_endpoint_recv(s->stack.endpoint, path, ecn, p, len, now);
 }

@@ -437,16 +437,23 @@ void http_conn_close(struct http_conn *c)
 	uv_close((uv_handle_t *)&c->timer, on_timer_closed);
 }
 
-bool http_conn_displace(struct http_server *s)
+static bool displace(struct http_server *s, bool half_sent)
 {
 	list_each (it, &s->conns, tmp) {
 		struct http_conn *c = http_conn_of(it);
+		bool idle = c->state == CONN_READING && c->req.n_bytes == 0;
 
-		if (c->state != CONN_READING || c->req.n_bytes > 0)
+		if (c->state == CONN_WRITING || (!idle && !half_sent))
 			continue;
 		http_conn_close(c);
 		s->stats.conns_displaced++;
 		return true;
 	}
 	return false;
+}
+
+/* One byte of a request must not buy a place either: whoever means it has sent the rest before hundreds have come. */
+bool http_conn_displace(struct http_server *s)
+{
+	return displace(s, false) || displace(s, true);
 }

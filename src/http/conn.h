@@ -31,5 +31,5 @@ struct http_conn *http_conn_of(struct list *link);
 /* Takes the connection that waits at `listener`. `tls` NULL: in clear. ERR_*: it is closed. */
 int http_conn_accept(struct http_server *s, uv_stream_t *listener, struct tls_context *tls);
 void http_conn_close(struct http_conn *c);
-/* Closes the one that has been without a request for longest; false: all are at work. */
+/* Closes the one that has been without a request for longest, or else with a part of one; false: all are being answered. */
 bool http_conn_displace(struct http_server *s);

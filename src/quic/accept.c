@@ -5,12 +5,11 @@
 
 
 enum {
-	INITIAL_MIN = 1200,  /* bytes of a datagram that may begin a connection (RFC 9000 14.1) */
 	RESET_MIN = 21,      /* bytes of the shortest stateless reset (RFC 9000 10.3) */
 	RESET_RAND_MAX = 27, /* in front of its token: 43 bytes in all look like any short packet */
 };
 
-/* Answers that no connection pays for: `stateless_per_s`, one second's worth at once. */
+/* Answers that no connection pays for, except Retry: `stateless_per_s`, one second's worth at once. */
 static bool stateless_allowed(struct quic_endpoint *ep)
 {
 	nsec cost = ep->opts.stateless_per_s ? nsec_from_s(1) / ep->opts.stateless_per_s : 0;
@@ -87,13 +86,13 @@ static bool send_close(struct quic_endpoint *ep, const struct quic_path *path, c
 		ngtcp2_crypto_write_connection_close(b, QUIC_PACKET_MAX, hd->version, &hd->scid, &hd->dcid, code, NULL, 0));
 }
 
+/* Costs a hundredth of a handshake and is a tenth of what it answers. It needs no budget, and in a flood a budget
+ * would be used up by those who never answer. */
 void ep_send_retry(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd)
 {
 	uint8_t token[RETRY_TOKEN_MAX];
 	ngtcp2_cid scid;
 
-	if (!stateless_allowed(ep))
-		return;
 	ep_random_cid(ep, &scid);
 	size_t n = retry_token_make(&ep->secret, hd->version, &path->remote, &scid, &hd->dcid, ep->now, token);
 
@@ -126,6 +125,24 @@ static void admit(struct quic_endpoint *ep, const struct quic_path *path, uint8_
 		ep_send_retry(ep, path, hd);
 }
 
+/* Before many handshakes are under way, and certainly before they are too many. */
+static bool must_prove(const struct quic_endpoint *ep)
+{
+	return ep_half_open(ep) >= ep->opts.retry_half_open || ep_half_open(ep) >= ep->opts.max_half_open;
+}
+
+/* Room for one more handshake. When they are too many, the oldest goes: who means it needs a round trip or two, who
+ * only wants to fill the hall stays until the timeout, and a few addresses suffice for that. */
+static bool make_way(struct quic_endpoint *ep)
+{
+	if (ep_half_open(ep) < ep->opts.max_half_open)
+		return true;
+	if (!qconn_drop_oldest_half_open(ep))
+		return false;
+	ep->stats.dropped_half_open++;
+	return true;
+}
+
 static void recv_initial(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, const uint8_t *p,
 	size_t len, const ngtcp2_pkt_hd *hd)
 {
@@ -138,10 +155,10 @@ static void recv_initial(struct quic_endpoint *ep, const struct quic_path *path,
 	} else if (ep->refuse || ep_conns(ep) >= ep->opts.max_conns) {
 		ep->stats.refused_limit++;
 		send_close(ep, path, hd, NGTCP2_CONNECTION_REFUSED);
-	} else if (ep_half_open(ep) >= ep->opts.max_half_open) {
-		ep->stats.dropped_half_open++;
-	} else if (token == TOKEN_NONE && ep_half_open(ep) >= ep->opts.retry_half_open) {
+	} else if (token == TOKEN_NONE && must_prove(ep)) {
 		ep_send_retry(ep, path, hd);
+	} else if (!make_way(ep)) {
+		ep->stats.dropped_half_open++;
 	} else {
 		admit(ep, path, ecn, p, len, hd, token == TOKEN_VALID ? &odcid : NULL);
 	}

@@ -15,6 +15,19 @@
  * the ACK along (ack_thresh = 1). See tests/sim/test_quic.c for the packets counted:
  * 1.0 for each echo, 0.5 for each datagram of a peer whom nobody answers.
  */
+/*
+ * Voice that nobody acknowledges fills the congestion window within half a second; then only ngtcp2's probes go out,
+ * at intervals that double: after an outage of 18 seconds 13 more went by until anything was heard. So what is left
+ * of the window when nobody answers is kept for probes of our own at a steady, small rate. They are PINGs, some 40
+ * bytes each: the reserve lasts as long as the idle timeout. See tests/sim/test_call.c.
+ */
+enum {
+	UNANSWERED_MIN_MS = 50, /* silence that is not looked at */
+	UNANSWERED_PTOS = 2,    /* silence after which nobody answers */
+	UNANSWERED_RESERVE = 3000,    /* bytes of the window: one datagram more, and 40 probes */
+	UNANSWERED_PROBE_MS = 500,
+};
+
 enum {
 	ACK_HOLD_MS = 22,
 	ACK_HOLD_PACKETS = 16, /* bulk senders need their ACK clock */
@@ -72,9 +85,11 @@ static struct quic_conn *conn_new(struct quic_endpoint *ep, const struct quic_pa
 	c->path = *path;
 	c->tls = quic_tls_ref(tls);
 	c->id = ep_number(ep);
+	c->heard_at = ep->now;
 	c->app_timer = c->hold_until = NSEC_NONE;
 	c->ref = (ngtcp2_crypto_conn_ref){get_conn, c};
 	list_init(&c->dirty);
+	list_init(&c->hall);
 	dgram_queue_init(&c->dgrams);
 	ep_count(ep, 1, 0);
 	return c;
@@ -119,7 +134,8 @@ static void conn_free(struct quic_conn *c)
 	list_remove(&c->dirty);
 	if (c->slot != NO_SLOT)
 		schedule_remove(&ep->sched, c->slot);
-	ep_count(ep, -1, c->half_open ? -1 : 0);
+	qconn_leave_hall(c);
+	ep_count(ep, -1, 0);
 	qmove_over(ep, c->home);
 	free(c);
 }
@@ -148,6 +164,11 @@ static void set_params(struct quic_conn *c, ngtcp2_settings *s, ngtcp2_transport
 	p->max_udp_payload_size = QUIC_PACKET_MAX;
 }
 
+static void set_keep_alive(struct quic_conn *c, uint32_t ms)
+{
+	ngtcp2_conn_set_keep_alive_timeout(c->q, ms ? nsec_from_ms(ms) : UINT64_MAX);
+}
+
 /* Joins TLS to ngtcp2. Order of teardown: the SSL object first, see drop_tls(). */
 static int attach_tls(struct quic_conn *c, const char *server_name)
 {
@@ -164,9 +185,7 @@ static int attach_tls(struct quic_conn *c, const char *server_name)
 	if (rv)
 		return ERR_TLS;
 	ngtcp2_conn_set_tls_native_handle(c->q, c->ossl);
-	uint32_t ms = c->ep->opts.keep_alive_ms;
-
-	ngtcp2_conn_set_keep_alive_timeout(c->q, ms ? nsec_from_ms(ms) : UINT64_MAX);
+	set_keep_alive(c, c->ep->opts.keep_alive_ms);
 	return 0;
 }
 
@@ -216,7 +235,7 @@ int qconn_accept(struct quic_endpoint *ep, const struct quic_path *path, const n
 	}
 	c->server = true;
 	c->addr = addr;
-	c->half_open = true;
+	list_append(&ep->half_open, &c->hall);
 	ep_count(ep, 0, 1);
 	err = start_server(c, hd, odcid);
 	if (err) {
@@ -337,7 +356,7 @@ static void announce_end(struct quic_conn *c)
 	struct quic_endpoint *ep = c->ep;
 
 	qconn_count_lost(c);
-	if (c->half_open || (!c->server && !c->opened))
+	if (qconn_half_open(c) || (!c->server && !c->opened))
 		ep->stats.handshake_failures++;
 	ep->stats.conns_closed++;
 	c->state = CONN_ENDING;
@@ -349,6 +368,17 @@ void qconn_destroy(struct quic_conn *c)
 {
 	announce_end(c);
 	conn_free(c);
+}
+
+bool qconn_drop_oldest_half_open(struct quic_endpoint *ep)
+{
+	if (list_empty(&ep->half_open))
+		return false;
+	struct quic_conn *c = list_entry(ep->half_open.next, struct quic_conn, hall);
+
+	c->why = (struct quic_close){QUIC_END_HANDSHAKE, false, 0};
+	qconn_destroy(c);
+	return true;
 }
 
 /* Timeouts leave nothing: the peer is gone. After a close late packets are to be expected. */
@@ -409,6 +439,66 @@ static void plan(struct quic_conn *c, bool wrote)
 	schedule_set(&ep->sched, c->slot, at < c->app_timer ? at : c->app_timer);
 }
 
+static void heard(struct quic_conn *c)
+{
+	c->heard_at = c->ep->now;
+	if (!c->unanswered)
+		return;
+	c->unanswered = false;
+	set_keep_alive(c, c->ep->opts.keep_alive_ms);
+}
+
+void qconn_listen(struct quic_conn *c)
+{
+	nsec silence = nsec_until(c->heard_at, c->ep->now);
+
+	if (silence < nsec_from_ms(UNANSWERED_MIN_MS)) /* nearly always */
+		return;
+	if (c->unanswered || c->state != CONN_LIVE || ngtcp2_conn_get_cwnd_left(c->q) >= UNANSWERED_RESERVE ||
+		silence <= UNANSWERED_PTOS * ngtcp2_conn_get_pto(c->q))
+		return;
+	c->unanswered = true;
+	set_keep_alive(c, UNANSWERED_PROBE_MS);
+}
+
+/*
+ * A path can shrink under a connection: a route changes, a tunnel is put in. ngtcp2 does not look for that, and every
+ * packet of the size once found is lost from then on. So large datagrams are watched: when nearly all bytes of theirs
+ * of two seconds are under way still, or lost, packets are as short as QUIC allows until the peer's address changes
+ * (RFC 9000 14.4, RFC 8899 4.3). An outage looks the same, and costs a packet more for each large frame afterwards.
+ * (ngtcp2 would tell of each datagram that arrives, at a price of 130 instructions for every one.)
+ */
+enum { HOLE_MS = 1500, HOLE_PTOS = 3, HOLE_PAUSE_MS = 500 };
+
+static void watch_from(struct quic_conn *c, const ngtcp2_conn_info *info, nsec now)
+{
+	c->hole.first = now;
+	c->hole.sent = 0;
+	c->hole.lost_before = info->bytes_lost;
+}
+
+bool qconn_try_large(struct quic_conn *c)
+{
+	nsec now = c->ep->now, pause = nsec_until(c->hole.last, now);
+	ngtcp2_conn_info info;
+
+	if (c->hole.found)
+		return true; /* as large as now goes is not large any more */
+	ngtcp2_conn_get_conn_info(c->q, &info);
+	c->hole.last = now;
+	if (pause > nsec_from_ms(HOLE_PAUSE_MS))
+		watch_from(c, &info, now);
+	if (nsec_until(c->hole.first, now) <= nsec_from_ms(HOLE_MS) + HOLE_PTOS * ngtcp2_conn_get_pto(c->q))
+		return true;
+	if (info.bytes_in_flight + (info.bytes_lost - c->hole.lost_before) < c->hole.sent / 10 * 9) {
+		watch_from(c, &info, now);
+		return true;
+	}
+	c->hole.found = true;
+	c->ep->stats.black_holes++;
+	return false;
+}
+
 int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len)
 {
 	ngtcp2_path view = qpath_of(path);
@@ -418,11 +508,13 @@ int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, c
 		return 0;
 	int rv = ngtcp2_conn_read_pkt(c->q, &view, &pi, p, len, c->ep->now);
 
-	if (rv == NGTCP2_ERR_RETRY && c->half_open) {
+	if (rv == NGTCP2_ERR_RETRY && qconn_half_open(c)) {
 		c->ep->stats.conns_accepted--;
 		conn_free(c);
 		return ERR_STATE;
 	}
+	if (rv == 0)
+		heard(c);
 	c->held++;
 	if (c->hold_until == NSEC_NONE)
 		c->hold_until = c->ep->now + nsec_from_ms(ACK_HOLD_MS);

@@ -40,6 +40,9 @@ size_t quic_conn_datagram_max(const struct quic_conn *c)
 	if (c->state == CONN_ENDING || !c->opened || !p || p->max_datagram_frame_size <= FRAME)
 		return 0;
 	size_t path = ngtcp2_conn_get_path_max_tx_udp_payload_size(c->q);
+
+	if (path > qconn_packet_max(c))
+		path = qconn_packet_max(c);
 	size_t max = path - SHORT_HEADER - ngtcp2_conn_get_dcid(c->q)->datalen - AEAD_TAG - FRAME;
 
 	if (max > p->max_datagram_frame_size - FRAME)

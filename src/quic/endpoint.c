@@ -58,6 +58,7 @@ int quic_endpoint_new(const struct quic_opts *opts, const struct quic_out *out, 
 		ep->log = *log;
 	list_init(&ep->dirty);
 	list_init(&ep->away);
+	list_init(&ep->half_open);
 	schedule_init(&ep->sched);
 	dgram_pool_init(&ep->pool, opts->datagram_pool);
 	secret_init(&ep->secret, opts->secret);
@@ -156,6 +157,32 @@ static struct cid_owner *owner_of_reset(const struct quic_endpoint *ep, const ui
 	if (map_count(ep->resets) == 0 || len < RESET_MIN)
 		return NULL;
 	return map_get(ep->resets, p + len - TOKEN, TOKEN);
+}
+
+/* An Initial of ours, or a version that is worth an answer; both only in a datagram that is long enough (RFC 9000
+ * 14.1, 6.1). */
+static bool may_begin(const ngtcp2_version_cid *vc, const uint8_t *p, size_t len)
+{
+	enum { TYPE_MASK = 0x30 }; /* 0: Initial */
+
+	if (len < INITIAL_MIN || vc->version == 0)
+		return false;
+	return vc->version != NGTCP2_PROTO_VER_V1 || ((p[0] & TYPE_MASK) == 0 && vc->dcidlen >= NGTCP2_MIN_INITIAL_DCIDLEN);
+}
+
+enum quic_caller quic_endpoint_caller(struct quic_endpoint *ep, const uint8_t *p, size_t len)
+{
+	ngtcp2_version_cid vc;
+	int rv = len > 0 ? ngtcp2_pkt_decode_version_cid(&vc, p, len, CID_LEN) : NGTCP2_ERR_INVALID_ARGUMENT;
+
+	if (rv == 0 && cid_table_get(ep->cids, vc.dcid, vc.dcidlen))
+		return QUIC_CALLER_KNOWN;
+	if ((rv == 0 || rv == NGTCP2_ERR_VERSION_NEGOTIATION) && may_begin(&vc, p, len))
+		return QUIC_CALLER_NEW;
+	ep->stats.packets_in++;
+	ep->stats.bytes_in += len;
+	ep->stats.unknown_packets++;
+	return QUIC_CALLER_NOBODY;
 }
 
 void quic_endpoint_recv(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, uint8_t *p, size_t len,

@@ -46,6 +46,7 @@ struct quic_endpoint {
 	struct dgram_pool pool;
 	struct schedule sched;
 	struct list dirty; /* connections to be looked at by the next flush */
+	struct list half_open; /* handshakes under way, the oldest first */
 	nsec now;          /* the latest time heard of; never goes back */
 	nsec stateless_at; /* see stateless_allowed() */
 	uint64_t next_id;
@@ -56,6 +57,9 @@ struct quic_endpoint {
 };
 
 #define NO_SLOT UINT32_MAX
+
+/* Bytes of a datagram that may begin a connection (RFC 9000 14.1). */
+enum { INITIAL_MIN = 1200 };
 
 /* ngtcp2 keeps 8 alive at most; one more is the client's first choice. */
 enum { CONN_IDS_MAX = 12 };
@@ -80,6 +84,7 @@ struct quic_conn {
 	ngtcp2_conn *q;
 	void *user;
 	struct list dirty;
+	struct list hall; /* in ep->half_open while its handshake is under way */
 	enum conn_state state;
 	uint32_t slot; /* in the schedule; NO_SLOT: it is on its way to another endpoint */
 
@@ -90,12 +95,22 @@ struct quic_conn {
 	uint32_t held;    /* packets read since the last write, their ACK waits for company */
 	nsec hold_until;  /* but not longer than this */
 
+	nsec heard_at; /* the last packet of the peer's */
+	bool unanswered;     /* the peer is silent and the window nearly full, see qconn_listen() */
+
+	/* What a path that shrank swallows, see qconn_try_large(). */
+	struct {
+		nsec first, last; /* large datagrams are watched since; the last was tried */
+		uint64_t sent, lost_before; /* bytes of them; of all that was lost before */
+		bool found;
+	} hole;
+
 	struct dgram_queue dgrams;
 	uint64_t dgrams_dropped;
 	nsec app_timer;
 
 	struct quic_path path; /* validated; what the application sees */
-	bool server, opened, confirmed, half_open, was_reset, silent;
+	bool server, opened, confirmed, was_reset, silent;
 	struct quic_close why;
 	ngtcp2_ccerr goodbye;
 
@@ -151,6 +166,25 @@ int qconn_accept(struct quic_endpoint *ep, const struct quic_path *path, const n
 /* One packet. ERR_STATE: ngtcp2 wants the client to prove its address by Retry; `c` is gone. */
 int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len);
 void qconn_expire(struct quic_conn *c);
+/* One of more than HOLE_LARGE bytes is about to be sent. False: the path is found to take none of these. */
+bool qconn_try_large(struct quic_conn *c);
+
+enum { HOLE_LARGE = 1150 };
+
+/* Otherwise the datagram has to wait, until it is too old if need be. */
+static inline bool qconn_may_try(struct quic_conn *c, size_t len)
+{
+	return !c->unanswered && (len <= HOLE_LARGE || qconn_try_large(c));
+}
+
+/* The longest packet that the path is believed to carry. */
+static inline size_t qconn_packet_max(const struct quic_conn *c)
+{
+	return c->hole.found ? INITIAL_MIN : QUIC_PACKET_MAX;
+}
+
+/* Before datagrams are written: decides whether the peer is `unanswered`. */
+void qconn_listen(struct quic_conn *c);
 void qconn_flush(struct quic_conn *c);
 /* An id that leads to `c`: ERR_EXISTS, ERR_LIMIT, ERR_NOMEM. */
 int qconn_add_id(struct quic_conn *c, const ngtcp2_cid *cid);
@@ -161,6 +195,22 @@ void qconn_end(struct quic_conn *c, enum quic_end how, bool app, uint64_t code, 
 void qconn_fail(struct quic_conn *c, int rv);
 /* Ends it now, without a packet and without remains. */
 void qconn_destroy(struct quic_conn *c);
+/* Ends the handshake that has been under way longest; false: there is none. */
+bool qconn_drop_oldest_half_open(struct quic_endpoint *ep);
+
+static inline bool qconn_half_open(const struct quic_conn *c)
+{
+	return !list_empty(&c->hall);
+}
+
+/* Its handshake is over, whichever way. */
+static inline void qconn_leave_hall(struct quic_conn *c)
+{
+	if (!qconn_half_open(c))
+		return;
+	list_remove(&c->hall);
+	ep_count(c->ep, 0, -1);
+}
 
 static inline void qconn_touch(struct quic_conn *c)
 {

@@ -113,9 +113,7 @@ static int on_handshake(ngtcp2_conn *q, void *user)
 		ngtcp2_conn_set_tls_alert(q, NO_APPLICATION_PROTOCOL);
 		return NGTCP2_ERR_CALLBACK_FAILURE;
 	}
-	if (c->half_open)
-		ep_count(c->ep, 0, -1);
-	c->half_open = false;
+	qconn_leave_hall(c);
 	c->ep->stats.handshakes++;
 	if (c->state == CONN_HANDSHAKE)
 		c->state = CONN_LIVE;
@@ -239,8 +237,11 @@ static int on_path_validation(ngtcp2_conn *q, uint32_t flags, const ngtcp2_path 
 	if (res != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS)
 		return 0;
 	qpath_copy(&now, path);
-	if (!quic_addr_equal(&now.remote, &c->path.remote) || !quic_addr_equal(&now.local, &c->path.local))
+	if (!quic_addr_equal(&now.remote, &c->path.remote) || !quic_addr_equal(&now.local, &c->path.local)) {
 		c->ep->stats.migrations++;
+		c->hole.found = false;
+		c->hole.last = 0;
+	}
 	c->path = now;
 	return 0;
 }

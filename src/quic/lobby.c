@@ -14,37 +14,61 @@ struct waiting {
 	uint8_t data[QUIC_PACKET_MAX];
 };
 
+struct queue {
+	uint32_t max, first, n;
+	struct waiting *ring;
+};
+
+/* Who has begun is led through before anybody new: a flood of beginnings, which costs its sender nothing, then takes
+ * the place of beginnings only. */
 struct lobby {
 	struct lobby_stats stats;
-	uint32_t max, first, n;
-	struct waiting ring[];
+	struct queue known, strangers;
 };
+
+static int queue_init(struct queue *q, uint32_t max)
+{
+	q->max = max;
+	q->ring = calloc(max, sizeof q->ring[0]);
+	return q->ring ? 0 : ERR_NOMEM;
+}
 
 int lobby_new(uint32_t max, struct lobby **out)
 {
-	struct lobby *l = calloc(1, sizeof *l + max * sizeof l->ring[0]);
+	struct lobby *l = calloc(1, sizeof *l);
 
-	if (!l)
+	if (!l || queue_init(&l->known, max) || queue_init(&l->strangers, max)) {
+		lobby_free(l);
 		return ERR_NOMEM;
-	l->max = max;
+	}
 	*out = l;
 	return 0;
 }
 
 void lobby_free(struct lobby *l)
 {
+	if (!l)
+		return;
+	free(l->known.ring);
+	free(l->strangers.ring);
 	free(l);
 }
 
-void lobby_put(struct lobby *l, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len, nsec now)
+void lobby_put(struct lobby *l, struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, const uint8_t *p,
+	size_t len, nsec now)
 {
 	if (len > QUIC_PACKET_MAX)
 		return; /* nobody was told that we take it */
-	if (l->n == l->max) {
+	enum quic_caller who = quic_endpoint_caller(ep, p, len);
+	struct queue *q = who == QUIC_CALLER_KNOWN ? &l->known : &l->strangers;
+
+	if (who == QUIC_CALLER_NOBODY)
+		return;
+	if (q->n == q->max) {
 		l->stats.full++;
 		return;
 	}
-	struct waiting *w = &l->ring[(l->first + l->n++) % l->max];
+	struct waiting *w = &q->ring[(q->first + q->n++) % q->max];
 
 	w->path = *path;
 	w->at = now;
@@ -54,19 +78,19 @@ void lobby_put(struct lobby *l, const struct quic_path *path, uint8_t ecn, const
 	l->stats.packets++;
 }
 
-static struct waiting *take(struct lobby *l)
+static struct waiting *take(struct queue *q)
 {
-	struct waiting *w = &l->ring[l->first];
+	struct waiting *w = &q->ring[q->first];
 
-	l->first = (l->first + 1) % l->max;
-	l->n--;
+	q->n--;
+	q->first = q->n > 0 ? (q->first + 1) % q->max : 0; /* so that a quiet ring touches only its first pages */
 	return w;
 }
 
 bool lobby_admit(struct lobby *l, struct quic_endpoint *ep, nsec now)
 {
-	while (l->n > 0) {
-		struct waiting *w = take(l);
+	while (lobby_waiting(l) > 0) {
+		struct waiting *w = take(l->known.n > 0 ? &l->known : &l->strangers);
 
 		if (nsec_until(w->at, now) > nsec_from_ms(LOBBY_STALE_MS)) {
 			l->stats.stale++;
@@ -80,7 +104,7 @@ bool lobby_admit(struct lobby *l, struct quic_endpoint *ep, nsec now)
 
 uint32_t lobby_waiting(const struct lobby *l)
 {
-	return l->n;
+	return l->known.n + l->strangers.n;
 }
 
 const struct lobby_stats *lobby_stats(const struct lobby *l)

@@ -29,6 +29,7 @@ struct packet {
 	ngtcp2_path view; /* of `path`, as ngtcp2 wants it */
 	ngtcp2_pkt_info pi;
 	uint8_t *p;
+	size_t max;
 	bool begun; /* ngtcp2 said WRITE_MORE: only writes until it is done */
 };
 
@@ -38,6 +39,7 @@ static void begin(struct quic_conn *c, struct packet *k)
 	k->view = qpath_of(&k->path);
 	k->pi = (ngtcp2_pkt_info){0};
 	k->p = c->ep->out.slot(c->ep->out.ctx);
+	k->max = qconn_packet_max(c);
 	k->begun = false;
 }
 
@@ -70,6 +72,7 @@ static struct dgram *next_dgram(struct quic_conn *c)
 		return NULL;
 	size_t max = quic_conn_datagram_max(c);
 
+	qconn_listen(c);
 	while (c->dgrams.head) {
 		struct dgram *d = c->dgrams.head;
 
@@ -78,7 +81,7 @@ static struct dgram *next_dgram(struct quic_conn *c)
 		else if (d->len > max)
 			drop_head(c, &ep->stats.datagrams_dropped_size);
 		else
-			return d;
+			return qconn_may_try(c, d->len) ? d : NULL;
 	}
 	return NULL;
 }
@@ -92,10 +95,11 @@ static ngtcp2_ssize add_dgrams(struct quic_conn *c, struct packet *k)
 		uint32_t flags = d->next || c->want_stream ? NGTCP2_WRITE_DATAGRAM_FLAG_MORE : 0;
 		ngtcp2_vec v = {d->data, d->len};
 		int taken = 0;
-		ngtcp2_ssize n = ngtcp2_conn_writev_datagram(c->q, &k->view, &k->pi, k->p, QUIC_PACKET_MAX, &taken, flags, 0,
-			&v, 1, c->ep->now);
+		ngtcp2_ssize n = ngtcp2_conn_writev_datagram(c->q, &k->view, &k->pi, k->p, k->max, &taken, flags,
+			0, &v, 1, c->ep->now);
 
 		if (taken) {
+			c->hole.sent += d->len > HOLE_LARGE ? d->len : 0;
 			dgram_put(&c->ep->pool, dgram_pop(&c->dgrams));
 			c->ep->stats.datagrams_out++;
 		}
@@ -128,7 +132,7 @@ static ngtcp2_ssize add_piece(struct quic_conn *c, struct packet *k, const struc
 	size_t total = to_vecs(s, v);
 	ngtcp2_ssize taken = -1;
 	uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_MORE | (s->fin ? NGTCP2_WRITE_STREAM_FLAG_FIN : 0u);
-	ngtcp2_ssize n = ngtcp2_conn_writev_stream(c->q, &k->view, &k->pi, k->p, QUIC_PACKET_MAX, &taken, flags, s->id, v,
+	ngtcp2_ssize n = ngtcp2_conn_writev_stream(c->q, &k->view, &k->pi, k->p, k->max, &taken, flags, s->id, v,
 		s->n, c->ep->now);
 
 	if (taken >= 0)
@@ -169,6 +173,12 @@ static ngtcp2_ssize add_streams(struct quic_conn *c, struct packet *k)
 
 /* --- packets ------------------------------------------------------------------------------ */
 
+/* What ngtcp2 has to say itself: ACK, credit, probes. */
+static ngtcp2_ssize add_plain(struct quic_conn *c, struct packet *k)
+{
+	return ngtcp2_conn_writev_stream(c->q, &k->view, &k->pi, k->p, k->max, NULL, 0, -1, NULL, 0, c->ep->now);
+}
+
 /* Length of the packet; 0: nothing to send, or not allowed now; < 0: the connection is broken. */
 static ngtcp2_ssize fill(struct quic_conn *c, struct packet *k)
 {
@@ -180,7 +190,7 @@ static ngtcp2_ssize fill(struct quic_conn *c, struct packet *k)
 		return n;
 	if (!k->begun && !c->want_plain)
 		return 0;
-	n = ngtcp2_conn_writev_stream(c->q, &k->view, &k->pi, k->p, QUIC_PACKET_MAX, NULL, 0, -1, NULL, 0, c->ep->now);
+	n = add_plain(c, k);
 	if (n == 0)
 		c->want_plain = false;
 	return n;

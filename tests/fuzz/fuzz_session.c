@@ -70,7 +70,7 @@ static const struct config *configuration(void)
 	strcpy(cfg.server.path, "/audio");
 	cfg.server.output_sample_rate = 16000;
 	cfg.server.max_datagram_size = 65536;
-	cfg.limits = (struct config_limits){.max_sessions = 10, .control_line_bytes = 300, .control_messages_per_s = 20,
+	cfg.limits = (struct config_limits){.max_sessions = 10, .control_line_bytes = 300, .control_messages_per_s = 20, .control_bytes_per_s = 16384,
 		.datagrams_per_s = 60};
 	cfg.rooms.frame_ms = 20;
 	return &cfg;

@@ -286,6 +286,18 @@ class Control(VoiceCase):
                 await p.expect("pong", t=2)
                 self.assertEqual(sum(x.get("code") == "line_too_long" for x in p.lines), 1)
 
+    async def test_who_writes_long_messages_does_not_drown_the_others(self):
+        with Mynahd("[limits]\ncontrol_messages_per_s = 1000\ncontrol_bytes_per_s = 2000\n") as server:
+            async with session(server, room="x") as p, session(server, room="x") as q:
+                for _ in range(50):
+                    p.say("message", text="x" * 900)
+                await p.expect("warning", code="rate_limited")
+                await p.settled()
+                await q.settled()
+                relayed = sum(x["type"] == "message" for x in q.lines)
+                self.assertGreaterEqual(relayed, 4)  # a burst of 4000 bytes
+                self.assertLess(relayed, 40)
+
     async def test_too_many_lines_are_ignored_and_warned_of_once(self):
         with Mynahd("[limits]\ncontrol_messages_per_s = 10\n") as server:
             async with session(server, room="x") as p:

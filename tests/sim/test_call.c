@@ -183,6 +183,86 @@ static void a_client_behind_a_new_address_goes_on_talking(void **state)
 	world_end(&w);
 }
 
+static bool both_hear_again(void *ctx)
+{
+	struct world *w = ctx;
+
+	return w->people[0].heard >= 5 && w->people[1].heard >= 5;
+}
+
+/* Nothing passes for a while, either way. How long until voice does. */
+static nsec outage(uint32_t seconds)
+{
+	static const struct sim_link far = {.delay_us = 30000, .jitter_us = 3000};
+	struct sim_link dead = far;
+	struct world w;
+
+	dead.blackout = true;
+	world_init(&w, 11 + seconds, 2);
+	sim_both(w.cn, &far);
+	struct person *a = join(&w, "x", 1000), *b = join(&w, "x", 2000);
+
+	gather(&w);
+	run(&w, nsec_from_s(5));
+	sim_both(w.cn, &dead);
+	run(&w, nsec_from_s(seconds));
+	sim_both(w.cn, &far);
+	listen_from_now(&w);
+	nsec from = sim_now(w.sim);
+
+	assert_true(sim_run(w.sim, both_hear_again, &w, nsec_from_s(15)));
+	nsec took = nsec_until(from, sim_now(w.sim));
+
+	run(&w, nsec_from_s(2));
+	a->expect = 2000;
+	b->expect = 1000;
+	listen_from_now(&w);
+	run(&w, nsec_from_s(2));
+	assert_in_range(a->heard, 99, 101);
+	assert_in_range(b->heard, 99, 101);
+	assert_int_equal(a->wrong + b->wrong, 0);
+	world_end(&w);
+	return took;
+}
+
+static void voice_is_back_soon_after_an_outage(void **state)
+{
+	(void)state;
+	for (uint32_t s = 2; s <= 26; s += 8) /* the idle timeout is 30 */
+		assert_in_range(nsec_to_ms(outage(s)), 1, 1000);
+}
+
+/* The path takes less than it did when the call began. At 32 kHz a frame filled nearly the whole of a packet. */
+static void shrinking_path(int16_t talks)
+{
+	struct sim_link path = {.delay_us = 20000, .mtu = 1452};
+	struct world w;
+
+	world_init(&w, 12, 2);
+	sim_both(w.cn, &path);
+	struct person *a = join(&w, "x&rate=32000", talks), *b = join(&w, "x", 2000);
+
+	gather(&w);
+	run(&w, nsec_from_s(10));
+	assert_int_equal(a->heard, 0); /* frames of 640 samples, each in one packet; see on_heard() */
+	path.mtu = 1200;
+	sim_both(w.cn, &path);
+	run(&w, nsec_from_s(6));
+	listen_from_now(&w);
+	run(&w, nsec_from_s(2));
+	assert_in_range(a->heard, 198, 202);
+	assert_int_equal(quic_endpoint_stats(w.shard[0].endpoint)->black_holes, 1);
+	assert_int_equal(b->closed, false);
+	world_end(&w);
+}
+
+static void voice_goes_on_when_the_path_shrinks(void **state)
+{
+	(void)state;
+	shrinking_path(0);    /* he only listens: nothing but his acknowledgements comes back */
+	shrinking_path(1000);
+}
+
 static void clients_that_vanish_leave_nothing_behind(void **state)
 {
 	struct world w;
@@ -290,6 +370,8 @@ int main(void)
 		cmocka_unit_test(numbered_frames_tell_what_was_lost),
 		cmocka_unit_test(numbers_go_on_through_silence),
 		cmocka_unit_test(a_client_behind_a_new_address_goes_on_talking),
+		cmocka_unit_test(voice_is_back_soon_after_an_outage),
+		cmocka_unit_test(voice_goes_on_when_the_path_shrinks),
 		cmocka_unit_test(clients_that_vanish_leave_nothing_behind),
 		cmocka_unit_test(one_who_floods_is_heard_once_and_harms_nobody),
 		cmocka_unit_test(the_control_stream_tells_who_is_there),

@@ -21,6 +21,7 @@ struct door {
 	struct quic_path path;
 	uint8_t slot[QUIC_PACKET_MAX];
 	unsigned answers;
+	size_t last_len;
 	uint8_t last; /* the first byte of the id that the last answer is for */
 };
 
@@ -36,6 +37,7 @@ static void on_commit(void *ctx, const struct quic_path *path, uint8_t ecn, size
 	(void)path, (void)ecn;
 	assert_true(len > 6);
 	d->answers++;
+	d->last_len = len;
 	d->last = d->slot[6];
 }
 
@@ -77,7 +79,7 @@ static void knock(struct door *d, uint8_t who, nsec now)
 	uint8_t p[1200] = {0xc0, 0xba, 0xba, 0xba, 0xba, 8, 1, 2, 3, 4, 5, 6, 7, 8, 8, who};
 
 	assert_true(lobby_takes(p, sizeof p));
-	lobby_put(d->lobby, &d->path, 0, p, sizeof p, now);
+	lobby_put(d->lobby, d->ep, &d->path, 0, p, sizeof p, now);
 }
 
 static void takes_what_has_a_long_header(void **state)
@@ -142,8 +144,78 @@ static void ignores_what_is_longer_than_any_packet(void **state)
 	struct door *d = *state;
 	static uint8_t p[QUIC_PACKET_MAX + 1] = {0xc0};
 
-	lobby_put(d->lobby, &d->path, 0, p, sizeof p, 1);
+	lobby_put(d->lobby, d->ep, &d->path, 0, p, sizeof p, 1);
 	assert_int_equal(lobby_waiting(d->lobby), 0);
+}
+
+static void what_leads_nowhere_takes_no_place(void **state)
+{
+	struct door *d = *state;
+	static const uint8_t heads[][20] = {
+		{0xe0, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0},          /* Handshake of no connection */
+		{0xd0, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0},          /* 0-RTT, which we do not take */
+		{0xc0, 0, 0, 0, 1, 7, 1, 2, 3, 4, 5, 6, 7, 0},             /* Initial whose id is too short */
+		{0xc0, 0, 0, 0, 1, 21, 1, 2, 3, 4, 5, 6, 7, 0},            /* and too long */
+		{0xc0, 0, 0, 0, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0},          /* Version Negotiation, to a server */
+	};
+	static const uint8_t good[1200] = {0xc0, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0};
+	uint8_t p[1200] = {0};
+
+	for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+		memcpy(p, heads[i], sizeof heads[i]);
+		lobby_put(d->lobby, d->ep, &d->path, 0, p, sizeof p, 1);
+	}
+	lobby_put(d->lobby, d->ep, &d->path, 0, good, sizeof good - 1, 1); /* Initial in a datagram that is too short */
+	lobby_put(d->lobby, d->ep, &d->path, 0, good, 3, 1);
+	assert_int_equal(lobby_waiting(d->lobby), 0);
+	assert_int_equal(quic_endpoint_stats(d->ep)->unknown_packets, 7);
+	assert_int_equal(quic_endpoint_stats(d->ep)->packets_in, 7);
+	lobby_put(d->lobby, d->ep, &d->path, 0, good, sizeof good, 1);
+	assert_int_equal(lobby_waiting(d->lobby), 1);
+}
+
+/* The first packet of a client that means it. */
+static size_t first_flight(struct door *d, uint8_t p[QUIC_PACKET_MAX])
+{
+	struct door client = {.path = {.local = d->path.remote, .remote = d->path.local}};
+	const struct quic_out out = {&client, on_slot, on_commit};
+	static const struct quic_app app;
+	struct quic_conn *c;
+	struct quic_opts opts;
+	const struct quic_tls_client_opts tls = {.insecure = true};
+	size_t len;
+
+	quic_opts_default(&opts);
+	assert_int_equal(quic_tls_client(&tls, &client.tls), 0);
+	assert_int_equal(quic_endpoint_new(&opts, &out, &app, NULL, NULL, NULL, &client.ep), 0);
+	assert_int_equal(quic_endpoint_connect(client.ep, client.tls, &client.path, "localhost", nsec_from_s(1), &c), 0);
+	quic_endpoint_flush(client.ep, nsec_from_s(1));
+	len = client.last_len;
+	memcpy(p, client.slot, len);
+	quic_endpoint_free(client.ep);
+	quic_tls_unref(client.tls);
+	return len;
+}
+
+static void who_has_begun_goes_before_who_begins(void **state)
+{
+	struct door *d = *state;
+	uint8_t p[QUIC_PACKET_MAX];
+	size_t len = first_flight(d, p);
+	nsec now = nsec_from_s(1);
+
+	lobby_put(d->lobby, d->ep, &d->path, 0, p, len, now);
+	assert_true(lobby_admit(d->lobby, d->ep, now));
+	assert_int_equal(quic_endpoint_stats(d->ep)->half_open, 1);
+	for (uint8_t i = 0; i < MAX + 1; i++)
+		knock(d, i, now);
+	assert_int_equal(lobby_stats(d->lobby)->full, 1);
+	lobby_put(d->lobby, d->ep, &d->path, 0, p, len, now); /* said again */
+	assert_int_equal(lobby_waiting(d->lobby), MAX + 1);
+	assert_true(lobby_admit(d->lobby, d->ep, now));
+	assert_int_equal(d->answers, 0);
+	assert_true(lobby_admit(d->lobby, d->ep, now));
+	assert_int_equal(d->answers, 1);
 }
 
 int main(void)
@@ -153,6 +225,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(admits_one_by_one_in_order, open_door, close_door),
 		cmocka_unit_test_setup_teardown(drops_what_it_has_no_room_for, open_door, close_door),
 		cmocka_unit_test_setup_teardown(drops_what_waited_too_long, open_door, close_door),
+		cmocka_unit_test_setup_teardown(what_leads_nowhere_takes_no_place, open_door, close_door),
+		cmocka_unit_test_setup_teardown(who_has_begun_goes_before_who_begins, open_door, close_door),
 		cmocka_unit_test_setup_teardown(ignores_what_is_longer_than_any_packet, open_door, close_door),
 	};
 
