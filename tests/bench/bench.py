@@ -51,6 +51,7 @@ datagram_pool = 16384
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # as the service has it
 LOSSY = 0.02  # from here on a figure is marked
 COLD = (20, 100, 500, 1000)  # sessions whose cost is compared without a kernel
+CACHED = (20, 300)  # sessions whose misses are counted
 PARTS = ("echo", "rooms", "delay", "capacity", "mixing", "memory", "handshakes", "shards", "instructions", "janus")
 
 
@@ -282,7 +283,7 @@ def part_echo(quick):
     """{n: {server: [round, ...]}}; a round of a server that failed is None."""
     servers = echo_servers()
     ours = [s for s in servers if s not in ("aioquic", "Deno")]
-    sizes = {1: 1, 50: 1, 100: 1, 1000: 1} if quick else {1: 1, 10: 1, 100: 3, 1000: 3, 2000: 1}
+    sizes = {1: 1, 50: 1, 100: 1, 1000: 1} if quick else {1: 1, 10: 1, 100: 3, 500: 1, 1000: 3, 2000: 1}
     more = {"aioquic": {50} if quick else {10, 100}, "Deno": {100} if quick else {10, 100}}
     seconds = 1 if quick else 2
     results, calibrations = {}, []
@@ -427,6 +428,7 @@ def part_instructions(quick):
     for what in ("pairs", "echo", "handshake"):
         if shutil.which("valgrind"):
             found[what] = gate.measure(TOP / "build/bench", what)
+    found["misses"] = {n: gate.misses(TOP / "build/bench", "echo", n) for n in (() if quick or not shutil.which("valgrind") else CACHED)}
     found["cold"] = {}
     for n in COLD[:2] if quick else COLD:
         run = subprocess.run([*FIRST, BIN / "gate", "echo", str(n), "2"], capture_output=True, text=True, check=True,
@@ -637,8 +639,8 @@ def show_shards(rows):
 
 
 def show_instructions(found):
-    cold = found["cold"]
-    found = {k: v for k, v in found.items() if k != "cold"}
+    cold, misses = found["cold"], found["misses"]
+    found = {k: v for k, v in found.items() if k not in ("cold", "misses")}
     yield "CPU us for a pair in the shard alone, without sockets, everybody alone with the echo (clients in the same process): the same instructions, colder caches."
     yield ""
     yield from table(["sessions", *cold], [["us", *(f"{us:.2f}" for us in cold.values())]])
@@ -650,6 +652,12 @@ def show_instructions(found):
     layers = sorted({o for m in found.values() for o in m.by_object}, key=lambda o: -found["pairs"].by_object[o])
     yield from table([""] + list(found), [["all"] + [f"{m.total:,.0f}" for m in found.values()]]
                      + [[o] + [f"{m.per_unit(m.by_object[o]):,.0f}" for m in found.values()] for o in layers])
+    if misses:
+        yield "Lines of memory (64 bytes) for each pair that a second-level cache of 1 MB did not hold, simulated by callgrind, everybody alone with the echo:"
+        yield ""
+        layers = sorted(set().union(*misses.values()), key=lambda o: -misses[max(misses)].get(o, 0))
+        yield from table(["sessions"] + [f"{n}" for n in misses], [["all"] + [f"{sum(m.values()):.0f}" for m in misses.values()]]
+                         + [[o] + [f"{m.get(o, 0):.0f}" for m in misses.values()] for o in layers if misses[max(misses)].get(o, 0) >= 0.5])
     yield "Of our own code, for rooms of two:"
     yield ""
     m = found["pairs"]
@@ -680,7 +688,16 @@ def why_floor(r):
             f"{per.get('openssl', 0):,.0f}, ngtcp2 with its crypto helper {per.get('ngtcp2', 0) + per.get('ngtcp2_crypto', 0):,.0f}, the C library "
             f"{per.get('libc', 0):,.0f}; all of our own code, rooms and sound included, {per.get('own', 0):,.0f}. The floor keeps no state, while a "
             "session's is tens of KB in many blocks, which many sessions push out of the caches between two packets: without any kernel, the same "
-            "instructions take " + ", ".join(f"{us:.1f} us a pair with {k} sessions" for k, us in cold.items()) + ".")
+            "instructions take " + ", ".join(f"{us:.1f} us a pair with {k} sessions" for k, us in cold.items()) + "." + why_misses(r["instructions"]["misses"]))
+
+
+def why_misses(misses):
+    if not misses:
+        return ""
+    n = max(misses)
+    ours = misses[n].get("own", 0)
+    return (f" With {n} sessions a pair waits for {sum(misses[n].values()):.0f} lines of memory that were pushed out, with {min(misses)} for "
+            f"{sum(misses[min(misses)].values()):.0f}; {ours:.0f} of the {sum(misses[n].values()):.0f} are touched by our own code, sound included, the others inside the libraries.")
 
 
 def why_instructions(r):

@@ -63,12 +63,14 @@ def layer_of(obj, gate):
     return name or "?"
 
 
-def read_callgrind(path, gate):
-    """Own cost of each object and, within the program, of each source file (inlined code where it is written)."""
+def read_callgrind(path, gate, events=("Ir",)):
+    """Own cost, the sum of these events, of each object and, within the program, of each source file (inlined code where it is
+    written)."""
     names = {"ob": {}, "fl": {}}
     by_object, by_file = collections.Counter(), collections.Counter()
     obj = file = ""
     skip = False
+    columns = [1]
 
     def resolve(kind, text):
         number, _, name = text.partition(" ")
@@ -79,6 +81,9 @@ def read_callgrind(path, gate):
     with open(path) as lines:
         for line in lines:
             line = line.rstrip("\n")
+            if line.startswith("events: "):
+                columns = [1 + line.split()[1:].index(e) for e in events]
+                continue
             key, eq, value = line.partition("=")
             if eq and key in ("ob", "cob"):
                 found = resolve("ob", value)
@@ -89,7 +94,8 @@ def read_callgrind(path, gate):
             elif eq and key == "calls":
                 skip = True  # the next line is what the callee took in all
             elif line[:1] in "+-*0123456789" and line:
-                cost = int(line.split()[1]) if len(line.split()) > 1 else 0
+                costs = line.split()  # zeros at the end are left out
+                cost = sum(int(costs[c]) for c in columns if c < len(costs))
                 if not skip:
                     layer = layer_of(obj, gate)
                     by_object[layer] += cost
@@ -99,18 +105,29 @@ def read_callgrind(path, gate):
     return by_object, by_file
 
 
-def measure(build, what):
+def simulate(build, what, sessions, seconds, options, events):
+    """(what gate printed, what read_callgrind() makes of it)"""
     gate = pathlib.Path(build) / "bin" / "gate"
     with tempfile.TemporaryDirectory() as tmp:
         out = os.path.join(tmp, "callgrind.out")
-        run = subprocess.run(["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no",
-                              "--collect-atstart=no", f"--callgrind-out-file={out}",
-                              str(gate), what, str(SESSIONS), str(IDLE_SECONDS if what == "idle" else SECONDS)], capture_output=True, text=True, timeout=300)
+        run = subprocess.run(["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", "--collect-atstart=no", f"--callgrind-out-file={out}",
+                              *options, str(gate), what, str(sessions), str(seconds)], capture_output=True, text=True, timeout=300)
         if run.returncode:
             raise RuntimeError(f"{gate} {what}: exit status {run.returncode}\n{run.stdout}{run.stderr}")
         counts = {k: int(v) for k, _, v in (line.partition("=") for line in run.stdout.split())}
-        counts["what"] = what
-        return Measured(counts, *read_callgrind(out, gate.name))
+        return counts, read_callgrind(out, gate.name, events)
+
+
+def measure(build, what):
+    counts, found = simulate(build, what, SESSIONS, IDLE_SECONDS if what == "idle" else SECONDS, [], ("Ir",))
+    return Measured({**counts, "what": what}, *found)
+
+
+def misses(build, what, sessions):
+    """{layer: lines of the cache for each packet pair that a second level of 1 MB does not hold}"""
+    counts, (by_object, _) = simulate(build, what, sessions, 1, ["--cache-sim=yes", "--D1=49152,12,64", "--I1=32768,8,64", "--LL=1048576,16,64"],
+                                      ("DLmr", "DLmw"))
+    return {o: n / counts["in"] for o, n in by_object.items()}
 
 
 def recorded():
