@@ -54,7 +54,7 @@ int udp_steer(struct udp *u, unsigned n_sockets);
 bool udp_can_steer(void);
 /*
  * Waking up for each packet costs more than the packet. Once packets come fast, the sockets no longer wake the loop: its
- * owner does, every four, two or one grid_us, the busier the oftener, and whenever a room ticks; and all that came in the
+ * owner does, four, two or one grid_us after the last time, the busier the sooner, and whenever a room ticks; and all that came in the
  * meantime is read, mixed, and answered at once. With a grid of 1 ms rooms hear nothing later for that, since they tick
  * on the same milliseconds.
  *

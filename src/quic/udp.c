@@ -394,15 +394,17 @@ static int drain(struct udp_socket *s, nsec *now)
 	return all;
 }
 
-/* The first multiple of `step` after `at`. */
-static nsec multiple_after(nsec step, nsec at)
+/* The first point of the grid after `at`. */
+static nsec point_after(const struct udp *u, nsec at)
 {
+	nsec step = nsec_from_us(u->opts.grid_us);
+
 	return (at / step + 1) * step;
 }
 
 static nsec next_reading(const struct udp *u, nsec now)
 {
-	return multiple_after(u->steps * nsec_from_us(u->opts.grid_us), now);
+	return point_after(u, now + (u->steps - 1) * nsec_from_us(u->opts.grid_us));
 }
 
 /* `n` packets came in a window. */
@@ -471,7 +473,7 @@ nsec udp_wake_at(const struct udp *u, nsec tick, nsec rest)
 {
 	if (u->grid_at == NSEC_NONE)
 		return tick < rest ? tick : rest;
-	return tick < u->grid_at ? multiple_after(nsec_from_us(u->opts.grid_us), tick - 1) : u->grid_at;
+	return tick < u->grid_at ? point_after(u, tick - 1) : u->grid_at;
 }
 
 /* After a reading on the grid: when the next one is. `most`: packets of the fullest socket. */

@@ -87,8 +87,8 @@ static void move_awake(struct room *r, struct slot *to, nsec now)
  * A room asleep that a talker wakes moves to a place soon after his frames come, so that they wait 6 to
  * 11 ms for the tick and not anything up to a frame. So does one that was kept awake by its bridge alone, and was quiet: one
  * of its ticks comes a little early or late then. `slack_ms` is what his arrivals need to be in
- * time. Of the places after it one in four is filled first: a server with few rooms then wakes up seldom, on the points on
- * which it reads its sockets anyway. When that is taken it is the least taken, so that many rooms stay spread.
+ * time. Of the places after it one in which others are awake is filled first: a server with few rooms then wakes up seldom.
+ * Without such it is the least taken, so that many rooms stay spread.
  */
 void schedule_follow(struct room *r, double slack_ms, nsec now)
 {
@@ -97,20 +97,19 @@ void schedule_follow(struct room *r, double slack_ms, nsec now)
 	double most = frame_ms > FOLLOW_PLACES ? frame_ms - FOLLOW_PLACES : 0;
 	nsec from = now + (nsec)((slack_ms < most ? slack_ms : most) * 1e6);
 	uint64_t first = (from + nsec_from_ms(1) - 1) / nsec_from_ms(1);
-	struct slot *best = &rs->slots[first % frame_ms], *crowd = best;
+	struct slot *least = &rs->slots[first % frame_ms], *crowd = NULL;
 
 	r->slot->n_people -= r->n_people;
 	for (uint32_t i = 0; i < FOLLOW_PLACES; i++) {
-		uint32_t place = (uint32_t)(first + i) % frame_ms;
-		struct slot *s = &rs->slots[place];
+		struct slot *s = &rs->slots[(first + i) % frame_ms];
 
-		if (s->n_people < best->n_people)
-			best = s;
-		if (place % FOLLOW_PLACES == 0)
+		if (s->n_people < least->n_people)
+			least = s;
+		if (!list_empty(&s->awake) && s->n_people + r->n_people <= CROWD_PEOPLE && (!crowd || s->n_people > crowd->n_people))
 			crowd = s;
 	}
-	if (crowd->n_people + r->n_people <= CROWD_PEOPLE)
-		best = crowd;
+	struct slot *best = crowd ? crowd : least;
+
 	best->n_people += r->n_people;
 	if (list_empty(&r->awake))
 		r->slot = best;
