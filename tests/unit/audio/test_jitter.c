@@ -10,14 +10,13 @@
 #include "audio/resample.h"
 #include "base/err.h"
 #include "support/signal.h"
+#include "unit/audio/table.h"
 
 #include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct resample_table *table;
 
 /* ---- a talker, a network and a tick, in virtual time ---- */
 
@@ -711,19 +710,6 @@ static void a_tick_of_no_whole_number_of_samples_is_pulled_in_turns(void **state
 		assert_int_equal(r, i < 1 ? JITTER_IDLE : JITTER_PLAYING);
 	}
 	jitter_free(j);
-}
-
-static int make_table(void **state)
-{
-	(void)state;
-	return resample_table_new(&table);
-}
-
-static int free_table(void **state)
-{
-	(void)state;
-	resample_table_free(table);
-	return 0;
 }
 
 int main(void)

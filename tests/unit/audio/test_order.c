@@ -12,13 +12,12 @@
 #include "audio/resample.h"
 #include "base/err.h"
 #include "support/signal.h"
+#include "unit/audio/table.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct resample_table *table;
 
 #define N 320
 #define RATE 16000
@@ -647,19 +646,6 @@ static void every_frame_is_played_or_lost(void **state)
 			print_message("seed %u: %lld\n", seed, (long long)n);
 		assert_true(n == 0);
 	}
-}
-
-static int make_table(void **state)
-{
-	(void)state;
-	return resample_table_new(&table);
-}
-
-static int free_table(void **state)
-{
-	(void)state;
-	resample_table_free(table);
-	return 0;
 }
 
 int main(void)

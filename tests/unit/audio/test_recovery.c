@@ -11,6 +11,7 @@
 #include "audio/resample.h"
 #include "base/err.h"
 #include "support/signal.h"
+#include "unit/audio/table.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,8 +22,6 @@
 enum { SECONDS_MAX = 62, CUTS_MAX = 1024, PER_S = 50 };
 #define SAFE_MS 22.0          /* lead that is held where nothing jitters: margin and a frame of 20 ms */
 #define LEFT_MS 20            /* surplus that may be left */
-
-static struct resample_table *table;
 
 /* ---- sounds; all but the white noise are below 4 kHz ---- */
 
@@ -607,19 +606,6 @@ static void where_little_can_be_cut_it_is_trimmed(void **state)
 	print_message("every other frame lost: %.1f s, %zu cuts, lead %.1f ms\n", s, w->n_cuts, w->lead_ms);
 	assert_true(s < 40);
 	world_free(w);
-}
-
-static int make_table(void **state)
-{
-	(void)state;
-	return resample_table_new(&table);
-}
-
-static int free_table(void **state)
-{
-	(void)state;
-	resample_table_free(table);
-	return 0;
 }
 
 int main(void)

@@ -9,6 +9,7 @@
 #include "audio/resample.h"
 #include "base/err.h"
 #include "support/signal.h"
+#include "unit/audio/table.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +20,6 @@ static const uint32_t rates[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000,
 #define N_RATES (sizeof rates / sizeof *rates)
 #define OUT_MAX 60000
 
-static struct resample_table *table;
 static float in[60000], out[OUT_MAX + 4096], back[OUT_MAX + 4096];
 
 static void add_tone(float *x, size_t n, double hz, double rate_hz, double amplitude)
@@ -394,19 +394,6 @@ static void rates_outside_the_range_are_refused(void **state)
 	assert_int_equal(resample_new(table, 16000, 48001, &r), ERR_RANGE);
 	resample_free(NULL);
 	resample_table_free(NULL);
-}
-
-static int make_table(void **state)
-{
-	(void)state;
-	return resample_table_new(&table);
-}
-
-static int free_table(void **state)
-{
-	(void)state;
-	resample_table_free(table);
-	return 0;
 }
 
 int main(void)
