@@ -21,8 +21,8 @@ struct udp_opts {
 	/* Several sockets of this process share an address (SO_REUSEPORT). The first takes it, and fails if another
 	 * process has it; the others join. default UDP_ALONE */
 	enum udp_share { UDP_ALONE, UDP_FIRST, UDP_JOIN } share;
-	uint32_t grid_us;      /* busy sockets are read on multiples of this instead of at each packet; see
-	                        * udp_wake_at(). 0: always at each packet. default 1000 */
+	uint32_t grid_us;      /* busy sockets are read on multiples of this instead of at each packet, by an owner who
+	                        * minds udp_wake_at(). default 0: always at each packet */
 };
 void udp_opts_default(struct udp_opts *o);
 

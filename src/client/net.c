@@ -150,7 +150,6 @@ static int open_handles(struct net *n, uv_loop_t *loop, const struct log *log)
 	udp_opts_default(&uo);
 	uo.rcvbuf_bytes = RCVBUF;
 	uo.sndbuf_bytes = SNDBUF;
-	uo.grid_us = 0; /* it measures delays */
 	err = udp_new(loop, &uo, &handler, log, &n->udp);
 	if (err)
 		return err;

@@ -405,6 +405,7 @@ static int open_all(struct shard *s)
 	const struct log quiet = {0}; /* what the kernel grants to one, it grants to all */
 	struct udp_opts udp = s->opts.cfg->udp;
 
+	udp.grid_us = 1000; /* rooms tick on milliseconds */
 	if (s->opts.n_shards > 1)
 		udp.share = s->opts.index == 0 ? UDP_FIRST : UDP_JOIN;
 	int err = ticker_open(s->loop, on_tick, s, &s->ticker);

@@ -85,7 +85,7 @@ struct udp {
 
 void udp_opts_default(struct udp_opts *o)
 {
-	*o = (struct udp_opts){.rcvbuf_bytes = 16u << 20, .sndbuf_bytes = 4u << 20, .grid_us = 1000};
+	*o = (struct udp_opts){.rcvbuf_bytes = 16u << 20, .sndbuf_bytes = 4u << 20};
 }
 
 int udp_new(uv_loop_t *loop, const struct udp_opts *opts, const struct udp_handler *handler, const struct log *log,

@@ -99,6 +99,7 @@ static int serve(struct echo *e, uint16_t port)
 	struct wt_opts wo;
 
 	udp_opts_default(&uo);
+	uo.grid_us = 1000; /* as the daemon has it */
 	quic_opts_default(&qo);
 	wt_opts_default(&wo);
 	qo.max_conns_per_addr = qo.max_conns;

@@ -58,6 +58,7 @@ static void end_open(struct end *e, uv_loop_t *loop, const char *host)
 	memset(e, 0, sizeof *e);
 	udp_opts_default(&o);
 	o.rcvbuf_bytes = o.sndbuf_bytes = 65536;
+	o.grid_us = 1000;
 	assert_int_equal(udp_new(loop, &o, &h, NULL, &e->u), 0);
 	assert_int_equal(quic_addr_parse(host, 0, &a), 0);
 	assert_int_equal(udp_bind(e->u, &a, &e->addr), 0);
