@@ -8,11 +8,16 @@ void load_except(struct load *l, nsec spent)
 	l->except += spent;
 }
 
+bool load_due(const struct load *l, nsec now)
+{
+	return nsec_until(l->at, now) >= nsec_from_ms(LOOK_MS);
+}
+
 void load_look(struct load *l, nsec idle, nsec now)
 {
 	nsec time = nsec_until(l->at, now), not_ours = nsec_until(l->idle, idle) + l->except;
 
-	if (time < nsec_from_ms(LOOK_MS))
+	if (!load_due(l, now))
 		return;
 	double share = 1 - (double)(not_ours < time ? not_ours : time) / (double)time;
 

@@ -6,6 +6,8 @@
 #pragma once
 #include "base/time.h"
 
+#include <stdbool.h>
+
 struct load {
 	nsec at, idle;  /* the last look */
 	nsec except;    /* since then */
@@ -14,5 +16,7 @@ struct load {
 
 /* So much of the time since the last look does not count. */
 void load_except(struct load *l, nsec spent);
-/* `idle`: how long the loop has slept in all. Cheap: looks ten times a second, however often it is called. */
+/* Ten times a second: is it time to look? */
+bool load_due(const struct load *l, nsec now);
+/* `idle`: how long the loop has slept in all. Does nothing unless it is time. */
 void load_look(struct load *l, nsec idle, nsec now);

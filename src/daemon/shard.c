@@ -119,6 +119,8 @@ static void watch_load(struct shard *s, nsec now)
 	uint32_t most = s->opts.cfg->limits.max_load_percent;
 	bool busy;
 
+	if (!load_due(&s->load, now)) /* libuv takes a lock to answer */
+		return;
 	load_look(&s->load, uv_metrics_idle_time(s->loop), now);
 	busy = most > 0 && s->load.share * 100 >= most;
 	if (busy == s->busy)
