@@ -161,23 +161,9 @@ static size_t payload_max(const struct link *l)
 	return path < ceiling ? path : ceiling;
 }
 
-static void send_piece(struct link *l, uint32_t rate_hz, const int16_t *pcm, size_t n, nsec now)
+static void send_piece(struct link *l, const uint8_t *head, size_t head_len, const int16_t *pcm, size_t n, nsec now)
 {
-	uint16_t field = frame_rate_field(rate_hz);
-	const uint8_t head[2] = {(uint8_t)field, (uint8_t)(field >> 8)};
-
-	if (wt_session_send(l->session, head, sizeof head, pcm, n * 2, now))
-		l->owner->stats.send_failed++;
-	else
-		l->owner->stats.sent++;
-}
-
-static void send_v1_piece(struct link *l, uint32_t rate_hz, const struct frame_v1 *h, const int16_t *pcm, size_t n, nsec now)
-{
-	uint8_t head[FRAME_V1_BYTES];
-
-	frame_v1_write(head, rate_hz, h);
-	if (wt_session_send(l->session, head, sizeof head, pcm, n * 2, now))
+	if (wt_session_send(l->session, head, head_len, pcm, n * 2, now))
 		l->owner->stats.send_failed++;
 	else
 		l->owner->stats.sent++;
@@ -190,6 +176,7 @@ static void send_v1(struct link *l, uint32_t rate_hz, const int16_t *pcm, size_t
 	size_t most = payload_max(l), more = FRAME_V1_BYTES - FRAME_HEADER_BYTES;
 	size_t pieces = most > more ? frame_pieces(n, most - more) : 0;
 	struct frame_v1 h = {.epoch = m.epoch, .time = m.time};
+	uint8_t head[FRAME_V1_BYTES];
 
 	for (size_t i = 0; i < pieces; i++) {
 		size_t k = frame_piece(n, pieces, i);
@@ -197,7 +184,8 @@ static void send_v1(struct link *l, uint32_t rate_hz, const int16_t *pcm, size_t
 		h.begins = m.begins && i == 0;
 		h.ends = m.ends && i == pieces - 1;
 		h.seq = l->seq++;
-		send_v1_piece(l, rate_hz, &h, pcm, k, now);
+		frame_v1_write(head, rate_hz, &h);
+		send_piece(l, head, sizeof head, pcm, k, now);
 		h.time += (uint32_t)k;
 		pcm += k;
 	}
@@ -216,11 +204,13 @@ static void on_room_audio(void *user, uint32_t rate_hz, const int16_t *pcm, size
 		return;
 	}
 	size_t pieces = frame_pieces(n, payload_max(l));
+	uint16_t field = frame_rate_field(rate_hz);
+	const uint8_t head[FRAME_HEADER_BYTES] = {(uint8_t)field, (uint8_t)(field >> 8)};
 
 	for (size_t i = 0; i < pieces; i++) {
 		size_t k = frame_piece(n, pieces, i);
 
-		send_piece(l, rate_hz, pcm, k, now);
+		send_piece(l, head, sizeof head, pcm, k, now);
 		pcm += k;
 	}
 	if (!pieces)
