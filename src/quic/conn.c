@@ -15,6 +15,13 @@
  * the ACK along (ack_thresh = 1). See tests/sim/test_quic.c for the packets counted:
  * 1.0 for each echo, 0.5 for each datagram of a peer whom nobody answers.
  */
+enum {
+	ACK_HOLD_MS = 22,
+	ACK_HOLD_PACKETS = 16, /* bulk senders need their ACK clock */
+	TIMER_MIN_US = 100,    /* a deadline that cannot be met yet must not spin */
+	CLOSE_PTOS = 3,        /* RFC 9000 10.2 */
+};
+
 /*
  * Voice that nobody acknowledges fills the congestion window within half a second; then only ngtcp2's probes go out,
  * at intervals that double: after an outage of 18 seconds 13 more went by until anything was heard. So what is left
@@ -26,13 +33,6 @@ enum {
 	UNANSWERED_PTOS = 2,    /* silence after which nobody answers */
 	UNANSWERED_RESERVE = 3000,    /* bytes of the window: one datagram more, and 40 probes */
 	UNANSWERED_PROBE_MS = 500,
-};
-
-enum {
-	ACK_HOLD_MS = 22,
-	ACK_HOLD_PACKETS = 16, /* bulk senders need their ACK clock */
-	TIMER_MIN_US = 100,    /* a deadline that cannot be met yet must not spin */
-	CLOSE_PTOS = 3,        /* RFC 9000 10.2 */
 };
 
 /* --- ids ---------------------------------------------------------------------------------- */

@@ -82,6 +82,13 @@ static void turn(uv_loop_t *loop, const struct end *e, unsigned packets)
 	assert_int_equal(e->packets, packets);
 }
 
+static void open_both(uv_loop_t *loop, struct end *a, struct end *b)
+{
+	assert_int_equal(uv_loop_init(loop), 0);
+	end_open(a, loop, "127.0.0.1");
+	end_open(b, loop, "127.0.0.1");
+}
+
 static void close_both(uv_loop_t *loop, struct end *a, struct end *b)
 {
 	udp_close(a->u, on_end_closed, a);
@@ -156,9 +163,7 @@ static void a_burst_longer_than_a_batch_arrives(void **state)
 	uv_loop_t loop;
 
 	(void)state;
-	assert_int_equal(uv_loop_init(&loop), 0);
-	end_open(&a, &loop, "127.0.0.1");
-	end_open(&b, &loop, "127.0.0.1");
+	open_both(&loop, &a, &b);
 	for (uint32_t i = 0; i < N; i++)
 		post(&a, b.addr, 2, &i, sizeof i);
 	udp_flush(a.u);
@@ -181,9 +186,7 @@ static void empty_and_huge_packets_are_dropped(void **state)
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
 	(void)state;
-	assert_int_equal(uv_loop_init(&loop), 0);
-	end_open(&a, &loop, "127.0.0.1");
-	end_open(&b, &loop, "127.0.0.1");
+	open_both(&loop, &a, &b);
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(sendto(fd, "", 0, 0, &b.addr.sa, b.addr.len), 0);
 	assert_int_equal(sendto(fd, huge, sizeof huge, 0, &b.addr.sa, b.addr.len), sizeof huge);
@@ -202,9 +205,7 @@ static void losses_in_a_full_receive_buffer_are_counted(void **state)
 	uv_loop_t loop;
 
 	(void)state;
-	assert_int_equal(uv_loop_init(&loop), 0);
-	end_open(&a, &loop, "127.0.0.1");
-	end_open(&b, &loop, "127.0.0.1");
+	open_both(&loop, &a, &b);
 	for (int i = 0; i < N; i++)
 		post(&a, b.addr, 2, p, sizeof p);
 	udp_flush(a.u);
@@ -224,9 +225,7 @@ static void what_has_no_socket_is_dropped_and_counted(void **state)
 	uv_loop_t loop;
 
 	(void)state;
-	assert_int_equal(uv_loop_init(&loop), 0);
-	end_open(&a, &loop, "127.0.0.1");
-	end_open(&b, &loop, "127.0.0.1");
+	open_both(&loop, &a, &b);
 	struct quic_addr own = a.addr;
 
 	quic_addr_parse("127.0.0.1", 1, &a.addr); /* none is bound to this */
@@ -253,9 +252,7 @@ static void a_taken_port_is_an_error_with_errno(void **state)
 	struct end b;
 
 	(void)state;
-	assert_int_equal(uv_loop_init(&loop), 0);
-	end_open(&a, &loop, "127.0.0.1");
-	end_open(&b, &loop, "127.0.0.1");
+	open_both(&loop, &a, &b);
 	assert_int_equal(udp_bind(b.u, &a.addr, NULL), ERR_IO);
 	assert_int_equal(errno, EADDRINUSE);
 	close_both(&loop, &a, &b);
@@ -307,9 +304,7 @@ static void a_late_tick_reads_first(void **state)
 	struct end a, b;
 
 	(void)state;
-	uv_loop_init(&loop);
-	end_open(&a, &loop, "127.0.0.1");
-	end_open(&b, &loop, "127.0.0.1");
+	open_both(&loop, &a, &b);
 	post(&a, b.addr, 0, "x", 1);
 	udp_flush(a.u);
 	assert_false(udp_run(b.u, NSEC_NONE, late));
@@ -343,9 +338,7 @@ static void the_busier_the_more_often_it_is_read(void **state)
 	struct end a, b;
 
 	(void)state;
-	uv_loop_init(&loop);
-	end_open(&a, &loop, "127.0.0.1");
-	end_open(&b, &loop, "127.0.0.1");
+	open_both(&loop, &a, &b);
 	while (udp_wake_at(b.u, NSEC_NONE, NSEC_NONE) == NSEC_NONE)
 		post_one_by_one(&loop, &a, &b, 30);
 	/* time is ours from here on: the clock of the machine must not be ahead of it */
@@ -366,9 +359,7 @@ static void busy_sockets_are_read_on_the_grid(void **state)
 	nsec now;
 
 	(void)state;
-	uv_loop_init(&loop);
-	end_open(&a, &loop, "127.0.0.1");
-	end_open(&b, &loop, "127.0.0.1");
+	open_both(&loop, &a, &b);
 	assert_true(udp_wake_at(b.u, 12345, 23456) == 12345);
 	assert_true(udp_wake_at(b.u, NSEC_NONE, 23456) == 23456);
 	for (int tries = 0; udp_wake_at(b.u, NSEC_NONE, NSEC_NONE) == NSEC_NONE; tries++) {
