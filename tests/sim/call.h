@@ -4,11 +4,7 @@
  * but the sockets, on a network that loses and delays. The server may have two shards behind its address.
  */
 #pragma once
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "config/config.h"
 #include "daemon/exchange.h"

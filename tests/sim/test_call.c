@@ -10,11 +10,10 @@
 
 /* --- cases ------------------------------------------------------------------------------------ */
 
-static void two_people_hear_each_other_fifty_times_a_second(void **state)
+TEST(two_people_hear_each_other_fifty_times_a_second)
 {
 	struct world w;
 
-	(void)state;
 	world_init(&w, 1, 2);
 	struct person *a = join(&w, "x", 1000), *b = join(&w, "x", 2000);
 
@@ -30,12 +29,11 @@ static void two_people_hear_each_other_fifty_times_a_second(void **state)
 	world_end(&w);
 }
 
-static void a_thousand_sessions_hear_their_own_rooms_and_nothing_else(void **state)
+TEST(a_thousand_sessions_hear_their_own_rooms_and_nothing_else)
 {
 	enum { N = 1000, ROOM = 4 };
 	struct world w;
 
-	(void)state;
 	world_init(&w, 2, N);
 	for (int i = 0; i < N; i++) {
 		char room[16];
@@ -66,13 +64,12 @@ static void a_thousand_sessions_hear_their_own_rooms_and_nothing_else(void **sta
 	world_end(&w);
 }
 
-static void loss_jitter_and_reordering_cost_only_what_was_lost(void **state)
+TEST(loss_jitter_and_reordering_cost_only_what_was_lost)
 {
 	static const struct sim_link rough = {
 		.loss = 0.05, .duplicate = 0.02, .reorder = 0.05, .reorder_us = 8000, .delay_us = 30000, .jitter_us = 15000};
 	struct world w;
 
-	(void)state;
 	world_init(&w, 3, 2);
 	sim_both(w.cn, &rough);
 	struct person *a = join(&w, "x", 1000), *b = join(&w, "x", 2000);
@@ -89,12 +86,11 @@ static void loss_jitter_and_reordering_cost_only_what_was_lost(void **state)
 }
 
 /* Both ways the losses show in the numbers, and nothing but what was lost is missing. */
-static void numbered_frames_tell_what_was_lost(void **state)
+TEST(numbered_frames_tell_what_was_lost)
 {
 	static const struct sim_link rough = {.loss = 0.1, .delay_us = 30000, .jitter_us = 2000};
 	struct world w;
 
-	(void)state;
 	world_init(&w, 9, 2);
 	struct person *a = join(&w, "x&frames=v1", 1000), *b = join(&w, "x&frames=v1", 2000);
 
@@ -127,11 +123,10 @@ static void numbered_frames_tell_what_was_lost(void **state)
 }
 
 /* Rooms with both kinds; media time runs on where nobody spoke. */
-static void numbers_go_on_through_silence(void **state)
+TEST(numbers_go_on_through_silence)
 {
 	struct world w;
 
-	(void)state;
 	world_init(&w, 10, 2);
 	struct person *a = join(&w, "x&frames=v1", 0), *b = join(&w, "x", 2000);
 
@@ -161,11 +156,10 @@ static void numbers_go_on_through_silence(void **state)
 	world_end(&w);
 }
 
-static void a_client_behind_a_new_address_goes_on_talking(void **state)
+TEST(a_client_behind_a_new_address_goes_on_talking)
 {
 	struct world w;
 
-	(void)state;
 	world_init(&w, 4, 2);
 	struct person *a = join(&w, "x", 1000), *b = join(&w, "x", 2000);
 
@@ -225,9 +219,8 @@ static nsec outage(uint32_t seconds)
 	return took;
 }
 
-static void voice_is_back_soon_after_an_outage(void **state)
+TEST(voice_is_back_soon_after_an_outage)
 {
-	(void)state;
 	for (uint32_t s = 2; s <= 26; s += 8) /* the idle timeout is 30 */
 		assert_in_range(nsec_to_ms(outage(s)), 1, 1000);
 }
@@ -256,18 +249,16 @@ static void shrinking_path(int16_t talks)
 	world_end(&w);
 }
 
-static void voice_goes_on_when_the_path_shrinks(void **state)
+TEST(voice_goes_on_when_the_path_shrinks)
 {
-	(void)state;
 	shrinking_path(0);    /* he only listens: nothing but his acknowledgements comes back */
 	shrinking_path(1000);
 }
 
-static void clients_that_vanish_leave_nothing_behind(void **state)
+TEST(clients_that_vanish_leave_nothing_behind)
 {
 	struct world w;
 
-	(void)state;
 	world_init(&w, 5, 50);
 	for (int i = 0; i < 50; i++)
 		join(&w, i % 2 ? "a" : "b", 500);
@@ -290,11 +281,10 @@ static void flood(void *ctx, nsec now)
 		say(p, now);
 }
 
-static void one_who_floods_is_heard_once_and_harms_nobody(void **state)
+TEST(one_who_floods_is_heard_once_and_harms_nobody)
 {
 	struct world w;
 
-	(void)state;
 	world_init(&w, 6, 4);
 	struct person *a = join(&w, "x", 1000), *b = join(&w, "x", 2000), *f = join(&w, "y", 300), *g = join(&w, "y", 0);
 
@@ -314,12 +304,11 @@ static void one_who_floods_is_heard_once_and_harms_nobody(void **state)
 	world_end(&w);
 }
 
-static void the_control_stream_tells_who_is_there(void **state)
+TEST(the_control_stream_tells_who_is_there)
 {
 	struct world w;
 	char text[8192];
 
-	(void)state;
 	world_init(&w, 7, 2);
 	struct person *a = &w.people[0];
 
@@ -343,7 +332,7 @@ static void the_control_stream_tells_who_is_there(void **state)
 	world_end(&w);
 }
 
-static void refusals_carry_their_status(void **state)
+TEST(refusals_carry_their_status)
 {
 	static const struct {
 		const char *room;
@@ -351,7 +340,6 @@ static void refusals_carry_their_status(void **state)
 	} cases[] = {{"a&rate=1", 400}, {"a&codec=opus", 400}, {"a&frames=v2", 400}, {"%01", 400}, {"ok", 200}};
 	struct world w;
 
-	(void)state;
 	world_init(&w, 8, 8);
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		join(&w, cases[i].room, 0);

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "talk.h"
 
@@ -52,11 +48,10 @@ static void speak(struct talker *t, uint32_t first, uint32_t n)
 
 /* --- handshake ------------------------------------------------------------------------------ */
 
-static void handshake_takes_one_round_trip_on_a_clean_path(void **state)
+TEST(handshake_takes_one_round_trip_on_a_clean_path)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 1, &clean);
 	nsec began = sim_now(w.sim);
 	struct talker *t = world_join(&w, nsec_from_s(2));
@@ -88,9 +83,8 @@ static void join_on(const struct sim_link *l, uint64_t seed, bool post_quantum)
 	world_end(&w);
 }
 
-static void handshake_completes_at_up_to_30_percent_loss(void **state)
+TEST(handshake_completes_at_up_to_30_percent_loss)
 {
-	(void)state;
 	for (uint64_t seed = 0; seed < 40; seed++) {
 		struct sim_link l = {.delay_us = 20000, .loss = 0.01 * (double)(seed % 31)};
 
@@ -98,11 +92,10 @@ static void handshake_completes_at_up_to_30_percent_loss(void **state)
 	}
 }
 
-static void a_client_hello_of_two_packets_survives_a_rough_path(void **state)
+TEST(a_client_hello_of_two_packets_survives_a_rough_path)
 {
 	struct sim_link l = {.delay_us = 20000, .loss = 0.1, .reorder = 0.4, .duplicate = 0.1};
 
-	(void)state;
 	join_on(&clean, 0, true);
 	for (uint64_t seed = 0; seed < 20; seed++)
 		join_on(&l, seed, true);
@@ -118,12 +111,11 @@ static bool swallow_first(void *ctx, const struct quic_path *path, uint8_t *p, s
 	return (*n)++ != 0;
 }
 
-static void the_second_half_of_a_client_hello_alone_is_answered_with_retry(void **state)
+TEST(the_second_half_of_a_client_hello_alone_is_answered_with_retry)
 {
 	struct world w;
 	unsigned n = 0;
 
-	(void)state;
 	world_init(&w, 5);
 	struct quic_tls_client_opts o = {.sha256 = w.cert.info.sha256, .post_quantum = true};
 
@@ -149,14 +141,13 @@ static void handshake_fails(struct world *w, uint64_t code)
 	assert_int_equal(client_stats(w)->conns, 0);
 }
 
-static void a_wrong_certificate_is_refused(void **state)
+TEST(a_wrong_certificate_is_refused)
 {
 	static const uint8_t other[32] = {1};
 	struct quic_tls_client_opts pinned = {.sha256 = other}, system = {0}, insecure = {.insecure = true};
 	enum { ALERT = 0x100, BAD_CERTIFICATE = 42, UNKNOWN_CA = 48 };
 	struct world w;
 
-	(void)state;
 	begin(&w, 6, &clean);
 	quic_tls_unref(w.ct);
 	assert_int_equal(quic_tls_client(&pinned, &w.ct), 0);
@@ -177,22 +168,20 @@ static void a_wrong_certificate_is_refused(void **state)
 	world_end(&w);
 }
 
-static void no_common_protocol_is_a_tls_alert(void **state)
+TEST(no_common_protocol_is_a_tls_alert)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 7, &clean);
 	SSL_CTX_set_alpn_select_cb(w.st->ctx, NULL, NULL); /* a server that agrees to nothing */
 	handshake_fails(&w, 0x100 + 120);
 	world_end(&w);
 }
 
-static void an_application_may_refuse_a_connection(void **state)
+TEST(an_application_may_refuse_a_connection)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 8, &clean);
 	w.deny_open = true;
 	struct talker *t = world_connect(&w);
@@ -203,12 +192,11 @@ static void an_application_may_refuse_a_connection(void **state)
 	world_end(&w);
 }
 
-static void a_stalled_handshake_is_freed_after_its_timeout(void **state)
+TEST(a_stalled_handshake_is_freed_after_its_timeout)
 {
 	struct world w;
 	unsigned n = 0;
 
-	(void)state;
 	begin(&w, 9, &clean);
 	sim_down(w.cn)->blackout = true;
 	struct talker *t = world_connect(&w);
@@ -238,12 +226,11 @@ static bool only_first_from_client(void *ctx, const struct quic_path *path, uint
 	return true;
 }
 
-static void a_spoofed_initial_gets_three_times_its_bytes_at_most(void **state)
+TEST(a_spoofed_initial_gets_three_times_its_bytes_at_most)
 {
 	struct world w;
 	size_t in = 0;
 
-	(void)state;
 	begin(&w, 10, &clean);
 	sim_down(w.cn)->blackout = true;
 	sim_tap(w.sim, only_first_from_client, &in);
@@ -258,11 +245,10 @@ static void a_spoofed_initial_gets_three_times_its_bytes_at_most(void **state)
 
 /* --- datagrams and streams ---------------------------------------------------------------------- */
 
-static void datagrams_echo_both_ways(void **state)
+TEST(datagrams_echo_both_ways)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 20, &clean);
 	w.echo_datagrams = true;
 	struct talker *t = world_join(&w, nsec_from_s(2));
@@ -275,11 +261,10 @@ static void datagrams_echo_both_ways(void **state)
 	world_end(&w);
 }
 
-static void datagrams_cross_a_rough_path_once_each(void **state)
+TEST(datagrams_cross_a_rough_path_once_each)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 21, &rough);
 	w.echo_datagrams = true;
 	struct talker *t = world_join(&w, nsec_from_s(10));
@@ -293,11 +278,10 @@ static void datagrams_cross_a_rough_path_once_each(void **state)
 	world_end(&w);
 }
 
-static void several_datagrams_share_a_packet(void **state)
+TEST(several_datagrams_share_a_packet)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 22, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2));
 
@@ -313,11 +297,10 @@ static void several_datagrams_share_a_packet(void **state)
 	world_end(&w);
 }
 
-static void streams_echo(void **state)
+TEST(streams_echo)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 23, &clean);
 	w.echo_streams = true;
 	struct talker *t = world_join(&w, nsec_from_s(2));
@@ -332,9 +315,8 @@ static void streams_echo(void **state)
 	world_end(&w);
 }
 
-static void streams_and_datagrams_cross_a_rough_path_together(void **state)
+TEST(streams_and_datagrams_cross_a_rough_path_together)
 {
-	(void)state;
 	for (uint64_t seed = 30; seed < 36; seed++) {
 		struct world w;
 
@@ -355,12 +337,11 @@ static void streams_and_datagrams_cross_a_rough_path_together(void **state)
 	}
 }
 
-static void corrupted_packets_harm_nothing(void **state)
+TEST(corrupted_packets_harm_nothing)
 {
 	struct sim_link l = {.delay_us = 10000, .corrupt = 0.2};
 	struct world w;
 
-	(void)state;
 	begin(&w, 40, &clean);
 	w.echo_streams = w.echo_datagrams = true;
 	struct talker *t = world_join(&w, nsec_from_s(10));
@@ -378,12 +359,11 @@ static void corrupted_packets_harm_nothing(void **state)
 	world_end(&w);
 }
 
-static void a_slow_link_queues_no_old_datagrams(void **state)
+TEST(a_slow_link_queues_no_old_datagrams)
 {
 	struct sim_link narrow = {.delay_us = 10000, .rate_bps = 100000, .queue_bytes = 3000};
 	struct world w;
 
-	(void)state;
 	begin(&w, 41, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2)), *s = world_server(&w);
 	uint32_t most = 0;
@@ -405,12 +385,11 @@ static void a_slow_link_queues_no_old_datagrams(void **state)
 	world_end(&w);
 }
 
-static void a_silent_reader_fills_no_more_than_the_queue(void **state)
+TEST(a_silent_reader_fills_no_more_than_the_queue)
 {
 	struct world w;
 	struct quic_conn_info info;
 
-	(void)state;
 	begin(&w, 42, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2)), *s = world_server(&w);
 
@@ -435,11 +414,10 @@ static void a_silent_reader_fills_no_more_than_the_queue(void **state)
 	world_end(&w);
 }
 
-static void an_empty_pool_drops_and_counts(void **state)
+TEST(an_empty_pool_drops_and_counts)
 {
 	struct world w;
 
-	(void)state;
 	world_init(&w, 43);
 	w.so.datagram_pool = 8;
 	sim_both(w.cn, &clean);
@@ -455,11 +433,10 @@ static void an_empty_pool_drops_and_counts(void **state)
 	world_end(&w);
 }
 
-static void an_oversize_datagram_does_not_stall_the_queue(void **state)
+TEST(an_oversize_datagram_does_not_stall_the_queue)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 44, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2)), *s = world_server(&w);
 	size_t small = quic_conn_datagram_max(t->c);
@@ -485,11 +462,10 @@ static void an_oversize_datagram_does_not_stall_the_queue(void **state)
 	world_end(&w);
 }
 
-static void a_queued_datagram_that_fits_no_more_makes_way(void **state)
+TEST(a_queued_datagram_that_fits_no_more_makes_way)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 48, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2)), *s = world_server(&w);
 	/* As if the path had shrunk since it was queued. ngtcp2 would neither take nor refuse it. */
@@ -505,12 +481,11 @@ static void a_queued_datagram_that_fits_no_more_makes_way(void **state)
 	world_end(&w);
 }
 
-static void a_small_mtu_is_found_out(void **state)
+TEST(a_small_mtu_is_found_out)
 {
 	struct sim_link l = {.delay_us = 10000, .mtu = 1350};
 	struct world w;
 
-	(void)state;
 	begin(&w, 45, &l);
 	struct talker *t = world_join(&w, nsec_from_s(2));
 
@@ -522,11 +497,10 @@ static void a_small_mtu_is_found_out(void **state)
 	world_end(&w);
 }
 
-static void packets_are_marked_for_ecn(void **state)
+TEST(packets_are_marked_for_ecn)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 47, &clean);
 	w.echo_datagrams = true;
 	struct talker *t = world_join(&w, nsec_from_s(2));
@@ -539,11 +513,10 @@ static void packets_are_marked_for_ecn(void **state)
 	world_end(&w);
 }
 
-static void congestion_marks_do_not_stop_the_voice(void **state)
+TEST(congestion_marks_do_not_stop_the_voice)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 46, &clean);
 	w.echo_datagrams = true;
 	struct talker *t = world_join(&w, nsec_from_s(2));
@@ -557,11 +530,10 @@ static void congestion_marks_do_not_stop_the_voice(void **state)
 
 /* --- credit --------------------------------------------------------------------------------------- */
 
-static void stream_credit_comes_back(void **state)
+TEST(stream_credit_comes_back)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 50, &clean);
 	w.echo_streams = true;
 	struct talker *t = world_join(&w, nsec_from_s(2));
@@ -582,11 +554,10 @@ static void stream_credit_comes_back(void **state)
 	world_end(&w);
 }
 
-static void unread_bytes_are_bounded_by_the_windows(void **state)
+TEST(unread_bytes_are_bounded_by_the_windows)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 51, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2)), *s = world_server(&w);
 
@@ -606,11 +577,10 @@ static void unread_bytes_are_bounded_by_the_windows(void **state)
 	world_end(&w);
 }
 
-static void reset_and_stop_reach_the_other_side(void **state)
+TEST(reset_and_stop_reach_the_other_side)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 52, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2)), *s = world_server(&w);
 
@@ -632,11 +602,10 @@ static void reset_and_stop_reach_the_other_side(void **state)
 	world_end(&w);
 }
 
-static void a_stopped_stream_gives_its_credit_back(void **state)
+TEST(a_stopped_stream_gives_its_credit_back)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 54, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2)), *s = world_server(&w);
 
@@ -655,11 +624,10 @@ static void a_stopped_stream_gives_its_credit_back(void **state)
 	world_end(&w);
 }
 
-static void voice_leaves_the_next_stream_unpaced(void **state)
+TEST(voice_leaves_the_next_stream_unpaced)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 53, &clean);
 	w.echo_datagrams = w.echo_streams = true;
 	struct talker *t = world_join(&w, nsec_from_s(2));
@@ -687,11 +655,10 @@ static void on_server_tick(void *ctx, nsec now)
 		talk_datagram(k->s, k->n++, 642);
 }
 
-static void an_echo_costs_one_packet_each_way(void **state)
+TEST(an_echo_costs_one_packet_each_way)
 {
 	static const uint32_t delays_us[] = {50, 1000, 10000, 40000, 100000};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof delays_us / sizeof *delays_us; i++) {
 		struct sim_link l = {.delay_us = delays_us[i]};
 		struct world w;
@@ -710,9 +677,8 @@ static void an_echo_costs_one_packet_each_way(void **state)
 	}
 }
 
-static void a_server_that_speaks_on_its_tick_sends_one_packet_a_tick(void **state)
+TEST(a_server_that_speaks_on_its_tick_sends_one_packet_a_tick)
 {
-	(void)state;
 	for (uint32_t phase_ms = 1; phase_ms < 20; phase_ms += 6) {
 		struct sim_link l = {.delay_us = 10000};
 		struct world w;
@@ -733,11 +699,10 @@ static void a_server_that_speaks_on_its_tick_sends_one_packet_a_tick(void **stat
 	}
 }
 
-static void one_way_voice_costs_one_ack_for_two_packets(void **state)
+TEST(one_way_voice_costs_one_ack_for_two_packets)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 62, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2));
 
@@ -750,11 +715,10 @@ static void one_way_voice_costs_one_ack_for_two_packets(void **state)
 	world_end(&w);
 }
 
-static void a_burst_is_acknowledged_while_it_lasts(void **state)
+TEST(a_burst_is_acknowledged_while_it_lasts)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 63, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2));
 
@@ -772,11 +736,10 @@ static void a_burst_is_acknowledged_while_it_lasts(void **state)
 
 /* --- keys, paths ------------------------------------------------------------------------------------- */
 
-static void keys_change_from_either_side_while_datagrams_flow(void **state)
+TEST(keys_change_from_either_side_while_datagrams_flow)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 70, &clean);
 	w.echo_datagrams = true;
 	struct talker *t = world_join(&w, nsec_from_s(2)), *s = world_server(&w);
@@ -796,13 +759,12 @@ static void keys_change_from_either_side_while_datagrams_flow(void **state)
 	world_end(&w);
 }
 
-static void a_rebound_nat_keeps_the_connection(void **state)
+TEST(a_rebound_nat_keeps_the_connection)
 {
 	struct world w;
 	struct quic_conn_info info;
 	char text[QUIC_ADDR_TEXT];
 
-	(void)state;
 	begin(&w, 71, &clean);
 	w.echo_datagrams = true;
 	struct talker *t = world_join(&w, nsec_from_s(2)), *s = world_server(&w);
@@ -824,11 +786,10 @@ static void a_rebound_nat_keeps_the_connection(void **state)
 	world_end(&w);
 }
 
-static void a_new_address_is_challenged_at_once(void **state)
+TEST(a_new_address_is_challenged_at_once)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 74, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2));
 
@@ -843,12 +804,11 @@ static void a_new_address_is_challenged_at_once(void **state)
 	world_end(&w);
 }
 
-static void an_unproven_address_is_not_shown_and_gets_little(void **state)
+TEST(an_unproven_address_is_not_shown_and_gets_little)
 {
 	struct world w;
 	struct quic_conn_info info;
 
-	(void)state;
 	begin(&w, 72, &clean);
 	w.echo_datagrams = true;
 	struct talker *t = world_join(&w, nsec_from_s(2)), *s = world_server(&w);
@@ -871,11 +831,10 @@ static void an_unproven_address_is_not_shown_and_gets_little(void **state)
 	world_end(&w);
 }
 
-static void a_client_moves_to_another_address(void **state)
+TEST(a_client_moves_to_another_address)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 73, &clean);
 	w.echo_datagrams = w.echo_streams = true;
 	struct talker *t = world_join(&w, nsec_from_s(2));
@@ -900,11 +859,10 @@ static void a_client_moves_to_another_address(void **state)
 
 /* --- stateless answers --------------------------------------------------------------------------------- */
 
-static void every_client_proves_its_address_when_asked_to(void **state)
+TEST(every_client_proves_its_address_when_asked_to)
 {
 	struct world w;
 
-	(void)state;
 	world_init(&w, 80);
 	w.so.retry_half_open = 0;
 	sim_both(w.cn, &clean);
@@ -918,11 +876,10 @@ static void every_client_proves_its_address_when_asked_to(void **state)
 	world_end(&w);
 }
 
-static void retry_begins_with_many_half_open_handshakes(void **state)
+TEST(retry_begins_with_many_half_open_handshakes)
 {
 	struct world w;
 
-	(void)state;
 	world_init(&w, 81);
 	w.so.retry_half_open = 5;
 	sim_both(w.cn, &clean);
@@ -995,23 +952,21 @@ static void token_is_refused(struct quic_addr from, bool spoil, nsec later)
 	world_end(&w);
 }
 
-static void a_bad_retry_token_ends_the_attempt(void **state)
+TEST(a_bad_retry_token_ends_the_attempt)
 {
 	struct quic_addr own = {.len = 0}, other;
 
-	(void)state;
 	quic_addr_parse("10.77.0.1", 50000, &other);
 	token_is_refused(own, true, 0);               /* forged */
 	token_is_refused(other, false, 0);            /* replayed from elsewhere */
 	token_is_refused(own, false, nsec_from_s(11)); /* too old */
 }
 
-static void an_unknown_version_is_answered_with_ours(void **state)
+TEST(an_unknown_version_is_answered_with_ours)
 {
 	static const uint8_t hello[1200] = {0xc0, 0xba, 0xba, 0xba, 0xba, 8, 1, 2, 3, 4, 5, 6, 7, 8, 4, 9, 9, 9, 9};
 	struct world w;
 
-	(void)state;
 	begin(&w, 83, &clean);
 	struct quic_path path = sim_path(w.cn, w.sn);
 
@@ -1026,12 +981,11 @@ static void an_unknown_version_is_answered_with_ours(void **state)
 	world_end(&w);
 }
 
-static void stateless_answers_have_a_budget(void **state)
+TEST(stateless_answers_have_a_budget)
 {
 	static uint8_t hello[1200] = {0xc0, 0xba, 0xba, 0xba, 0xba, 8, 1, 2, 3, 4, 5, 6, 7, 8, 4, 9, 9, 9, 9};
 	struct world w;
 
-	(void)state;
 	world_init(&w, 84);
 	w.so.stateless_per_s = 100;
 	world_start(&w);
@@ -1047,11 +1001,10 @@ static void stateless_answers_have_a_budget(void **state)
 	world_end(&w);
 }
 
-static void a_server_without_memory_resets_its_clients(void **state)
+TEST(a_server_without_memory_resets_its_clients)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 85, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2));
 
@@ -1065,12 +1018,11 @@ static void a_server_without_memory_resets_its_clients(void **state)
 	world_end(&w);
 }
 
-static void a_reset_is_shorter_than_what_caused_it(void **state)
+TEST(a_reset_is_shorter_than_what_caused_it)
 {
 	uint8_t p[100];
 	struct world w;
 
-	(void)state;
 	begin(&w, 86, &clean);
 	struct quic_path path = sim_path(w.cn, w.sn);
 
@@ -1097,12 +1049,11 @@ static unsigned count_end(const struct world *w, enum quic_end end, uint64_t cod
 	return n;
 }
 
-static void connections_over_a_limit_are_refused(void **state)
+TEST(connections_over_a_limit_are_refused)
 {
 	for (int which = 0; which < 3; which++) {
 		struct world w;
 
-		(void)state;
 		world_init(&w, 90);
 		sim_both(w.cn, &clean);
 		if (which == 0)
@@ -1124,11 +1075,10 @@ static void connections_over_a_limit_are_refused(void **state)
 	}
 }
 
-static void half_open_handshakes_are_bounded(void **state)
+TEST(half_open_handshakes_are_bounded)
 {
 	struct world w;
 
-	(void)state;
 	world_init(&w, 91);
 	w.so.max_half_open = 10;
 	sim_both(w.cn, &clean);
@@ -1156,12 +1106,11 @@ static bool only_retry(void *ctx, const struct quic_path *path, uint8_t *p, size
 	return !*on || quic_addr_port(&path->local) != 4433 || (p[0] & TYPE) == RETRY;
 }
 
-static void who_proves_his_address_gets_in_though_the_hall_is_full(void **state)
+TEST(who_proves_his_address_gets_in_though_the_hall_is_full)
 {
 	struct world w;
 	bool on = true;
 
-	(void)state;
 	world_init(&w, 92);
 	w.so.max_half_open = 10;
 	w.so.retry_half_open = 5;
@@ -1178,11 +1127,10 @@ static void who_proves_his_address_gets_in_though_the_hall_is_full(void **state)
 	world_end(&w);
 }
 
-static void retry_needs_no_budget(void **state)
+TEST(retry_needs_no_budget)
 {
 	struct world w;
 
-	(void)state;
 	world_init(&w, 93);
 	w.so.retry_half_open = 0;
 	w.so.stateless_per_s = 10;
@@ -1198,11 +1146,10 @@ static void retry_needs_no_budget(void **state)
 
 /* --- the end ------------------------------------------------------------------------------------------------ */
 
-static void a_close_reaches_the_peer_with_its_code(void **state)
+TEST(a_close_reaches_the_peer_with_its_code)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 100, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2)), *s = world_server(&w);
 	struct quic_conn *c = t->c;
@@ -1233,12 +1180,11 @@ static bool swallow_all_from_server(void *ctx, const struct quic_path *path, uin
 	return !*(bool *)ctx || quic_addr_port(&path->local) != 4433;
 }
 
-static void a_lost_close_is_said_again_but_not_for_every_packet(void **state)
+TEST(a_lost_close_is_said_again_but_not_for_every_packet)
 {
 	struct world w;
 	bool swallow = false;
 
-	(void)state;
 	begin(&w, 101, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2)), *s = world_server(&w);
 
@@ -1263,11 +1209,10 @@ static void a_lost_close_is_said_again_but_not_for_every_packet(void **state)
 	world_end(&w);
 }
 
-static void remains_of_connections_are_bounded(void **state)
+TEST(remains_of_connections_are_bounded)
 {
 	struct world w;
 
-	(void)state;
 	world_init(&w, 106);
 	w.so.max_conns = 4;
 	sim_both(w.cn, &clean);
@@ -1286,11 +1231,10 @@ static void remains_of_connections_are_bounded(void **state)
 	world_end(&w);
 }
 
-static void silence_ends_both_sides_at_the_idle_timeout(void **state)
+TEST(silence_ends_both_sides_at_the_idle_timeout)
 {
 	struct world w;
 
-	(void)state;
 	world_init(&w, 102);
 	w.so.keep_alive_ms = w.co.keep_alive_ms = 0;
 	sim_both(w.cn, &clean);
@@ -1306,11 +1250,10 @@ static void silence_ends_both_sides_at_the_idle_timeout(void **state)
 	world_end(&w);
 }
 
-static void keep_alive_outlives_the_idle_timeout(void **state)
+TEST(keep_alive_outlives_the_idle_timeout)
 {
 	struct world w;
 
-	(void)state;
 	world_init(&w, 103);
 	w.co.keep_alive_ms = 0;
 	sim_both(w.cn, &clean);
@@ -1326,11 +1269,10 @@ static void keep_alive_outlives_the_idle_timeout(void **state)
 	world_end(&w);
 }
 
-static void clients_that_vanish_leave_nothing_behind(void **state)
+TEST(clients_that_vanish_leave_nothing_behind)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 104, &clean);
 	w.echo_datagrams = w.echo_streams = true;
 	for (int i = 0; i < 20; i++) {
@@ -1347,11 +1289,10 @@ static void clients_that_vanish_leave_nothing_behind(void **state)
 	world_end(&w);
 }
 
-static void freeing_an_endpoint_ends_its_connections(void **state)
+TEST(freeing_an_endpoint_ends_its_connections)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 105, &clean);
 	for (int i = 0; i < 5; i++)
 		talk_datagram(world_join(&w, nsec_from_s(2)), 0, 100);
@@ -1363,11 +1304,10 @@ static void freeing_an_endpoint_ends_its_connections(void **state)
 
 /* --- the rest --------------------------------------------------------------------------------------------------- */
 
-static void the_application_has_a_timer(void **state)
+TEST(the_application_has_a_timer)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 110, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2));
 
@@ -1383,14 +1323,13 @@ static void the_application_has_a_timer(void **state)
 	world_end(&w);
 }
 
-static void a_new_certificate_leaves_old_connections_alone(void **state)
+TEST(a_new_certificate_leaves_old_connections_alone)
 {
 	static const char *const names[] = {"localhost"};
 	struct quic_cert fresh;
 	struct quic_tls *tls;
 	struct world w;
 
-	(void)state;
 	begin(&w, 111, &clean);
 	w.echo_datagrams = true;
 	struct talker *t = world_join(&w, nsec_from_s(2));
@@ -1416,11 +1355,10 @@ static void a_new_certificate_leaves_old_connections_alone(void **state)
 	world_end(&w);
 }
 
-static void time_that_runs_backwards_is_tolerated(void **state)
+TEST(time_that_runs_backwards_is_tolerated)
 {
 	struct world w;
 
-	(void)state;
 	begin(&w, 112, &clean);
 	struct talker *t = world_join(&w, nsec_from_s(2)), *s = world_server(&w);
 	nsec past = sim_now(w.sim) - nsec_from_s(1);
@@ -1436,7 +1374,7 @@ static void time_that_runs_backwards_is_tolerated(void **state)
 	world_end(&w);
 }
 
-static void a_thousand_connections_talk_at_once(void **state)
+TEST(a_thousand_connections_talk_at_once)
 {
 #ifdef __SANITIZE_ADDRESS__
 	enum { N = 200 };
@@ -1447,7 +1385,6 @@ static void a_thousand_connections_talk_at_once(void **state)
 	static struct talker *all[N];
 	struct world w;
 
-	(void)state;
 	world_init(&w, 113);
 	w.so.max_conns_per_addr = N;
 	w.so.retry_half_open = N / 2;

@@ -95,12 +95,11 @@ static struct person *two_in_a_room(struct world *w, uint64_t seed, struct perso
 
 /* --- cases --------------------------------------------------------------------------------------- */
 
-static void people_of_both_shards_hear_one_another(void **state)
+TEST(people_of_both_shards_hear_one_another)
 {
 	struct world w;
 	struct person *a, *b = two_in_a_room(&w, 1, &a);
 
-	(void)state;
 	both_hear_all(&w, a, b, 10);
 	assert_int_equal(rooms_stats(w.shard[home_of(&w)].rooms)->participants, 2);
 	assert_int_equal(rooms_stats(w.shard[1 - home_of(&w)].rooms)->participants, 0);
@@ -111,13 +110,12 @@ static void people_of_both_shards_hear_one_another(void **state)
 	world_end(&w);
 }
 
-static void rooms_stay_apart_wherever_they_live(void **state)
+TEST(rooms_stay_apart_wherever_they_live)
 {
 	enum { N = 24, ROOM = 3 };
 	struct world w;
 	char room[32];
 
-	(void)state;
 	world_init_shards(&w, 2, N, 2);
 	for (int i = 0; i < N; i++) {
 		snprintf(room, sizeof room, "r%d&frames=v1", i / ROOM);
@@ -144,12 +142,11 @@ static void rooms_stay_apart_wherever_they_live(void **state)
 	world_end(&w);
 }
 
-static void who_left_leaves_nothing_on_either_shard(void **state)
+TEST(who_left_leaves_nothing_on_either_shard)
 {
 	struct world w;
 	struct person *a, *b = two_in_a_room(&w, 3, &a);
 
-	(void)state;
 	run(&w, nsec_from_s(2));
 	assert_int_equal(away(&w), 1);
 	leave(&w, b);
@@ -161,12 +158,11 @@ static void who_left_leaves_nothing_on_either_shard(void **state)
 	world_end(&w);
 }
 
-static void the_server_may_close_who_came_from_elsewhere(void **state)
+TEST(the_server_may_close_who_came_from_elsewhere)
 {
 	struct world w;
 	struct person *a, *b = two_in_a_room(&w, 4, &a);
 
-	(void)state;
 	run(&w, nsec_from_s(1));
 	links_close_all(w.shard[home_of(&w)].links, CLOSE_SHUTDOWN, "enough", sim_now(w.sim));
 	run(&w, nsec_from_s(1));
@@ -192,12 +188,11 @@ static void a_client_that_vanishes_is_forgotten_on_both_shards(void **state)
 	world_end(&w);
 }
 
-static void keys_change_after_the_move(void **state)
+TEST(keys_change_after_the_move)
 {
 	struct world w;
 	struct person *a, *b = two_in_a_room(&w, 6, &a);
 
-	(void)state;
 	run(&w, nsec_from_s(1));
 	assert_int_equal(quic_conn_update_keys(b->conn, sim_now(w.sim)), 0);
 	both_hear_all(&w, a, b, 3);
@@ -209,12 +204,11 @@ static void keys_change_after_the_move(void **state)
 
 /* Both by a new mapping of a NAT, with the old id, and by the client's will, with another of the ids that the first
  * shard gave it. */
-static void the_client_moves_on_after_the_move(void **state)
+TEST(the_client_moves_on_after_the_move)
 {
 	struct world w;
 	struct person *a, *b = two_in_a_room(&w, 7, &a);
 
-	(void)state;
 	run(&w, nsec_from_s(1));
 	sim_rebind(w.cn, "10.0.9.9", 40000);
 	both_hear_all(&w, a, b, 3);
@@ -231,12 +225,11 @@ static void the_client_moves_on_after_the_move(void **state)
 }
 
 /* The room's shard is busy for a while: what comes meanwhile waits in the ring, in order. */
-static void nothing_is_lost_on_the_way(void **state)
+TEST(nothing_is_lost_on_the_way)
 {
 	struct world w;
 	struct person *a, *b = NULL;
 
-	(void)state;
 	world_init_shards(&w, 8, TRIES + 2, 2);
 	a = join(&w, "x&frames=v1", 1000);
 	comes_in(&w, a);
@@ -268,12 +261,11 @@ static void nothing_is_lost_on_the_way(void **state)
 }
 
 /* He goes while his connection is between the shards: it arrives, hears of it, and ends. */
-static void who_gives_up_on_the_way_is_gone_when_he_arrives(void **state)
+TEST(who_gives_up_on_the_way_is_gone_when_he_arrives)
 {
 	struct world w;
 	bool seen = false;
 
-	(void)state;
 	world_init_shards(&w, 9, TRIES + 2, 2);
 	struct person *a = join(&w, "x", 1000);
 
@@ -301,13 +293,12 @@ static void who_gives_up_on_the_way_is_gone_when_he_arrives(void **state)
 }
 
 /* So many connections on their way that no more are let go: their sessions are refused. */
-static void a_shard_that_does_not_take_them_is_sent_no_more(void **state)
+TEST(a_shard_that_does_not_take_them_is_sent_no_more)
 {
 	enum { N = 3 * QUIC_MOVES_MAX };
 	struct world w;
 	unsigned refused = 0, waiting = 0;
 
-	(void)state;
 	world_init_shards(&w, 10, N + 1, 2);
 	w.cfg->room[0].max_participants = N + 1;
 	w.cfg->wt.connect_timeout_ms = 60000;
@@ -338,12 +329,11 @@ static void a_shard_that_does_not_take_them_is_sent_no_more(void **state)
 }
 
 /* The ring is full: packets are lost, as on any network, and what must not be lost comes again. */
-static void a_full_ring_drops_packets_and_the_sessions_live_on(void **state)
+TEST(a_full_ring_drops_packets_and_the_sessions_live_on)
 {
 	enum { N = 60 };
 	struct world w;
 
-	(void)state;
 	world_init_shards(&w, 11, N, 2);
 	for (int i = 0; i < N; i++)
 		join(&w, "x&frames=v1", 100);
@@ -371,13 +361,12 @@ static void a_full_ring_drops_packets_and_the_sessions_live_on(void **state)
 	world_end(&w);
 }
 
-static void limits_count_both_shards(void **state)
+TEST(limits_count_both_shards)
 {
 	enum { N = 12 };
 	struct world w;
 	unsigned in = 0;
 
-	(void)state;
 	world_init_shards(&w, 12, N, 2);
 	w.cfg->limits.max_sessions = 5;
 	for (int i = 0; i < N; i++) {
@@ -394,12 +383,11 @@ static void limits_count_both_shards(void **state)
 	world_end(&w);
 }
 
-static void drained_shards_refuse_who_arrives(void **state)
+TEST(drained_shards_refuse_who_arrives)
 {
 	struct world w;
 	bool seen = false;
 
-	(void)state;
 	world_init_shards(&w, 13, TRIES + 2, 2);
 	struct person *a = join(&w, "x", 0);
 

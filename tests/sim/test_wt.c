@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* WebTransport between a client and a server over QUIC, on a simulated network. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/cursor.h"
 #include "base/err.h"
@@ -350,25 +346,23 @@ static size_t distinct(const struct side *d)
 
 /* --- sessions ------------------------------------------------------------------------- */
 
-static void a_session_takes_two_round_trips(void **state)
+TEST(a_session_takes_two_round_trips)
 {
 	struct sim_link l = {.delay_us = 20000};
 	struct net *n = net_make(1, &l);
 	nsec began = sim_now(n->sim);
 	struct side *d = join(n);
 
-	(void)state;
 	assert_in_range(d->opened_at - began, nsec_from_ms(80), nsec_from_ms(90));
 	assert_in_range(server_side(n)->opened_at - began, nsec_from_ms(60), nsec_from_ms(68));
 	assert_true(wt_session_datagram_max(d->s) >= 1100);
 	net_free(n);
 }
 
-static void datagrams_flow_both_ways_over_a_bad_path(void **state)
+TEST(datagrams_flow_both_ways_over_a_bad_path)
 {
 	struct sim_link l = {.delay_us = 20000, .jitter_us = 5000, .loss = 0.05, .reorder = 0.02, .duplicate = 0.01};
 
-	(void)state;
 	for (uint64_t seed = 1; seed <= 5; seed++) {
 		struct net *n = net_make(seed, &l);
 		struct side *d;
@@ -388,12 +382,11 @@ static void datagrams_flow_both_ways_over_a_bad_path(void **state)
 	}
 }
 
-static void a_server_may_not_speak_before_it_was_heard(void **state)
+TEST(a_server_may_not_speak_before_it_was_heard)
 {
 	struct sim_link l = {.delay_us = 50000};
 	struct net *n = net_make(3, &l);
 
-	(void)state;
 	dial(n, "/audio", NULL);
 	while (!server_side(n))
 		run_ms(n, 1);
@@ -423,11 +416,10 @@ static void close_with(struct net *n, bool by_server, uint32_t code, const char 
 	assert_string_equal(to->reason, reason);
 }
 
-static void a_close_arrives_with_code_and_reason(void **state)
+TEST(a_close_arrives_with_code_and_reason)
 {
 	struct sim_link good = {.delay_us = 10000}, bad = {.delay_us = 20000, .loss = 0.1};
 
-	(void)state;
 	for (uint64_t seed = 1; seed <= 16; seed++) {
 		struct net *n = net_make(seed, seed % 2 ? &good : &bad);
 
@@ -436,11 +428,10 @@ static void a_close_arrives_with_code_and_reason(void **state)
 	}
 }
 
-static void connections_end_soon_after_the_session(void **state)
+TEST(connections_end_soon_after_the_session)
 {
 	struct sim_link l = {.delay_us = 20000};
 
-	(void)state;
 	for (int by_server = 0; by_server < 2; by_server++) {
 		struct net *n = net_make(7, &l);
 
@@ -449,13 +440,12 @@ static void connections_end_soon_after_the_session(void **state)
 	}
 }
 
-static void a_long_reason_arrives_cut(void **state)
+TEST(a_long_reason_arrives_cut)
 {
 	struct net *n = net_make(8, NULL);
 	struct side *c = join(n), *s = server_side(n);
 	char reason[3000];
 
-	(void)state;
 	memset(reason, 'z', sizeof reason);
 	reason[sizeof reason - 1] = 0;
 	wt_session_close(c->s, 5, reason, sim_now(n->sim));
@@ -466,13 +456,12 @@ static void a_long_reason_arrives_cut(void **state)
 	net_free(n);
 }
 
-static void both_may_close_at_once(void **state)
+TEST(both_may_close_at_once)
 {
 	struct sim_link l = {.delay_us = 20000};
 	struct net *n = net_make(9, &l);
 	struct side *c = join(n), *s = server_side(n);
 
-	(void)state;
 	run_ms(n, 100);
 	wt_session_close(c->s, 1, "c", sim_now(n->sim));
 	wt_session_close(s->s, 2, "s", sim_now(n->sim));
@@ -483,13 +472,12 @@ static void both_may_close_at_once(void **state)
 	net_free(n);
 }
 
-static void a_client_that_vanishes_is_forgotten(void **state)
+TEST(a_client_that_vanishes_is_forgotten)
 {
 	struct sim_link l = {.delay_us = 20000};
 	struct net *n = net_new(10, &l);
 	struct side *s;
 
-	(void)state;
 	n->so.idle_timeout_ms = 5000;
 	net_start(n);
 	join(n);
@@ -507,12 +495,11 @@ static void a_client_that_vanishes_is_forgotten(void **state)
 	net_free(n);
 }
 
-static void a_server_that_vanishes_is_noticed(void **state)
+TEST(a_server_that_vanishes_is_noticed)
 {
 	struct net *n = net_new(11, NULL);
 	struct side *c;
 
-	(void)state;
 	n->co.idle_timeout_ms = 5000;
 	net_start(n);
 	c = join(n);
@@ -523,13 +510,12 @@ static void a_server_that_vanishes_is_noticed(void **state)
 	net_free(n);
 }
 
-static void a_connection_that_is_cut_ends_the_session(void **state)
+TEST(a_connection_that_is_cut_ends_the_session)
 {
 	struct net *n = net_make(12, NULL);
 	struct side *c = join(n), *s = server_side(n);
 	struct quic_conn_info info;
 
-	(void)state;
 	wt_session_info(c->s, &info);
 	assert_true(info.handshake_done && !info.server);
 	quic_endpoint_free(n->ce); /* without a packet; the server learns it by a stateless reset or silence */
@@ -542,13 +528,12 @@ static void a_connection_that_is_cut_ends_the_session(void **state)
 	net_free(n);
 }
 
-static void a_silent_session_stays(void **state)
+TEST(a_silent_session_stays)
 {
 	struct sim_link l = {.delay_us = 20000, .loss = 0.05};
 	struct net *n = net_make(13, &l);
 	struct side *c = join(n), *s = server_side(n);
 
-	(void)state;
 	run_ms(n, 600000);
 	assert_true(c->open && s->open);
 	assert_int_equal(send_number(c, 7, 100), 0);
@@ -558,13 +543,12 @@ static void a_silent_session_stays(void **state)
 
 /* --- refusals ------------------------------------------------------------------------- */
 
-static void a_wrong_path_is_a_404_and_no_connection_stays(void **state)
+TEST(a_wrong_path_is_a_404_and_no_connection_stays)
 {
 	struct sim_link l = {.delay_us = 20000};
 	struct net *n = net_make(20, &l);
 	struct side *c = dial(n, "/wrong", NULL);
 
-	(void)state;
 	assert_true(sim_run(n->sim, answered, c, nsec_from_s(5)));
 	assert_int_equal(c->status, 404);
 	assert_string_equal(c->reason, "not found");
@@ -575,13 +559,12 @@ static void a_wrong_path_is_a_404_and_no_connection_stays(void **state)
 	net_free(n);
 }
 
-static void every_status_arrives(void **state)
+TEST(every_status_arrives)
 {
 	static const unsigned statuses[] = {400, 401, 403, 405, 429, 500, 503, 599};
 	struct sim_link l = {.delay_us = 5000, .loss = 0.05};
 	struct net *n = net_make(21, &l);
 
-	(void)state;
 	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
 		n->answer = statuses[i];
 		struct side *c = dial(n, "/audio", NULL);
@@ -592,25 +575,23 @@ static void every_status_arrives(void **state)
 	net_free(n);
 }
 
-static void the_origin_reaches_the_application(void **state)
+TEST(the_origin_reaches_the_application)
 {
 	struct net *n = net_make(22, NULL);
 	struct side *c = dial(n, "/audio?room=x&name=J%C3%BCrg", "https://voice.example.com:8443");
 
-	(void)state;
 	assert_true(sim_run(n->sim, answered, c, nsec_from_s(5)));
 	assert_string_equal(server_side(n)->origin, "https://voice.example.com:8443");
 	assert_string_equal(server_side(n)->path, "/audio?room=x&name=J%C3%BCrg");
 	net_free(n);
 }
 
-static void a_certificate_that_is_not_the_pinned_one(void **state)
+TEST(a_certificate_that_is_not_the_pinned_one)
 {
 	struct net *n = net_new(23, NULL);
 	uint8_t other[32] = {1};
 	struct quic_tls_client_opts o = {.sha256 = other};
 
-	(void)state;
 	quic_tls_unref(n->ct);
 	assert_int_equal(quic_tls_client(&o, &n->ct), 0);
 	net_start(n);
@@ -624,12 +605,11 @@ static void a_certificate_that_is_not_the_pinned_one(void **state)
 	net_free(n);
 }
 
-static void a_server_that_is_not_there(void **state)
+TEST(a_server_that_is_not_there)
 {
 	struct net *n = net_make(24, NULL);
 	struct side *c;
 
-	(void)state;
 	sim_attach(n->sn, NULL);
 	c = dial(n, "/audio", NULL);
 	assert_true(sim_run(n->sim, answered, c, nsec_from_s(30)));
@@ -638,13 +618,12 @@ static void a_server_that_is_not_there(void **state)
 	net_free(n);
 }
 
-static void draining_refuses_new_sessions_and_keeps_old_ones(void **state)
+TEST(draining_refuses_new_sessions_and_keeps_old_ones)
 {
 	struct sim_link l = {.delay_us = 10000};
 	struct net *n = net_make(25, &l);
 	struct side *c = join(n), *s = server_side(n), *late;
 
-	(void)state;
 	n->echo = true;
 	wt_drain(n->sw);
 	run_ms(n, 100);
@@ -669,11 +648,10 @@ static bool echoed(void *ctx)
 	return d->fins > 0 || d->closed;
 }
 
-static void a_long_stream_echoes_over_a_bad_path(void **state)
+TEST(a_long_stream_echoes_over_a_bad_path)
 {
 	struct sim_link l = {.delay_us = 15000, .loss = 0.03, .reorder = 0.02};
 
-	(void)state;
 	for (uint64_t seed = 1; seed <= 4; seed++) {
 		struct net *n = net_new(seed, &l);
 		struct side *c;
@@ -695,11 +673,10 @@ static void a_long_stream_echoes_over_a_bad_path(void **state)
 	}
 }
 
-static void a_stream_longer_than_every_buffer_arrives(void **state)
+TEST(a_stream_longer_than_every_buffer_arrives)
 {
 	struct sim_link l = {.delay_us = 10000, .loss = 0.01};
 
-	(void)state;
 	for (int bidi = 0; bidi < 2; bidi++) {
 		struct net *n = net_make(31, &l);
 		struct side *c = join(n), *s = server_side(n);
@@ -714,12 +691,11 @@ static void a_stream_longer_than_every_buffer_arrives(void **state)
 	}
 }
 
-static void the_server_may_open_streams_too(void **state)
+TEST(the_server_may_open_streams_too)
 {
 	struct net *n = net_make(32, NULL);
 	struct side *c = join(n), *s = server_side(n);
 
-	(void)state;
 	s->to_send = 100000;
 	assert_int_equal(wt_stream_open(s->s, false, &s->stream), 0);
 	push(s, sim_now(n->sim));
@@ -736,14 +712,13 @@ static void the_server_may_open_streams_too(void **state)
 	net_free(n);
 }
 
-static void streams_without_end_come_and_go(void **state)
+TEST(streams_without_end_come_and_go)
 {
 	struct sim_link l = {.delay_us = 5000};
 	struct net *n = net_make(33, &l);
 	struct side *c = join(n), *s = server_side(n);
 	struct wt_stream *st;
 
-	(void)state;
 	for (int i = 0; i < 300; i++) { /* far beyond the limit of streams at once */
 		s->stream_bytes = 0;
 		assert_int_equal(wt_stream_open(c->s, i % 2, &st), 0);
@@ -760,13 +735,12 @@ static void streams_without_end_come_and_go(void **state)
 	net_free(n);
 }
 
-static void aborts_reach_the_other_side(void **state)
+TEST(aborts_reach_the_other_side)
 {
 	struct sim_link l = {.delay_us = 5000};
 	struct net *n = net_make(34, &l);
 	struct side *c = join(n), *s = server_side(n);
 
-	(void)state;
 	c->to_send = 1000;
 	assert_int_equal(wt_stream_open(c->s, true, &c->stream), 0);
 	c->to_send = 2000;
@@ -782,13 +756,12 @@ static void aborts_reach_the_other_side(void **state)
 	net_free(n);
 }
 
-static void streams_end_with_their_session(void **state)
+TEST(streams_end_with_their_session)
 {
 	struct sim_link l = {.delay_us = 5000};
 	struct net *n = net_make(35, &l);
 	struct side *c = join(n), *s = server_side(n);
 
-	(void)state;
 	for (int i = 0; i < 5; i++) {
 		struct wt_stream *st;
 
@@ -808,12 +781,11 @@ static void streams_end_with_their_session(void **state)
 
 /* --- many ----------------------------------------------------------------------------- */
 
-static void a_hundred_sessions_come_and_go(void **state)
+TEST(a_hundred_sessions_come_and_go)
 {
 	struct sim_link l = {.delay_us = 10000, .loss = 0.02};
 	struct net *n = net_new(40, &l);
 
-	(void)state;
 	n->so.max_conns_per_addr = 1000;
 	net_start(n);
 	n->echo = true;
@@ -1053,12 +1025,11 @@ static size_t raw_body(const struct raw_stream *s, bool *wrong)
 	return total;
 }
 
-static void a_page_larger_than_every_window_is_served(void **state)
+TEST(a_page_larger_than_every_window_is_served)
 {
 	struct sim_link l = {.delay_us = 10000, .loss = 0.02};
 	static uint8_t page[1 << 20];
 
-	(void)state;
 	for (size_t i = 0; i < sizeof page; i++)
 		page[i] = byte_at(i);
 	for (int is_static = 0; is_static < 2; is_static++) {
@@ -1090,14 +1061,13 @@ static void a_page_larger_than_every_window_is_served(void **state)
 	}
 }
 
-static void what_overtakes_its_session_is_kept(void **state)
+TEST(what_overtakes_its_session_is_kept)
 {
 	struct sim_link l = {.delay_us = 20000};
 	struct net *n = net_make(51, &l);
 	struct raw *r = raw_new(n);
 	struct raw_stream *connect, *early;
 
-	(void)state;
 	connect = raw_open(r, true);
 	early = raw_open(r, true);
 	raw_bytes(&early->out, "\x40\x41\x00\x00\x0d", 5);
@@ -1126,14 +1096,13 @@ static void what_overtakes_its_session_is_kept(void **state)
 	net_free(n);
 }
 
-static void a_second_connect_is_refused_and_the_first_lives(void **state)
+TEST(a_second_connect_is_refused_and_the_first_lives)
 {
 	struct sim_link l = {.delay_us = 20000};
 	struct net *n = net_make(52, &l);
 	struct raw *r = raw_new(n);
 	struct raw_stream *one = raw_open(r, true), *two = raw_open(r, true);
 
-	(void)state;
 	raw_connect(&one->out, "/audio", NULL);
 	raw_connect(&two->out, "/audio", NULL);
 	quic_conn_wake(r->c);
@@ -1154,12 +1123,11 @@ static void a_second_connect_is_refused_and_the_first_lives(void **state)
 	net_free(n);
 }
 
-static void a_client_that_gives_no_credit_cannot_hold_a_session(void **state)
+TEST(a_client_that_gives_no_credit_cannot_hold_a_session)
 {
 	struct sim_link l = {.delay_us = 20000};
 	struct net *n = net_new(53, &l);
 
-	(void)state;
 	n->co.stream_window_bytes = 40; /* less than the 200 and the CLOSE */
 	net_start(n);
 	struct raw *r = raw_new(n);

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "audio/frame.h"
 #include "audio/pcm.h"
@@ -39,9 +35,8 @@ static const struct {
 	{"v1 with Opus", {1, 128}, 2, FRAME_UNSUPPORTED, 0, 0},
 };
 
-static void every_kind_of_frame_gets_its_name(void **state)
+TEST(every_kind_of_frame_gets_its_name)
 {
-	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct frame f = {.rate_hz = 7, .n_samples = 7};
 		enum frame_fault fault = frame_parse(cases[i].bytes, cases[i].len, 24000, &f);
@@ -64,12 +59,11 @@ static void every_kind_of_frame_gets_its_name(void **state)
 /* Every field at its own place; the bytes are those of docs/protocol.md. */
 static const uint8_t v1_bytes[] = {0x30, 0x80, 0, 3, 160, 0, 0x34, 0x12, 0x78, 0x56, 0x34, 0x12, 1, 0, 255, 255};
 
-static void v1_is_read_and_written(void **state)
+TEST(v1_is_read_and_written)
 {
 	struct frame f = {0};
 	uint8_t head[FRAME_V1_BYTES];
 
-	(void)state;
 	assert_int_equal(frame_parse(v1_bytes, sizeof v1_bytes, 48000, &f), FRAME_OK);
 	assert_true(f.is_v1 && f.v1.begins && f.v1.ends);
 	assert_int_equal(f.v1.epoch, 3);
@@ -85,11 +79,10 @@ static void v1_is_read_and_written(void **state)
 	assert_memory_equal(head, ((uint8_t[]){0, 128, 0, 0, 110, 0, 255, 255, 255, 255, 255, 255}), sizeof head);
 }
 
-static void every_truncation_of_v1_has_its_name(void **state)
+TEST(every_truncation_of_v1_has_its_name)
 {
 	struct frame f = {.rate_hz = 7};
 
-	(void)state;
 	for (size_t len = 0; len < sizeof v1_bytes; len++) {
 		uint8_t *p = malloc(len ? len : 1); /* so that a read beyond it is seen */
 		enum frame_fault want = len < 12 ? FRAME_SHORT : len < 14 ? FRAME_EMPTY : len % 2 ? FRAME_ODD : FRAME_OK;
@@ -100,9 +93,8 @@ static void every_truncation_of_v1_has_its_name(void **state)
 	}
 }
 
-static void v1_of_a_later_version_is_unsupported(void **state)
+TEST(v1_of_a_later_version_is_unsupported)
 {
-	(void)state;
 	for (int bit = 0; bit < 15; bit++) {
 		uint8_t b[16] = {0, 128, 0, 0, 160, 0};
 		struct frame f = {0};
@@ -122,18 +114,16 @@ static void v1_of_a_later_version_is_unsupported(void **state)
 	assert_int_equal(f.rate_hz, 48000);
 }
 
-static void a_default_rate_that_is_not_allowed_is_a_bad_rate(void **state)
+TEST(a_default_rate_that_is_not_allowed_is_a_bad_rate)
 {
 	static const uint8_t b[] = {0, 0, 1, 2};
 	struct frame f;
 
-	(void)state;
 	assert_int_equal(frame_parse(b, 4, 96000, &f), FRAME_BAD_RATE);
 }
 
-static void faults_have_names_for_metrics(void **state)
+TEST(faults_have_names_for_metrics)
 {
-	(void)state;
 	for (int i = 0; i < FRAME_N_FAULTS; i++)
 		assert_int_equal(strspn(frame_fault_name((enum frame_fault)i), "abcdefghijklmnopqrstuvwxyz_"),
 				 strlen(frame_fault_name((enum frame_fault)i)));
@@ -141,7 +131,7 @@ static void faults_have_names_for_metrics(void **state)
 	assert_string_equal(frame_fault_name(FRAME_N_FAULTS), "unknown");
 }
 
-static void what_is_written_is_what_is_read(void **state)
+TEST(what_is_written_is_what_is_read)
 {
 	static const uint32_t rates[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000};
 	static const int16_t pcm[] = {0, 1, -1, 32767, -32768, 258};
@@ -149,7 +139,6 @@ static void what_is_written_is_what_is_read(void **state)
 	int16_t back[6];
 	float x[6];
 
-	(void)state;
 	for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
 		struct frame f;
 
@@ -172,9 +161,8 @@ static void what_is_written_is_what_is_read(void **state)
 	assert_int_equal(frame_write_float(bytes, 13, 16000, x, 6), 0);
 }
 
-static void samples_are_split_into_the_fewest_equal_pieces(void **state)
+TEST(samples_are_split_into_the_fewest_equal_pieces)
 {
-	(void)state;
 	assert_int_equal(frame_samples_max(1170), 584);
 	assert_int_equal(frame_samples_max(3), 0);
 	assert_int_equal(frame_samples_max(1), 0);
@@ -197,9 +185,8 @@ static void samples_are_split_into_the_fewest_equal_pieces(void **state)
 	}
 }
 
-static void every_sample_survives_the_float(void **state)
+TEST(every_sample_survives_the_float)
 {
-	(void)state;
 	for (int v = -32768; v <= 32767; v++) {
 		int16_t in = (int16_t)v, out;
 		uint8_t b[2] = {(uint8_t)v, (uint8_t)((unsigned)v >> 8)}, c[2];
@@ -215,13 +202,12 @@ static void every_sample_survives_the_float(void **state)
 	}
 }
 
-static void what_is_too_loud_saturates_and_the_rest_is_rounded(void **state)
+TEST(what_is_too_loud_saturates_and_the_rest_is_rounded)
 {
 	static const float x[] = {2.0f, -2.0f, 1.0f, 1e30f, -1e30f, 0.4f / 32768, 0.6f / 32768, -0.6f / 32768, INFINITY, -INFINITY, NAN};
 	static const int16_t want[] = {32767, -32768, 32767, 32767, -32768, 0, 1, -1, 32767, -32768};
 	int16_t out[11];
 
-	(void)state;
 	pcm_to_i16(out, x, 11);
 	assert_memory_equal(out, want, sizeof want);
 }

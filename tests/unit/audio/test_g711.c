@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "audio/g711.h"
 
@@ -19,9 +15,8 @@ static const struct {
 	{-32768, 0x00, -32124},
 };
 
-static void known_values(void **state)
+TEST(known_values)
 {
-	(void)state;
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
 		uint8_t u;
 		int16_t back;
@@ -34,9 +29,8 @@ static void known_values(void **state)
 }
 
 /* What a byte means is what it is made of again; but for the two zeros. */
-static void every_byte_survives(void **state)
+TEST(every_byte_survives)
 {
-	(void)state;
 	for (int i = 0; i < 256; i++) {
 		uint8_t u = (uint8_t)i, again;
 		int16_t pcm;
@@ -48,11 +42,10 @@ static void every_byte_survives(void **state)
 }
 
 /* Never further off than half a step of its segment: a sixteenth of the value and a little. */
-static void every_sample_is_near(void **state)
+TEST(every_sample_is_near)
 {
 	int last = -40000;
 
-	(void)state;
 	for (int i = -32635; i <= 32635; i++) {
 		int16_t pcm = (int16_t)i, back;
 		uint8_t u;

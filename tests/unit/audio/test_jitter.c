@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "audio/jitter.h"
 #include "audio/pcm.h"
@@ -184,9 +180,8 @@ static double click_db(const struct world *w, double from_s, double above_hz)
 
 /* ---- cases ---- */
 
-static void sound_waits_for_the_margin_and_at_most_one_tick(void **state)
+TEST(sound_waits_for_the_margin_and_at_most_one_tick)
 {
-	(void)state;
 	for (double phase = 0.2; phase < 20; phase += 0.5) {
 		struct world w = {TALKER, .phase_ms = phase};
 
@@ -205,12 +200,11 @@ static void sound_waits_for_the_margin_and_at_most_one_tick(void **state)
 }
 
 /* Most people never say anything; their buffers hold no memory and are asked all the same. */
-static void who_never_talks_is_silence(void **state)
+TEST(who_never_talks_is_silence)
 {
 	struct world w = {TALKER};
 	float out[320] = {1};
 
-	(void)state;
 	world_open(&w, NULL);
 	jitter_clear(w.j);
 	jitter_skip(w.j);
@@ -222,11 +216,10 @@ static void who_never_talks_is_silence(void **state)
 }
 
 /* A tick of 10 ms, as some rooms have it: frames of one, two and six ticks. */
-static void short_ticks_take_frames_of_any_length(void **state)
+TEST(short_ticks_take_frames_of_any_length)
 {
 	struct jitter_opts o = {.rate_hz = 16000, .frame_ms = 10};
 
-	(void)state;
 	for (size_t frame = 160; frame <= 960; frame += frame == 160 ? 160 : 640) {
 		for (unsigned phase = 0; phase < 10; phase++) {
 			uint8_t pcm[1920] = {0};
@@ -251,7 +244,7 @@ static void short_ticks_take_frames_of_any_length(void **state)
 	}
 }
 
-static void what_arrives_in_time_is_not_touched(void **state)
+TEST(what_arrives_in_time_is_not_touched)
 {
 	struct jitter_opts o = {.rate_hz = 16000};
 	uint32_t seed = 3;
@@ -259,7 +252,6 @@ static void what_arrives_in_time_is_not_touched(void **state)
 	float x[320 * 50], y[320 * 50];
 	struct jitter *j;
 
-	(void)state;
 	assert_int_equal(jitter_new(&o, table, &j), 0);
 	for (size_t i = 0; i < 50; i++) {
 		struct frame f = {.rate_hz = 16000, .pcm = pcm, .n_samples = 320};
@@ -276,11 +268,10 @@ static void what_arrives_in_time_is_not_touched(void **state)
 	jitter_free(j);
 }
 
-static void a_frame_in_pieces_plays_like_a_whole_one(void **state)
+TEST(a_frame_in_pieces_plays_like_a_whole_one)
 {
 	struct world whole = {.in_hz = 48000, .mix_hz = 16000, .frame = 960, .hz = 440, .amplitude = 0.5, .phase_ms = 11};
 
-	(void)state;
 	world_open(&whole, NULL);
 	run_for(&whole, 3);
 	assert_int_equal(stats(&whole).n_concealed, 0);
@@ -301,7 +292,7 @@ static void a_frame_in_pieces_plays_like_a_whole_one(void **state)
 
 /* Frames that are not a tick long, at any phase: the first seconds may cost a concealment where
  * the length has no common measure with the tick, then there is none. */
-static void frames_of_any_length_settle(void **state)
+TEST(frames_of_any_length_settle)
 {
 	static const struct {
 		uint32_t in_hz;
@@ -313,7 +304,6 @@ static void frames_of_any_length_settle(void **state)
 		{24000, 1440, 0}, {8000, 160, 0},   {22050, 441, 0},  {16000, 640, 0},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		for (double phase = 0.3; phase < 20; phase += 2.7) {
 			struct world w = {.mix_hz = 16000, .hz = 440, .amplitude = 0.5, .phase_ms = phase};
@@ -337,12 +327,11 @@ static void frames_of_any_length_settle(void **state)
 }
 
 /* A share of the eight hours that the project promises; MYNAH_SOAK_HOURS=8 runs them all. */
-static void a_clock_that_drifts_is_followed_without_a_slip(void **state)
+TEST(a_clock_that_drifts_is_followed_without_a_slip)
 {
 	const char *hours = getenv("MYNAH_SOAK_HOURS");
 	double total_s = hours ? 3600 * atof(hours) : 1200;
 
-	(void)state;
 	for (int sign = -1; sign <= 1; sign += 2) {
 		struct world w = {.in_hz = 8000, .mix_hz = 8000, .frame = 160, .hz = 4, .amplitude = 0.5, .phase_ms = 9};
 
@@ -374,9 +363,8 @@ static void a_clock_that_drifts_is_followed_without_a_slip(void **state)
 	}
 }
 
-static void a_drifting_tone_has_no_click(void **state)
+TEST(a_drifting_tone_has_no_click)
 {
-	(void)state;
 	for (int sign = -1; sign <= 1; sign += 2) {
 		struct world w = {TALKER, .ppm = 300 * sign, .phase_ms = 12};
 
@@ -390,9 +378,8 @@ static void a_drifting_tone_has_no_click(void **state)
 	}
 }
 
-static void jitter_widens_the_margin_until_nothing_is_late(void **state)
+TEST(jitter_widens_the_margin_until_nothing_is_late)
 {
-	(void)state;
 	for (double phase = 0; phase < 20; phase += 5) {
 		struct world w = {TALKER, .jitter_ms = 15, .phase_ms = phase};
 		uint64_t early;
@@ -414,11 +401,10 @@ static void jitter_widens_the_margin_until_nothing_is_late(void **state)
 	}
 }
 
-static void lost_frames_leave_no_click_and_no_delay(void **state)
+TEST(lost_frames_leave_no_click_and_no_delay)
 {
 	struct world w = {TALKER, .loss = 0.1, .phase_ms = 8};
 
-	(void)state;
 	world_open(&w, NULL);
 	run_for(&w, 38);
 	struct jitter_stats s = stats(&w);
@@ -435,11 +421,10 @@ static void lost_frames_leave_no_click_and_no_delay(void **state)
 	world_close(&w);
 }
 
-static void a_stall_is_made_good_and_its_delay_given_back(void **state)
+TEST(a_stall_is_made_good_and_its_delay_given_back)
 {
 	struct world w = {TALKER, .phase_ms = 8, .stall_from_s = 5, .stall_to_s = 5.12};
 
-	(void)state;
 	world_open(&w, NULL);
 	run_for(&w, 5.3);
 	struct jitter_stats s = stats(&w);
@@ -456,11 +441,10 @@ static void a_stall_is_made_good_and_its_delay_given_back(void **state)
 	world_close(&w);
 }
 
-static void a_late_frame_widens_the_margin_for_a_while(void **state)
+TEST(a_late_frame_widens_the_margin_for_a_while)
 {
 	struct world w = {TALKER, .phase_ms = 8, .stall_from_s = 5, .stall_to_s = 5.0251};
 
-	(void)state;
 	world_open(&w, NULL);
 	run_for(&w, 4);
 	assert_true(stats(&w).target_ms == 2);
@@ -474,11 +458,10 @@ static void a_late_frame_widens_the_margin_for_a_while(void **state)
 	world_close(&w);
 }
 
-static void surplus_is_given_back_at_once_in_silence(void **state)
+TEST(surplus_is_given_back_at_once_in_silence)
 {
 	struct world w = {TALKER, .phase_ms = 8, .stall_from_s = 5, .stall_to_s = 5.12, .silent_from_s = 6};
 
-	(void)state;
 	world_open(&w, NULL);
 	run_for(&w, 8);
 	struct jitter_stats s = stats(&w);
@@ -489,11 +472,10 @@ static void surplus_is_given_back_at_once_in_silence(void **state)
 	world_close(&w);
 }
 
-static void a_flood_is_bounded(void **state)
+TEST(a_flood_is_bounded)
 {
 	struct world w = {TALKER, .phase_ms = 8, .stall_from_s = 2, .stall_to_s = 4, .hz2 = 173.3};
 
-	(void)state;
 	world_open(&w, NULL);
 	for (int i = 0; i < 30 * 50; i++) {
 		one_tick(&w);
@@ -510,11 +492,10 @@ static void a_flood_is_bounded(void **state)
 	world_close(&w);
 }
 
-static void a_talker_who_sends_too_fast_is_cut_without_clicks(void **state)
+TEST(a_talker_who_sends_too_fast_is_cut_without_clicks)
 {
 	struct world w = {TALKER, .phase_ms = 8, .ppm = 300000, .hz2 = 271.3};
 
-	(void)state;
 	world_open(&w, NULL);
 	run_for(&w, 20);
 	struct jitter_stats s = stats(&w);
@@ -529,9 +510,8 @@ static void a_talker_who_sends_too_fast_is_cut_without_clicks(void **state)
 }
 
 /* Once the lead is held, a lost frame is a hole within what is stored, not an underrun. */
-static void drift_loss_and_jitter_together_leave_no_click(void **state)
+TEST(drift_loss_and_jitter_together_leave_no_click)
 {
-	(void)state;
 	for (int sign = -1; sign <= 1; sign += 2) {
 		struct world w = {TALKER, .loss = 0.1, .phase_ms = 8, .ppm = 300 * sign, .jitter_ms = 2};
 
@@ -548,11 +528,10 @@ static void drift_loss_and_jitter_together_leave_no_click(void **state)
 	}
 }
 
-static void every_talkspurt_begins_as_promptly_as_the_first(void **state)
+TEST(every_talkspurt_begins_as_promptly_as_the_first)
 {
 	struct world w = {TALKER, .phase_ms = 8};
 
-	(void)state;
 	world_open(&w, NULL);
 	for (unsigned i = 1; i <= 10; i++) {
 		run_for(&w, 1);
@@ -568,7 +547,7 @@ static void every_talkspurt_begins_as_promptly_as_the_first(void **state)
 	world_close(&w);
 }
 
-static void one_frame_of_seconds_is_bounded_too(void **state)
+TEST(one_frame_of_seconds_is_bounded_too)
 {
 	static uint8_t pcm[65534];
 	struct jitter_opts o = {.rate_hz = 48000, .max_delay_ms = 40};
@@ -577,7 +556,6 @@ static void one_frame_of_seconds_is_bounded_too(void **state)
 	struct jitter *j;
 	float out[960];
 
-	(void)state;
 	assert_int_equal(jitter_new(&o, table, &j), 0);
 	assert_int_equal(jitter_put(j, &f, 0), JITTER_DROPPED_OLD);
 	jitter_stats(j, &s);
@@ -588,11 +566,10 @@ static void one_frame_of_seconds_is_bounded_too(void **state)
 	jitter_free(j);
 }
 
-static void when_the_talker_stops_the_sound_fades_and_all_is_idle(void **state)
+TEST(when_the_talker_stops_the_sound_fades_and_all_is_idle)
 {
 	struct world w = {TALKER, .phase_ms = 8, .stop_s = 1};
 
-	(void)state;
 	world_open(&w, NULL);
 	run_for(&w, 1.1);
 	assert_int_equal(w.result, JITTER_IDLE);
@@ -603,7 +580,7 @@ static void when_the_talker_stops_the_sound_fades_and_all_is_idle(void **state)
 	world_close(&w);
 }
 
-static void something_shorter_than_a_tick_is_played(void **state)
+TEST(something_shorter_than_a_tick_is_played)
 {
 	struct jitter_opts o = {.rate_hz = 16000};
 	uint8_t pcm[320];
@@ -612,7 +589,6 @@ static void something_shorter_than_a_tick_is_played(void **state)
 	float out[320];
 	double loudest = 0;
 
-	(void)state;
 	memset(pcm, 0x20, sizeof pcm);
 	assert_int_equal(jitter_new(&o, table, &j), 0);
 	jitter_put(j, &f, 0);
@@ -625,12 +601,11 @@ static void something_shorter_than_a_tick_is_played(void **state)
 	jitter_free(j);
 }
 
-static void a_change_of_rate_makes_no_click(void **state)
+TEST(a_change_of_rate_makes_no_click)
 {
 	struct world w = {TALKER, .phase_ms = 8};
 	static const uint32_t rates[] = {48000, 8000, 44100, 16000, 11025, 24000};
 
-	(void)state;
 	world_open(&w, NULL);
 	for (size_t i = 0; i < 6; i++) {
 		run_for(&w, 1);
@@ -652,14 +627,13 @@ static void a_change_of_rate_makes_no_click(void **state)
 	world_close(&w);
 }
 
-static void memory_of_a_talker_is_small(void **state)
+TEST(memory_of_a_talker_is_small)
 {
 	static const struct {
 		uint32_t rate_hz;
 		size_t most;
 	} cases[] = {{8000, 16 << 10}, {16000, 24 << 10}, {48000, 60 << 10}};
 
-	(void)state;
 	for (size_t i = 0; i < 3; i++) {
 		struct jitter_opts o = {.rate_hz = cases[i].rate_hz};
 		struct resample *r;
@@ -674,7 +648,7 @@ static void memory_of_a_talker_is_small(void **state)
 	}
 }
 
-static void options_outside_their_range_are_refused(void **state)
+TEST(options_outside_their_range_are_refused)
 {
 	static const struct jitter_opts bad[] = {
 		{.rate_hz = 0},
@@ -686,14 +660,13 @@ static void options_outside_their_range_are_refused(void **state)
 	};
 	struct jitter *j;
 
-	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		assert_int_equal(jitter_new(&bad[i], table, &j), ERR_RANGE);
 	jitter_free(NULL);
 }
 
 /* 20 ms of 11025 Hz are 220.5 samples. */
-static void a_tick_of_no_whole_number_of_samples_is_pulled_in_turns(void **state)
+TEST(a_tick_of_no_whole_number_of_samples_is_pulled_in_turns)
 {
 	static const uint8_t pcm[2 * 320];
 	const struct jitter_opts o = {.rate_hz = 11025};
@@ -701,7 +674,6 @@ static void a_tick_of_no_whole_number_of_samples_is_pulled_in_turns(void **state
 	struct jitter *j;
 	float out[221];
 
-	(void)state;
 	assert_int_equal(jitter_new(&o, table, &j), 0);
 	for (unsigned i = 0; i < 500; i++) {
 		jitter_put(j, &f, nsec_from_ms(20 * i + 5));

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "audio/limiter.h"
 #include "audio/mixer.h"
@@ -19,12 +15,11 @@
 #define TICK 320
 #define TALKERS 10
 
-static void nobody_hears_himself(void **state)
+TEST(nobody_hears_himself)
 {
 	static float x[TALKERS][RATE], sum[RATE], out[RATE], others[RATE];
 	uint32_t seed = 5;
 
-	(void)state;
 	mix_clear(sum, RATE);
 	for (size_t t = 0; t < TALKERS; t++) {
 		struct tone tone;
@@ -58,12 +53,11 @@ static void nobody_hears_himself(void **state)
 	}
 }
 
-static void one_talker_alone_leaves_exactly_nothing_for_himself(void **state)
+TEST(one_talker_alone_leaves_exactly_nothing_for_himself)
 {
 	float x[TICK], sum[TICK], out[TICK];
 	uint32_t seed = 5;
 
-	(void)state;
 	for (size_t i = 0; i < TICK; i++)
 		x[i] = sig_noise(&seed);
 	mix_clear(sum, TICK);
@@ -73,13 +67,12 @@ static void one_talker_alone_leaves_exactly_nothing_for_himself(void **state)
 		assert_true(out[i] == 0);
 }
 
-static void below_the_ceiling_nothing_is_changed(void **state)
+TEST(below_the_ceiling_nothing_is_changed)
 {
 	static float x[RATE], y[RATE];
 	struct limiter l;
 	uint32_t seed = 9;
 
-	(void)state;
 	limiter_init(&l, RATE);
 	for (size_t i = 0; i < RATE; i++)
 		x[i] = y[i] = LIMITER_CEILING * sig_noise(&seed);
@@ -89,13 +82,12 @@ static void below_the_ceiling_nothing_is_changed(void **state)
 }
 
 /* A sum of equal talkers in step, steady: turned down as one, not clipped. */
-static void a_steady_sum_is_turned_down_without_distortion(void **state)
+TEST(a_steady_sum_is_turned_down_without_distortion)
 {
 	static const size_t talkers[] = {2, 5, 10};
 	static const double tones[] = {100, 440, 1000, 3000};
 	static float x[2 * RATE];
 
-	(void)state;
 	for (size_t k = 0; k < 12; k++) {
 		size_t n = talkers[k % 3];
 		double hz = tones[k / 3];
@@ -119,13 +111,12 @@ static void a_steady_sum_is_turned_down_without_distortion(void **state)
 }
 
 /* Ten different voices: what the limiter adds to their sum, against clipping the same sum. */
-static void ten_voices_are_far_cleaner_than_when_clipped(void **state)
+TEST(ten_voices_are_far_cleaner_than_when_clipped)
 {
 	static float x[2 * RATE], clipped[2 * RATE], one[2 * RATE], limited_rest[RATE], clipped_rest[RATE];
 	double hz[5];
 	struct limiter l;
 
-	(void)state;
 	limiter_init(&l, RATE);
 	memset(x, 0, sizeof x);
 	for (size_t i = 0; i < 10; i++) {
@@ -147,13 +138,12 @@ static void ten_voices_are_far_cleaner_than_when_clipped(void **state)
 	assert_true(a > 50 && a > b + 30);
 }
 
-static void nothing_ever_exceeds_the_ceiling(void **state)
+TEST(nothing_ever_exceeds_the_ceiling)
 {
 	static const size_t blocks[] = {320, 160, 960, 1, 17, 33};
 	static float x[960];
 	uint32_t seed = 11;
 
-	(void)state;
 	for (size_t k = 0; k < 6; k++) {
 		struct limiter l;
 
@@ -169,13 +159,12 @@ static void nothing_ever_exceeds_the_ceiling(void **state)
 	}
 }
 
-static void the_gain_moves_smoothly_and_comes_back(void **state)
+TEST(the_gain_moves_smoothly_and_comes_back)
 {
 	static float x[3 * RATE];
 	struct limiter l;
 	struct tone t;
 
-	(void)state;
 	/* loud between 0.5 and 1 s, in the middle of a block */
 	limiter_init(&l, RATE);
 	tone_init(&t, 440, RATE, 0.5f);

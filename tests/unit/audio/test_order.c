@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The playout buffer with frames that carry sequence and media time. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "audio/jitter.h"
 #include "audio/order.h"
@@ -223,11 +219,10 @@ static double click_db(const struct world *w)
 
 /* ---- cases ---- */
 
-static void in_order_nothing_is_different(void **state)
+TEST(in_order_nothing_is_different)
 {
 	struct world *w = world_new(&(struct world){.phase_ms = 8});
 
-	(void)state;
 	run_for(w, 20);
 	assert_int_equal(w->concealed, 0);
 	assert_int_equal(w->idle_after_start, 0);
@@ -238,11 +233,10 @@ static void in_order_nothing_is_different(void **state)
 }
 
 /* Every lost frame costs its own tick and the edge of the next one; the delay stays. */
-static void loss_is_concealed_in_place(void **state)
+TEST(loss_is_concealed_in_place)
 {
 	static const double losses[] = {0.1, 0.2};
 
-	(void)state;
 	for (size_t i = 0; i < 2; i++) {
 		for (double phase = 1; phase < 20; phase += 6) {
 			struct world *w = world_new(&(struct world){.phase_ms = phase, .loss = losses[i]});
@@ -263,11 +257,10 @@ static void loss_is_concealed_in_place(void **state)
 }
 
 /* What comes before its tick costs nothing; with more in store that is more. */
-static void reordering_within_the_margin_costs_nothing(void **state)
+TEST(reordering_within_the_margin_costs_nothing)
 {
 	struct world *w = world_new(&(struct world){.phase_ms = 8});
 
-	(void)state;
 	run_for(w, 1);
 	/* from a network that is 40 ms late from here on: the buffer learns to hold that much */
 	w->jitter_ms = 50;
@@ -289,13 +282,12 @@ static void reordering_within_the_margin_costs_nothing(void **state)
 }
 
 /* The same sound in another order, by hand: two frames, the first of them late but in time. */
-static void overtaken_frames_are_placed(void **state)
+TEST(overtaken_frames_are_placed)
 {
 	struct world *w = world_new(&(struct world){0});
 	static const uint32_t order[] = {0, 1, 3, 2, 5, 4, 4, 3, 8, 7, 6, 9};
 	float x[10 * N];
 
-	(void)state;
 	for (size_t i = 0; i < sizeof order / sizeof *order; i++)
 		arrive(w, order[i], 0.001);
 	for (int t = 0; t < 10; t++)
@@ -308,12 +300,11 @@ static void overtaken_frames_are_placed(void **state)
 	world_free(w);
 }
 
-static void what_comes_after_its_turn_is_dropped(void **state)
+TEST(what_comes_after_its_turn_is_dropped)
 {
 	struct world *w = world_new(&(struct world){0});
 	float x[N];
 
-	(void)state;
 	arrive(w, 0, 0.001);
 	arrive(w, 2, 0.001);
 	for (int t = 0; t < 3; t++)
@@ -326,12 +317,11 @@ static void what_comes_after_its_turn_is_dropped(void **state)
 	world_free(w);
 }
 
-static void numbers_and_media_time_wrap(void **state)
+TEST(numbers_and_media_time_wrap)
 {
 	struct world *w = world_new(&(struct world){.phase_ms = 8, .loss = 0.05, .seq0 = 65436,
 		.time0 = UINT32_MAX - 150 * N});
 
-	(void)state;
 	run_for(w, 10);
 	assert_in_range(stats(w).n_lost, w->n_lost - 2, w->n_lost);
 	assert_true(intact(w) > 0.88);
@@ -340,9 +330,8 @@ static void numbers_and_media_time_wrap(void **state)
 }
 
 /* A pause of the talker that he did not announce looks like loss until he goes on; announced, it conceals nothing. */
-static void silence_is_not_loss(void **state)
+TEST(silence_is_not_loss)
 {
-	(void)state;
 	for (int flagged = 0; flagged < 2; flagged++) {
 		struct world *w = world_new(&(struct world){.phase_ms = 8, .ends_every = 10, .silence_ms = 300, .flagged = flagged});
 
@@ -360,12 +349,11 @@ static void silence_is_not_loss(void **state)
 }
 
 /* Silence inside what is stored keeps its length. */
-static void a_short_silence_keeps_its_place(void **state)
+TEST(a_short_silence_keeps_its_place)
 {
 	struct world *w = world_new(&(struct world){.ends_every = 1, .silence_ms = 10});
 	float x[6 * N];
 
-	(void)state;
 	for (uint32_t i = 0; i < 4; i++)
 		arrive(w, i, 0.001);
 	for (int t = 0; t < 5; t++)
@@ -382,13 +370,12 @@ static void a_short_silence_keeps_its_place(void **state)
 	world_free(w);
 }
 
-static void a_restart_and_a_return_to_legacy_are_followed(void **state)
+TEST(a_restart_and_a_return_to_legacy_are_followed)
 {
 	struct world *w = world_new(&(struct world){.phase_ms = 8});
 	uint8_t pcm[2 * N] = {0};
 	struct frame legacy = {.rate_hz = RATE, .pcm = pcm, .n_samples = N};
 
-	(void)state;
 	run_for(w, 1);
 	w->seq0 = 30000;
 	w->time0 = 77777;
@@ -407,11 +394,10 @@ static void a_restart_and_a_return_to_legacy_are_followed(void **state)
 	world_free(w);
 }
 
-static void what_was_kept_from_it_was_not_lost(void **state)
+TEST(what_was_kept_from_it_was_not_lost)
 {
 	struct world *w = world_new(&(struct world){.phase_ms = 8});
 
-	(void)state;
 	run_for(w, 1);
 	jitter_clear(w->j);
 	w->n_link = 0;
@@ -430,12 +416,11 @@ static void what_was_kept_from_it_was_not_lost(void **state)
 }
 
 /* However much is missing, in whatever order it comes. */
-static void what_is_held_is_bounded(void **state)
+TEST(what_is_held_is_bounded)
 {
 	struct world *w = world_new(&(struct world){0});
 	float x[N];
 
-	(void)state;
 	for (uint32_t i = 0; i < 2000; i++) {
 		arrive(w, i * 2 + (i % 7) * 4, 0.001 * i);
 		assert_true(stats(w).depth_ms <= 200.01);
@@ -449,7 +434,7 @@ static void what_is_held_is_bounded(void **state)
 }
 
 /* 48 kHz in two datagrams for each 20 ms, one of them lost: ten milliseconds are. */
-static void pieces_are_concealed_by_themselves(void **state)
+TEST(pieces_are_concealed_by_themselves)
 {
 	struct jitter_opts o = {.rate_hz = RATE};
 	uint8_t pcm[960];
@@ -457,7 +442,6 @@ static void pieces_are_concealed_by_themselves(void **state)
 	struct jitter *j;
 	float out[N], x[480];
 
-	(void)state;
 	assert_int_equal(jitter_new(&o, table, &j), 0);
 	for (uint32_t i = 0; i < 1000; i++) {
 		struct frame f = {.rate_hz = 48000, .pcm = pcm, .n_samples = 480, .is_v1 = true,
@@ -479,7 +463,7 @@ static void pieces_are_concealed_by_themselves(void **state)
 }
 
 /* At 48 kHz five frames fill what can be held. One that they overtook still comes before them. */
-static void what_was_overtaken_comes_first_though_no_more_can_be_held(void **state)
+TEST(what_was_overtaken_comes_first_though_no_more_can_be_held)
 {
 	static const uint32_t order[] = {0, 1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 3, 14, 15};
 	struct jitter_opts o = {.rate_hz = RATE};
@@ -488,7 +472,6 @@ static void what_was_overtaken_comes_first_though_no_more_can_be_held(void **sta
 	struct jitter *j;
 	float out[N];
 
-	(void)state;
 	assert_int_equal(jitter_new(&o, table, &j), 0);
 	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
 		struct frame f = {.rate_hz = 48000, .pcm = pcm, .n_samples = 480, .is_v1 = true,
@@ -506,13 +489,12 @@ static void what_was_overtaken_comes_first_though_no_more_can_be_held(void **sta
 }
 
 /* Room is free again when a frame is taken out, though others stay. */
-static void what_is_held_does_not_wear_out(void **state)
+TEST(what_is_held_does_not_wear_out)
 {
 	struct order *o = order_new();
 	uint8_t pcm[1920];
 	struct frame f = {.rate_hz = 48000, .pcm = pcm, .n_samples = 960, .is_v1 = true};
 
-	(void)state;
 	order_start(o, &f);
 	for (uint32_t i = 1; i < 200; i++) {
 		f.v1 = (struct frame_v1){.seq = (uint16_t)(i ^ 1), .time = (i ^ 1) * 960};
@@ -530,7 +512,7 @@ static void what_is_held_does_not_wear_out(void **state)
 }
 
 /* Half a tick at the end, after a gap that a tick has cut in two: both are played out, and nothing comes back. */
-static void a_gap_at_the_end_is_played_out(void **state)
+TEST(a_gap_at_the_end_is_played_out)
 {
 	static const size_t lengths[] = {240, 240, 240, 40};
 	struct world *w = world_new(&(struct world){0});
@@ -538,7 +520,6 @@ static void a_gap_at_the_end_is_played_out(void **state)
 	uint32_t time = 0;
 	float x[N];
 
-	(void)state;
 	for (uint16_t i = 0; i < 4; time += (uint32_t)lengths[i++]) {
 		struct frame f = {.rate_hz = RATE, .pcm = pcm, .n_samples = lengths[i], .is_v1 = true, .v1 = {.seq = i, .time = time}};
 
@@ -633,9 +614,8 @@ static int64_t unaccounted(struct weather *w)
 	return (int64_t)last - first + 1 - taken - (int64_t)s.n_lost;
 }
 
-static void every_frame_is_played_or_lost(void **state)
+TEST(every_frame_is_played_or_lost)
 {
-	(void)state;
 	for (uint32_t seed = 1; seed <= 200; seed++) {
 		struct weather w;
 

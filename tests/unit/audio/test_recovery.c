@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How the playout buffer gets rid of delay while somebody speaks, and what is left to be heard of it. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "audio/jitter.h"
 #include "audio/pcm.h"
@@ -374,9 +370,8 @@ static void is_gone_unheard(struct world *w, double from_s, double most_s, doubl
 	assert_true(v.pause_ms >= 79.9);
 }
 
-static void a_stall_is_over_within_three_seconds(void **state)
+TEST(a_stall_is_over_within_three_seconds)
 {
-	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct world *w = world_new(&(struct world){STALL, .sound = cases[i].sound});
 
@@ -385,11 +380,10 @@ static void a_stall_is_over_within_three_seconds(void **state)
 	}
 }
 
-static void at_every_rate(void **state)
+TEST(at_every_rate)
 {
 	static const uint32_t rates[] = {8000, 24000, 48000};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i += 4) {
 		for (size_t r = 0; r < 3; r++) {
 			struct world *w = world_new(&(struct world){STALL, .sound = cases[i].sound, .hz = rates[r]});
@@ -401,9 +395,8 @@ static void at_every_rate(void **state)
 }
 
 /* Whatever the phase of arrivals, and with numbers, too. */
-static void at_every_phase(void **state)
+TEST(at_every_phase)
 {
-	(void)state;
 	for (double phase = 1; phase < 20; phase += 3) {
 		for (int v1 = 0; v1 < 2; v1++) {
 			struct world *w = world_new(&(struct world){STALL, .sound = {.name = "voice", .at = voice, .hz = 170},
@@ -416,11 +409,10 @@ static void at_every_phase(void **state)
 	}
 }
 
-static void a_tone_keeps_its_pitch(void **state)
+TEST(a_tone_keeps_its_pitch)
 {
 	static const double hz[] = {137, 997, 3201};
 
-	(void)state;
 	for (size_t i = 0; i < 3; i++) {
 		struct world *w = world_new(&(struct world){STALL, .sound = {.name = "tone", .at = tones, .hz = hz[i]}});
 
@@ -438,9 +430,8 @@ static void a_tone_keeps_its_pitch(void **state)
 }
 
 /* Nothing is missing when the network's way has become shorter: the surplus shows two seconds later. */
-static void a_shorter_way_is_used(void **state)
+TEST(a_shorter_way_is_used)
 {
-	(void)state;
 	for (int v1 = 0; v1 < 2; v1++) {
 		struct world *w = world_new(&(struct world){.sound = {.name = "voice", .at = voice, .hz = 170},
 			.path_ms = 120, .shorter_s = 3, .v1 = v1});
@@ -452,9 +443,8 @@ static void a_shorter_way_is_used(void **state)
 }
 
 /* It was the server that did not run: nobody was late, nothing is concealed. */
-static void ticks_that_were_left_out_are_made_good(void **state)
+TEST(ticks_that_were_left_out_are_made_good)
 {
-	(void)state;
 	for (int v1 = 0; v1 < 2; v1++) {
 		struct world *w = world_new(&(struct world){.sound = {.name = "voice", .at = voice, .hz = 170}, .v1 = v1});
 
@@ -467,12 +457,11 @@ static void ticks_that_were_left_out_are_made_good(void **state)
 }
 
 /* 15 ms more than what is held are no reason to cut. */
-static void little_surplus_is_trimmed(void **state)
+TEST(little_surplus_is_trimmed)
 {
 	struct world *w = world_new(&(struct world){.sound = {.name = "tone", .at = tones, .hz = 440}, .phase_ms = 3,
 		.path_ms = 24, .shorter_s = 3});
 
-	(void)state;
 	run_until(w, 5);
 	assert_true(w->lead_ms > SAFE_MS + 10);
 	assert_true(stats(w).trim_ppm > 1000);
@@ -483,7 +472,7 @@ static void little_surplus_is_trimmed(void **state)
 }
 
 /* As many concealments as without cuts, or fewer: what jitters needs its lead again. */
-static void a_network_that_jitters_is_let_be(void **state)
+TEST(a_network_that_jitters_is_let_be)
 {
 	static const struct {
 		struct world w;
@@ -499,7 +488,6 @@ static void a_network_that_jitters_is_let_be(void **state)
 		{{.spike_ms = 30, .spike_share = 0.002, .jitter_ms = 5}, 8, 0},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof jittery / sizeof *jittery; i++) {
 		struct world like = jittery[i].w;
 
@@ -518,13 +506,12 @@ static void a_network_that_jitters_is_let_be(void **state)
 	}
 }
 
-static void stalls_that_come_again_add_up_to_nothing(void **state)
+TEST(stalls_that_come_again_add_up_to_nothing)
 {
 	static const struct {
 		double ms, every_s, most_ms; /* lead before the next */
 	} stalls[] = {{160, 5, SAFE_MS + LEFT_MS}, {100, 5, SAFE_MS + LEFT_MS}, {60, 5, 80}, {80, 2, 110}};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof stalls / sizeof *stalls; i++) {
 		struct world *w = world_new(&(struct world){.sound = {.name = "voice", .at = voice, .hz = 170},
 			.stall_s = 3, .v1 = i % 2});
@@ -549,9 +536,8 @@ static void stalls_that_come_again_add_up_to_nothing(void **state)
 }
 
 /* Where the ratio is bent to follow a clock it does so on, and leaves the surplus to the cuts. */
-static void a_clock_is_followed_meanwhile(void **state)
+TEST(a_clock_is_followed_meanwhile)
 {
-	(void)state;
 	for (int sign = -1; sign <= 1; sign += 2) {
 		struct world *w = world_new(&(struct world){.sound = {.name = "voice", .at = voice, .hz = 170},
 			.ppm = 800 * sign, .path_ms = 120, .shorter_s = 40});
@@ -575,11 +561,10 @@ static void a_clock_is_followed_meanwhile(void **state)
 }
 
 /* Numbers tell what was lost, and its place is kept: no cut goes over a gap. */
-static void loss_does_not_keep_it_back(void **state)
+TEST(loss_does_not_keep_it_back)
 {
 	static const double losses[] = {0.1, 0.5};
 
-	(void)state;
 	for (size_t i = 0; i < 2; i++) {
 		struct world *w = world_new(&(struct world){STALL, .sound = {.name = "voice", .at = voice, .hz = 170},
 			.loss = losses[i], .v1 = true});
@@ -596,13 +581,12 @@ static void loss_does_not_keep_it_back(void **state)
 }
 
 /* Between gaps there is hardly room for a cut: it is trimmed after all. */
-static void where_little_can_be_cut_it_is_trimmed(void **state)
+TEST(where_little_can_be_cut_it_is_trimmed)
 {
 	struct world *w = world_new(&(struct world){STALL, .sound = {.name = "voice", .at = voice, .hz = 170},
 		.every_other = true, .v1 = true});
 	double s = time_to_recover(w, STALL_END_S, 60);
 
-	(void)state;
 	print_message("every other frame lost: %.1f s, %zu cuts, lead %.1f ms\n", s, w->n_cuts, w->lead_ms);
 	assert_true(s < 40);
 	world_free(w);

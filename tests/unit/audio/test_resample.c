@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "audio/pcm.h"
 #include "audio/resample.h"
@@ -63,12 +59,11 @@ static double lower(uint32_t a, uint32_t b)
 	return (a < b ? a : b) / 2.0;
 }
 
-static void every_pair_of_rates_keeps_a_tone_clean(void **state)
+TEST(every_pair_of_rates_keeps_a_tone_clean)
 {
 	static const double at[] = {0.05, 0.3, 0.6, 0.75};
 	double worst = 300, worst_level = 0;
 
-	(void)state;
 	for (size_t a = 0; a < N_RATES; a++) {
 		for (size_t b = 0; b < N_RATES; b++) {
 			for (size_t k = 0; k < 4; k++) {
@@ -93,12 +88,11 @@ static void every_pair_of_rates_keeps_a_tone_clean(void **state)
 	assert_true(worst_level <= 0.1);
 }
 
-static void what_would_fold_is_rejected_at_every_pair(void **state)
+TEST(what_would_fold_is_rejected_at_every_pair)
 {
 	static const double at[] = {1.15, 1.3, 1.7};
 	double worst = -300;
 
-	(void)state;
 	for (size_t a = 0; a < N_RATES; a++) {
 		for (size_t b = 0; b < N_RATES; b++) {
 			for (size_t k = 0; k < 3 && rates[b] < rates[a]; k++) {
@@ -126,11 +120,10 @@ static void what_would_fold_is_rejected_at_every_pair(void **state)
 	assert_true(worst <= -80);
 }
 
-static void a_constant_stays_one(void **state)
+TEST(a_constant_stays_one)
 {
 	double worst = 0;
 
-	(void)state;
 	for (size_t i = 0; i < 10000; i++)
 		in[i] = 0.5f;
 	for (size_t p = 0; p < N_RATES * N_RATES; p++) {
@@ -144,12 +137,11 @@ static void a_constant_stays_one(void **state)
 	assert_true(sig_db(worst / 0.5) < -110);
 }
 
-static void an_odd_rate_works_too(void **state)
+TEST(an_odd_rate_works_too)
 {
 	static const uint32_t odd[] = {8001, 9700, 15999, 37800, 47999};
 	double hz = 1000;
 
-	(void)state;
 	for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
 		only_tone(in, odd[i] / 5, hz, odd[i], 0.5);
 		size_t m = convert(odd[i], 16000, in, odd[i] / 5, out);
@@ -162,12 +154,11 @@ static void an_odd_rate_works_too(void **state)
 }
 
 /* What a participant hears of two tones after client -> mix -> client, 16-bit at each end. */
-static void a_two_tone_echo_keeps_60_db_at_every_rate(void **state)
+TEST(a_two_tone_echo_keeps_60_db_at_every_rate)
 {
 	static uint8_t bytes[2 * OUT_MAX];
 	double worst = 300, worst_level = 0;
 
-	(void)state;
 	for (size_t a = 0; a < N_RATES; a++) {
 		double hz[2] = {440, 2500}, amplitude[2];
 		size_t n = rates[a] / 2, m, skip = rates[a] / 20;
@@ -200,11 +191,10 @@ static void packet(float *x, size_t n, double rate_hz, double hz)
 	}
 }
 
-static void delay_is_what_the_header_says(void **state)
+TEST(delay_is_what_the_header_says)
 {
 	static const uint32_t pairs[][2] = {{16000, 48000}, {48000, 16000}, {8000, 16000}, {48000, 48000}, {44100, 16000}};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
 		struct resample *r;
 		uint32_t a = pairs[i][0], b = pairs[i][1];
@@ -225,12 +215,11 @@ static void delay_is_what_the_header_says(void **state)
 	}
 }
 
-static void equal_rates_pass_bit_for_bit(void **state)
+TEST(equal_rates_pass_bit_for_bit)
 {
 	uint32_t seed = 1;
 	struct resample *r;
 
-	(void)state;
 	for (size_t i = 0; i < 5000; i++)
 		in[i] = sig_noise(&seed);
 	assert_int_equal(convert(16000, 16000, in, 5000, out), 5000);
@@ -243,12 +232,11 @@ static void equal_rates_pass_bit_for_bit(void **state)
 	resample_free(r);
 }
 
-static void blocks_of_any_size_give_the_same_samples(void **state)
+TEST(blocks_of_any_size_give_the_same_samples)
 {
 	uint32_t seed = 7;
 	struct resample *r;
 
-	(void)state;
 	for (size_t i = 0; i < 40000; i++)
 		in[i] = sig_noise(&seed);
 	for (size_t p = 0; p < N_RATES * N_RATES; p += 5) {
@@ -270,12 +258,11 @@ static void blocks_of_any_size_give_the_same_samples(void **state)
 	}
 }
 
-static void an_hour_is_as_long_as_it_should_be(void **state)
+TEST(an_hour_is_as_long_as_it_should_be)
 {
 	struct resample *r;
 	size_t made = 0;
 
-	(void)state;
 	memset(in, 0, sizeof in);
 	assert_int_equal(resample_new(table, 11025, 8000, &r), 0);
 	for (int i = 0; i < 600; i++)
@@ -285,13 +272,12 @@ static void an_hour_is_as_long_as_it_should_be(void **state)
 }
 
 /* Against the sine as it must be when its ratio is bent block by block: nothing is added. */
-static void bending_the_ratio_makes_no_click(void **state)
+TEST(bending_the_ratio_makes_no_click)
 {
 	static const uint32_t from[] = {48000, 16000, 44100};
 	static const double bends[] = {5000, -300, -9000 /* clamped */};
 	double hz = 1000;
 
-	(void)state;
 	for (size_t k = 0; k < 3; k++) {
 		struct resample *r;
 		size_t m = 0, block = from[k] / 50;
@@ -317,12 +303,11 @@ static void bending_the_ratio_makes_no_click(void **state)
 	}
 }
 
-static void a_trim_of_300_ppm_is_that(void **state)
+TEST(a_trim_of_300_ppm_is_that)
 {
 	struct resample *r;
 	size_t m;
 
-	(void)state;
 	memset(in, 0, sizeof in);
 	assert_int_equal(resample_new(table, 16000, 48000, &r), 0);
 	resample_trim_ppm(r, 300);
@@ -362,13 +347,12 @@ static double worst_step(uint32_t out_hz, uint32_t a, uint32_t b, double hz)
 	return sig_db(sig_peak(residual, m - skip) / 0.5);
 }
 
-static void a_change_of_the_source_rate_is_inaudible(void **state)
+TEST(a_change_of_the_source_rate_is_inaudible)
 {
 	static const double hz[] = {200, 440, 1000, 2700};
 	static const uint32_t mixes[] = {8000, 16000, 48000};
 	double worst = -300;
 
-	(void)state;
 	for (size_t k = 0; k < 4; k++) {
 		for (size_t m = 0; m < 3; m++) {
 			for (size_t p = 0; p < N_RATES * N_RATES; p++) {
@@ -385,11 +369,10 @@ static void a_change_of_the_source_rate_is_inaudible(void **state)
 	assert_true(worst < -50);
 }
 
-static void rates_outside_the_range_are_refused(void **state)
+TEST(rates_outside_the_range_are_refused)
 {
 	struct resample *r;
 
-	(void)state;
 	assert_int_equal(resample_new(table, 7999, 16000, &r), ERR_RANGE);
 	assert_int_equal(resample_new(table, 16000, 48001, &r), ERR_RANGE);
 	resample_free(NULL);

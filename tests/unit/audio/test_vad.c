@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "audio/tone.h"
 #include "audio/vad.h"
@@ -41,12 +37,11 @@ static double run(struct vad *v, double s, double noise_db, double tone_db, floa
 	return speaking;
 }
 
-static void speech_enters_fast_and_leaves_slowly(void **state)
+TEST(speech_enters_fast_and_leaves_slowly)
 {
 	struct vad v;
 	int ticks = 0;
 
-	(void)state;
 	vad_init(&v, RATE);
 	assert_true(run(&v, 2, -65, -200, 0) == 0);
 	while (run(&v, 0.02, -65, -20, 0) == 0)
@@ -60,11 +55,10 @@ static void speech_enters_fast_and_leaves_slowly(void **state)
 	assert_in_range(ticks, 18, 21);
 }
 
-static void a_gap_between_words_does_not_end_it(void **state)
+TEST(a_gap_between_words_does_not_end_it)
 {
 	struct vad v;
 
-	(void)state;
 	vad_init(&v, RATE);
 	run(&v, 1, -65, -200, 0);
 	run(&v, 0.5, -65, -25, 0);
@@ -74,11 +68,10 @@ static void a_gap_between_words_does_not_end_it(void **state)
 	}
 }
 
-static void a_click_is_not_speech(void **state)
+TEST(a_click_is_not_speech)
 {
 	struct vad v;
 
-	(void)state;
 	vad_init(&v, RATE);
 	run(&v, 1, -65, -200, 0);
 	for (int i = 0; i < 20; i++) {
@@ -87,11 +80,10 @@ static void a_click_is_not_speech(void **state)
 	}
 }
 
-static void dc_and_silence_are_not_speech(void **state)
+TEST(dc_and_silence_are_not_speech)
 {
 	struct vad v;
 
-	(void)state;
 	vad_init(&v, RATE);
 	assert_true(run(&v, 2, -200, -200, 0.5f) == 0);
 	assert_true(run(&v, 2, -200, -200, 0) == 0);
@@ -99,11 +91,10 @@ static void dc_and_silence_are_not_speech(void **state)
 	assert_true(run(&v, 2, -70, -200, -0.9f) == 0);
 }
 
-static void steady_noise_is_learnt_and_a_voice_over_it_still_counts(void **state)
+TEST(steady_noise_is_learnt_and_a_voice_over_it_still_counts)
 {
 	struct vad v;
 
-	(void)state;
 	vad_init(&v, RATE);
 	assert_true(run(&v, 10, -45, -200, 0) == 0);
 	/* a fan goes on, 20 dB louder: speech at first, noise in the end */
@@ -115,11 +106,10 @@ static void steady_noise_is_learnt_and_a_voice_over_it_still_counts(void **state
 	assert_true(run(&v, 1, -60, -40, 0) > 0.9);
 }
 
-static void a_test_tone_counts_for_ten_seconds_from_the_first_moment(void **state)
+TEST(a_test_tone_counts_for_ten_seconds_from_the_first_moment)
 {
 	struct vad v;
 
-	(void)state;
 	vad_init(&v, RATE);
 	assert_true(run(&v, 8, -200, -20, 0) > 7.9);
 	vad_init(&v, RATE);
@@ -130,12 +120,11 @@ static void a_test_tone_counts_for_ten_seconds_from_the_first_moment(void **stat
 	assert_true(run(&v, 10, -65, -20, 0) > 9.9);
 }
 
-static void silence_without_samples_is_the_same_as_zeros(void **state)
+TEST(silence_without_samples_is_the_same_as_zeros)
 {
 	struct vad a, b;
 	float zeros[TICK] = {0};
 
-	(void)state;
 	vad_init(&a, RATE);
 	run(&a, 1, -60, -200, 0);
 	run(&a, 1, -60, -20, 0);
@@ -149,12 +138,11 @@ static void silence_without_samples_is_the_same_as_zeros(void **state)
 	assert_false(a.speaking);
 }
 
-static void a_tone_keeps_its_pitch_for_a_day(void **state)
+TEST(a_tone_keeps_its_pitch_for_a_day)
 {
 	static float x[RATE];
 	struct tone t;
 
-	(void)state;
 	tone_init(&t, 440, RATE, 0.5f);
 	t.phase = fmod(86400.0 * 440, 1);
 	tone_run(&t, x, RATE / 2);

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/backoff.h"
 #include "base/buf.h"
@@ -19,12 +15,11 @@
 #include <string.h>
 #include <unistd.h>
 
-static void varints_round_trip_and_truncations_are_bad(void **state)
+TEST(varints_round_trip_and_truncations_are_bad)
 {
 	static const uint64_t values[] = {0, 63, 64, 16383, 16384, (1u << 30) - 1, 1u << 30, ((uint64_t)1 << 62) - 1};
 	uint8_t b[8];
 
-	(void)state;
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
 		size_t n = (size_t)(varint_put(b, values[i]) - b);
 
@@ -41,12 +36,11 @@ static void varints_round_trip_and_truncations_are_bad(void **state)
 	assert_int_equal(varint_len((uint64_t)1 << 62), 0);
 }
 
-static void cursor_sticks_at_the_first_fault(void **state)
+TEST(cursor_sticks_at_the_first_fault)
 {
 	static const uint8_t b[] = {1, 2, 3};
 	struct cursor c = cursor_of(b, sizeof b);
 
-	(void)state;
 	assert_int_equal(cursor_le(&c, 2), 0x0201);
 	assert_int_equal(cursor_be(&c, 2), 0);
 	assert_true(c.bad);
@@ -56,14 +50,13 @@ static void cursor_sticks_at_the_first_fault(void **state)
 	assert_int_equal(cursor_left(&c), 0);
 }
 
-static void map_agrees_with_a_plain_array(void **state)
+TEST(map_agrees_with_a_plain_array)
 {
 	enum { N = 500 };
 	static int present[N];
 	struct map *m;
 	unsigned seed = 1;
 
-	(void)state;
 	memset(present, 0, sizeof present);
 	assert_int_equal(map_new(8, &m), 0);
 	for (int step = 0; step < 20000; step++) {
@@ -94,12 +87,11 @@ static void map_agrees_with_a_plain_array(void **state)
 	map_free(NULL);
 }
 
-static void siphash_matches_the_reference_vector(void **state)
+TEST(siphash_matches_the_reference_vector)
 {
 	/* SipHash-1-3 of the empty string and of 00..0e under the key 00..0f */
 	uint8_t key[16], in[15];
 
-	(void)state;
 	for (uint8_t i = 0; i < 16; i++)
 		key[i] = i;
 	for (uint8_t i = 0; i < 15; i++)
@@ -108,11 +100,10 @@ static void siphash_matches_the_reference_vector(void **state)
 	assert_true(siphash13(key, in, 15) == 0xd320d86d2a519956u);
 }
 
-static void buf_stops_at_its_bound(void **state)
+TEST(buf_stops_at_its_bound)
 {
 	struct buf b;
 
-	(void)state;
 	buf_init(&b, 1000);
 	assert_int_equal(buf_append(&b, NULL, 0), 0);
 	assert_int_equal(buf_printf(&b, "%0600d", 7), 0);
@@ -130,13 +121,12 @@ struct node {
 	struct list link;
 };
 
-static void list_survives_removal_while_walking(void **state)
+TEST(list_survives_removal_while_walking)
 {
 	struct list head;
 	struct node n[3] = {{.v = 1}, {.v = 2}, {.v = 3}};
 	int sum = 0;
 
-	(void)state;
 	list_init(&head);
 	for (int i = 0; i < 3; i++) {
 		list_init(&n[i].link);
@@ -161,12 +151,11 @@ static void keep_line(void *ctx, enum log_level level, const char *line)
 	snprintf(last_line, sizeof last_line, "%s", line);
 }
 
-static void log_lines_cannot_be_forged(void **state)
+TEST(log_lines_cannot_be_forged)
 {
 	struct log_out out = {.level = LOG_INFO, .journal = true, .hook = keep_line};
 	struct log root = {.out = &out}, sess;
 
-	(void)state;
 	log_child(&sess, &root, "sess=%d", 17);
 	log_child(&sess, &sess, "room=%s", "lobby");
 	n_lines = 0;
@@ -183,13 +172,12 @@ static void log_lines_cannot_be_forged(void **state)
 	assert_int_equal(n_lines, 2);
 }
 
-static void log_fields_cannot_be_forged(void **state)
+TEST(log_fields_cannot_be_forged)
 {
 	struct log_out out = {.level = LOG_INFO, .journal = true, .hook = keep_line};
 	struct log root = {.out = &out}, room;
 	char q[64];
 
-	(void)state;
 	assert_string_equal(log_quoted("plain", q, sizeof q), "\"plain\"");
 	assert_string_equal(log_quoted("a\" b=\\", q, sizeof q), "\"a\\\" b=\\\\\"");
 	assert_string_equal(log_quoted("caf\xc3\xa9", q, 7), "\"caf\""); /* no half character, always its end */
@@ -205,13 +193,12 @@ static void log_fields_cannot_be_forged(void **state)
 	assert_non_null(strstr(last_line, "\"level\":\"info\",\"sess\":\"7\",\"room\":\"x\\\" sess=8\",\"n\":\"1\",\"msg\":\"here\"}"));
 }
 
-static void log_lines_are_utf8_whatever_came(void **state)
+TEST(log_lines_are_utf8_whatever_came)
 {
 	struct log_out out = {.level = LOG_INFO, .journal = true, .hook = keep_line};
 	struct log root = {.out = &out};
 	char half[LOG_LINE_MAX + 8];
 
-	(void)state;
 	log_info(&root, "a\xffz \xc3\xa9 \xed\xa0\x80 \xc2\x9b!");
 	assert_string_equal(last_line, "<6>a\\xffz \xc3\xa9 \\xed\\xa0\\x80 \\x9b!");
 	out.format = LOG_JSON;
@@ -224,12 +211,11 @@ static void log_lines_are_utf8_whatever_came(void **state)
 	assert_string_equal(last_line + strlen(last_line) - 9, "x\\ufffd\"}");
 }
 
-static void log_lines_are_lost_rather_than_waited_for(void **state)
+TEST(log_lines_are_lost_rather_than_waited_for)
 {
 	int fd[2];
 	char text[256];
 
-	(void)state;
 	assert_int_equal(pipe(fd), 0);
 	struct log_out out = {.fd = fd[1], .level = LOG_INFO, .journal = true};
 	struct log root = {.out = &out};
@@ -245,13 +231,12 @@ static void log_lines_are_lost_rather_than_waited_for(void **state)
 	close(fd[1]);
 }
 
-static void log_lines_of_a_kind_are_limited(void **state)
+TEST(log_lines_of_a_kind_are_limited)
 {
 	struct log_limit l = {0};
 	uint64_t left_out;
 	nsec t = nsec_from_s(5);
 
-	(void)state;
 	for (int i = 0; i < 100; i++, t += nsec_from_ms(90)) {
 		assert_int_equal(log_limit_take(&l, 3, t, &left_out), i < 3);
 		assert_int_equal(left_out, 0);
@@ -263,11 +248,10 @@ static void log_lines_of_a_kind_are_limited(void **state)
 	assert_int_equal(left_out, 0);
 }
 
-static void pauses_double_and_differ(void **state)
+TEST(pauses_double_and_differ)
 {
 	static const uint32_t chances[] = {0, 1, 1u << 31, UINT32_MAX};
 
-	(void)state;
 	for (size_t i = 0; i < 4; i++) {
 		uint64_t ms = 100;
 

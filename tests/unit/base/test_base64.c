@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/base64.h"
 
@@ -16,9 +12,8 @@ static const struct {
 	{"\xff\xef\xbe", "/+++"},
 };
 
-static void known_pairs(void **state)
+TEST(known_pairs)
 {
-	(void)state;
 	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
 		size_t n = strlen(pairs[i].plain), len = strlen(pairs[i].text);
 		uint8_t back[16];
@@ -32,12 +27,11 @@ static void known_pairs(void **state)
 	}
 }
 
-static void every_byte_survives(void **state)
+TEST(every_byte_survives)
 {
 	uint8_t plain[256], back[400];
 	char text[400];
 
-	(void)state;
 	for (size_t i = 0; i < sizeof plain; i++)
 		plain[i] = (uint8_t)(i * 167);
 	for (size_t n = 0; n <= sizeof plain; n++) {
@@ -49,12 +43,11 @@ static void every_byte_survives(void **state)
 	}
 }
 
-static void what_is_none_is_refused(void **state)
+TEST(what_is_none_is_refused)
 {
 	static const char *const bad[] = {"Z", "Zg=", "Zg===", "====", "Zm9v\n", "Zm 9", "Zm9*", "Zm-_", "Zh==", "Zm9=", "=Zm9", "Zg==Zg=="};
 	uint8_t out[16];
 
-	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		assert_int_equal(base64_decode(out, bad[i], strlen(bad[i])), -1);
 	assert_int_equal(base64_decode(out, "Zg", 2), 1); /* padding left out */

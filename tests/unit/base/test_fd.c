@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -13,11 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static void a_file_and_a_pipe_stay_what_they_are(void **state)
+TEST(a_file_and_a_pipe_stay_what_they_are)
 {
 	int pipes[2], null = open("/dev/null", O_WRONLY);
 
-	(void)state;
 	assert_int_equal(pipe(pipes), 0);
 	assert_int_equal(fd_unwaiting(pipes[1]), pipes[1]);
 	assert_int_equal(fd_unwaiting(null), null);
@@ -27,12 +22,11 @@ static void a_file_and_a_pipe_stay_what_they_are(void **state)
 }
 
 /* A terminal whose other end does not read: a line that hangs ends the test by the alarm. */
-static void a_terminal_that_nobody_reads_stops_no_log(void **state)
+TEST(a_terminal_that_nobody_reads_stops_no_log)
 {
 	char name[64], text[201], got[64];
 	int master = posix_openpt(O_RDWR | O_NOCTTY);
 
-	(void)state;
 	assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
 	assert_int_equal(ptsname_r(master, name, sizeof name), 0);
 	int terminal = open(name, O_WRONLY | O_NOCTTY);

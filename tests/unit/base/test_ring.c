@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What threads pass one another: rings and mailboxes. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/err.h"
 #include "base/mailbox.h"
@@ -23,11 +19,10 @@ static void push(struct ring *r, uint64_t v)
 	ring_push(r);
 }
 
-static void a_ring_gives_back_in_order_and_says_when_it_is_full(void **state)
+TEST(a_ring_gives_back_in_order_and_says_when_it_is_full)
 {
 	struct ring *r;
 
-	(void)state;
 	assert_int_equal(ring_new(0, 8, &r), ERR_RANGE);
 	assert_int_equal(ring_new(3, 8, &r), ERR_RANGE);
 	assert_int_equal(ring_new(4, 0, &r), ERR_RANGE);
@@ -49,11 +44,10 @@ static void a_ring_gives_back_in_order_and_says_when_it_is_full(void **state)
 	ring_free(NULL);
 }
 
-static void a_slot_takes_any_type(void **state)
+TEST(a_slot_takes_any_type)
 {
 	struct ring *r;
 
-	(void)state;
 	assert_int_equal(ring_new(2, 17, &r), 0);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal((uintptr_t)ring_slot(r) % _Alignof(max_align_t), 0);
@@ -89,13 +83,12 @@ static void *writer(void *ctx)
 	return NULL;
 }
 
-static void what_one_thread_writes_another_reads_whole_and_in_order(void **state)
+TEST(what_one_thread_writes_another_reads_whole_and_in_order)
 {
 	struct ring *r;
 	pthread_t t;
 	uint64_t torn = 0;
 
-	(void)state;
 	assert_int_equal(ring_new(16, sizeof(struct slot), &r), 0);
 	assert_int_equal(pthread_create(&t, NULL, writer, r), 0);
 	for (uint64_t i = 0; i < MANY;) {
@@ -123,12 +116,11 @@ struct letter {
 	unsigned number;
 };
 
-static void a_mailbox_keeps_the_order(void **state)
+TEST(a_mailbox_keeps_the_order)
 {
 	struct mailbox b = {0};
 	struct letter l[3];
 
-	(void)state;
 	assert_true(mailbox_empty(&b));
 	assert_null(mailbox_take(&b));
 	for (unsigned i = 0; i < 3; i++) {
@@ -164,14 +156,13 @@ static void *sender(void *ctx)
 	return NULL;
 }
 
-static void what_several_threads_post_arrives_in_the_order_of_each(void **state)
+TEST(what_several_threads_post_arrives_in_the_order_of_each)
 {
 	struct mailbox b = {0};
 	struct sender *s = calloc(SENDERS, sizeof *s);
 	pthread_t t[SENDERS];
 	unsigned next[SENDERS] = {0}, disordered = 0;
 
-	(void)state;
 	assert_non_null(s);
 	for (unsigned i = 0; i < SENDERS; i++) {
 		s[i].to = &b;

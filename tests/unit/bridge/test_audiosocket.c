@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A server that speaks AudioSocket by hand: a socket without blocking, looked at between ticks. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "unit/bridge/seat.h"
 
@@ -161,31 +157,27 @@ static void speak_with(struct seat *s)
 	server_free();
 }
 
-static void it_speaks_over_tcp(void **state)
+TEST(it_speaks_over_tcp)
 {
-	(void)state;
 	listen_tcp(1, 0);
 	speak_with(seat_at("127.0.0.1", 0));
 }
 
-static void it_speaks_over_a_unix_socket(void **state)
+TEST(it_speaks_over_a_unix_socket)
 {
-	(void)state;
 	listen_unix();
 	speak_with(seat_at("", 0));
 }
 
 /* "localhost" is ::1 too, where nobody listens. */
-static void a_name_is_tried_at_all_its_addresses(void **state)
+TEST(a_name_is_tried_at_all_its_addresses)
 {
-	(void)state;
 	listen_tcp(1, 0);
 	speak_with(seat_at("localhost", 0));
 }
 
-static void at_8_kHz_audio_is_of_the_type_that_every_server_knows(void **state)
+TEST(at_8_kHz_audio_is_of_the_type_that_every_server_knows)
 {
-	(void)state;
 	listen_tcp(1, 0);
 	struct seat *s = seat_at("127.0.0.1", 8000);
 
@@ -196,9 +188,8 @@ static void at_8_kHz_audio_is_of_the_type_that_every_server_knows(void **state)
 	server_free();
 }
 
-static void ours_are_sent_to_who_sent_some(void **state)
+TEST(ours_are_sent_to_who_sent_some)
 {
-	(void)state;
 	listen_tcp(1, 0);
 	struct seat *s = seat_at("127.0.0.1", 0);
 
@@ -218,7 +209,7 @@ static void ours_are_sent_to_who_sent_some(void **state)
 	server_free();
 }
 
-static void its_end_is_a_failure(void **state)
+TEST(its_end_is_a_failure)
 {
 	static const struct { const char *bytes; size_t n; const char *why; } ends[] = {
 		{"", 0, "the connection: it ended"},
@@ -227,7 +218,6 @@ static void its_end_is_a_failure(void **state)
 		{"HTTP", 4, "a record of type 0x48 with 21588 bytes: no such type"},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
 		listen_tcp(1, 0);
 		struct seat *s = seat_at("127.0.0.1", 0);
@@ -243,11 +233,10 @@ static void its_end_is_a_failure(void **state)
 	}
 }
 
-static void a_server_that_is_not_there_is_a_failure(void **state)
+TEST(a_server_that_is_not_there_is_a_failure)
 {
 	char why[128];
 
-	(void)state;
 	listen_tcp(1, 0);
 	close(server->listening);
 	struct seat *s = seat_at("127.0.0.1", 0);
@@ -272,11 +261,10 @@ static void a_server_that_is_not_there_is_a_failure(void **state)
 }
 
 /* Somebody else fills the queue of a server that accepts nobody: SYNs are dropped without a word. */
-static void a_server_that_does_not_answer_is_waited_for_5_s(void **state)
+TEST(a_server_that_does_not_answer_is_waited_for_5_s)
 {
 	int others[4];
 
-	(void)state;
 	listen_tcp(0, 0);
 	server->deaf = true;
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(server->port)};
@@ -303,11 +291,10 @@ static void a_server_that_does_not_answer_is_waited_for_5_s(void **state)
 	server_free();
 }
 
-static void who_closes_while_it_connects_waits_for_nothing(void **state)
+TEST(who_closes_while_it_connects_waits_for_nothing)
 {
 	static const char *const addresses[] = {"tcp://127.0.0.1:1", "tcp://localhost:1", "unix:/nonexistent/socket"};
 
-	(void)state;
 	for (size_t i = 0; i < 3; i++) {
 		struct seat *s = seat_new("audiosocket");
 
@@ -317,9 +304,8 @@ static void who_closes_while_it_connects_waits_for_nothing(void **state)
 	}
 }
 
-static void a_server_that_never_reads_hears_of_now_not_of_then(void **state)
+TEST(a_server_that_never_reads_hears_of_now_not_of_then)
 {
-	(void)state;
 	listen_tcp(1, 2048);
 	struct seat *s = seat_at("127.0.0.1", 0);
 

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/err.h"
 #include "bridge/audiosocket_codec.h"
@@ -50,11 +46,10 @@ static const uint8_t meaning[] = {
 	0x20, 0x22, '{', '}', 0x03, '5', 0xff, 4, 0x00,
 };
 
-static void a_stream_means_the_same_however_it_is_cut(void **state)
+TEST(a_stream_means_the_same_however_it_is_cut)
 {
 	static struct run r;
 
-	(void)state;
 	for (size_t a = 0; a <= sizeof stream; a++) {
 		for (size_t b = a; b <= sizeof stream; b++) {
 			memset(&r, 0, sizeof r);
@@ -68,22 +63,20 @@ static void a_stream_means_the_same_however_it_is_cut(void **state)
 	}
 }
 
-static void byte_by_byte_too(void **state)
+TEST(byte_by_byte_too)
 {
 	static struct run r;
 
-	(void)state;
 	for (size_t i = 0; i < sizeof stream; i++)
 		feed(&r, stream + i, 1);
 	assert_int_equal(r.n_out, sizeof meaning);
 	assert_memory_equal(r.out, meaning, sizeof meaning);
 }
 
-static void half_a_record_is_known_to_be_one(void **state)
+TEST(half_a_record_is_known_to_be_one)
 {
 	static struct run r;
 
-	(void)state;
 	assert_false(as_cut(&r.ps));
 	feed(&r, (const uint8_t *)"\x10", 1);
 	assert_true(as_cut(&r.ps));
@@ -93,13 +86,12 @@ static void half_a_record_is_known_to_be_one(void **state)
 	assert_false(as_cut(&r.ps));
 }
 
-static void the_rates_are_asterisks(void **state)
+TEST(the_rates_are_asterisks)
 {
 	static const struct { uint32_t rate_hz; uint8_t type; } known[] = {
 		{8000, 0x10}, {12000, 0x11}, {16000, 0x12}, {24000, 0x13}, {32000, 0x14}, {44100, 0x15}, {48000, 0x16},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
 		assert_int_equal(as_audio_type(known[i].rate_hz), known[i].type);
 		assert_int_equal(as_audio_rate(known[i].type), known[i].rate_hz);
@@ -112,7 +104,7 @@ static void the_rates_are_asterisks(void **state)
 	assert_int_equal(as_audio_type(96000), 0);
 }
 
-static void what_cannot_be_right_is_refused_and_stays_so(void **state)
+TEST(what_cannot_be_right_is_refused_and_stays_so)
 {
 	static const struct { uint8_t head[3]; const char *why; } bad[] = {
 		{{'G', 'E', 'T'}, "a record of type 0x47 with 17748 bytes: no such type"},
@@ -126,7 +118,6 @@ static void what_cannot_be_right_is_refused_and_stays_so(void **state)
 		{{0xff, 0xff, 0xff}, "a record of type 0xff with 65535 bytes: a wrong length"},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		static struct as_parser ps;
 		const uint8_t *p = bad[i].head;
@@ -142,7 +133,7 @@ static void what_cannot_be_right_is_refused_and_stays_so(void **state)
 	}
 }
 
-static void the_longest_records_pass(void **state)
+TEST(the_longest_records_pass)
 {
 	static uint8_t event[AS_HEAD + AS_EVENT_MAX], audio[AS_HEAD + AS_AUDIO_MAX];
 	static struct as_parser ps;
@@ -150,7 +141,6 @@ static void the_longest_records_pass(void **state)
 	struct as_record rec;
 	size_t len = sizeof event, n = 0;
 
-	(void)state;
 	as_put_head(event, AS_EVENT, AS_EVENT_MAX);
 	assert_int_equal(as_next(&ps, &p, &len, &rec), 1);
 	assert_int_equal(rec.len, AS_EVENT_MAX);

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The built-in drivers by themselves, in the hands of a room that is a few arrays. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/err.h"
 #include "bridge/bridge.h"
@@ -96,11 +92,10 @@ static void hear_ms(struct seat *s, float level, unsigned ms)
 		hear(s, level);
 }
 
-static void the_registry_knows_three(void **state)
+TEST(the_registry_knows_three)
 {
 	struct bridge_opts o;
 
-	(void)state;
 	bridge_opts_default(&o);
 	assert_string_equal(o.type, "parrot");
 	assert_non_null(bridge_find("echo"));
@@ -111,12 +106,11 @@ static void the_registry_knows_three(void **state)
 	assert_non_null(strstr(bridge_types(), "parrot"));
 }
 
-static void tone_is_steady_and_of_its_level(void **state)
+TEST(tone_is_steady_and_of_its_level)
 {
 	struct seat s = {0};
 	static const double hz[] = {1000};
 
-	(void)state;
 	bridge_opts_default(&s.opts);
 	s.opts.tone_hz = 1000;
 	s.opts.tone_dbfs = -12;
@@ -129,22 +123,20 @@ static void tone_is_steady_and_of_its_level(void **state)
 	seat_close(&s);
 }
 
-static void tone_above_half_the_rate_is_refused(void **state)
+TEST(tone_above_half_the_rate_is_refused)
 {
 	struct seat s = {0};
 
-	(void)state;
 	bridge_opts_default(&s.opts);
 	s.opts.tone_hz = 8000;
 	assert_int_equal(seat_open(&s, "tone"), ERR_RANGE);
 	seat_close(&s);
 }
 
-static void echo_says_what_it_hears_when_it_hears_it(void **state)
+TEST(echo_says_what_it_hears_when_it_hears_it)
 {
 	struct seat s = {0};
 
-	(void)state;
 	assert_int_equal(seat_open(&s, "echo"), 0);
 	hear_ms(&s, 0, 100);
 	assert_int_equal(s.n_said, 0);
@@ -159,11 +151,10 @@ static void echo_says_what_it_hears_when_it_hears_it(void **state)
 	seat_close(&s);
 }
 
-static void parrot_waits_for_the_pause_it_was_given(void **state)
+TEST(parrot_waits_for_the_pause_it_was_given)
 {
 	static const uint32_t pause_ms[] = {100, 300, 600, 1500};
 
-	(void)state;
 	for (size_t i = 0; i < 4; i++) {
 		struct seat s = {0};
 
@@ -186,11 +177,10 @@ static void parrot_waits_for_the_pause_it_was_given(void **state)
 	}
 }
 
-static void parrot_keeps_the_soft_beginning(void **state)
+TEST(parrot_keeps_the_soft_beginning)
 {
 	struct seat s = {0};
 
-	(void)state;
 	assert_int_equal(seat_open(&s, "parrot"), 0);
 	hear_ms(&s, 0.002f, 3000);
 	hear_ms(&s, 0.2f, 1000);
@@ -199,11 +189,10 @@ static void parrot_keeps_the_soft_beginning(void **state)
 	seat_close(&s);
 }
 
-static void parrot_says_nothing_after_a_cough(void **state)
+TEST(parrot_says_nothing_after_a_cough)
 {
 	struct seat s = {0};
 
-	(void)state;
 	assert_int_equal(seat_open(&s, "parrot"), 0);
 	hear_ms(&s, 0.3f, 180);
 	hear_ms(&s, 0, 3000);
@@ -215,11 +204,10 @@ static void parrot_says_nothing_after_a_cough(void **state)
 	seat_close(&s);
 }
 
-static void parrot_stops_within_two_ticks(void **state)
+TEST(parrot_stops_within_two_ticks)
 {
 	static const float levels[] = {0.3f, 0.02f};
 
-	(void)state;
 	for (size_t i = 0; i < 2; i++) {
 		struct seat s = {0};
 
@@ -242,11 +230,10 @@ static void parrot_stops_within_two_ticks(void **state)
 	}
 }
 
-static void parrot_never_says_more_than_its_most(void **state)
+TEST(parrot_never_says_more_than_its_most)
 {
 	struct seat s = {0};
 
-	(void)state;
 	bridge_opts_default(&s.opts);
 	s.opts.max_ms = 2000;
 	assert_int_equal(seat_open(&s, "parrot"), 0);

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the drivers behind a network are made of: ear, voice, key, json. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/base64.h"
 #include "base/err.h"
@@ -27,12 +23,11 @@ static int16_t sample(const uint8_t *frame, size_t i)
 }
 
 /* Sound comes in pieces of every length and goes out in frames, none lost. */
-static void an_ear_makes_frames(void **state)
+TEST(an_ear_makes_frames)
 {
 	struct ear e;
 	int16_t next_in = 0, next_out = 0;
 
-	(void)state;
 	assert_int_equal(ear_init(&e, 8000, 20, 60), 0);
 	assert_int_equal(e.frame, 160);
 	for (size_t n = 0; n < 300; n += 7) {
@@ -49,13 +44,12 @@ static void an_ear_makes_frames(void **state)
 	ear_fini(&e);
 }
 
-static void an_ear_drops_the_oldest(void **state)
+TEST(an_ear_drops_the_oldest)
 {
 	struct ear e;
 	float x[160];
 	size_t gone = 0;
 
-	(void)state;
 	assert_int_equal(ear_init(&e, 8000, 20, 60), 0);
 	for (int k = 0; k < 10; k++) {
 		for (size_t i = 0; i < 160; i++)
@@ -113,12 +107,11 @@ static void assert_ramp(const struct room *r, size_t n)
 			fail_msg("sample %zu is %f", i, (double)r->pcm[i] * 32768);
 }
 
-static void a_voice_puts_halves_together(void **state)
+TEST(a_voice_puts_halves_together)
 {
 	static const size_t steps[] = {1, 2, 3, 7, 959, 960, 961, 4000};
 	uint8_t bytes[4000];
 
-	(void)state;
 	fill(bytes, 2000);
 	for (size_t k = 0; k < sizeof steps / sizeof *steps; k++) {
 		struct room r = {.most = 8192};
@@ -136,12 +129,11 @@ static void a_voice_puts_halves_together(void **state)
 	}
 }
 
-static void a_voice_reads_base64(void **state)
+TEST(a_voice_reads_base64)
 {
 	uint8_t bytes[4000];
 	char text[8000];
 
-	(void)state;
 	fill(bytes, 2000);
 	for (size_t n = 0; n < 2000; n += 37) { /* across the pieces in which it is read */
 		struct room r = {.most = 8192};
@@ -157,26 +149,24 @@ static void a_voice_reads_base64(void **state)
 	}
 }
 
-static void padding_in_the_middle_is_none(void **state)
+TEST(padding_in_the_middle_is_none)
 {
 	struct room r = {.most = 8192};
 	struct voice v;
 	char text[4000];
 
-	(void)state;
 	voice_init(&v, &sink, &r, 24000);
 	memset(text, 'A', sizeof text);
 	text[1279] = '=';
 	assert_int_equal(voice_say_base64(&v, VOICE_PCM16, text, sizeof text), -1);
 }
 
-static void a_voice_that_is_refused_is_quiet_until_the_next_message(void **state)
+TEST(a_voice_that_is_refused_is_quiet_until_the_next_message)
 {
 	struct room r = {.most = 1000};
 	struct voice v;
 	uint8_t bytes[4000];
 
-	(void)state;
 	fill(bytes, 2000);
 	voice_init(&v, &sink, &r, 24000);
 	assert_int_equal(voice_say(&v, VOICE_PCM16, bytes, 4000), 2000);
@@ -195,13 +185,12 @@ static void a_voice_that_is_refused_is_quiet_until_the_next_message(void **state
 	assert_true(r.pcm[0] == 0 && r.pcm[2] > 0.97f);
 }
 
-static void silence_does_not_pile_up(void **state)
+TEST(silence_does_not_pile_up)
 {
 	static struct room r = {.most = 8192};
 	static uint8_t silence[20000], tone[2];
 	struct voice v;
 
-	(void)state;
 	voice_init(&v, &sink, &r, 8000);
 	v.skips_silence = true;
 	voice_say(&v, VOICE_PCM16, silence, sizeof silence);
@@ -221,13 +210,12 @@ static void silence_does_not_pile_up(void **state)
 
 /* --- key ---------------------------------------------------------------------------------- */
 
-static void keys_are_found(void **state)
+TEST(keys_are_found)
 {
 	static struct bridge_opts o;
 	char key[KEY_MAX], why[160], path[] = "/tmp/mynah-key-XXXXXX";
 	int fd = mkstemp(path);
 
-	(void)state;
 	assert_int_equal(key_read(&o, key, why, sizeof why), 0);
 	assert_string_equal(key, "");
 	snprintf(o.api_key_env, sizeof o.api_key_env, "MYNAH_TEST_KEY");
@@ -252,13 +240,12 @@ static void keys_are_found(void **state)
 
 /* --- json --------------------------------------------------------------------------------- */
 
-static void strings_are_quoted(void **state)
+TEST(strings_are_quoted)
 {
 	static const struct {
 		const char *in, *out;
 	} pairs[] = {{"", "\"\""}, {"a\"\\\n\x01", "\"a\\\"\\\\\\u000a\\u0001\""}, {"\xc3\xa4\xff" "b", "\"\xc3\xa4?b\""}};
 
-	(void)state;
 	for (size_t i = 0; i < 3; i++) {
 		struct buf b;
 
@@ -270,12 +257,11 @@ static void strings_are_quoted(void **state)
 	}
 }
 
-static void documents_small_and_big(void **state)
+TEST(documents_small_and_big)
 {
 	struct json_pool pool = {0};
 	char *big = malloc(200000);
 
-	(void)state;
 	assert_non_null(big);
 	memset(big, 'x', 200000);
 	memcpy(big, "{\"a\":\"", 6);

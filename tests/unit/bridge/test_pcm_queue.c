@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/err.h"
 #include "bridge/pcm_queue.h"
@@ -51,12 +47,11 @@ static void cut(struct row *r, size_t n)
 		r->wr = r->rd + n;
 }
 
-static void it_agrees_with_a_plain_row(void **state)
+TEST(it_agrees_with_a_plain_row)
 {
 	static struct row r;
 	unsigned seed = 1;
 
-	(void)state;
 	pcm_queue_init(&r.q, MOST);
 	for (int step = 0; step < 5000; step++) {
 		seed = seed * 1103515245u + 12345u;
@@ -77,12 +72,11 @@ static void it_agrees_with_a_plain_row(void **state)
 	pcm_queue_clear(&r.q);
 }
 
-static void it_saturates(void **state)
+TEST(it_saturates)
 {
 	float x[3] = {2, -2, 0.5f};
 	struct pcm_queue q;
 
-	(void)state;
 	pcm_queue_init(&q, 3);
 	assert_int_equal(pcm_queue_push(&q, x, 3), 0);
 	assert_int_equal(pcm_queue_pull(&q, x, 3), 3);
@@ -90,12 +84,11 @@ static void it_saturates(void **state)
 	pcm_queue_clear(&q);
 }
 
-static void a_full_queue_takes_nothing(void **state)
+TEST(a_full_queue_takes_nothing)
 {
 	float x[11] = {0};
 	struct pcm_queue q;
 
-	(void)state;
 	pcm_queue_init(&q, 10);
 	assert_int_equal(pcm_queue_push(&q, x, 11), ERR_LIMIT);
 	assert_int_equal(q.len, 0);

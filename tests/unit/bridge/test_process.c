@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Children that behave and children that do not: see tests/tools/odd_worker.c. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "unit/bridge/seat.h"
 
@@ -34,11 +30,10 @@ static bool has_text(struct seat *s) { return s->n_texts > 0; }
 static bool said_a_second(struct seat *s) { return s->n_said >= RATE; }
 static bool ticked_100(struct seat *s) { return s->n_ticks >= 100; }
 
-static void an_echo_says_what_it_hears(void **state)
+TEST(an_echo_says_what_it_hears)
 {
 	struct seat *s = seat_with("echo", NULL);
 
-	(void)state;
 	for (size_t i = 0; i < TICK; i++)
 		s->hears[i] = (float)((int)(i % 100) - 50) / 128;
 	assert_true(seat_run(s, said_a_second, 10000));
@@ -49,11 +44,10 @@ static void an_echo_says_what_it_hears(void **state)
 	assert_true(seat_free(s) < 900); /* it left when it was told to */
 }
 
-static void a_worker_of_asterisk_gets_the_uuid_first_and_nothing_of_ours(void **state)
+TEST(a_worker_of_asterisk_gets_the_uuid_first_and_nothing_of_ours)
 {
 	struct seat *s = seat_with("strict", NULL);
 
-	(void)state;
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_JOINED, .participant = 1, .name = "Ann"});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_SPEAKING, .participant = 1, .speaking = true});
 	assert_true(seat_run(s, ticked_100, 10000));
@@ -62,11 +56,10 @@ static void a_worker_of_asterisk_gets_the_uuid_first_and_nothing_of_ours(void **
 }
 
 /* It starts, and is there only when it has spoken, or has lasted for a second. */
-static void it_is_there_once_it_has_shown_it(void **state)
+TEST(it_is_there_once_it_has_shown_it)
 {
 	struct seat *s = seat_with("events", NULL);
 
-	(void)state;
 	assert_int_equal(s->up_at, 0);
 	assert_true(seat_run(s, has_text, 10000));
 	assert_true(s->up_at > 0);
@@ -85,11 +78,10 @@ static void it_is_there_once_it_has_shown_it(void **state)
 
 static bool has_mark_b(struct seat *s) { return seat_has_text(s, "b"); }
 
-static void a_mark_comes_back_when_what_was_before_it_was_mixed(void **state)
+TEST(a_mark_comes_back_when_what_was_before_it_was_mixed)
 {
 	struct seat *s = seat_with("marks", NULL);
 
-	(void)state;
 	assert_true(seat_run(s, has_mark_b, 10000));
 	assert_int_equal(s->n_texts, 2);
 	assert_string_equal(s->texts[0], "a");
@@ -101,7 +93,7 @@ static void a_mark_comes_back_when_what_was_before_it_was_mixed(void **state)
 
 static bool has_left(struct seat *s) { return seat_has_text(s, "{\"type\":\"left\",\"participant\":2}"); }
 
-static void events_go_both_ways(void **state)
+TEST(events_go_both_ways)
 {
 	static const char *const expected[] = {
 		"7 h\xc3\xa4? more", "0 so final",
@@ -117,7 +109,6 @@ static void events_go_both_ways(void **state)
 	};
 	struct seat *s = seat_with("events", NULL);
 
-	(void)state;
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_JOINED, .participant = 1, .name = "A\"n"});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_JOINED, .participant = 5, .name = "Eve"});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_LEFT, .participant = 5});
@@ -141,11 +132,10 @@ static void events_go_both_ways(void **state)
 static bool flushed(struct seat *s) { return s->n_flushes > 0; }
 static bool ticked_200(struct seat *s) { return s->n_ticks >= 200; }
 
-static void a_flush_takes_back_speech_and_its_marks(void **state)
+TEST(a_flush_takes_back_speech_and_its_marks)
 {
 	struct seat *s = seat_with("flush", NULL);
 
-	(void)state;
 	s->hold = true;
 	assert_true(seat_run(s, flushed, 10000));
 	assert_int_equal(s->n_said, 0);
@@ -159,22 +149,20 @@ static void a_flush_takes_back_speech_and_its_marks(void **state)
 
 static bool said_ten_seconds(struct seat *s) { return s->n_said >= 10 * RATE; }
 
-static void a_burst_is_taken_whole(void **state)
+TEST(a_burst_is_taken_whole)
 {
 	struct seat *s = seat_with("burst", NULL);
 
-	(void)state;
 	assert_true(seat_run(s, said_ten_seconds, 10000));
 	assert_int_equal(s->n_said, 10 * RATE);
 	seat_free(s);
 }
 
-static void it_inherits_three_descriptors(void **state)
+TEST(it_inherits_three_descriptors)
 {
 	int leaky = open("/dev/null", O_RDONLY); /* without O_CLOEXEC */
 	struct seat *s = seat_with("fds", NULL);
 
-	(void)state;
 	assert_true(leaky > 2);
 	assert_true(seat_run(s, has_text, 10000));
 	size_t n[3] = {0};
@@ -187,9 +175,8 @@ static void it_inherits_three_descriptors(void **state)
 	seat_free(s);
 }
 
-static void its_environment_tells_the_rate_and_not_of_systemd(void **state)
+TEST(its_environment_tells_the_rate_and_not_of_systemd)
 {
-	(void)state;
 	setenv("NOTIFY_SOCKET", "/nowhere", 1);
 	struct seat *s = seat_with("env", NULL);
 
@@ -200,7 +187,7 @@ static void its_environment_tells_the_rate_and_not_of_systemd(void **state)
 }
 
 /* Every end has its reason. */
-static void the_reason_names_how_it_ended(void **state)
+TEST(the_reason_names_how_it_ended)
 {
 	static const struct { const char *mode, *arg, *why; } ends[] = {
 		{"exit", "0", "exited with status 0"},
@@ -215,7 +202,6 @@ static void the_reason_names_how_it_ended(void **state)
 		{"bye", NULL, "its output: it hung up"},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
 		struct seat *s = seat_with(ends[i].mode, ends[i].arg);
 
@@ -225,7 +211,7 @@ static void the_reason_names_how_it_ended(void **state)
 	}
 }
 
-static void what_cannot_be_started_fails(void **state)
+TEST(what_cannot_be_started_fails)
 {
 	static const struct { const char *program, *why; } programs[] = {
 		{"/nonexistent/worker", "cannot start /nonexistent/worker: No such file or directory"},
@@ -233,7 +219,6 @@ static void what_cannot_be_started_fails(void **state)
 		{"/", "cannot start /: Permission denied"},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
 		struct seat *s = seat_new("process");
 
@@ -254,11 +239,10 @@ static void what_cannot_be_started_fails(void **state)
 static bool ticked_500_more(struct seat *s) { return s->n_ticks >= 500; }
 
 /* 10 s heard by somebody who reads nothing: all but what waits, 300 ms at most, is dropped and counted. */
-static void a_worker_that_never_reads_costs_nobody_anything(void **state)
+TEST(a_worker_that_never_reads_costs_nobody_anything)
 {
 	struct seat *s = seat_with("deaf", NULL);
 
-	(void)state;
 	assert_true(seat_run(s, has_text, 10000));
 	s->n_ticks = 0;
 	s->n_unheard = 0;
@@ -272,11 +256,10 @@ static void a_worker_that_never_reads_costs_nobody_anything(void **state)
 }
 
 /* At most 64 KiB are taken for each tick, whatever comes, and the time of a tick stays small. */
-static void a_flood_is_taken_in_portions(void **state)
+TEST(a_flood_is_taken_in_portions)
 {
 	struct seat *s = seat_with("flood", NULL);
 
-	(void)state;
 	assert_true(seat_run(s, said_ten_seconds, 10000));
 	assert_true(s->most_per_tick <= 65536 / 2 + 16384 / 2);
 	s->backlog_full = true;
@@ -288,21 +271,19 @@ static void a_flood_is_taken_in_portions(void **state)
 
 static bool shouted(struct seat *s) { return seat_count(s, "a line of stderr") >= 15 && s->n_ticks >= 50; }
 
-static void stderr_is_logged_at_a_bounded_rate(void **state)
+TEST(stderr_is_logged_at_a_bounded_rate)
 {
 	struct seat *s = seat_with("shout", NULL);
 
-	(void)state;
 	assert_true(seat_run(s, shouted, 10000));
 	assert_in_range(seat_count(s, "a line of stderr"), 15, 60);
 	seat_free(s);
 }
 
-static void the_last_words_are_logged_before_the_end(void **state)
+TEST(the_last_words_are_logged_before_the_end)
 {
 	struct seat *s = seat_with("stderr", NULL);
 
-	(void)state;
 	assert_true(seat_run(s, failed, 10000));
 	assert_int_equal(seat_count(s, "stderr=\"one\""), 1);
 	assert_int_equal(seat_count(s, "stderr=\"t\\\"w\\\"o\""), 1);
@@ -311,21 +292,19 @@ static void the_last_words_are_logged_before_the_end(void **state)
 	seat_free(s);
 }
 
-static void half_a_record_is_waited_for(void **state)
+TEST(half_a_record_is_waited_for)
 {
 	struct seat *s = seat_with("half", NULL);
 
-	(void)state;
 	assert_true(seat_run(s, ticked_100, 10000));
 	assert_string_equal(s->failed, "");
 	seat_free(s);
 }
 
-static void who_hangs_is_killed_within_four_seconds(void **state)
+TEST(who_hangs_is_killed_within_four_seconds)
 {
 	struct seat *s = seat_with("hang", NULL);
 
-	(void)state;
 	assert_true(seat_run(s, has_text, 10000));
 	assert_in_range(seat_free(s), 2900, 4000);
 }
@@ -344,11 +323,10 @@ static bool gone(pid_t pid)
 	return strstr(text, ") Z ") || strstr(text, ") X ");
 }
 
-static void what_it_started_goes_with_it(void **state)
+TEST(what_it_started_goes_with_it)
 {
 	struct seat *s = seat_with("orphan", NULL);
 
-	(void)state;
 	assert_true(seat_run(s, has_text, 10000));
 	pid_t pid = (pid_t)atoi(s->texts[0]);
 
@@ -359,19 +337,17 @@ static void what_it_started_goes_with_it(void **state)
 	assert_true(gone(pid));
 }
 
-static void closing_at_once_leaves_nothing(void **state)
+TEST(closing_at_once_leaves_nothing)
 {
-	(void)state;
 	for (int i = 0; i < 5; i++)
 		assert_true(seat_free(seat_with("echo", NULL)) < 950);
 }
 
-static void the_example_in_c_says_back_what_it_heard_after_a_pause(void **state)
+TEST(the_example_in_c_says_back_what_it_heard_after_a_pause)
 {
 	const char *argv[] = {WORKERS_DIR "/worker"};
 	struct seat *s = seat_new("process");
 
-	(void)state;
 	set_command(s, argv, 1);
 	assert_int_equal(seat_open(s), 0);
 	for (size_t i = 0; i < TICK; i++)
@@ -384,12 +360,11 @@ static void the_example_in_c_says_back_what_it_heard_after_a_pause(void **state)
 	seat_free(s);
 }
 
-static void the_example_in_python_halves_what_it_hears(void **state)
+TEST(the_example_in_python_halves_what_it_hears)
 {
 	const char *argv[] = {"python3", EXAMPLES_DIR "/worker.py"};
 	struct seat *s = seat_new("process");
 
-	(void)state;
 	set_command(s, argv, 2);
 	for (size_t i = 0; i < TICK; i++)
 		s->hears[i] = i % 2 ? 0.25f : -0.25f;

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Workers at a name that the resolver thinks about for ever: a bridge that is closed holds nobody. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "support/slow_resolver.h"
 #include "unit/bridge/seat.h"
@@ -24,11 +20,10 @@ static struct seat *seat_at_slow_name(const char *type)
 
 static bool failed(struct seat *s) { return s->failed[0] != '\0'; }
 
-static void closing_waits_for_no_resolver(void **state)
+TEST(closing_waits_for_no_resolver)
 {
 	static const char *const types[] = {"audiosocket", "websocket", "openai"};
 
-	(void)state;
 	for (size_t i = 0; i < 3; i++) {
 		struct seat *s = seat_at_slow_name(types[i]);
 
@@ -38,20 +33,18 @@ static void closing_waits_for_no_resolver(void **state)
 	}
 }
 
-static void a_name_that_is_not_found_in_time_is_a_failure(void **state)
+TEST(a_name_that_is_not_found_in_time_is_a_failure)
 {
 	struct seat *s = seat_at_slow_name("audiosocket");
 
-	(void)state;
 	assert_int_equal(seat_open(s), 0);
 	assert_true(seat_run(s, failed, 8000));
 	assert_string_equal(s->failed, "cannot connect to tcp://slow.test:9092: no answer within 5 s");
 	assert_in_range(seat_free(s), 0, SOON_MS);
 }
 
-static void nothing_is_left_when_the_answer_comes(void **state)
+TEST(nothing_is_left_when_the_answer_comes)
 {
-	(void)state;
 	slow_resolver_answer();
 	slow_resolver_end(4);
 }

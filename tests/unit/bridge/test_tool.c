@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tools on a real loop: what a model is told, whatever they do. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/err.h"
 #include "bridge/tool.h"

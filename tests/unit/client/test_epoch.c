@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "client/epoch.h"
 
@@ -15,11 +11,10 @@ static bool come(struct epoch *e, uint8_t number, uint16_t seq, uint32_t time)
 	return epoch_count(e, &f);
 }
 
-static void what_was_lost_is_counted_and_silence_is_not(void **state)
+TEST(what_was_lost_is_counted_and_silence_is_not)
 {
 	struct epoch e = {0};
 
-	(void)state;
 	assert_true(come(&e, 0, 65534, UINT32_MAX - 319));
 	assert_true(come(&e, 0, 65535, 0));
 	assert_int_equal(e.samples, 640);
@@ -34,11 +29,10 @@ static void what_was_lost_is_counted_and_silence_is_not(void **state)
 	assert_int_equal(e.samples, 2560);
 }
 
-static void a_new_epoch_begins_with_whoever_says_so_first(void **state)
+TEST(a_new_epoch_begins_with_whoever_says_so_first)
 {
 	struct epoch e = {0};
 
-	(void)state;
 	assert_true(come(&e, 0, 1, 0));
 	assert_true(epoch_enter(&e, 1));
 	assert_false(epoch_enter(&e, 1));
@@ -52,11 +46,10 @@ static void a_new_epoch_begins_with_whoever_says_so_first(void **state)
 	assert_int_equal(e.now, 599 % 256);
 }
 
-static void frames_of_an_old_epoch_do_not_count(void **state)
+TEST(frames_of_an_old_epoch_do_not_count)
 {
 	struct epoch e = {0};
 
-	(void)state;
 	assert_true(come(&e, 0, 1, 0));
 	assert_true(epoch_enter(&e, 1));
 	assert_false(come(&e, 0, 2, 320));

@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "client/histogram.h"
 
 #include <stdlib.h>
 
-static void small_values_are_exact(void **state)
+TEST(small_values_are_exact)
 {
 	static struct histogram h;
 
-	(void)state;
 	histogram_init(&h);
 	assert_int_equal(histogram_percentile(&h, 0.5), 0);
 	for (uint64_t v = 1; v <= 200; v++)
@@ -26,11 +21,10 @@ static void small_values_are_exact(void **state)
 	assert_int_equal(h.count, 200);
 }
 
-static void every_value_is_known_to_within_a_hundredth(void **state)
+TEST(every_value_is_known_to_within_a_hundredth)
 {
 	static struct histogram h;
 
-	(void)state;
 	for (uint64_t v = 1; v < (UINT64_C(1) << 36); v = v * 21 / 20 + 1) {
 		histogram_init(&h);
 		histogram_add(&h, v);
@@ -49,14 +43,13 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void percentiles_are_those_of_the_sorted_values(void **state)
+TEST(percentiles_are_those_of_the_sorted_values)
 {
 	enum { N = 10000 };
 	static const double shares[] = {0.01, 0.5, 0.9, 0.99, 0.999, 1};
 	static struct histogram h;
 	uint64_t *v = calloc(N, sizeof *v);
 
-	(void)state;
 	srand(3);
 	histogram_init(&h);
 	for (size_t i = 0; i < N; i++) {
@@ -72,11 +65,10 @@ static void percentiles_are_those_of_the_sorted_values(void **state)
 	free(v);
 }
 
-static void the_greatest_values_have_a_place(void **state)
+TEST(the_greatest_values_have_a_place)
 {
 	static struct histogram h;
 
-	(void)state;
 	histogram_init(&h);
 	histogram_add(&h, UINT64_MAX);
 	histogram_add(&h, 0);

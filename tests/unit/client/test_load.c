@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a load counts, from datagrams that a server might have sent. Looks inside: no server of ours sends the wrong ones. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "client/load.c"
 
@@ -59,11 +55,10 @@ static void over(struct load *l)
 	load_free(l);
 }
 
-static void a_perfect_server_loses_nothing(void **state)
+TEST(a_perfect_server_loses_nothing)
 {
 	struct load *l = measuring(0.5);
 
-	(void)state;
 	for (uint16_t i = 0; i < 100; i++) {
 		says(l, 0, nsec_from_s(2) + i);
 		says(l, 1, nsec_from_s(2) + i);
@@ -79,13 +74,12 @@ static void a_perfect_server_loses_nothing(void **state)
 	over(l);
 }
 
-static void loss_doubles_and_disorder_are_told_apart(void **state)
+TEST(loss_doubles_and_disorder_are_told_apart)
 {
 	/* of 20 marks: 0 and 1 are lost, 5 comes twice, 8 after 9, 12 and 15 are lost, 19 is lost */
 	static const uint16_t heard[] = {2, 3, 4, 5, 5, 6, 7, 9, 8, 10, 11, 13, 14, 16, 17, 18};
 	struct load *l = measuring(0.5);
 
-	(void)state;
 	for (uint16_t i = 0; i < 20; i++)
 		says(l, 0, nsec_from_s(2));
 	for (size_t i = 0; i < sizeof heard / sizeof *heard; i++)
@@ -98,11 +92,10 @@ static void loss_doubles_and_disorder_are_told_apart(void **state)
 	over(l);
 }
 
-static void sound_of_another_room_is_the_fault_that_it_is(void **state)
+TEST(sound_of_another_room_is_the_fault_that_it_is)
 {
 	struct load *l = measuring(0.5);
 
-	(void)state;
 	says(l, 0, nsec_from_s(2));
 	hears(l, 3, 77, 0, 65530, nsec_from_s(2)); /* 3 is in the room of 1 */
 	assert_int_equal(l->report.wrong_room, 1);
@@ -120,11 +113,10 @@ static void sound_of_another_room_is_the_fault_that_it_is(void **state)
 	over(l);
 }
 
-static void what_was_said_before_the_measured_time_does_not_count(void **state)
+TEST(what_was_said_before_the_measured_time_does_not_count)
 {
 	struct load *l = measuring(0.5);
 
-	(void)state;
 	hears(l, 2, 77, 0, 65529, nsec_from_s(2));
 	hears(l, 2, 77, 0, 65530, nsec_from_s(2)); /* never said */
 	says(l, 0, nsec_from_s(2));
@@ -136,12 +128,11 @@ static void what_was_said_before_the_measured_time_does_not_count(void **state)
 	over(l);
 }
 
-static void talkers_of_one_room_take_turns(void **state)
+TEST(talkers_of_one_room_take_turns)
 {
 	struct load *l = measuring(1);
 	unsigned both = 0, marks[2] = {0};
 
-	(void)state;
 	for (uint64_t frame = 0; frame < 600; frame++) {
 		bool a = frame % l->sessions[0].talker->period == l->sessions[0].talker->turn;
 		bool b = frame % l->sessions[2].talker->period == l->sessions[2].talker->turn;
@@ -156,12 +147,11 @@ static void talkers_of_one_room_take_turns(void **state)
 	over(l);
 }
 
-static void a_lost_listener_is_owed_nothing(void **state)
+TEST(a_lost_listener_is_owed_nothing)
 {
 	struct load *l = measuring(0.5);
 	const struct wt_close why = {.end = WT_END_CONN, .reason = "", .conn = {.end = QUIC_END_IDLE}};
 
-	(void)state;
 	l->report.open = 4;
 	says(l, 0, nsec_from_s(2));
 	says(l, 1, nsec_from_s(2));

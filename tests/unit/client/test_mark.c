@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "audio/pcm.h"
 #include "audio/resample.h"
@@ -65,12 +61,11 @@ static void assert_in_order(const struct sink *s, size_t n)
 	}
 }
 
-static void every_mark_is_read_however_the_stream_is_cut(void **state)
+TEST(every_mark_is_read_however_the_stream_is_cut)
 {
 	static const size_t pieces[] = {320, 160, 107, 1, 319, 321, 960, 64000};
 	int16_t *x = stream_of(MARKS);
 
-	(void)state;
 	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
 		struct sink s = {.n = 0};
 
@@ -81,11 +76,10 @@ static void every_mark_is_read_however_the_stream_is_cut(void **state)
 	free(x);
 }
 
-static void an_offset_is_found_once_and_told(void **state)
+TEST(an_offset_is_found_once_and_told)
 {
 	int16_t *x = stream_of(MARKS), zeros[MARK_SAMPLES] = {0};
 
-	(void)state;
 	for (size_t offset = 1; offset < MARK_SAMPLES; offset += 13) {
 		struct sink s = {.n = 0};
 
@@ -106,12 +100,11 @@ static void an_offset_is_found_once_and_told(void **state)
 	free(x);
 }
 
-static void level_fade_and_faint_noise_do_no_harm(void **state)
+TEST(level_fade_and_faint_noise_do_no_harm)
 {
 	static const double levels[] = {0.05, 0.3, 1, 3.9};
 	int16_t *x = stream_of(MARKS), *y = malloc(MARKS * MARK_SAMPLES * sizeof *y);
 
-	(void)state;
 	srand(1);
 	for (size_t k = 0; k < sizeof levels / sizeof *levels; k++) {
 		struct sink s = {.n = 0};
@@ -161,24 +154,22 @@ static size_t read_through(uint32_t by_hz, double trim_ppm)
 	return s.n;
 }
 
-static void a_room_of_another_rate_and_a_bent_clock_do_no_harm(void **state)
+TEST(a_room_of_another_rate_and_a_bent_clock_do_no_harm)
 {
 	static const uint32_t rates[] = {16000, 24000, 48000};
 	static const double trims[] = {0, 30, -30, 250, -250, 1000, -1000, 5000, -5000};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
 		for (size_t j = 0; j < sizeof trims / sizeof *trims; j++)
 			if (read_through(rates[i], trims[j]) < MARKS - 1)
 				fail_msg("%u Hz, %g ppm: %zu", rates[i], trims[j], read_through(rates[i], trims[j]));
 }
 
-static void what_is_no_mark_is_not_read(void **state)
+TEST(what_is_no_mark_is_not_read)
 {
 	struct sink s = {.n = 0};
 	int16_t *x = stream_of(MARKS);
 
-	(void)state;
 	srand(2);
 	mark_reader_init(&s.reader);
 	for (size_t i = 0; i < MARKS; i++)

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/err.h"
 #include "client/url.h"
@@ -12,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void good_urls_are_taken_apart(void **state)
+TEST(good_urls_are_taken_apart)
 {
 	static const struct {
 		const char *text, *host, *authority, *path;
@@ -31,7 +27,6 @@ static void good_urls_are_taken_apart(void **state)
 	char why[URL_ERROR];
 	struct url u;
 
-	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		assert_int_equal(url_parse(cases[i].text, &u, why), 0);
 		assert_string_equal(u.host, cases[i].host);
@@ -41,7 +36,7 @@ static void good_urls_are_taken_apart(void **state)
 	}
 }
 
-static void bad_urls_are_told_why(void **state)
+TEST(bad_urls_are_told_why)
 {
 	static const struct {
 		const char *text, *why;
@@ -56,7 +51,6 @@ static void bad_urls_are_told_why(void **state)
 	char why[URL_ERROR], *text;
 	struct url u;
 
-	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		why[0] = '\0';
 		assert_int_equal(url_parse(cases[i].text, &u, why), ERR_MALFORMED);
@@ -73,7 +67,7 @@ static void bad_urls_are_told_why(void **state)
 	free(text);
 }
 
-static void query_keys_are_set_and_replaced(void **state)
+TEST(query_keys_are_set_and_replaced)
 {
 	static const struct {
 		const char *url, *key, *value, *path;
@@ -90,7 +84,6 @@ static void query_keys_are_set_and_replaced(void **state)
 	char why[URL_ERROR], value[URL_PATH_MAX + 1];
 	struct url u;
 
-	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		assert_int_equal(url_parse(cases[i].url, &u, why), 0);
 		assert_int_equal(url_set_query(&u, cases[i].key, cases[i].value), 0);
@@ -106,7 +99,7 @@ static void query_keys_are_set_and_replaced(void **state)
 	assert_int_equal(strlen(u.path), URL_PATH_MAX);
 }
 
-static void numbers_and_localhost_need_nobody(void **state)
+TEST(numbers_and_localhost_need_nobody)
 {
 	static const struct {
 		const char *url, *first, *second;
@@ -121,7 +114,6 @@ static void numbers_and_localhost_need_nobody(void **state)
 	struct url u;
 	size_t n;
 
-	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		assert_int_equal(url_parse(cases[i].url, &u, why), 0);
 		assert_int_equal(url_resolve(&u, a, &n, why), 0);

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/err.h"
 #include "client/wav.h"
@@ -74,13 +70,12 @@ static void save(const char *path, const struct bytes *o)
 	fclose(f);
 }
 
-static void heads_of_every_kind(void **state)
+TEST(heads_of_every_kind)
 {
 	struct wav_format f;
 	char why[WAV_ERROR];
 	struct bytes o = riff();
 
-	(void)state;
 	put(&o, "LIST\3\0\0\0abc\0", 12); /* odd chunks are padded */
 	put_fmt(&o, 1, 2, 44100, 16);
 	put(&o, "junk\0\0\0\0", 8);
@@ -100,7 +95,7 @@ static void heads_of_every_kind(void **state)
 	assert_true(f.data_bytes == UINT64_MAX);
 }
 
-static void what_is_wrong_is_said(void **state)
+TEST(what_is_wrong_is_said)
 {
 	static const struct {
 		unsigned format, channels, bits;
@@ -112,7 +107,6 @@ static void what_is_wrong_is_said(void **state)
 	struct wav_format f;
 	char why[WAV_ERROR];
 
-	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct bytes o = riff();
 
@@ -136,7 +130,7 @@ static void what_is_wrong_is_said(void **state)
 	assert_int_equal(wav_parse(o.b, o.n, &f, why), ERR_MALFORMED);
 }
 
-static void what_is_written_is_read(void **state)
+TEST(what_is_written_is_read)
 {
 	const char *path = path_of("a.wav");
 	char why[WAV_ERROR];
@@ -145,7 +139,6 @@ static void what_is_written_is_read(void **state)
 	struct wav_in *in;
 	size_t got = 0, n;
 
-	(void)state;
 	for (size_t i = 0; i < 5000; i++)
 		x[i] = (int16_t)(i * 12347);
 	assert_int_equal(wav_out_open(path, 24000, &out, why), 0);
@@ -163,7 +156,7 @@ static void what_is_written_is_read(void **state)
 	unlink(path);
 }
 
-static void stereo_is_mixed_down_and_what_follows_the_data_is_no_sound(void **state)
+TEST(stereo_is_mixed_down_and_what_follows_the_data_is_no_sound)
 {
 	const char *path = path_of("b.wav");
 	struct bytes o = riff();
@@ -171,7 +164,6 @@ static void stereo_is_mixed_down_and_what_follows_the_data_is_no_sound(void **st
 	struct wav_in *in;
 	int16_t y[16];
 
-	(void)state;
 	put_fmt(&o, 1, 2, 8000, 16);
 	put_data(&o, 12);
 	put_le(&o, (uint16_t)-32768, 2), put_le(&o, (uint16_t)-32768, 2);
@@ -190,7 +182,7 @@ static void stereo_is_mixed_down_and_what_follows_the_data_is_no_sound(void **st
 	unlink(path);
 }
 
-static void files_that_cannot_be_used_are_named(void **state)
+TEST(files_that_cannot_be_used_are_named)
 {
 	const char *path = path_of("c.wav");
 	struct bytes o = riff();
@@ -198,7 +190,6 @@ static void files_that_cannot_be_used_are_named(void **state)
 	struct wav_out *out;
 	struct wav_in *in;
 
-	(void)state;
 	assert_int_equal(wav_in_open("/nowhere/x.wav", 0, &in, why), ERR_NOTFOUND);
 	assert_non_null(strstr(why, "/nowhere/x.wav"));
 	assert_int_equal(wav_out_open("/nowhere/x.wav", 16000, &out, why), ERR_IO);
@@ -212,7 +203,7 @@ static void files_that_cannot_be_used_are_named(void **state)
 }
 
 /* Standard input and output are what they are for the whole process; they are put back. */
-static void a_pipe_is_never_waited_for(void **state)
+TEST(a_pipe_is_never_waited_for)
 {
 	char why[WAV_ERROR];
 	uint8_t b[1000] = {1, 0, 2, 0};
@@ -220,7 +211,6 @@ static void a_pipe_is_never_waited_for(void **state)
 	struct wav_in *in;
 	int fd[2], old = dup(0);
 
-	(void)state;
 	assert_int_equal(pipe(fd), 0);
 	dup2(fd[0], 0);
 	assert_int_equal(wav_in_open("-", 16000, &in, why), 0);
@@ -242,14 +232,13 @@ static void a_pipe_is_never_waited_for(void **state)
 	close(fd[0]);
 }
 
-static void a_reader_that_does_not_read_costs_samples_not_time(void **state)
+TEST(a_reader_that_does_not_read_costs_samples_not_time)
 {
 	char why[WAV_ERROR];
 	int16_t x[1000] = {0};
 	struct wav_out *out;
 	int fd[2], old = dup(1), err = 0;
 
-	(void)state;
 	fflush(stdout);
 	assert_int_equal(pipe(fd), 0);
 	dup2(fd[1], 1);

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/err.h"
 #include "daemon/control.h"
@@ -20,11 +16,10 @@ static int parse(const char *line, struct control_msg *m)
 	return err;
 }
 
-static void every_message_of_a_client_is_understood(void **state)
+TEST(every_message_of_a_client_is_understood)
 {
 	static struct control_msg m;
 
-	(void)state;
 	assert_int_equal(parse("{\"type\":\"message\",\"text\":\"hi \\u00e9\",\"to\":7}", &m), 0);
 	assert_int_equal(m.type, CONTROL_MESSAGE);
 	assert_string_equal(m.text, "hi \xc3\xa9");
@@ -61,7 +56,7 @@ static void every_message_of_a_client_is_understood(void **state)
 	assert_int_equal(m.type, CONTROL_UNKNOWN);
 }
 
-static void what_is_no_message_is_said_to_be_none(void **state)
+TEST(what_is_no_message_is_said_to_be_none)
 {
 	static const char *const bad[] = {"", "{", "[]", "null", "17", "{}", "{\"type\":1}", "hello",
 		"{\"type\":\"message\"}", "{\"type\":\"message\",\"text\":\"\"}", "{\"type\":\"message\",\"text\":5}",
@@ -76,19 +71,17 @@ static void what_is_no_message_is_said_to_be_none(void **state)
 	static struct control_msg m;
 	char why[CONTROL_WHY];
 
-	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		if (parse(bad[i], &m) != ERR_MALFORMED)
 			fail_msg("taken: %s", bad[i]);
 	assert_int_equal(control_parse("{\"type\":\"bye\"}\0x", 16, &m, why), ERR_MALFORMED);
 }
 
-static void a_message_may_be_4096_bytes_and_no_more(void **state)
+TEST(a_message_may_be_4096_bytes_and_no_more)
 {
 	static struct control_msg m;
 	static char line[MESSAGE_MAX + 64];
 
-	(void)state;
 	for (int over = 0; over <= 1; over++) {
 		int n = snprintf(line, sizeof line, "{\"type\":\"message\",\"text\":\"%0*d\"}", MESSAGE_MAX + over, 0);
 
@@ -97,7 +90,7 @@ static void a_message_may_be_4096_bytes_and_no_more(void **state)
 	}
 }
 
-static void lines_out_are_one_object_each(void **state)
+TEST(lines_out_are_one_object_each)
 {
 	struct buf b;
 	const struct room_event joined = {.kind = ROOM_JOINED, .member = {.id = 4, .name = "Bob \"x\"\n"}};
@@ -110,7 +103,6 @@ static void lines_out_are_one_object_each(void **state)
 	struct room_event bot_down = bot_joined;
 	char text[2048];
 
-	(void)state;
 	bot_down.member.down = "why \xc3";
 	buf_init(&b, 4096);
 	assert_int_equal(control_event(&b, &joined, 0), 0);
@@ -141,11 +133,10 @@ static void lines_out_are_one_object_each(void **state)
 }
 
 /* A reason of 160 bytes from far away may end in mid-character. */
-static void a_text_that_was_cut_costs_its_end_only(void **state)
+TEST(a_text_that_was_cut_costs_its_end_only)
 {
 	static const enum room_event_kind kinds[] = {ROOM_MESSAGE, ROOM_TRANSCRIPT, ROOM_BRIDGE};
 
-	(void)state;
 	for (size_t i = 0; i < 3; i++) {
 		struct buf b;
 

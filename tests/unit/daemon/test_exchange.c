@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What shards pass one another: order, bounds, and nobody sleeps while something waits for him. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "daemon/exchange.h"
 
@@ -58,14 +54,13 @@ static void pass(const struct quic_relay *r, unsigned to, uint8_t number)
 	r->packet(r->ctx, to, &path, 2, (uint8_t[]){0, number, 0}, 3);
 }
 
-static void mail_goes_before_the_packets_behind_it(void **state)
+TEST(mail_goes_before_the_packets_behind_it)
 {
 	struct exchange *x;
 	struct seen s = {0};
 	const struct exchange_reader reader = {&s, on_mail, on_packet};
 	struct letter a = {.number = 1}, b = {.number = 2};
 
-	(void)state;
 	assert_int_equal(exchange_new(3, &x), 0);
 	const struct quic_relay relay = exchange_relay(x, 0);
 
@@ -84,14 +79,13 @@ static void mail_goes_before_the_packets_behind_it(void **state)
 	exchange_free(NULL, NULL);
 }
 
-static void who_sleeps_is_woken_once(void **state)
+TEST(who_sleeps_is_woken_once)
 {
 	struct exchange *x;
 	struct seen s = {0};
 	const struct exchange_reader reader = {&s, on_mail, on_packet};
 	struct letter l[3] = {{.number = 1}, {.number = 2}, {.number = 3}};
 
-	(void)state;
 	assert_int_equal(exchange_new(2, &x), 0);
 	exchange_on_wake(x, 1, wake, &s);
 	const struct quic_relay relay = exchange_relay(x, 0);
@@ -118,7 +112,7 @@ static void who_sleeps_is_woken_once(void **state)
 	exchange_free(x, NULL);
 }
 
-static void a_full_ring_drops_and_counts(void **state)
+TEST(a_full_ring_drops_and_counts)
 {
 	struct exchange *x;
 	struct seen s = {0};
@@ -126,7 +120,6 @@ static void a_full_ring_drops_and_counts(void **state)
 	uint8_t big[QUIC_PACKET_MAX + 1] = {0};
 	const struct quic_path path = {{.len = 0}, {.len = 0}};
 
-	(void)state;
 	assert_int_equal(exchange_new(2, &x), 0);
 	const struct quic_relay relay = exchange_relay(x, 0);
 
@@ -149,12 +142,11 @@ static void leftover(unsigned to, struct mail *m)
 	n_left += ((struct letter *)m)->number;
 }
 
-static void mail_that_nobody_took_is_given_back(void **state)
+TEST(mail_that_nobody_took_is_given_back)
 {
 	struct exchange *x;
 	struct letter a = {.number = 1}, b = {.number = 2};
 
-	(void)state;
 	assert_int_equal(exchange_new(2, &x), 0);
 	exchange_post(x, 0, 1, &a.mail);
 	exchange_post(x, 0, 1, &b.mail);
@@ -219,13 +211,12 @@ static void *play(void *ctx)
 	return NULL;
 }
 
-static void no_wake_is_lost(void **state)
+TEST(no_wake_is_lost)
 {
 	struct exchange *x;
 	struct player *p = calloc(2, sizeof *p);
 	pthread_t t[2];
 
-	(void)state;
 	assert_non_null(p);
 	assert_int_equal(exchange_new(2, &x), 0);
 	for (unsigned i = 0; i < 2; i++) {

@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "daemon/join.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static void a_query_is_read_as_browsers_write_it(void **state)
+TEST(a_query_is_read_as_browsers_write_it)
 {
 	struct join j;
 	char why[JOIN_ERROR];
 
-	(void)state;
 	assert_int_equal(join_parse("/audio", "/audio", 16000, &j, why), 200);
 	assert_string_equal(j.room, "");
 	assert_string_equal(j.name, "");
@@ -38,7 +33,7 @@ static void a_query_is_read_as_browsers_write_it(void **state)
 	assert_string_equal(j.room, "");
 }
 
-static void a_bad_query_is_refused_with_its_reason(void **state)
+TEST(a_bad_query_is_refused_with_its_reason)
 {
 	static const struct {
 		const char *path;
@@ -65,7 +60,6 @@ static void a_bad_query_is_refused_with_its_reason(void **state)
 		{"/audio?room=01234567890123456789012345678901234567890123456789012345678901234", 400, "room"},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct join j;
 		char why[JOIN_ERROR];
@@ -76,7 +70,7 @@ static void a_bad_query_is_refused_with_its_reason(void **state)
 	}
 }
 
-static void origins_are_compared_as_origins(void **state)
+TEST(origins_are_compared_as_origins)
 {
 	static const struct {
 		const char *origin, *authority;
@@ -101,7 +95,6 @@ static void origins_are_compared_as_origins(void **state)
 	};
 	static struct config_server none, list, all;
 
-	(void)state;
 	list.n_origins = 1;
 	snprintf(list.origins[0], sizeof list.origins[0], "https://voice.example.com");
 	all.n_origins = 1;

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "daemon/load.h"
 
@@ -18,12 +14,11 @@ static void live(struct load *l, nsec *now, nsec *idle, unsigned ms, unsigned id
 	}
 }
 
-static void follows_within_a_second(void **state)
+TEST(follows_within_a_second)
 {
 	struct load l = {0};
 	nsec now = nsec_from_s(100), idle = nsec_from_s(90);
 
-	(void)state;
 	live(&l, &now, &idle, 1000, 900, 0);
 	assert_float_equal(l.share, 0.1, 0.01);
 	live(&l, &now, &idle, 300, 0, 0);
@@ -34,22 +29,20 @@ static void follows_within_a_second(void **state)
 	assert_float_equal(l.share, 0.5, 0.03);
 }
 
-static void does_not_count_handshakes(void **state)
+TEST(does_not_count_handshakes)
 {
 	struct load l = {0};
 	nsec now = nsec_from_s(100), idle = 0;
 
-	(void)state;
 	live(&l, &now, &idle, 2000, 0, 700);
 	assert_float_equal(l.share, 0.3, 0.01);
 }
 
 /* Before the loop has turned once everything looks like work; and greeting can be measured beyond the look. */
-static void starts_from_nothing(void **state)
+TEST(starts_from_nothing)
 {
 	struct load l = {0};
 
-	(void)state;
 	load_look(&l, 0, nsec_from_s(100));
 	assert_float_equal(l.share, 0, 1e-9);
 	load_except(&l, nsec_from_s(2));

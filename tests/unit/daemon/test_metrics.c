@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Every line is checked against Prometheus' text format, every value against the counter that it is said to be. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/err.h"
 #include "daemon/metrics.h"
@@ -185,12 +181,11 @@ static double value(const struct page *p, const char *name, const char *of_label
 
 /* --- cases ----------------------------------------------------------------------------------- */
 
-static void every_line_is_prometheus_text(void **state)
+TEST(every_line_is_prometheus_text)
 {
 	struct world w;
 	struct page p;
 
-	(void)state;
 	fill(&w);
 	read_page(&w, &p);
 	assert_true(p.n_families > 60);
@@ -237,12 +232,11 @@ static void check_histogram(const struct page *p, const char *name, size_t n_buc
 	assert_float_equal(value(p, sum_name, ""), sum, 1e-9);
 }
 
-static void histograms_are_cumulative_and_end_in_their_count(void **state)
+TEST(histograms_are_cumulative_and_end_in_their_count)
 {
 	struct world w;
 	struct page p;
 
-	(void)state;
 	fill(&w);
 	read_page(&w, &p);
 	check_histogram(&p, "mynah_tick_late_seconds", 10, 55, 1.5);
@@ -252,12 +246,11 @@ static void histograms_are_cumulative_and_end_in_their_count(void **state)
 	assert_true(value(&p, "mynah_playout_depth_seconds_bucket", "0.2") == 280);
 }
 
-static void values_are_those_of_their_counters(void **state)
+TEST(values_are_those_of_their_counters)
 {
 	struct world w;
 	struct page p;
 
-	(void)state;
 	fill(&w);
 	read_page(&w, &p);
 	assert_true(value(&p, "mynah_build_info", "1.2.3") == 1);
@@ -278,14 +271,13 @@ static void values_are_those_of_their_counters(void **state)
 }
 
 /* A counter that is not printed, or under a name of another, cannot be seen missing. */
-static void every_refusal_is_in_one_line(void **state)
+TEST(every_refusal_is_in_one_line)
 {
 	static const char *const statuses[] = {"400", "401", "403", "404", "429", "503", "other"};
 	struct world w;
 	struct page p;
 	double sum = 0;
 
-	(void)state;
 	fill(&w);
 	read_page(&w, &p);
 	for (size_t i = 0; i < 7; i++)
@@ -295,23 +287,21 @@ static void every_refusal_is_in_one_line(void **state)
 	assert_true(value(&p, "mynah_sessions_refused_total", "403") == (double)w.sum.links.refused[2]);
 }
 
-static void no_room_for_it_is_an_error(void **state)
+TEST(no_room_for_it_is_an_error)
 {
 	struct world w;
 	struct buf b;
 
-	(void)state;
 	fill(&w);
 	buf_init(&b, 4000); /* half a page would be taken for a whole one */
 	assert_int_equal(metrics_print(&w.all, &b), ERR_NOMEM);
 	buf_fini(&b);
 }
 
-static void shards_are_added_up(void **state)
+TEST(shards_are_added_up)
 {
 	struct shard_report sum = {0}, one = {0};
 
-	(void)state;
 	one.quic = (struct quic_stats){.packets_in = 5, .forwarded = 7, .conns = 3, .half_open = UINT32_MAX / 2};
 	one.udp = (struct udp_stats){.recv_calls = 1, .kernel_dropped = UINT64_MAX / 4};
 	one.wt = (struct wt_stats){.sessions_opened = 11, .sessions = 9};

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "daemon/notify.h"
 
@@ -47,11 +43,10 @@ static void nothing_arrives(int fd)
 	assert_int_equal(errno, EAGAIN);
 }
 
-static void a_socket_with_a_path_is_told(void **state)
+TEST(a_socket_with_a_path_is_told)
 {
 	char dir[] = "/tmp/mynah-notify-XXXXXX", path[64];
 
-	(void)state;
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof path, "%s/s", dir);
 	int fd = listen_at(path);
@@ -68,11 +63,10 @@ static void a_socket_with_a_path_is_told(void **state)
 	notify_send("WATCHDOG=1"); /* nobody there any more */
 }
 
-static void an_abstract_socket_is_told(void **state)
+TEST(an_abstract_socket_is_told)
 {
 	char name[64];
 
-	(void)state;
 	snprintf(name, sizeof name, "@mynah-notify-%d", (int)getpid());
 	int fd = listen_at(name);
 
@@ -82,11 +76,10 @@ static void an_abstract_socket_is_told(void **state)
 	close(fd);
 }
 
-static void a_full_socket_does_not_stop_the_daemon(void **state)
+TEST(a_full_socket_does_not_stop_the_daemon)
 {
 	char name[64];
 
-	(void)state;
 	snprintf(name, sizeof name, "@mynah-notify-full-%d", (int)getpid());
 	int fd = listen_at(name);
 
@@ -97,11 +90,10 @@ static void a_full_socket_does_not_stop_the_daemon(void **state)
 	close(fd);
 }
 
-static void other_values_are_left_alone(void **state)
+TEST(other_values_are_left_alone)
 {
 	char longest[300];
 
-	(void)state;
 	memset(longest, 'x', sizeof longest);
 	longest[0] = '/';
 	longest[sizeof longest - 1] = '\0';
@@ -115,11 +107,10 @@ static void other_values_are_left_alone(void **state)
 	notify_send("READY=1");
 }
 
-static void the_watchdog_is_fed_twice_as_often_as_it_asks(void **state)
+TEST(the_watchdog_is_fed_twice_as_often_as_it_asks)
 {
 	char pid[16];
 
-	(void)state;
 	unsetenv("WATCHDOG_PID");
 	unsetenv("WATCHDOG_USEC");
 	assert_int_equal(notify_watchdog_ms(), 0);

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Every route, asked as both HTTP servers ask it. Method and HEAD are theirs. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/err.h"
 #include "daemon/web.h"

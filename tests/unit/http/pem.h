@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pem - certificates for the tests of TLS. After cmocka.h. */
+/* pem - certificates for the tests of TLS. After support/test.h. */
 #pragma once
 #include "http/openssl.h"
 

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "http/files.h"
 
@@ -14,9 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void types_go_by_the_extension(void **state)
+TEST(types_go_by_the_extension)
 {
-	(void)state;
 	assert_string_equal(http_content_type("/index.html"), "text/html; charset=utf-8");
 	assert_string_equal(http_content_type("/a.b/c.JS"), "text/javascript; charset=utf-8");
 	assert_string_equal(http_content_type("/x.mjs"), "text/javascript; charset=utf-8");
@@ -26,7 +21,7 @@ static void types_go_by_the_extension(void **state)
 	assert_string_equal(http_content_type(""), "application/octet-stream");
 }
 
-static void embedded_files_are_found_by_their_whole_path(void **state)
+TEST(embedded_files_are_found_by_their_whole_path)
 {
 	static const struct http_file files[] = {
 		{"/index.html", "text/html", (const uint8_t *)"a", 1},
@@ -34,7 +29,6 @@ static void embedded_files_are_found_by_their_whole_path(void **state)
 		{"/js/app.js", "text/javascript", (const uint8_t *)"c", 1},
 	};
 
-	(void)state;
 	assert_ptr_equal(http_file_find(files, 3, "/"), &files[0]);
 	assert_ptr_equal(http_file_find(files, 3, "/index.html"), &files[0]);
 	assert_ptr_equal(http_file_find(files, 3, "/js/"), &files[1]);

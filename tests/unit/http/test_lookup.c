@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* With a resolver of our own, which answers when the test lets it. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "support/slow_resolver.h"
 
@@ -39,13 +35,12 @@ static void run_out(uv_loop_t *loop)
 	assert_int_equal(uv_loop_close(loop), 0);
 }
 
-static void numbers_need_no_thread(void **state)
+TEST(numbers_need_no_thread)
 {
 	struct heard four = {0}, six = {0};
 	struct lookup *l;
 	uv_loop_t loop;
 
-	(void)state;
 	uv_loop_init(&loop);
 	assert_int_equal(lookup_start(&loop, "127.0.0.1", "80", on_done, &four, &l), 0);
 	assert_int_equal(lookup_start(&loop, "::1", "80", on_done, &six, &l), 0);
@@ -58,13 +53,12 @@ static void numbers_need_no_thread(void **state)
 	assert_int_equal(six.family, AF_INET6);
 }
 
-static void a_name_is_found_or_not(void **state)
+TEST(a_name_is_found_or_not)
 {
 	struct heard yes = {0}, no = {0};
 	struct lookup *l;
 	uv_loop_t loop;
 
-	(void)state;
 	uv_loop_init(&loop);
 	assert_int_equal(lookup_start(&loop, "there.test", "80", on_done, &yes, &l), 0);
 	assert_int_equal(lookup_start(&loop, "nowhere.test", "80", on_done, &no, &l), 0);
@@ -77,13 +71,12 @@ static void a_name_is_found_or_not(void **state)
 }
 
 /* The loop ends while the resolver still thinks; what it finds later hurts nobody and is given back. */
-static void nobody_waits_for_a_slow_one(void **state)
+TEST(nobody_waits_for_a_slow_one)
 {
 	struct heard slow = {0}, quick = {0};
 	struct lookup *l, *other;
 	uv_loop_t loop;
 
-	(void)state;
 	uv_loop_init(&loop);
 	for (int i = 0; i < 20; i++) {
 		assert_int_equal(lookup_start(&loop, "slow.test", "80", on_done, &slow, &l), 0);

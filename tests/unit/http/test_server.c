@@ -4,11 +4,7 @@
  * socket, and waiting for something means running the loop until it is there. Nothing sleeps; a case
  * that waits for what never comes ends with the alarm.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/buf.h"
 #include "http/files.h"

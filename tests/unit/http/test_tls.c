@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Both sides of tls_stream on one loop: the server over TLS, and a client made of the same stream. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/buf.h"
 #include "http/openssl.h"

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The WebSocket client against a server on the same loop that can be told how to misbehave. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/base64.h"
 #include "base/buf.h"
@@ -392,7 +388,7 @@ static void say_and_hear(struct world *w, size_t len, bool text)
 
 /* --- cases -------------------------------------------------------------------------------- */
 
-static void addresses(void **state)
+TEST(addresses)
 {
 	static const struct {
 		const char *text, *host, *target;
@@ -413,7 +409,6 @@ static void addresses(void **state)
 		"ws://[::1", "ws://[nonsense]", "ws://[127.0.0.1]", "ws://-a", "ws://.a", "WS://a", "ws://a\"b"};
 	struct websocket_url u;
 
-	(void)state;
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
 		assert_int_equal(websocket_url_parse(good[i].text, &u), 0);
 		assert_string_equal(u.host, good[i].host);
@@ -591,12 +586,11 @@ static void an_endless_header_is_cut_off(void **state)
 }
 
 /* The answer and what comes right behind it, cut wherever it can be. */
-static void every_split_of_the_answer(void **state)
+TEST(every_split_of_the_answer)
 {
 	char text[512], accept[32];
 	struct upgrade u;
 
-	(void)state;
 	assert_int_equal(upgrade_init(&u, "a,b"), 0);
 	accept_of(u.key, accept);
 	size_t head = (size_t)snprintf(text, sizeof text, OK UP "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: b\r\n\r\n", accept);

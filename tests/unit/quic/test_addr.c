@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "quic/addr.h"
 
@@ -11,7 +7,7 @@
 
 #include <string.h>
 
-static void addresses_round_trip_as_text(void **state)
+TEST(addresses_round_trip_as_text)
 {
 	static const struct {
 		const char *host, *text;
@@ -20,7 +16,6 @@ static void addresses_round_trip_as_text(void **state)
 		{"2001:db8::17", "[2001:db8::17]:4433"}, {"::ffff:10.0.0.1", "[::ffff:10.0.0.1]:4433"},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct quic_addr a;
 		char text[QUIC_ADDR_TEXT];
@@ -31,25 +26,23 @@ static void addresses_round_trip_as_text(void **state)
 	}
 }
 
-static void what_is_no_numeric_address_is_malformed(void **state)
+TEST(what_is_no_numeric_address_is_malformed)
 {
 	static const char *const cases[] = {"", "localhost", "1.2.3", "1.2.3.4.5", "256.1.1.1", "[127.0.0.1]", "[::1", "::1]",
 		"[]", "1.2.3.4 ", ":::",
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
 	struct quic_addr a;
 
-	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		assert_int_equal(quic_addr_parse(cases[i], 1, &a), ERR_MALFORMED);
 }
 
-static void an_unset_address_has_text_and_no_port(void **state)
+TEST(an_unset_address_has_text_and_no_port)
 {
 	struct quic_addr a = {.len = 0}, b = {.len = 0};
 	char text[QUIC_ADDR_TEXT];
 	uint8_t key[16];
 
-	(void)state;
 	assert_string_equal(quic_addr_format(&a, text), "-");
 	assert_int_equal(quic_addr_port(&a), 0);
 	assert_int_equal(quic_addr_limit_key(&a, key), 0);
@@ -67,9 +60,8 @@ static bool equal(const char *h1, uint16_t p1, const char *h2, uint16_t p2)
 	return quic_addr_equal(&a, &b);
 }
 
-static void equality_is_host_and_port(void **state)
+TEST(equality_is_host_and_port)
 {
-	(void)state;
 	assert_true(equal("10.0.0.1", 1, "10.0.0.1", 1));
 	assert_false(equal("10.0.0.1", 1, "10.0.0.1", 2));
 	assert_false(equal("10.0.0.1", 1, "10.0.0.2", 1));
@@ -78,12 +70,11 @@ static void equality_is_host_and_port(void **state)
 	assert_false(equal("::ffff:10.0.0.1", 1, "10.0.0.1", 1));
 }
 
-static void limits_count_ipv4_addresses_and_ipv6_networks(void **state)
+TEST(limits_count_ipv4_addresses_and_ipv6_networks)
 {
 	uint8_t k1[16], k2[16];
 	struct quic_addr a, b;
 
-	(void)state;
 	quic_addr_parse("192.0.2.7", 1, &a);
 	quic_addr_parse("::ffff:192.0.2.7", 9, &b);
 	assert_int_equal(quic_addr_limit_key(&a, k1), 4);

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "quic/tls.h"
 
@@ -39,12 +35,11 @@ static X509 *leaf_of(const char *pem)
 	return x;
 }
 
-static void a_made_certificate_is_what_browsers_pin(void **state)
+TEST(a_made_certificate_is_what_browsers_pin)
 {
 	struct quic_cert c = make(13), again;
 	char why[QUIC_CERT_ERROR];
 
-	(void)state;
 	assert_true(c.info.pinnable);
 	assert_string_equal(c.info.unfit, "");
 	assert_true(c.info.self_signed);
@@ -57,14 +52,13 @@ static void a_made_certificate_is_what_browsers_pin(void **state)
 	quic_cert_free(&again);
 }
 
-static void a_made_certificate_has_its_extensions(void **state)
+TEST(a_made_certificate_has_its_extensions)
 {
 	struct quic_cert c = make(13);
 	X509 *x = leaf_of(c.chain_pem);
 	uint8_t hash[32];
 	unsigned len;
 
-	(void)state;
 	assert_int_equal(X509_get_version(x), X509_VERSION_3);
 	assert_int_equal(X509_check_host(x, "voice.example.com", 0, 0, NULL), 1);
 	assert_int_equal(X509_check_host(x, "other.example.com", 0, 0, NULL), 0);
@@ -80,12 +74,11 @@ static void a_made_certificate_has_its_extensions(void **state)
 	quic_cert_free(&c);
 }
 
-static void no_two_made_certificates_share_serial_or_key(void **state)
+TEST(no_two_made_certificates_share_serial_or_key)
 {
 	struct quic_cert a = make(13), b = make(13);
 	X509 *xa = leaf_of(a.chain_pem), *xb = leaf_of(b.chain_pem);
 
-	(void)state;
 	assert_int_not_equal(ASN1_INTEGER_cmp(X509_get0_serialNumber(xa), X509_get0_serialNumber(xb)), 0);
 	assert_string_not_equal(a.key_pem, b.key_pem);
 	X509_free(xa);
@@ -94,12 +87,11 @@ static void no_two_made_certificates_share_serial_or_key(void **state)
 	quic_cert_free(&b);
 }
 
-static void a_name_cannot_smuggle_in_another(void **state)
+TEST(a_name_cannot_smuggle_in_another)
 {
 	static const char *const evil[] = {"a.example,DNS:bank.example"};
 	struct quic_cert c;
 
-	(void)state;
 	if (quic_cert_make(evil, 1, 13, NOW, &c))
 		return;
 	X509 *x = leaf_of(c.chain_pem);
@@ -109,21 +101,19 @@ static void a_name_cannot_smuggle_in_another(void **state)
 	quic_cert_free(&c);
 }
 
-static void days_must_be_positive(void **state)
+TEST(days_must_be_positive)
 {
 	struct quic_cert c;
 
-	(void)state;
 	assert_int_equal(quic_cert_make(names, 1, 0, NOW, &c), ERR_RANGE);
 	assert_int_equal(quic_cert_make(names, 0, 5, NOW, &c), 0);
 	quic_cert_free(&c);
 }
 
-static void too_long_a_life_is_unfit_for_pinning(void **state)
+TEST(too_long_a_life_is_unfit_for_pinning)
 {
 	struct quic_cert c = make(15);
 
-	(void)state;
 	assert_false(c.info.pinnable);
 	assert_non_null(strstr(c.info.unfit, "15 days"));
 	quic_cert_free(&c);
@@ -189,9 +179,8 @@ static EVP_PKEY *explicit_key(void)
 	return key;
 }
 
-static void other_kinds_are_served_but_named_unfit(void **state)
+TEST(other_kinds_are_served_but_named_unfit)
 {
-	(void)state;
 	judged(EVP_EC_gen("P-256"), X509_VERSION_3, EVP_sha256(), true, NULL);
 	judged(EVP_EC_gen("P-384"), X509_VERSION_3, EVP_sha256(), true, NULL);
 	judged(EVP_RSA_gen(2048), X509_VERSION_3, EVP_sha256(), true, "RSA");
@@ -214,12 +203,11 @@ static void refused(const char *chain, const char *key, int64_t now, int err, co
 		fail_msg("\"%s\" does not say \"%s\"", why, message);
 }
 
-static void each_fault_has_its_own_message(void **state)
+TEST(each_fault_has_its_own_message)
 {
 	struct quic_cert a = make(13), b = make(13);
 	char *cut = strdup(a.chain_pem), *cut_key = strdup(a.key_pem);
 
-	(void)state;
 	memset(strstr(cut, "-----BEGIN CERTIFICATE-----") + 40, '!', 20);
 	memset(strstr(cut_key, "-----BEGIN PRIVATE KEY-----") + 40, '!', 20);
 	refused("", a.key_pem, NOW, ERR_MALFORMED, "certificate: is not PEM");
@@ -238,12 +226,11 @@ static void each_fault_has_its_own_message(void **state)
 	quic_cert_free(&b);
 }
 
-static void a_chain_is_read_to_its_end(void **state)
+TEST(a_chain_is_read_to_its_end)
 {
 	struct quic_cert a = make(13), b = make(13), c;
 	char chain[8192], why[QUIC_CERT_ERROR];
 
-	(void)state;
 	snprintf(chain, sizeof chain, "%s\nnotes\n%s%s\n\n", a.chain_pem, b.chain_pem, a.key_pem);
 	assert_int_equal(quic_cert_parse(chain, a.key_pem, NOW, &c, why), 0);
 	assert_memory_equal(c.info.sha256, a.info.sha256, 32);
@@ -257,14 +244,13 @@ static void a_chain_is_read_to_its_end(void **state)
 	quic_cert_free(&b);
 }
 
-static void an_encrypted_key_is_said_to_be_so(void **state)
+TEST(an_encrypted_key_is_said_to_be_so)
 {
 	struct quic_cert c = make(13);
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *p;
 
-	(void)state;
 	PEM_write_bio_PKCS8PrivateKey(bio, key, EVP_aes_128_cbc(), "secret", 6, NULL, NULL);
 	BIO_write(bio, "", 1);
 	BIO_get_mem_data(bio, &p);
@@ -283,12 +269,11 @@ static void write_file(const char *path, const char *text)
 	fclose(f);
 }
 
-static void files_are_named_in_messages(void **state)
+TEST(files_are_named_in_messages)
 {
 	char dir[] = "/tmp/mynah-cert-XXXXXX", chain[64], key[64], why[QUIC_CERT_ERROR];
 	struct quic_cert made = make(13), c;
 
-	(void)state;
 	assert_non_null(mkdtemp(dir));
 	snprintf(chain, sizeof chain, "%s/cert.pem", dir);
 	snprintf(key, sizeof key, "%s/key.pem", dir);
@@ -318,13 +303,12 @@ static void files_are_named_in_messages(void **state)
 	quic_cert_free(&made); /* a zeroed one is fine */
 }
 
-static void contexts_are_counted(void **state)
+TEST(contexts_are_counted)
 {
 	struct quic_cert c = make(13);
 	struct quic_tls *t, *u;
 	struct quic_tls_client_opts o = {.insecure = true};
 
-	(void)state;
 	assert_int_equal(quic_tls_server(&c, &t), 0);
 	assert_ptr_equal(quic_tls_ref(t), t);
 	quic_tls_unref(t);

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "quic/endpoint.h"
 #include "quic/udp.h"
@@ -176,11 +172,10 @@ static void join(const char *server_host, const char *dest, const char *client_h
 	quic_cert_free(&cert);
 }
 
-static void endpoints_meet_over_real_sockets(void **state)
+TEST(endpoints_meet_over_real_sockets)
 {
 	struct quic_addr v6, local;
 
-	(void)state;
 	join("127.0.0.1", "127.0.0.1", "127.0.0.1");
 	join("0.0.0.0", "127.0.0.3", "127.0.0.1");
 	quic_addr_parse("::1", 9, &v6);

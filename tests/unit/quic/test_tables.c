@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "quic/addr_limit.h"
 #include "quic/cid_table.h"
@@ -18,13 +14,12 @@
 
 /* --- connection ids ---------------------------------------------------------------------------- */
 
-static void an_id_is_never_taken_over(void **state)
+TEST(an_id_is_never_taken_over)
 {
 	struct cid_owner a = {CID_CONN}, b = {CID_TOMB};
 	static const uint8_t id[CID_MAX] = {1, 2, 3};
 	struct cid_table *t;
 
-	(void)state;
 	assert_int_equal(cid_table_new(&t), 0);
 	assert_int_equal(cid_table_put(t, id, 8, &a), 0);
 	assert_int_equal(cid_table_put(t, id, 8, &b), ERR_EXISTS);
@@ -46,13 +41,12 @@ static void an_id_is_never_taken_over(void **state)
 
 /* --- limits per address --------------------------------------------------------------------------- */
 
-static void an_address_may_come_so_often_and_no_more(void **state)
+TEST(an_address_may_come_so_often_and_no_more)
 {
 	struct addr_limit *l;
 	struct addr_entry *e[3], *x;
 	struct quic_addr a, b;
 
-	(void)state;
 	quic_addr_parse("10.0.0.1", 1, &a);
 	quic_addr_parse("10.0.0.2", 1, &b);
 	assert_int_equal(addr_limit_new(&l), 0);
@@ -73,14 +67,13 @@ static void an_address_may_come_so_often_and_no_more(void **state)
 
 /* --- datagram buffers -------------------------------------------------------------------------------- */
 
-static void the_pool_gives_so_many_buffers_and_no_more(void **state)
+TEST(the_pool_gives_so_many_buffers_and_no_more)
 {
 	enum { MAX = 100 };
 	struct dgram_pool p;
 	struct dgram_queue q;
 	struct dgram *d;
 
-	(void)state;
 	dgram_pool_init(&p, MAX);
 	dgram_queue_init(&q);
 	assert_null(dgram_pop(&q));
@@ -105,7 +98,7 @@ static void the_pool_gives_so_many_buffers_and_no_more(void **state)
 
 /* --- deadlines ---------------------------------------------------------------------------------------- */
 
-static void the_schedule_gives_the_due_ones_in_order(void **state)
+TEST(the_schedule_gives_the_due_ones_in_order)
 {
 	enum { N = 5000 };
 	static struct cid_owner who[N];
@@ -113,7 +106,6 @@ static void the_schedule_gives_the_due_ones_in_order(void **state)
 	struct schedule s;
 	nsec last = 0;
 
-	(void)state;
 	schedule_init(&s);
 	assert_int_equal(schedule_next(&s), NSEC_NONE);
 	assert_null(schedule_pop(&s, 1));
@@ -146,14 +138,13 @@ static void the_schedule_gives_the_due_ones_in_order(void **state)
 }
 
 /* Against a plain search, with few distinct times so that equal ones meet. */
-static void the_next_deadline_is_always_the_least(void **state)
+TEST(the_next_deadline_is_always_the_least)
 {
 	enum { N = 300 };
 	static struct cid_owner who;
 	uint32_t slot[N], seed = 1;
 	struct schedule s;
 
-	(void)state;
 	schedule_init(&s);
 	for (uint32_t i = 0; i < N; i++)
 		assert_int_equal(schedule_add(&s, &who, &slot[i]), 0);
@@ -206,11 +197,10 @@ static enum token_kind check(const struct retry *r, const uint8_t *token, size_t
 	return k;
 }
 
-static void a_retry_token_holds_for_its_address_and_time(void **state)
+TEST(a_retry_token_holds_for_its_address_and_time)
 {
 	struct retry r;
 
-	(void)state;
 	retry_init(&r);
 	assert_int_equal(check(&r, r.token, r.len, at), TOKEN_VALID);
 	assert_int_equal(check(&r, r.token, r.len, at + nsec_from_s(9)), TOKEN_VALID);
@@ -221,11 +211,10 @@ static void a_retry_token_holds_for_its_address_and_time(void **state)
 	assert_int_equal(check(&r, r.token, r.len, at), TOKEN_BAD);
 }
 
-static void a_retry_token_holds_for_its_connection_id_and_secret(void **state)
+TEST(a_retry_token_holds_for_its_connection_id_and_secret)
 {
 	struct retry r;
 
-	(void)state;
 	retry_init(&r);
 	r.scid.data[0] ^= 1;
 	assert_int_equal(check(&r, r.token, r.len, at), TOKEN_BAD);
@@ -234,11 +223,10 @@ static void a_retry_token_holds_for_its_connection_id_and_secret(void **state)
 	assert_int_equal(check(&r, r.token, r.len, at), TOKEN_BAD);
 }
 
-static void every_changed_byte_spoils_a_retry_token(void **state)
+TEST(every_changed_byte_spoils_a_retry_token)
 {
 	struct retry r;
 
-	(void)state;
 	retry_init(&r);
 	for (size_t i = 1; i < r.len; i++) {
 		r.token[i] ^= 0x20;
@@ -247,11 +235,10 @@ static void every_changed_byte_spoils_a_retry_token(void **state)
 	}
 }
 
-static void what_does_not_look_like_ours_is_no_token(void **state)
+TEST(what_does_not_look_like_ours_is_no_token)
 {
 	struct retry r;
 
-	(void)state;
 	retry_init(&r);
 	assert_int_equal(check(&r, NULL, 0, at), TOKEN_NONE);
 	assert_int_equal(check(&r, r.token, r.len - 1, at), TOKEN_NONE);
@@ -259,14 +246,13 @@ static void what_does_not_look_like_ours_is_no_token(void **state)
 	assert_int_equal(check(&r, r.token, r.len, at), TOKEN_NONE);
 }
 
-static void reset_tokens_follow_from_secret_and_id(void **state)
+TEST(reset_tokens_follow_from_secret_and_id)
 {
 	struct secret a, b;
 	static const uint8_t given[SECRET_LEN] = {9}, zero[SECRET_LEN];
 	uint8_t t1[16], t2[16];
 	ngtcp2_cid id;
 
-	(void)state;
 	ngtcp2_cid_init(&id, (const uint8_t *)"12345678", 8);
 	secret_init(&a, given);
 	secret_init(&b, given);

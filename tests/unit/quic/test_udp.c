@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "quic/udp.h"
 
@@ -131,9 +127,8 @@ static void packets_cross(const char *a_host, const char *b_host, const char *b_
 	close_both(&loop, &a, &b);
 }
 
-static void packets_keep_address_and_ecn_on_ipv4(void **state)
+TEST(packets_keep_address_and_ecn_on_ipv4)
 {
-	(void)state;
 	packets_cross("127.0.0.1", "127.0.0.1", "127.0.0.1");
 	packets_cross("127.0.0.1", "0.0.0.0", "127.0.0.1");
 	packets_cross("127.0.0.1", "0.0.0.0", "127.0.0.5");
@@ -147,22 +142,20 @@ static bool has_ipv6(void)
 	return udp_local_for(&a, &local) == 0;
 }
 
-static void packets_keep_address_and_ecn_on_ipv6(void **state)
+TEST(packets_keep_address_and_ecn_on_ipv6)
 {
-	(void)state;
 	if (!has_ipv6())
 		skip();
 	packets_cross("::1", "::1", "::1");
 	packets_cross("::1", "::", "::1");
 }
 
-static void a_burst_longer_than_a_batch_arrives(void **state)
+TEST(a_burst_longer_than_a_batch_arrives)
 {
 	enum { N = 150 };
 	struct end a, b;
 	uv_loop_t loop;
 
-	(void)state;
 	open_both(&loop, &a, &b);
 	for (uint32_t i = 0; i < N; i++)
 		post(&a, b.addr, 2, &i, sizeof i);
@@ -178,14 +171,13 @@ static void a_burst_longer_than_a_batch_arrives(void **state)
 	close_both(&loop, &a, &b);
 }
 
-static void empty_and_huge_packets_are_dropped(void **state)
+TEST(empty_and_huge_packets_are_dropped)
 {
 	static const uint8_t huge[4000];
 	struct end a, b;
 	uv_loop_t loop;
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 
-	(void)state;
 	open_both(&loop, &a, &b);
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(sendto(fd, "", 0, 0, &b.addr.sa, b.addr.len), 0);
@@ -197,14 +189,13 @@ static void empty_and_huge_packets_are_dropped(void **state)
 	close_both(&loop, &a, &b);
 }
 
-static void losses_in_a_full_receive_buffer_are_counted(void **state)
+TEST(losses_in_a_full_receive_buffer_are_counted)
 {
 	enum { N = 1000 };
 	static const uint8_t p[1200];
 	struct end a, b;
 	uv_loop_t loop;
 
-	(void)state;
 	open_both(&loop, &a, &b);
 	for (int i = 0; i < N; i++)
 		post(&a, b.addr, 2, p, sizeof p);
@@ -219,12 +210,11 @@ static void losses_in_a_full_receive_buffer_are_counted(void **state)
 	close_both(&loop, &a, &b);
 }
 
-static void what_has_no_socket_is_dropped_and_counted(void **state)
+TEST(what_has_no_socket_is_dropped_and_counted)
 {
 	struct end a, b;
 	uv_loop_t loop;
 
-	(void)state;
 	open_both(&loop, &a, &b);
 	struct quic_addr own = a.addr;
 
@@ -245,38 +235,35 @@ static void what_has_no_socket_is_dropped_and_counted(void **state)
 	close_both(&loop, &a, &b);
 }
 
-static void a_taken_port_is_an_error_with_errno(void **state)
+TEST(a_taken_port_is_an_error_with_errno)
 {
 	struct end a;
 	uv_loop_t loop;
 	struct end b;
 
-	(void)state;
 	open_both(&loop, &a, &b);
 	assert_int_equal(udp_bind(b.u, &a.addr, NULL), ERR_IO);
 	assert_int_equal(errno, EADDRINUSE);
 	close_both(&loop, &a, &b);
 }
 
-static void the_kernel_tells_our_address(void **state)
+TEST(the_kernel_tells_our_address)
 {
 	struct quic_addr remote, local;
 	char text[QUIC_ADDR_TEXT];
 
-	(void)state;
 	quic_addr_parse("127.0.0.1", 4433, &remote);
 	assert_int_equal(udp_local_for(&remote, &local), 0);
 	assert_string_equal(quic_addr_format(&local, text), "127.0.0.1:0");
 }
 
-static void one_that_was_never_bound_is_closed_by_the_loop(void **state)
+TEST(one_that_was_never_bound_is_closed_by_the_loop)
 {
 	struct end e = {0};
 	struct udp_opts o;
 	struct udp_handler h = {&e, on_packet, on_batch};
 	uv_loop_t loop;
 
-	(void)state;
 	uv_loop_init(&loop);
 	udp_opts_default(&o);
 	assert_int_equal(udp_new(&loop, &o, &h, NULL, &e.u), 0);
@@ -297,13 +284,12 @@ static void post_one_by_one(uv_loop_t *loop, struct end *a, struct end *b, unsig
 	}
 }
 
-static void a_late_tick_reads_first(void **state)
+TEST(a_late_tick_reads_first)
 {
 	const nsec late = nsec_from_s(5);
 	uv_loop_t loop;
 	struct end a, b;
 
-	(void)state;
 	open_both(&loop, &a, &b);
 	post(&a, b.addr, 0, "x", 1);
 	udp_flush(a.u);
@@ -332,12 +318,11 @@ static unsigned readings(uv_loop_t *loop, struct end *a, struct end *b, unsigned
 	return times;
 }
 
-static void the_busier_the_more_often_it_is_read(void **state)
+TEST(the_busier_the_more_often_it_is_read)
 {
 	uv_loop_t loop;
 	struct end a, b;
 
-	(void)state;
 	open_both(&loop, &a, &b);
 	while (udp_wake_at(b.u, NSEC_NONE, NSEC_NONE) == NSEC_NONE)
 		post_one_by_one(&loop, &a, &b, 30);
@@ -352,13 +337,12 @@ static void the_busier_the_more_often_it_is_read(void **state)
 	close_both(&loop, &a, &b);
 }
 
-static void busy_sockets_are_read_on_the_grid(void **state)
+TEST(busy_sockets_are_read_on_the_grid)
 {
 	uv_loop_t loop;
 	struct end a, b;
 	nsec now;
 
-	(void)state;
 	open_both(&loop, &a, &b);
 	assert_true(udp_wake_at(b.u, 12345, 23456) == 12345);
 	assert_true(udp_wake_at(b.u, NSEC_NONE, 23456) == 23456);

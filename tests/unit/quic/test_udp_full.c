@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <errno.h>
 #include <string.h>
@@ -56,7 +52,7 @@ static void post(struct udp *u, const struct quic_addr *from, uint32_t n)
 	out.commit(out.ctx, &path, 2, sizeof n);
 }
 
-static void a_full_socket_keeps_one_batch_and_drops_the_rest(void **state)
+TEST(a_full_socket_keeps_one_batch_and_drops_the_rest)
 {
 	struct udp_opts o;
 	struct udp_handler h = {NULL, on_packet, on_batch};
@@ -64,7 +60,6 @@ static void a_full_socket_keeps_one_batch_and_drops_the_rest(void **state)
 	struct udp *u;
 	uv_loop_t loop;
 
-	(void)state;
 	uv_loop_init(&loop);
 	udp_opts_default(&o);
 	o.rcvbuf_bytes = o.sndbuf_bytes = 0;

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sockets that share an address, and the program in the kernel that says which of them a packet goes to. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/err.h"
 #include "quic/udp.h"
@@ -130,9 +126,8 @@ static void every_id_leads_to_its_shard(const char *host, unsigned shards)
 	close_all(&w);
 }
 
-static void both_forms_of_header_are_steered(void **state)
+TEST(both_forms_of_header_are_steered)
 {
-	(void)state;
 	every_id_leads_to_its_shard("127.0.0.1", 2);
 	every_id_leads_to_its_shard("127.0.0.1", 3);
 	every_id_leads_to_its_shard("0.0.0.0", SHARDS_MAX);
@@ -140,12 +135,11 @@ static void both_forms_of_header_are_steered(void **state)
 	every_id_leads_to_its_shard("127.0.0.1", 1);
 }
 
-static void packets_too_short_for_an_id_arrive_somewhere(void **state)
+TEST(packets_too_short_for_an_id_arrive_somewhere)
 {
 	struct world w;
 	const uint8_t p[6] = {0xc0, 1, 1, 1, 1, 1};
 
-	(void)state;
 	bind_all(&w, "127.0.0.1", 3);
 	for (size_t len = 1; len <= sizeof p; len++)
 		send_to(&w, p, len);
@@ -156,14 +150,13 @@ static void packets_too_short_for_an_id_arrive_somewhere(void **state)
 }
 
 /* As a second daemon would: it must fail, not take half of the packets. */
-static void an_address_in_use_is_not_shared_with_others(void **state)
+TEST(an_address_in_use_is_not_shared_with_others)
 {
 	struct world w;
 	struct udp *other;
 	struct udp_opts o;
 	const struct udp_handler h = {NULL, on_packet, on_batch};
 
-	(void)state;
 	bind_all(&w, "127.0.0.1", 2);
 	udp_opts_default(&o);
 	o.rcvbuf_bytes = o.sndbuf_bytes = o.grid_us = 0;

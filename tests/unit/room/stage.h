@@ -4,11 +4,7 @@
  * and everything that anybody is given is kept. Included by the room's tests.
  */
 #pragma once
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/err.h"
 #include "room/room.h"

@@ -132,11 +132,10 @@ static double click_db(const struct actor *a)
 
 /* ---- cases ---- */
 
-static void who_talks_over_it_hears_it_turned_down_at_once(void **state)
+TEST(who_talks_over_it_hears_it_turned_down_at_once)
 {
 	struct scene c;
 
-	(void)state;
 	scene_open(&c, BARGE_IN_WORKER);
 	talk(&c);
 	stage_run(c.s, 1000);
@@ -160,11 +159,10 @@ static void who_talks_over_it_hears_it_turned_down_at_once(void **state)
 }
 
 /* A cough: full level again, and every sample of the eight seconds was played, once. */
-static void after_a_cough_nothing_is_lost_or_repeated(void **state)
+TEST(after_a_cough_nothing_is_lost_or_repeated)
 {
 	struct scene c;
 
-	(void)state;
 	scene_open(&c, BARGE_IN_AUTO);
 	assert_int_equal(barge_policy(&mouth_ops, &c.m.opts), BARGE_IN_CONFIRM);
 	talk(&c);
@@ -203,11 +201,10 @@ static void after_a_cough_nothing_is_lost_or_repeated(void **state)
 	stage_close(c.s);
 }
 
-static void once_confirmed_it_is_taken_back_everywhere(void **state)
+TEST(once_confirmed_it_is_taken_back_everywhere)
 {
 	struct scene c;
 
-	(void)state;
 	scene_open(&c, BARGE_IN_CONFIRM);
 	nsec began = c.s->now;
 
@@ -245,11 +242,10 @@ static void once_confirmed_it_is_taken_back_everywhere(void **state)
 	stage_close(c.s);
 }
 
-static void immediate_is_silent_within_a_tick(void **state)
+TEST(immediate_is_silent_within_a_tick)
 {
 	struct scene c;
 
-	(void)state;
 	scene_open(&c, BARGE_IN_IMMEDIATE);
 	talk(&c);
 	stage_run(c.s, 500);
@@ -262,11 +258,10 @@ static void immediate_is_silent_within_a_tick(void **state)
 	stage_close(c.s);
 }
 
-static void off_means_off(void **state)
+TEST(off_means_off)
 {
 	struct scene c;
 
-	(void)state;
 	scene_open(&c, BARGE_IN_OFF);
 	talk(&c);
 	stage_run(c.s, 1000);
@@ -278,11 +273,10 @@ static void off_means_off(void **state)
 }
 
 /* He plays 300 ms behind, and says so. */
-static void what_he_heard_is_what_he_played(void **state)
+TEST(what_he_heard_is_what_he_played)
 {
 	struct scene c;
 
-	(void)state;
 	scene_open(&c, BARGE_IN_IMMEDIATE);
 	participant_played(c.t->p, 0, c.t->n_heard - 4800);
 	participant_played(c.t->p, 1, 0);           /* not yet */
@@ -306,11 +300,10 @@ static void what_he_heard_is_what_he_played(void **state)
 }
 
 /* A worker far away goes on for a while: it has not heard yet. */
-static void what_still_comes_of_it_is_not_played(void **state)
+TEST(what_still_comes_of_it_is_not_played)
 {
 	struct scene c;
 
-	(void)state;
 	scene_open(&c, BARGE_IN_IMMEDIATE);
 	c.m.babbles = true;
 	talk(&c);
@@ -337,11 +330,10 @@ static void what_still_comes_of_it_is_not_played(void **state)
 }
 
 /* Who has interrupted has the word until he pauses: what it answers meanwhile is not taken back again, but turned down. */
-static void he_interrupts_once(void **state)
+TEST(he_interrupts_once)
 {
 	struct scene c;
 
-	(void)state;
 	scene_open(&c, BARGE_IN_IMMEDIATE);
 	talk(&c);
 	stage_run(c.s, 300);
@@ -359,11 +351,10 @@ static void he_interrupts_once(void **state)
 	stage_close(c.s);
 }
 
-static void a_tone_that_may_be_interrupted_waits_for_a_pause(void **state)
+TEST(a_tone_that_may_be_interrupted_waits_for_a_pause)
 {
 	struct stage *s = stage_new();
 
-	(void)state;
 	snprintf(s->bridges[0].name, BRIDGE_NAME_MAX, "whistle");
 	snprintf(s->bridges[0].type, BRIDGE_NAME_MAX, "tone");
 	s->bridges[0].barge_in = BARGE_IN_IMMEDIATE;
@@ -388,11 +379,10 @@ static void a_tone_that_may_be_interrupted_waits_for_a_pause(void **state)
 }
 
 /* Epochs are each person's own, and wrap. */
-static void epochs_begin_with_his_session(void **state)
+TEST(epochs_begin_with_his_session)
 {
 	struct scene c;
 
-	(void)state;
 	scene_open(&c, BARGE_IN_OFF);
 	for (unsigned i = 1; i <= 260; i++) {
 		c.m.flush = true;

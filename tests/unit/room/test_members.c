@@ -20,20 +20,19 @@ static int try_join(struct stage *s, const char *room, const char *name, struct 
 	return 0;
 }
 
-static void utf8_is_checked(void **state)
+TEST(utf8_is_checked)
 {
 	static const char *const good[] = {"a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\xa6\x9c", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"};
 	static const char *const bad[] = {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
 		"\xf8\x88\x80\x80\x80", "\xff", "\xe2\x82", "a\xc3(", "\xf0\x80\x80\x80"};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
 		assert_true(utf8_ok(good[i]));
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		assert_false(utf8_ok(bad[i]));
 }
 
-static void patterns_match(void **state)
+TEST(patterns_match)
 {
 	static const struct {
 		const char *pattern, *name;
@@ -45,18 +44,16 @@ static void patterns_match(void **state)
 		{"**", "x", true}, {"a*", "b", false}, {"", "x", false}, {"*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		assert_int_equal(name_matches(cases[i].pattern, cases[i].name), cases[i].match);
 }
 
-static void names_of_rooms_are_trimmed_and_checked(void **state)
+TEST(names_of_rooms_are_trimmed_and_checked)
 {
 	struct stage *s = stage_new();
 	char sixty_four[66];
 	struct actor *a, *b;
 
-	(void)state;
 	memset(sixty_four, 'x', sizeof sixty_four);
 	sixty_four[64] = 0;
 	stage_open(s);
@@ -78,13 +75,12 @@ static void names_of_rooms_are_trimmed_and_checked(void **state)
 	stage_close(s);
 }
 
-static void names_of_people_are_cut_or_made_up(void **state)
+TEST(names_of_people_are_cut_or_made_up)
 {
 	struct stage *s = stage_new();
 	struct actor *a, *b, *c;
 	char name[80], want[80];
 
-	(void)state;
 	stage_open(s);
 	memset(name, 'x', sizeof name);
 	memcpy(name + 63, "\xc3\xa9\xc3\xa9", 5); /* the first would end at byte 65 */
@@ -100,12 +96,11 @@ static void names_of_people_are_cut_or_made_up(void **state)
 	stage_close(s);
 }
 
-static void the_first_rule_that_matches_makes_the_room(void **state)
+TEST(the_first_rule_that_matches_makes_the_room)
 {
 	struct stage *s = stage_new();
 	struct actor *a, *b;
 
-	(void)state;
 	s->opts.n_rules = 2;
 	snprintf(s->rules[0].name, sizeof s->rules[0].name, "team-*");
 	s->rules[0].rate_hz = 24000;
@@ -122,12 +117,11 @@ static void the_first_rule_that_matches_makes_the_room(void **state)
 	stage_close(s);
 }
 
-static void rooms_and_people_are_bounded(void **state)
+TEST(rooms_and_people_are_bounded)
 {
 	struct stage *s = stage_new();
 	struct actor *a;
 
-	(void)state;
 	s->rules[0].max_participants = 3;
 	s->opts.max_rooms = 2;
 	stage_open(s);
@@ -146,12 +140,11 @@ static void rooms_and_people_are_bounded(void **state)
 	stage_close(s);
 }
 
-static void a_bad_output_rate_leaves_nothing_behind(void **state)
+TEST(a_bad_output_rate_leaves_nothing_behind)
 {
 	static const uint32_t bad[] = {0, 7999, 48001};
 	struct stage *s = stage_new();
 
-	(void)state;
 	stage_open(s);
 	for (size_t i = 0; i < 3; i++) {
 		struct participant_opts o = {.room = "r", .name = "", .out_rate_hz = bad[i]};
@@ -164,12 +157,11 @@ static void a_bad_output_rate_leaves_nothing_behind(void **state)
 	stage_close(s);
 }
 
-static void private_rooms_are_apart(void **state)
+TEST(private_rooms_are_apart)
 {
 	struct stage *s = stage_new();
 	struct actor *a, *b;
 
-	(void)state;
 	s->opts.private_rule = s->rules[0];
 	stage_open(s);
 	assert_int_equal(try_join(s, "", "", &a), 0);
@@ -187,12 +179,11 @@ static void private_rooms_are_apart(void **state)
 	stage_close(s);
 }
 
-static void the_others_are_told_of_coming_and_going(void **state)
+TEST(the_others_are_told_of_coming_and_going)
 {
 	struct stage *s = stage_new();
 	struct actor *a, *b;
 
-	(void)state;
 	stage_open(s);
 	assert_int_equal(try_join(s, "r", "Ann", &a), 0);
 	assert_int_equal(a->n_events, 0);
@@ -216,13 +207,12 @@ static void the_others_are_told_of_coming_and_going(void **state)
 	stage_close(s);
 }
 
-static void messages_reach_all_or_one(void **state)
+TEST(messages_reach_all_or_one)
 {
 	struct stage *s = stage_new();
 	char longest[MESSAGE_MAX + 2];
 	struct actor *a, *b, *c;
 
-	(void)state;
 	stage_open(s);
 	assert_int_equal(try_join(s, "r", "Ann", &a), 0);
 	assert_int_equal(try_join(s, "r", "Bob", &b), 0);
@@ -260,13 +250,12 @@ static void count_member(void *ctx, const struct room_member *m)
 	assert_true(m->id != 0 && m->name[0]);
 }
 
-static void the_bridge_is_a_member(void **state)
+TEST(the_bridge_is_a_member)
 {
 	struct stage *s = stage_with_bridge("echo");
 	unsigned counts[2] = {0};
 	struct actor *a;
 
-	(void)state;
 	assert_int_equal(try_join(s, "r", "Ann", &a), 0);
 	assert_int_equal(try_join(s, "r", "Bob", NULL), 0);
 	participant_each_member(a->p, count_member, counts);
@@ -276,7 +265,7 @@ static void the_bridge_is_a_member(void **state)
 	stage_close(s);
 }
 
-static void faults_are_counted_and_survived(void **state)
+TEST(faults_are_counted_and_survived)
 {
 	static const struct {
 		const char *bytes;
@@ -290,7 +279,6 @@ static void faults_are_counted_and_survived(void **state)
 	struct participant_stats st;
 	struct actor *a;
 
-	(void)state;
 	stage_open(s);
 	assert_int_equal(try_join(s, "r", "", &a), 0);
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -319,13 +307,12 @@ static void answer(void *user, const struct room_event *ev, nsec now)
 	participant_mute(a->p, true, now);
 }
 
-static void a_sink_may_send_from_inside(void **state)
+TEST(a_sink_may_send_from_inside)
 {
 	static const struct participant_sink sink = {stage_audio, answer};
 	struct stage *s = stage_new();
 	struct actor *a, *b = &s->actors[1];
 
-	(void)state;
 	stage_open(s);
 	assert_int_equal(try_join(s, "r", "Ann", &a), 0);
 	struct participant_opts o = {.room = "r", .name = "Bob", .out_rate_hz = 16000};
@@ -340,11 +327,10 @@ static void a_sink_may_send_from_inside(void **state)
 	stage_close(s);
 }
 
-static void bad_options_are_refused(void **state)
+TEST(bad_options_are_refused)
 {
 	struct stage *s = stage_new();
 
-	(void)state;
 	snprintf(s->rules[0].bridge, BRIDGE_NAME_MAX, "nonsense");
 	assert_int_equal(rooms_new(&s->opts, &s->log, &s->rooms), ERR_NOTFOUND);
 	snprintf(s->rules[0].bridge, BRIDGE_NAME_MAX, "mine");

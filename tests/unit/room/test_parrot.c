@@ -37,12 +37,11 @@ static double answer_ms(const struct actor *a, nsec fell_silent)
 	return (double)(a->frame_at[0] - fell_silent) * 1e-6;
 }
 
-static void it_repeats_what_was_said_once(void **state)
+TEST(it_repeats_what_was_said_once)
 {
 	struct stage *s = stage_with_bridge("parrot");
 	struct actor *a = stage_join(s, "");
 
-	(void)state;
 	speak(a, 0.3);
 	stage_run(s, 2000);
 	a->talks = false;
@@ -60,12 +59,11 @@ static void it_repeats_what_was_said_once(void **state)
 	stage_close(s);
 }
 
-static void it_answers_a_microphone_that_stays_open(void **state)
+TEST(it_answers_a_microphone_that_stays_open)
 {
 	struct stage *s = stage_with_bridge("parrot");
 	struct actor *a = stage_join(s, "");
 
-	(void)state;
 	actor_talk(a, 0, 0);
 	a->noise = 0.0015; /* -62 dBFS */
 	stage_run(s, 3000);
@@ -85,12 +83,11 @@ static void it_answers_a_microphone_that_stays_open(void **state)
 	stage_close(s);
 }
 
-static void it_stops_when_talked_over_and_repeats_that_instead(void **state)
+TEST(it_stops_when_talked_over_and_repeats_that_instead)
 {
 	struct stage *s = stage_with_bridge("parrot");
 	struct actor *a = stage_join(s, "");
 
-	(void)state;
 	speak(a, 0.3);
 	stage_run(s, 4000);
 	a->talks = false;
@@ -115,12 +112,11 @@ static void it_stops_when_talked_over_and_repeats_that_instead(void **state)
 	stage_close(s);
 }
 
-static void two_who_talk_are_repeated_together_to_both(void **state)
+TEST(two_who_talk_are_repeated_together_to_both)
 {
 	struct stage *s = stage_with_bridge("parrot");
 	struct actor *a = stage_join(s, "all"), *b = stage_join_at(s, "all", 48000);
 
-	(void)state;
 	actor_talk(a, 500, 0.2);
 	actor_talk(b, 900, 0.2);
 	stage_run(s, 2000);
@@ -136,12 +132,11 @@ static void two_who_talk_are_repeated_together_to_both(void **state)
 	stage_close(s);
 }
 
-static void of_a_long_speech_it_keeps_the_last_fifteen_seconds(void **state)
+TEST(of_a_long_speech_it_keeps_the_last_fifteen_seconds)
 {
 	struct stage *s = stage_with_bridge("parrot");
 	struct actor *a = stage_join(s, "");
 
-	(void)state;
 	speak(a, 0.3);
 	stage_run(s, 25000);
 	a->talks = false;
@@ -152,12 +147,11 @@ static void of_a_long_speech_it_keeps_the_last_fifteen_seconds(void **state)
 	stage_close(s);
 }
 
-static void it_ignores_clicks_coughs_and_steady_noise(void **state)
+TEST(it_ignores_clicks_coughs_and_steady_noise)
 {
 	struct stage *s = stage_with_bridge("parrot");
 	struct actor *a = stage_join(s, "");
 
-	(void)state;
 	for (int i = 0; i < 5; i++) {
 		actor_talk(a, 0, 0);
 		a->noise = 0.4;
@@ -176,12 +170,11 @@ static void it_ignores_clicks_coughs_and_steady_noise(void **state)
 	stage_close(s);
 }
 
-static void what_it_repeats_begins_and_ends_softly(void **state)
+TEST(what_it_repeats_begins_and_ends_softly)
 {
 	struct stage *s = stage_with_bridge("parrot");
 	struct actor *a = stage_join(s, "");
 
-	(void)state;
 	actor_talk(a, 440, 0.3);
 	stage_run(s, 2000);
 	a->talks = false;
@@ -193,12 +186,11 @@ static void what_it_repeats_begins_and_ends_softly(void **state)
 	stage_close(s);
 }
 
-static void it_goes_on_turn_after_turn(void **state)
+TEST(it_goes_on_turn_after_turn)
 {
 	struct stage *s = stage_with_bridge("parrot");
 	struct actor *a = stage_join(s, "");
 
-	(void)state;
 	for (int i = 0; i < 5; i++) {
 		speak(a, 0.3);
 		stage_run(s, 1000);

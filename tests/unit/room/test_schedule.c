@@ -7,12 +7,11 @@ static struct stage *tone_stage(void)
 	return stage_with_bridge("tone");
 }
 
-static void an_empty_or_silent_room_has_no_deadline(void **state)
+TEST(an_empty_or_silent_room_has_no_deadline)
 {
 	struct stage *s = stage_new();
 	struct actor *a;
 
-	(void)state;
 	stage_open(s);
 	assert_true(rooms_deadline(s->rooms) == NSEC_NONE);
 	a = stage_join(s, "all");
@@ -31,11 +30,10 @@ static void an_empty_or_silent_room_has_no_deadline(void **state)
 	stage_close(s);
 }
 
-static void bridges_that_listen_let_the_room_sleep(void **state)
+TEST(bridges_that_listen_let_the_room_sleep)
 {
 	static const char *const types[] = {"echo", "parrot"};
 
-	(void)state;
 	for (size_t i = 0; i < 2; i++) {
 		struct stage *s = stage_with_bridge(types[i]);
 
@@ -48,12 +46,11 @@ static void bridges_that_listen_let_the_room_sleep(void **state)
 	}
 }
 
-static void a_room_that_a_talker_wakes_ticks_soon_after_his_frames(void **state)
+TEST(a_room_that_a_talker_wakes_ticks_soon_after_his_frames)
 {
 	struct stage *s = stage_new();
 	struct actor *a, *b;
 
-	(void)state;
 	stage_open(s);
 	a = stage_join(s, "all");
 	b = stage_join(s, "all");
@@ -80,13 +77,12 @@ static void count_people_by_ms(const struct stage *s, uint32_t per_ms[20])
 		per_ms[s->actors[i].frame_at[0] / 1000000 % 20]++;
 }
 
-static void rooms_that_follow_gather_until_a_place_is_full(void **state)
+TEST(rooms_that_follow_gather_until_a_place_is_full)
 {
 	struct stage *s = stage_new();
 	uint32_t per_ms[20], busy = 0;
 	char name[24];
 
-	(void)state;
 	stage_open(s);
 	for (int i = 0; i < 30; i++) { /* all begin to talk in the same moment */
 		snprintf(name, sizeof name, "room %d", i / 2);
@@ -100,13 +96,12 @@ static void rooms_that_follow_gather_until_a_place_is_full(void **state)
 	stage_close(s);
 }
 
-static void rooms_that_follow_stay_apart(void **state)
+TEST(rooms_that_follow_stay_apart)
 {
 	struct stage *s = stage_new();
 	uint32_t per_ms[20];
 	char name[24];
 
-	(void)state;
 	stage_open(s);
 	for (int i = 0; i < 64; i++) { /* all begin to talk in the same moment, and have four places to go to */
 		snprintf(name, sizeof name, "room %d", i / 2);
@@ -119,13 +114,12 @@ static void rooms_that_follow_stay_apart(void **state)
 	stage_close(s);
 }
 
-static void rooms_are_spread_over_the_frame(void **state)
+TEST(rooms_are_spread_over_the_frame)
 {
 	struct stage *s = tone_stage();
 	uint32_t per_ms[20] = {0};
 	char name[24];
 
-	(void)state;
 	for (int i = 0; i < 60; i++) {
 		snprintf(name, sizeof name, "room %d", i);
 		stage_join(s, name);
@@ -146,11 +140,10 @@ static void rooms_are_spread_over_the_frame(void **state)
 	stage_close(s);
 }
 
-static void two_rooms_do_not_tick_in_neighbouring_milliseconds(void **state)
+TEST(two_rooms_do_not_tick_in_neighbouring_milliseconds)
 {
 	struct stage *s = tone_stage();
 
-	(void)state;
 	stage_join(s, "one");
 	stage_join(s, "two");
 	stage_run(s, 100);
@@ -160,13 +153,12 @@ static void two_rooms_do_not_tick_in_neighbouring_milliseconds(void **state)
 	stage_close(s);
 }
 
-static void ticks_that_are_late_still_come_fifty_a_second(void **state)
+TEST(ticks_that_are_late_still_come_fifty_a_second)
 {
 	struct stage *s = tone_stage();
 	struct actor *a = stage_join(s, "all");
 	uint32_t seed = 5;
 
-	(void)state;
 	stage_run(s, 1000);
 	size_t before = a->n_frames;
 	nsec start = s->now;
@@ -178,12 +170,11 @@ static void ticks_that_are_late_still_come_fifty_a_second(void **state)
 	stage_close(s);
 }
 
-static void a_stall_is_caught_up_to_the_bound_and_the_rest_skipped(void **state)
+TEST(a_stall_is_caught_up_to_the_bound_and_the_rest_skipped)
 {
 	struct stage *s = tone_stage();
 	struct actor *a = stage_join(s, "all");
 
-	(void)state;
 	stage_run(s, 1000);
 	size_t before = a->n_frames;
 	nsec due = rooms_deadline(s->rooms);
@@ -205,14 +196,13 @@ static void a_stall_is_caught_up_to_the_bound_and_the_rest_skipped(void **state)
 	stage_close(s);
 }
 
-static void lateness_is_counted(void **state)
+TEST(lateness_is_counted)
 {
 	static const uint32_t late_us[] = {0, 100, 101, 700, 1500, 4000, 7000, 15000, 30000, 60000};
 	static const int bucket[] = {0, 0, 1, 3, 4, 5, 6, 7, 8, 9};
 	uint64_t want[10] = {0}, sum = 0;
 	struct stage *s = tone_stage();
 
-	(void)state;
 	s->opts.max_late_ms = 200;
 	stage_join(s, "all");
 	for (size_t i = 0; i < 10; i++) {
@@ -238,12 +228,11 @@ static void lateness_is_counted(void **state)
 	stage_close(s);
 }
 
-static void ten_milliseconds_give_a_hundred_frames(void **state)
+TEST(ten_milliseconds_give_a_hundred_frames)
 {
 	struct stage *s = stage_new();
 	struct actor *a;
 
-	(void)state;
 	s->opts.frame_ms = 10;
 	snprintf(s->rules[0].bridge, BRIDGE_NAME_MAX, "tone");
 	stage_open(s);
@@ -257,12 +246,11 @@ static void ten_milliseconds_give_a_hundred_frames(void **state)
 }
 
 /* The cost of the clock must not grow with rooms that sleep: counted in calls, not in time. */
-static void only_rooms_that_are_awake_tick(void **state)
+TEST(only_rooms_that_are_awake_tick)
 {
 	struct stage *s = stage_new();
 	char name[24];
 
-	(void)state;
 	stage_open(s);
 	for (int i = 0; i < 40; i++) {
 		snprintf(name, sizeof name, "room %d", i);

@@ -78,11 +78,10 @@ static size_t calls_in(struct stage *s, uint32_t ms)
 	return heap.n_calls;
 }
 
-static void the_counter_counts(void **state)
+TEST(the_counter_counts)
 {
 	void *volatile p;
 
-	(void)state;
 	heap.n_calls = 0;
 	heap.counts = true;
 	p = malloc(10);
@@ -91,12 +90,11 @@ static void the_counter_counts(void **state)
 	assert_int_equal(heap.n_calls, 2);
 }
 
-static void a_full_room_takes_nothing(void **state)
+TEST(a_full_room_takes_nothing)
 {
 	static const uint32_t rates[] = {8000, 11025, 16000, 44100, 48000};
 	struct stage *s = stage_new();
 
-	(void)state;
 	stage_open(s);
 	for (size_t i = 0; i < 30; i++)
 		stage_join_at(s, i % 2 ? "one" : "two", rates[i % 5]);
@@ -111,11 +109,10 @@ static void a_full_room_takes_nothing(void **state)
 	stage_close(s);
 }
 
-static void neither_do_echo_and_tone(void **state)
+TEST(neither_do_echo_and_tone)
 {
 	static const char *const types[] = {"echo", "tone"};
 
-	(void)state;
 	for (size_t i = 0; i < 2; i++) {
 		struct stage *s = stage_with_bridge(types[i]);
 
@@ -128,12 +125,11 @@ static void neither_do_echo_and_tone(void **state)
 }
 
 /* While it records it must grow; listening to a microphone that stays open it must not. */
-static void neither_does_a_parrot_that_listens(void **state)
+TEST(neither_does_a_parrot_that_listens)
 {
 	struct stage *s = stage_with_bridge("parrot");
 	struct actor *a = stage_join(s, "");
 
-	(void)state;
 	actor_talk(a, 0, 0);
 	a->noise = 0.001;
 	stage_run(s, 1000);
@@ -150,11 +146,10 @@ static size_t heap_in_use(void)
 }
 
 /* A session may have 130 KB, of which QUIC needs 70. */
-static void a_participant_is_cheap(void **state)
+TEST(a_participant_is_cheap)
 {
 	static const char *const types[] = {"parrot", "echo"};
 
-	(void)state;
 	for (size_t k = 0; k < 2; k++) {
 		struct stage *s = stage_with_bridge(types[k]);
 		struct participant_opts o = {.room = "", .name = "", .out_rate_hz = 48000};
@@ -177,12 +172,11 @@ static void a_participant_is_cheap(void **state)
 }
 #endif
 
-static void a_parrot_gives_back_what_it_recorded(void **state)
+TEST(a_parrot_gives_back_what_it_recorded)
 {
 	struct stage *s = stage_with_bridge("parrot");
 	struct actor *a = stage_join(s, "");
 
-	(void)state;
 	actor_talk(a, 440, 0.3);
 	stage_run(s, 3000);
 	a->talks = false;

@@ -137,13 +137,12 @@ static const struct bridge_event *last_event(const struct puppet *p, enum bridge
 	return NULL;
 }
 
-static void it_opens_with_the_first_and_closes_with_the_last(void **state)
+TEST(it_opens_with_the_first_and_closes_with_the_last)
 {
 	struct puppet p = {0};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a, *b;
 
-	(void)state;
 	a = stage_join(s, "all");
 	b = stage_join(s, "all");
 	assert_int_equal(p.n_opens, 1);
@@ -157,13 +156,12 @@ static void it_opens_with_the_first_and_closes_with_the_last(void **state)
 	stage_close(s);
 }
 
-static void it_is_told_what_happens(void **state)
+TEST(it_is_told_what_happens)
 {
 	struct puppet p = {0};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a, *b;
 
-	(void)state;
 	a = stage_join(s, "all");
 	b = stage_join(s, "all");
 	assert_int_equal(p.n_events, 2);
@@ -187,13 +185,12 @@ static void it_is_told_what_happens(void **state)
 }
 
 /* It keeps the room awake; whoever begins to talk is heard as soon as in one that he wakes. */
-static void a_quiet_room_with_a_worker_follows_who_talks(void **state)
+TEST(a_quiet_room_with_a_worker_follows_who_talks)
 {
 	struct puppet p = {.wants = true};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
 
-	(void)state;
 	stage_run(s, 33); /* a new one is quiet, too */
 	for (int i = 0; i < 13; i++) {
 		unsigned ticks = p.n_ticks;
@@ -213,12 +210,11 @@ static void a_quiet_room_with_a_worker_follows_who_talks(void **state)
 	stage_close(s);
 }
 
-static void it_hears_people_and_not_itself(void **state)
+TEST(it_hears_people_and_not_itself)
 {
 	struct puppet p = {.babble = true, .item = 1, .wants = true};
 	struct stage *s = puppet_stage(&p);
 
-	(void)state;
 	stage_join(s, "all");
 	stage_run(s, 500);
 	assert_near(p.hearing.level_dbfs, -100, 0.1);
@@ -227,13 +223,12 @@ static void it_hears_people_and_not_itself(void **state)
 	stage_close(s);
 }
 
-static void its_messages_and_transcripts_reach_all(void **state)
+TEST(its_messages_and_transcripts_reach_all)
 {
 	struct puppet p = {0};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
 
-	(void)state;
 	p.sink->message(p.sink_ctx, "I am a puppet");
 	assert_string_equal(actor_last(a, ROOM_MESSAGE)->text, "I am a puppet");
 	assert_string_equal(actor_last(b, ROOM_MESSAGE)->name, "puppet");
@@ -255,13 +250,12 @@ static void its_messages_and_transcripts_reach_all(void **state)
 	stage_close(s);
 }
 
-static void a_failed_open_never_fails_a_join(void **state)
+TEST(a_failed_open_never_fails_a_join)
 {
 	struct puppet p = {.fail_open = true};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all");
 
-	(void)state;
 	assert_int_equal(a->n_events, 0);
 	assert_true(rooms_deadline(s->rooms) <= s->now); /* to tell of it */
 	stage_run(s, 0);
@@ -284,12 +278,11 @@ static void a_failed_open_never_fails_a_join(void **state)
 	assert_int_equal(p.n_closes, 1);
 }
 
-static void what_a_worker_was_too_slow_for_is_counted(void **state)
+TEST(what_a_worker_was_too_slow_for_is_counted)
 {
 	struct puppet p = {0};
 	struct stage *s = puppet_stage(&p);
 
-	(void)state;
 	stage_join(s, "all");
 	for (int i = 0; i < 100; i++)
 		p.sink->unheard(p.sink_ctx, 8);
@@ -311,14 +304,13 @@ static uint32_t next_try(struct stage *s, const struct puppet *p)
 	return ms;
 }
 
-static void the_pause_doubles_to_half_a_minute(void **state)
+TEST(the_pause_doubles_to_half_a_minute)
 {
 	static const uint32_t pause_ms[] = {100, 200, 400, 800, 1600, 3200, 6400, 12800, 24000, 24000, 24000};
 	struct puppet p = {.fail_open = true};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all");
 
-	(void)state;
 	stage_run(s, 0);
 	for (size_t i = 0; i < sizeof pause_ms / sizeof *pause_ms; i++)
 		assert_in_range(next_try(s, &p), pause_ms[i], pause_ms[i] * 5 / 4 + 1); /* a little more, by chance */
@@ -341,14 +333,13 @@ static void the_pause_doubles_to_half_a_minute(void **state)
 	stage_close(s);
 }
 
-static void rooms_that_failed_together_do_not_come_back_together(void **state)
+TEST(rooms_that_failed_together_do_not_come_back_together)
 {
 	struct puppet p = {.fail_open = true};
 	struct stage *s = puppet_stage(&p);
 	unsigned most = 0;
 	char name[12];
 
-	(void)state;
 	for (int i = 0; i < 32; i++) {
 		snprintf(name, sizeof name, "%d", i);
 		stage_join(s, name);
@@ -364,12 +355,11 @@ static void rooms_that_failed_together_do_not_come_back_together(void **state)
 	stage_close(s);
 }
 
-static void as_long_as_the_driver_asks_it_is_not_tried(void **state)
+TEST(as_long_as_the_driver_asks_it_is_not_tried)
 {
 	struct puppet p = {.fail_open = true, .pause_ms = 20000};
 	struct stage *s = puppet_stage(&p);
 
-	(void)state;
 	stage_join(s, "all");
 	stage_run(s, 19999);
 	assert_int_equal(p.n_opens, 1);
@@ -381,13 +371,12 @@ static void as_long_as_the_driver_asks_it_is_not_tried(void **state)
 }
 
 /* Opening is not being there. */
-static void who_says_that_it_is_there_is_believed_then(void **state)
+TEST(who_says_that_it_is_there_is_believed_then)
 {
 	struct puppet p = {.opts = {.ops = &slow_ops}};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all");
 
-	(void)state;
 	p.sink->up(p.sink_ctx, true, "");
 	assert_int_equal(actor_count(a, ROOM_BRIDGE), 0); /* nobody thought otherwise */
 	for (int i = 0; i < 5; i++) {
@@ -416,13 +405,12 @@ static void find_bridge(void *ctx, const struct room_member *m)
 		*(struct room_member *)ctx = *m;
 }
 
-static void newcomers_see_that_it_is_down(void **state)
+TEST(newcomers_see_that_it_is_down)
 {
 	struct puppet p = {.opts = {.ops = &slow_ops}};
 	struct stage *s = puppet_stage(&p);
 	struct room_member m = {.down = "?"};
 
-	(void)state;
 	stage_join(s, "all");
 	participant_each_member(stage_join(s, "all")->p, find_bridge, &m);
 	assert_null(m.down);
@@ -439,26 +427,24 @@ static void newcomers_see_that_it_is_down(void **state)
 	stage_close(s);
 }
 
-static void a_stillborn_driver_is_closed(void **state)
+TEST(a_stillborn_driver_is_closed)
 {
 	struct puppet p = {.fail_in_open = true};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all");
 
-	(void)state;
 	stage_run(s, 50);
 	assert_int_equal(p.n_closes, 1);
 	assert_string_equal(actor_last(a, ROOM_BRIDGE)->text, "stillborn");
 	stage_close(s);
 }
 
-static void people_hear_one_another_while_it_fails(void **state)
+TEST(people_hear_one_another_while_it_fails)
 {
 	struct puppet p = {.wants = true};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
 
-	(void)state;
 	actor_talk(a, 440, 0.3);
 	stage_run(s, 1000);
 	actor_forget_heard(b);
@@ -474,13 +460,12 @@ static void people_hear_one_another_while_it_fails(void **state)
 	stage_close(s);
 }
 
-static void somebody_leaving_while_it_is_down_is_no_trouble(void **state)
+TEST(somebody_leaving_while_it_is_down_is_no_trouble)
 {
 	struct puppet p = {.fail_open = true};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
 
-	(void)state;
 	actor_leave(a);
 	stage_run(s, 150);
 	actor_leave(b);
@@ -493,14 +478,13 @@ static void somebody_leaving_while_it_is_down_is_no_trouble(void **state)
 	assert_int_equal(p.n_closes, 0);
 }
 
-static void speech_ahead_of_its_time_is_played_in_its_time(void **state)
+TEST(speech_ahead_of_its_time_is_played_in_its_time)
 {
 	struct puppet p = {0};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all");
 	static const double hz[] = {440};
 
-	(void)state;
 	p.wants = true;
 	stage_run(s, 100);
 	p.wants = false; /* what waits keeps the room awake */
@@ -522,12 +506,11 @@ static void speech_ahead_of_its_time_is_played_in_its_time(void **state)
 	stage_close(s);
 }
 
-static void the_backlog_is_bounded(void **state)
+TEST(the_backlog_is_bounded)
 {
 	struct puppet p = {0};
 	struct stage *s = puppet_stage(&p);
 
-	(void)state;
 	p.opts.backlog_ms = 60000;
 	stage_join(s, "all");
 	assert_int_equal(puppet_say(&p, 1, 16000 * 60), 0);
@@ -539,12 +522,11 @@ static void the_backlog_is_bounded(void **state)
 	stage_close(s);
 }
 
-static void so_are_the_utterances_that_wait(void **state)
+TEST(so_are_the_utterances_that_wait)
 {
 	struct puppet p = {0};
 	struct stage *s = puppet_stage(&p);
 
-	(void)state;
 	stage_join(s, "all");
 	for (uint64_t i = 1; i <= 32; i++)
 		assert_int_equal(puppet_say(&p, i, 160), 0);
@@ -555,13 +537,12 @@ static void so_are_the_utterances_that_wait(void **state)
 	stage_close(s);
 }
 
-static void a_flush_is_soft_and_tells_what_was_heard(void **state)
+TEST(a_flush_is_soft_and_tells_what_was_heard)
 {
 	struct puppet p = {.wants = true};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all");
 
-	(void)state;
 	p.item = 3;
 	p.say = 16000 * 2;
 	stage_run(s, 500);
@@ -597,13 +578,12 @@ static void a_flush_is_soft_and_tells_what_was_heard(void **state)
 	stage_close(s);
 }
 
-static void a_failure_in_the_middle_of_a_word_is_soft(void **state)
+TEST(a_failure_in_the_middle_of_a_word_is_soft)
 {
 	struct puppet p = {.wants = true};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all");
 
-	(void)state;
 	p.item = 1;
 	p.say = 16000 * 5;
 	stage_run(s, 1000);
@@ -618,13 +598,12 @@ static void a_failure_in_the_middle_of_a_word_is_soft(void **state)
 }
 
 /* Speech from a callback of the loop, without a clock, wakes a room that sleeps. */
-static void speech_out_of_the_blue_wakes_the_room(void **state)
+TEST(speech_out_of_the_blue_wakes_the_room)
 {
 	struct puppet p = {0};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all");
 
-	(void)state;
 	stage_run(s, 100);
 	assert_true(rooms_deadline(s->rooms) == NSEC_NONE);
 	stage_run(s, 5000);
@@ -640,14 +619,13 @@ static void speech_out_of_the_blue_wakes_the_room(void **state)
 }
 
 /* A worker that delivers late and in lumps: gaps, but no clicks. */
-static void a_worker_that_stutters_does_not_click(void **state)
+TEST(a_worker_that_stutters_does_not_click)
 {
 	struct puppet p = {.wants = true, .item = 1};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all");
 	uint32_t seed = 3;
 
-	(void)state;
 	for (int i = 0; i < 60; i++) {
 		p.say = 300 + (size_t)((1 + (double)sig_noise(&seed)) * 600);
 		stage_run(s, 60);
@@ -670,14 +648,13 @@ static void count_member(void *ctx, const struct room_member *m)
 }
 
 /* Its speech is gone within a tick; it hears on, and it is played again when it may speak: from the beginning of an utterance. */
-static void who_has_taken_over_silences_it(void **state)
+TEST(who_has_taken_over_silences_it)
 {
 	struct puppet p = {.say = 16000 * 5, .item = 1, .wants = true};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
 	struct room_member m;
 
-	(void)state;
 	actor_talk(b, 1000, 0.1);
 	stage_run(s, 1000);
 	size_t before = a->n_heard;
@@ -717,13 +694,12 @@ static void who_has_taken_over_silences_it(void **state)
 	stage_close(s);
 }
 
-static void who_mutes_it_takes_its_ears_too(void **state)
+TEST(who_mutes_it_takes_its_ears_too)
 {
 	struct puppet p = {.wants = true, .item = 1};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all");
 
-	(void)state;
 	actor_talk(a, 440, 0.2);
 	stage_run(s, 500);
 	assert_true(last_event(&p, BRIDGE_SPEAKING)->speaking);
@@ -755,13 +731,12 @@ static void who_mutes_it_takes_its_ears_too(void **state)
 }
 
 /* Cut short, it may still tell how far it came: once. */
-static void the_end_of_what_was_heard_is_told(void **state)
+TEST(the_end_of_what_was_heard_is_told)
 {
 	struct puppet p = {.wants = true, .item = 1, .say = 16000};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all");
 
-	(void)state;
 	stage_run(s, 200);
 	assert_int_equal(participant_bridge(a->p, BRIDGE_LISTENING, s->now), 0);
 	p.sink->transcript(p.sink_ctx, participant_id(a->p), "what I said", true);
@@ -772,13 +747,12 @@ static void the_end_of_what_was_heard_is_told(void **state)
 	stage_close(s);
 }
 
-static void a_mode_outlives_failures_and_ends_with_the_room(void **state)
+TEST(a_mode_outlives_failures_and_ends_with_the_room)
 {
 	struct puppet p = {0};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all");
 
-	(void)state;
 	p.sink->failed(p.sink_ctx, "once");
 	stage_run(s, 10);
 	assert_false(p.open);
@@ -796,11 +770,10 @@ static void a_mode_outlives_failures_and_ends_with_the_room(void **state)
 	stage_close(s);
 }
 
-static void where_there_is_no_bridge_there_is_no_mode(void **state)
+TEST(where_there_is_no_bridge_there_is_no_mode)
 {
 	struct stage *s = stage_new();
 
-	(void)state;
 	stage_open(s);
 	struct actor *a = stage_join(s, "all");
 
@@ -810,13 +783,12 @@ static void where_there_is_no_bridge_there_is_no_mode(void **state)
 
 /* ---- what it hears ---- */
 
-static void mute_is_a_mute_towards_it_too(void **state)
+TEST(mute_is_a_mute_towards_it_too)
 {
 	struct puppet p = {.wants = true};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
 
-	(void)state;
 	actor_talk(a, 440, 0.2);
 	stage_run(s, 500);
 	assert_int_equal(p.hearing.talkers, 1);
@@ -843,7 +815,7 @@ static void mute_is_a_mute_towards_it_too(void **state)
 }
 
 /* One talker passes through the room as he is: sample for sample, once he has faded in. */
-static void one_talker_is_heard_at_unity_gain(void **state)
+TEST(one_talker_is_heard_at_unity_gain)
 {
 	struct puppet p = {.wants = true};
 	struct stage *s = puppet_stage(&p);
@@ -852,7 +824,6 @@ static void one_talker_is_heard_at_unity_gain(void **state)
 	static float heard[16000];
 	size_t n = 0;
 
-	(void)state;
 	for (int db = 0; db >= -60; db -= 20) {
 		double amplitude = pow(10, db / 20.0);
 
@@ -870,14 +841,13 @@ static void one_talker_is_heard_at_unity_gain(void **state)
 }
 
 /* Who speaks is told in the order in which they begin, in the tick in which it is found out. */
-static void changes_of_speaker_come_at_once_and_in_order(void **state)
+TEST(changes_of_speaker_come_at_once_and_in_order)
 {
 	struct puppet p = {.wants = true};
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
 	uint32_t ids[] = {participant_id(a->p), participant_id(b->p)};
 
-	(void)state;
 	stage_run(s, 100);
 	p.n_events = 0;
 	for (int i = 0; i < 6; i++) {

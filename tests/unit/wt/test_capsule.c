@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "support/h3_raw.h"
 #include "wt/capsule.h"
@@ -49,12 +45,11 @@ static struct buf three_capsules(void)
 	return b;
 }
 
-static void reads_the_same_however_it_is_split(void **state)
+TEST(reads_the_same_however_it_is_split)
 {
 	static const char want[] = "B136/6 677265617365E\nB78ae/0 E\nB78ae/0 E\nB2843/7 01020304627965E\n";
 	struct buf b = three_capsules();
 
-	(void)state;
 	for (size_t first = 0; first <= b.len; first++) {
 		struct capsule_reader r = {0};
 		struct trace t = {0};
@@ -73,14 +68,13 @@ static void reads_the_same_however_it_is_split(void **state)
 	buf_fini(&b);
 }
 
-static void a_capsule_of_any_length_is_skipped_without_memory(void **state)
+TEST(a_capsule_of_any_length_is_skipped_without_memory)
 {
 	struct capsule_reader r = {0};
 	struct trace t = {0};
 	struct buf b;
 	static const uint8_t rubbish[4096];
 
-	(void)state;
 	buf_init(&b, 64);
 	raw_varint(&b, 0x17);
 	raw_varint(&b, ((uint64_t)1 << 62) - 1);
@@ -93,14 +87,13 @@ static void a_capsule_of_any_length_is_skipped_without_memory(void **state)
 	buf_fini(&b);
 }
 
-static void the_edge_is_only_between_capsules(void **state)
+TEST(the_edge_is_only_between_capsules)
 {
 	struct buf b = three_capsules();
 	struct capsule_reader r = {0};
 	struct trace t = {0};
 	size_t edges = 0;
 
-	(void)state;
 	assert_true(capsule_at_edge(&r));
 	for (size_t i = 0; i < b.len; i++) {
 		read_piece(&r, &t, b.p + i, 1);
@@ -110,14 +103,13 @@ static void the_edge_is_only_between_capsules(void **state)
 	buf_fini(&b);
 }
 
-static void what_is_written_is_as_the_drafts_have_it(void **state)
+TEST(what_is_written_is_as_the_drafts_have_it)
 {
 	static const uint8_t close[] = {0x68, 0x43, 7, 0, 0, 0, 42, 'b', 'y', 'e'};
 	static const uint8_t drain[] = {0x80, 0x00, 0x78, 0xae, 0};
 	static const uint8_t max_data[] = {0x99, 0x0b, 0x4d, 0x3d, 2, 0x40, 0x64};
 	uint8_t b[CAPSULE_CLOSE_MAX];
 
-	(void)state;
 	assert_int_equal(capsule_put_close(b, 42, "bye", 3), sizeof close);
 	assert_memory_equal(b, close, sizeof close);
 	assert_int_equal(capsule_put_drain(b), sizeof drain);
@@ -130,11 +122,10 @@ static void what_is_written_is_as_the_drafts_have_it(void **state)
 	assert_int_equal(capsule_put_close(b, 1, reason, sizeof reason), CAPSULE_CLOSE_MAX);
 }
 
-static void a_long_reason_is_cut_between_characters(void **state)
+TEST(a_long_reason_is_cut_between_characters)
 {
 	char s[2000];
 
-	(void)state;
 	assert_int_equal(capsule_reason_len(""), 0);
 	memset(s, 'a', sizeof s);
 	s[sizeof s - 1] = 0;

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "support/h3_raw.h"
 #include "wt/classify.h"
@@ -29,11 +25,10 @@ static enum classify feed(struct classifier *c, bool bidi, const struct buf *b, 
 	return v;
 }
 
-static void webtransport_is_known_in_every_form_and_split(void **state)
+TEST(webtransport_is_known_in_every_form_and_split)
 {
 	static const size_t sizes[] = {2, 4, 8};
 
-	(void)state;
 	for (int bidi = 0; bidi < 2; bidi++)
 		for (size_t i = 0; i < 3; i++) {
 			struct buf b;
@@ -56,7 +51,7 @@ static void webtransport_is_known_in_every_form_and_split(void **state)
 		}
 }
 
-static void all_else_is_replayed_from_its_first_byte(void **state)
+TEST(all_else_is_replayed_from_its_first_byte)
 {
 	/* The other direction's type, HTTP/3's own, greased ones, and near misses. */
 	static const struct {
@@ -66,7 +61,6 @@ static void all_else_is_replayed_from_its_first_byte(void **state)
 		{true, 0x21 + 0x1f * 5}, {false, 0x21 + 0x1f * 1000}, {true, 0x40}, {true, 0x42}, {false, 0x55},
 		{false, ((uint64_t)1 << 62) - 1}};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
 		struct buf b;
 		struct classifier c;
@@ -86,26 +80,24 @@ static void all_else_is_replayed_from_its_first_byte(void **state)
 	}
 }
 
-static void a_stream_cut_in_its_head_is_not_known(void **state)
+TEST(a_stream_cut_in_its_head_is_not_known)
 {
 	static const uint8_t head[] = {0x40, 0x41, 0x80, 0, 0};
 	struct classifier c = {0};
 	const uint8_t *p = head;
 	size_t len = sizeof head;
 
-	(void)state;
 	assert_int_equal(classify_read(&c, true, &p, &len), CLASSIFY_MORE);
 	assert_true(c.typed);
 	assert_int_equal(c.n, 5);
 	assert_int_equal(c.n_head, 2);
 }
 
-static void our_prefix_is_what_a_peer_expects(void **state)
+TEST(our_prefix_is_what_a_peer_expects)
 {
 	static const uint8_t bidi[] = {0x40, 0x41, 0x04}, uni[] = {0x40, 0x54, 0x44, 0x00};
 	uint8_t b[CLASSIFY_PREFIX_MAX];
 
-	(void)state;
 	assert_int_equal(classify_prefix(b, true, 4), sizeof bidi);
 	assert_memory_equal(b, bidi, sizeof bidi);
 	assert_int_equal(classify_prefix(b, false, 1024), sizeof uni);
@@ -113,11 +105,10 @@ static void our_prefix_is_what_a_peer_expects(void **state)
 	assert_int_equal(classify_prefix(b, false, ((uint64_t)1 << 62) - 4), CLASSIFY_PREFIX_MAX);
 }
 
-static void application_codes_go_there_and_back(void **state)
+TEST(application_codes_go_there_and_back)
 {
 	uint32_t n;
 
-	(void)state;
 	assert_int_equal(wt_code_to_h3(0), 0x52e4a40fa8db);
 	assert_int_equal(wt_code_to_h3(255), 0x52e4a40fa9e2); /* the last of the drafts with eight bits */
 	assert_int_equal(wt_code_to_h3(UINT32_MAX), 0x52e5ac983162);

@@ -3,11 +3,7 @@
  * The whole layer against a peer made by hand: every byte, edge and order is chosen here.
  * Client and server against each other, over real QUIC, are in tests/sim/test_wt.c.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/cursor.h"
 #include "support/fake_quic.h"

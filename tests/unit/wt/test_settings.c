@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/err.h"
 #include "support/h3_raw.h"
@@ -20,7 +16,7 @@ static int read_split(struct settings_reader *r, const struct buf *b, size_t cut
 	return err ? err : settings_read(r, b->p + 1 + cut, b->len - 1 - cut);
 }
 
-static void browsers_settings_are_understood(void **state)
+TEST(browsers_settings_are_understood)
 {
 	static const uint64_t chrome[] = {0x1, 65536, 0x6, 262144, 0x7, 100, 0x33, 1, 0x2b603742, 1, 0x1f * 9 + 0x21, 5};
 	static const uint64_t old[] = {0xffd277, 1, 0xc671706a, 16};
@@ -29,7 +25,6 @@ static void browsers_settings_are_understood(void **state)
 	struct buf b;
 	struct settings_reader r;
 
-	(void)state;
 	buf_init(&b, 4096);
 	raw_settings(&b, chrome, 6);
 	raw_frame(&b, 0x0d, "\x00", 1); /* whatever follows is none of ours */
@@ -52,12 +47,11 @@ static void browsers_settings_are_understood(void **state)
 	buf_fini(&b);
 }
 
-static void no_settings_are_settings(void **state)
+TEST(no_settings_are_settings)
 {
 	struct buf b;
 	struct settings_reader r;
 
-	(void)state;
 	buf_init(&b, 16);
 	raw_settings(&b, NULL, 0);
 	assert_int_equal(read_split(&r, &b, 1), 0);
@@ -66,7 +60,7 @@ static void no_settings_are_settings(void **state)
 	buf_fini(&b);
 }
 
-static void wrong_ones_are_refused(void **state)
+TEST(wrong_ones_are_refused)
 {
 	static const struct {
 		uint8_t p[8];
@@ -82,7 +76,6 @@ static void wrong_ones_are_refused(void **state)
 		{{0x04, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, 8, 0},
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		struct settings_reader r = {0};
 
@@ -91,7 +84,7 @@ static void wrong_ones_are_refused(void **state)
 	}
 }
 
-static void ours_are_exactly_these(void **state)
+TEST(ours_are_exactly_these)
 {
 	static const uint8_t want[] = {0x00, 0x04, 30, 0x01, 0, 0x07, 0, 0x06, 0x80, 0, 0x40, 0, 0x08, 1, 0x33, 1, 0xab, 0x60,
 		0x37, 0x42, 1, 0xc0, 0, 0, 0, 0xc6, 0x71, 0x70, 0x6a, 1, 0x40, 0x40, 1};
@@ -99,7 +92,6 @@ static void ours_are_exactly_these(void **state)
 	uint8_t b[SETTINGS_WRITE_MAX];
 	struct settings_reader r = {0};
 
-	(void)state;
 	assert_int_equal(settings_write(&own, b), sizeof want);
 	assert_memory_equal(b, want, sizeof want);
 	own.draft15 = true;
