@@ -64,6 +64,13 @@ struct bridge_tool {
 };
 void bridge_tool_default(struct bridge_tool *t);
 
+/* Where a worker's key is found: the first line of a file, or else an environment variable. "": none. It is sent over TLS,
+ * or to this machine only. */
+struct bridge_key {
+	char file[BRIDGE_ARG_MAX];
+	char env[BRIDGE_NAME_MAX * 2];
+};
+
 /* [bridge.NAME]. Plain data; strings owned by the configuration, which outlives all bridges. */
 struct bridge_opts {
 	char name[BRIDGE_NAME_MAX]; /* also its name as a participant */
@@ -87,9 +94,7 @@ struct bridge_opts {
 	/* websocket, openai */
 	char url[BRIDGE_TEXT_MAX];    /* "ws://HOST[:PORT][/PATH]" or wss://; openai: "": the profile's */
 	enum bridge_framing framing;  /* default BRIDGE_JAMBONZ */
-	/* Its key, sent as "Authorization: Bearer KEY" over TLS or to this machine only: the name of an environment
-	 * variable, or a file whose first line it is, which goes first. default "": none */
-	char api_key_env[BRIDGE_NAME_MAX * 2], api_key_file[BRIDGE_ARG_MAX];
+	struct bridge_key key;        /* api_key_env, api_key_file */
 	/* openai */
 	enum bridge_profile profile;  /* default BRIDGE_OPENAI */
 	enum bridge_turns turn_detection; /* default BRIDGE_SERVER_VAD */

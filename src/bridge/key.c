@@ -50,20 +50,20 @@ static int from_file(const char *path, char out[KEY_MAX], char *why, size_t why_
 	return *out ? 0 : ERR_NOTFOUND;
 }
 
-int key_read(const struct bridge_opts *opts, char out[KEY_MAX], char *why, size_t why_size)
+int key_read(const struct bridge_key *from, char out[KEY_MAX], char *why, size_t why_size)
 {
 	int err = 0;
 
 	out[0] = '\0';
-	if (opts->api_key_file[0])
-		err = from_file(opts->api_key_file, out, why, why_size);
-	else if (opts->api_key_env[0])
-		err = from_env(opts->api_key_env, out, why, why_size);
+	if (from->file[0])
+		err = from_file(from->file, out, why, why_size);
+	else if (from->env[0])
+		err = from_env(from->env, out, why, why_size);
 	for (const char *p = out; !err && *p; p++) {
 		if (*p > ' ' && *p <= '~')
 			continue;
 		snprintf(why, why_size, "the key in %.80s holds a character that no key has",
-			opts->api_key_file[0] ? opts->api_key_file : opts->api_key_env);
+			from->file[0] ? from->file : from->env);
 		err = ERR_RANGE;
 	}
 	if (err)
@@ -71,12 +71,11 @@ int key_read(const struct bridge_opts *opts, char out[KEY_MAX], char *why, size_
 	return err;
 }
 
-bool key_check(const struct bridge_opts *opts, bool safe, struct bridge_fault *f)
+bool key_check(const struct bridge_key *key, bool safe, struct bridge_fault *f)
 {
-	const char *key = opts->api_key_file[0] ? "api_key_file" : "api_key_env";
-
-	if ((opts->api_key_file[0] || opts->api_key_env[0]) && !safe)
-		return bridge_faulty(f, key, "it with a wss:// url: in clear a key goes to this machine only");
+	if ((key->file[0] || key->env[0]) && !safe)
+		return bridge_faulty(f, key->file[0] ? "api_key_file" : "api_key_env",
+			"it with a wss:// url: in clear a key goes to this machine only");
 	return true;
 }
 
@@ -92,9 +91,9 @@ const char **key_variables(const struct bridge_opts *opts)
 	for (size_t i = 0; i < n_usual; i++)
 		names[n++] = usual[i];
 	for (size_t i = 0; i < opts->n_all; i++)
-		if (opts->all[i].api_key_env[0])
-			names[n++] = opts->all[i].api_key_env;
-	if (opts->api_key_env[0])
-		names[n++] = opts->api_key_env;
+		if (opts->all[i].key.env[0])
+			names[n++] = opts->all[i].key.env;
+	if (opts->key.env[0])
+		names[n++] = opts->key.env;
 	return names;
 }

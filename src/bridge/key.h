@@ -8,10 +8,10 @@ enum { KEY_MAX = 4096 };
 
 /* "": none is configured. ERR_NOTFOUND: it is not there (or empty), ERR_RANGE: longer than KEY_MAX or not visible
  * ASCII; `why` says which, without it. Wipe `out` after use. */
-int key_read(const struct bridge_opts *opts, char out[KEY_MAX], char *why, size_t why_size);
+int key_read(const struct bridge_key *from, char out[KEY_MAX], char *why, size_t why_size);
 void key_wipe(char key[KEY_MAX]);
 /* For struct bridge_ops. `safe`: the way is one for secrets. */
-bool key_check(const struct bridge_opts *opts, bool safe, struct bridge_fault *f);
+bool key_check(const struct bridge_key *key, bool safe, struct bridge_fault *f);
 
 /* The names of all variables that a bridge may have a key in, configured or not, for who must not see them: ended by NULL,
  * borrowed from the options; the array is the caller's to free. NULL: no memory. */

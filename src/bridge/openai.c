@@ -3,6 +3,7 @@
 
 #include "base/backoff.h"
 #include "base/err.h"
+#include "bridge/dial.h"
 #include "bridge/drivers.h"
 #include "bridge/key.h"
 
@@ -285,65 +286,35 @@ static void make_url(const struct openai *a, char *out, size_t size)
 		n += (size_t)snprintf(out + n, size - n, unreserved(*m) ? "%c" : "%%%02X", (unsigned char)*m);
 }
 
-/* Where nothing is configured, the variable that the provider's users have. It need not be there for a server of one's own. */
-static int find_key(const struct openai *a, char key[KEY_MAX], char *why, size_t why_size)
+/* The usual variable need not be there for a server of one's own. */
+static int connect_to(struct openai *a, const char *url, char why[DIAL_WHY])
 {
-	struct bridge_opts *o;
-	int err;
+	struct dial d = {
+		.key = &a->opts->key,
+		.usual_env = a->profile->key_env,
+		.usual_is_optional = a->opts->url[0] != '\0',
+		.key_header = a->profile->key_header,
+	};
 
-	if (a->opts->api_key_file[0] || a->opts->api_key_env[0] || !a->profile->key_env)
-		return key_read(a->opts, key, why, why_size);
-	o = calloc(1, sizeof *o);
-	if (!o)
-		return ERR_NOMEM;
-	snprintf(o->api_key_env, sizeof o->api_key_env, "%s", a->profile->key_env);
-	err = key_read(o, key, why, why_size);
-	free(o);
-	return err == ERR_NOTFOUND && a->opts->url[0] ? 0 : err;
-}
-
-static int dial(struct openai *a, const char *url, const char *key)
-{
-	char value[KEY_MAX + 8];
-	struct websocket_header headers[] = {{a->profile->key_header ? a->profile->key_header : "Authorization", value}, {NULL, NULL}};
-	struct websocket_opts o;
-
-	websocket_opts_default(&o);
-	o.url = url;
-	o.headers = *key ? headers : NULL;
-	o.tls = a->opts->tls;
-	o.max_message = AI_MESSAGE_MAX;
-	o.max_queue = AI_QUEUE_MAX;
-	o.kernel_buffer = AI_KERNEL_BYTES;
-	snprintf(value, sizeof value, "%s%s", a->profile->key_header ? "" : "Bearer ", key);
-	int err = websocket_connect(a->opts->loop, &o, &events, a, &a->ws);
-
-	explicit_bzero(value, sizeof value);
-	return err;
+	websocket_opts_default(&d.to);
+	d.to.url = url;
+	d.to.tls = a->opts->tls;
+	d.to.max_message = AI_MESSAGE_MAX;
+	d.to.max_queue = AI_QUEUE_MAX;
+	d.to.kernel_buffer = AI_KERNEL_BYTES;
+	return dial(&d, a->opts->loop, &events, a, &a->ws, why);
 }
 
 static void connect_now(struct openai *a)
 {
-	char url_text[BRIDGE_TEXT_MAX + 512], key[KEY_MAX], why[160];
-	struct websocket_url url;
+	char url[BRIDGE_TEXT_MAX + 512], why[DIAL_WHY];
 
-	make_url(a, url_text, sizeof url_text);
-	why[0] = '\0';
-	if (websocket_url_parse(url_text, &url))
-		snprintf(why, sizeof why, "url: no address of a WebSocket");
-	else if (find_key(a, key, why, sizeof why) == 0 && *key && !url.secure && !url.loopback)
-		snprintf(why, sizeof why, "a key is sent over wss:// only, or to this machine");
-	if (why[0]) {
-		key_wipe(key);
-		lost(a, AI_REFUSED, why);
-		return;
-	}
+	make_url(a, url, sizeof url);
 	a->state = AI_CONNECTING;
-	int err = dial(a, url_text, key);
+	int err = connect_to(a, url, why);
 
-	key_wipe(key);
 	if (err)
-		lost(a, AI_PASSING, err_str(err));
+		lost(a, err == ERR_DENIED || err == ERR_RANGE ? AI_REFUSED : AI_PASSING, why);
 }
 
 /* ---- the room's calls ---- */
@@ -583,7 +554,7 @@ static bool openai_check(const struct bridge_opts *o, struct bridge_fault *f)
 		return bridge_faulty(f, "sample_rate", "0 or 24000");
 	if (!o->model[0] && (o->profile == BRIDGE_OPENAI || o->profile == BRIDGE_AZURE) && !strstr(text, "model="))
 		return bridge_faulty(f, "model", "the name of a model, such as the provider's list has");
-	return key_check(o, url.secure || url.loopback, f);
+	return key_check(&o->key, url.secure || url.loopback, f);
 }
 
 const struct bridge_ops bridge_openai = {

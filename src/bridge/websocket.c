@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/err.h"
+#include "bridge/dial.h"
 #include "bridge/drivers.h"
 #include "bridge/key.h"
 #include "bridge/ws_worker.h"
@@ -195,44 +196,25 @@ static uint32_t websocket_rate(const struct bridge_opts *opts, uint32_t room_hz)
 	return knows_rate(d, room_hz) ? room_hz : d->rate;
 }
 
-static int connect_to(struct ws_worker *w, const char *key)
+/* What is wrong with the key is told to the room: it may be mended any time. */
+static int connect_now(struct ws_worker *w)
 {
-	char bearer[KEY_MAX + 8];
-	struct websocket_header headers[] = {{"Authorization", bearer}, {NULL, NULL}};
-	struct websocket_opts o;
+	struct dial d = {.key = &w->opts->key};
+	char why[DIAL_WHY];
 
-	websocket_opts_default(&o);
-	o.url = w->opts->url;
-	o.headers = *key ? headers : NULL;
-	o.subprotocols = w->dialect->subprotocols;
-	o.tls = w->opts->tls;
-	o.max_message = WS_MESSAGE_MAX;
-	o.max_queue = WS_CONTROL_MAX;
-	o.kernel_buffer = (int)(w->rate_hz * 2 * WS_KERNEL_MS / 1000);
-	snprintf(bearer, sizeof bearer, "Bearer %s", key);
-	int err = websocket_connect(w->opts->loop, &o, &events, w, &w->ws);
+	websocket_opts_default(&d.to);
+	d.to.url = w->opts->url;
+	d.to.subprotocols = w->dialect->subprotocols;
+	d.to.tls = w->opts->tls;
+	d.to.max_message = WS_MESSAGE_MAX;
+	d.to.max_queue = WS_CONTROL_MAX;
+	d.to.kernel_buffer = (int)(w->rate_hz * 2 * WS_KERNEL_MS / 1000);
+	int err = dial(&d, w->opts->loop, &events, w, &w->ws, why);
 
-	explicit_bzero(bearer, sizeof bearer);
-	return err;
-}
-
-/* A key in clear is for this machine only. What is wrong with the key is told to the room: it may be mended any time. */
-static int connect_with_key(struct ws_worker *w)
-{
-	struct websocket_url url;
-	char key[KEY_MAX], why[160];
-	int err = websocket_url_parse(w->opts->url, &url);
-
-	if (err)
+	if (err != ERR_DENIED)
 		return err;
-	if (key_read(w->opts, key, why, sizeof why))
-		fail_worker(w, why);
-	else if (*key && !url.secure && !url.loopback)
-		fail_worker(w, "a key is sent over wss:// only, or to this machine");
-	else
-		err = connect_to(w, key);
-	key_wipe(key);
-	return err;
+	fail_worker(w, why);
+	return 0;
 }
 
 static int websocket_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
@@ -261,7 +243,7 @@ static int websocket_open(const struct bridge_opts *opts, uint32_t rate_hz, size
 	int err = ear_init(&w->ear, rate_hz, WS_FRAME_MS, WS_WAIT_MS);
 
 	if (!err)
-		err = connect_with_key(w);
+		err = connect_now(w);
 	if (err) {
 		free_worker(w);
 		return err;
@@ -327,7 +309,7 @@ static bool websocket_check(const struct bridge_opts *o, struct bridge_fault *f)
 		return bridge_faulty(f, "sample_rate", o->framing == BRIDGE_TWILIO ? "0 or 8000 with this framing" :
 			o->framing == BRIDGE_VONAGE ? "0, 8000, 16000 or 24000 with this framing" :
 			"0, 8000, 16000, 24000 or 48000 with this framing");
-	return key_check(o, url.secure || url.loopback, f);
+	return key_check(&o->key, url.secure || url.loopback, f);
 }
 
 const struct bridge_ops bridge_websocket = {

@@ -212,18 +212,18 @@ TEST(silence_does_not_pile_up)
 
 TEST(keys_are_found)
 {
-	static struct bridge_opts o;
+	static struct bridge_key o;
 	char key[KEY_MAX], why[160], path[] = "/tmp/mynah-key-XXXXXX";
 	int fd = mkstemp(path);
 
 	assert_int_equal(key_read(&o, key, why, sizeof why), 0);
 	assert_string_equal(key, "");
-	snprintf(o.api_key_env, sizeof o.api_key_env, "MYNAH_TEST_KEY");
+	snprintf(o.env, sizeof o.env, "MYNAH_TEST_KEY");
 	assert_int_equal(key_read(&o, key, why, sizeof why), ERR_NOTFOUND);
 	setenv("MYNAH_TEST_KEY", "sk-env", 1);
 	assert_int_equal(key_read(&o, key, why, sizeof why), 0);
 	assert_string_equal(key, "sk-env");
-	snprintf(o.api_key_file, sizeof o.api_key_file, "%s", path);
+	snprintf(o.file, sizeof o.file, "%s", path);
 	assert_int_equal(key_read(&o, key, why, sizeof why), ERR_NOTFOUND); /* empty */
 	assert_int_equal(write(fd, "sk-file\r\nrest", 13), 13);
 	assert_int_equal(key_read(&o, key, why, sizeof why), 0);

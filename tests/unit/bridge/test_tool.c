@@ -413,8 +413,8 @@ static void it_inherits_neither_keys_nor_descriptors(void **state)
 	assert_true(leaky > 2);
 	bridge_opts_default(&all[0]);
 	bridge_opts_default(&all[1]);
-	snprintf(all[0].api_key_env, sizeof all[0].api_key_env, "SHOP_KEY");
-	snprintf(all[1].api_key_env, sizeof all[1].api_key_env, "OTHER_KEY");
+	snprintf(all[0].key.env, sizeof all[0].key.env, "SHOP_KEY");
+	snprintf(all[1].key.env, sizeof all[1].key.env, "OTHER_KEY");
 	b->opts = all[0];
 	snprintf(b->opts.name, sizeof b->opts.name, "clerk");
 	b->opts.loop = &b->loop;

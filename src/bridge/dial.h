@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dial - opens the WebSocket of a worker or a provider, and decides whether its key may go with it: over TLS, or
+ * to this machine, and nowhere else. One thread, the loop's. Reads the key when it is called, so that a new one counts
+ * from the next connection on; wipes its copies, and never logs it.
+ */
+#pragma once
+#include "bridge/bridge.h"
+#include "http/websocket.h"
+
+enum { DIAL_WHY = 160 };
+
+/* Borrowed for the call. */
+struct dial {
+	const struct bridge_key *key;
+	const char *usual_env;      /* read where no key is configured; NULL: there is none then */
+	bool usual_is_optional;     /* without that variable it connects without a key */
+	const char *key_header;     /* its value is the key alone; NULL: "Authorization: Bearer KEY" */
+	struct websocket_opts to;   /* the headers are added here */
+};
+
+/* Connects as websocket_connect() does. On an error no callback comes and `why` tells:
+ * ERR_DENIED: the key cannot be read, or may not go over this connection: somebody has to change something first;
+ * ERR_RANGE: the URL is none of a WebSocket; others as from websocket_connect(). */
+int dial(const struct dial *d, uv_loop_t *loop, const struct websocket_events *ev, void *ctx, struct websocket **out,
+	char why[DIAL_WHY]);
