@@ -55,7 +55,7 @@ void rooms_opts_default(struct rooms_opts *o);
 int rooms_place(const struct rooms_opts *o, const char *wish, char name[ROOM_NAME_MAX + 1], const struct room_rule **rule);
 
 /* Why somebody left; goes to the others' control streams. */
-enum leave_reason { LEAVE_CLOSED, LEAVE_LOST, LEAVE_KICKED, LEAVE_SHUTDOWN };
+enum leave_reason { LEAVE_CLOSED, LEAVE_LOST, LEAVE_SHUTDOWN };
 const char *leave_reason_name(enum leave_reason r);
 
 struct room_member { /* as told to others */
@@ -78,6 +78,7 @@ enum room_event_kind {
 };
 struct room_event {
 	enum room_event_kind kind;
+	uint64_t serial;  /* the same for all who are told of one thing, and for nothing else; 0: only one is told */
 	struct room_member member;
 	enum leave_reason reason;
 	uint32_t to, by;  /* by: 0: nobody */
@@ -150,8 +151,6 @@ const struct rooms_stats *rooms_stats(const struct rooms *rs);
  * ERR_RANGE: bad name (empty after trimming, over-long, control characters, not UTF-8) or rate; ERR_NOMEM. */
 int rooms_join(struct rooms *rs, const struct participant_opts *opts, const struct participant_sink *sink, void *user,
 	nsec now, struct participant **out);
-/* Could somebody join now? 0 or what rooms_join() would answer; changes nothing. */
-int rooms_check(const struct rooms *rs, const char *room);
 /* The others are told; the pointer is invalid afterwards. */
 void participant_leave(struct participant *p, enum leave_reason reason, nsec now);
 

@@ -24,6 +24,8 @@ struct links {
 	struct list timed; /* of those who asked for statistics or said bye */
 	bool draining;
 	struct log_limit refusals;
+	struct buf event;        /* the line of one that a whole room is told ... */
+	uint64_t event_serial;   /* ... and which it is; 0: of none */
 	nsec due; /* see links_deadline() */
 	struct links_stats stats;
 };
@@ -81,6 +83,14 @@ static bool bucket_take(struct bucket *b, double n, uint32_t per_s, nsec now)
 	return true;
 }
 
+static struct buf line_buf(void)
+{
+	struct buf b;
+
+	buf_init(&b, 4 << 20); /* the welcome to a room of ten thousand */
+	return b;
+}
+
 int links_new(const struct config *cfg, struct rooms *rooms, struct registry *registry, unsigned shard,
 	const struct log *log, struct links **out)
 {
@@ -96,12 +106,15 @@ int links_new(const struct config *cfg, struct rooms *rooms, struct registry *re
 	list_init(&ls->all);
 	list_init(&ls->timed);
 	ls->due = NSEC_NONE;
+	ls->event = line_buf();
 	*out = ls;
 	return 0;
 }
 
 void links_free(struct links *ls)
 {
+	if (ls)
+		buf_fini(&ls->event);
 	free(ls);
 }
 
@@ -120,8 +133,8 @@ static int64_t wall_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Sends the lines in `b` and ends it. A client that does not read loses the stream, not the sound. */
-static void control_send(struct link *l, struct buf *b, int err, nsec now)
+/* Sends the lines in `b`. A client that does not read loses the stream, not the sound. */
+static void control_write(struct link *l, const struct buf *b, int err, nsec now)
 {
 	if (!err && l->control)
 		err = wt_stream_send(l->control, b->p, b->len, false, now);
@@ -131,15 +144,13 @@ static void control_send(struct link *l, struct buf *b, int err, nsec now)
 		wt_stream_abort(l->control, 1, now);
 		l->control = NULL;
 	}
-	buf_fini(b);
 }
 
-static struct buf line_buf(void)
+/* Ends `b`, too. */
+static void control_send(struct link *l, struct buf *b, int err, nsec now)
 {
-	struct buf b;
-
-	buf_init(&b, 4 << 20); /* the welcome to a room of ten thousand */
-	return b;
+	control_write(l, b, err, now);
+	buf_fini(b);
 }
 
 static void warn_once(struct link *l, unsigned bit, const char *code, const char *text, nsec now)
@@ -217,13 +228,25 @@ static void on_room_audio(void *user, uint32_t rate_hz, const int16_t *pcm, size
 		l->owner->stats.send_failed++;
 }
 
+/* In ls->event. Written once, however many are told. */
+static int event_line(struct links *ls, const struct room_event *ev)
+{
+	if (ev->serial && ev->serial == ls->event_serial)
+		return 0;
+	ls->event.len = 0;
+	int err = control_event(&ls->event, ev, wall_ms());
+
+	ls->event_serial = err ? 0 : ev->serial;
+	return err;
+}
+
 static void on_room_event(void *user, const struct room_event *ev, nsec now)
 {
 	struct link *l = user;
-	struct buf b = line_buf();
+	struct links *ls = l->owner;
 
 	if (l->control)
-		control_send(l, &b, control_event(&b, ev, wall_ms()), now);
+		control_write(l, &ls->event, event_line(ls, ev), now);
 }
 
 static const struct participant_sink room_sink = {.audio = on_room_audio, .event = on_room_event};

@@ -189,7 +189,7 @@ void participant_leave(struct participant *p, enum leave_reason reason, nsec now
 	struct room_member m = participant_member(p);
 
 	assert(!rs->calling);
-	rs->now = now > rs->now ? now : rs->now;
+	rooms_see_time(rs, now);
 	memcpy(name, p->name, sizeof name);
 	m.name = name;
 	leave_sound(p, now);
@@ -236,7 +236,7 @@ enum frame_fault participant_audio(struct participant *p, const uint8_t *data, s
 	struct frame f;
 	enum frame_fault fault = frame_parse(data, len, rs->opts.input_rate_hz, &f);
 
-	rs->now = now > rs->now ? now : rs->now;
+	rooms_see_time(rs, now);
 	if (fault != FRAME_OK && fault != FRAME_ODD)
 		return count_fault(p, fault);
 	p->stats.frames_in++;

@@ -130,10 +130,25 @@ void room_tell_one(struct participant *p, const struct room_event *ev, nsec now)
 	rs->calling--;
 }
 
-void room_tell(struct room *r, const struct room_event *ev, nsec now)
+static void tell_all_but(struct room *r, const struct participant *but, struct room_event *ev, nsec now)
 {
-	list_each(it, &r->people, tmp)
-		room_tell_one(list_entry(it, struct participant, node), ev, now);
+	ev->serial = ++r->rooms->serial;
+	list_each(it, &r->people, tmp) {
+		struct participant *p = list_entry(it, struct participant, node);
+
+		if (p != but)
+			room_tell_one(p, ev, now);
+	}
+}
+
+void room_tell(struct room *r, struct room_event *ev, nsec now)
+{
+	tell_all_but(r, NULL, ev, now);
+}
+
+void room_tell_others(const struct participant *but, struct room_event *ev, nsec now)
+{
+	tell_all_but(but->room, but, ev, now);
 }
 
 void room_flush(struct room *r, nsec now)

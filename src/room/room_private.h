@@ -45,6 +45,7 @@ struct rooms {
 	struct map *by_name;
 	uint32_t next_id;
 	nsec now;                       /* the latest that was seen */
+	uint64_t serial;                /* of the last event that was told to a whole room */
 	nsec frame;                     /* between ticks */
 	uint64_t frame_no;              /* of the tick that runs, on the grid of its slot; never 0 */
 	struct slot slots[SLOTS_MAX];   /* opts.frame_ms of them */
@@ -135,6 +136,9 @@ struct participant {
 	double dropped_ms;   /* of the buffer, as already counted for the shard */
 };
 
+/* Time goes forward only, whatever callers say. */
+static inline void rooms_see_time(struct rooms *rs, nsec now) { rs->now = now > rs->now ? now : rs->now; }
+
 /* rooms.c */
 uint32_t rooms_next_id(struct rooms *rs);
 
@@ -152,8 +156,9 @@ int room_new(struct rooms *rs, const struct room_rule *rule, const char *name, s
 void room_free(struct room *r);
 void room_free_builtins(struct rooms *rs);
 bool room_is_full(const struct room *r);
-/* To everybody's sink. */
-void room_tell(struct room *r, const struct room_event *ev, nsec now);
+/* To everybody's sink, under one serial number. */
+void room_tell(struct room *r, struct room_event *ev, nsec now);
+void room_tell_others(const struct participant *but, struct room_event *ev, nsec now);
 void room_tell_one(struct participant *p, const struct room_event *ev, nsec now);
 struct participant *room_find(struct room *r, uint32_t id);
 /* The bridge's speech is taken back: a new epoch for everybody. */

@@ -33,7 +33,7 @@ void rooms_opts_default(struct rooms_opts *o)
 
 const char *leave_reason_name(enum leave_reason r)
 {
-	static const char *const names[] = {"closed", "lost", "kicked", "shutdown"};
+	static const char *const names[] = {"closed", "lost", "shutdown"};
 
 	return (size_t)r < sizeof names / sizeof *names ? names[r] : "unknown";
 }
@@ -186,15 +186,6 @@ static int find_place(const struct rooms *rs, const char *wish, char name[ROOM_N
 	return rs->stats.rooms >= rs->opts.max_rooms ? ERR_LIMIT : 0;
 }
 
-int rooms_check(const struct rooms *rs, const char *wish)
-{
-	char name[ROOM_NAME_MAX + 1];
-	const struct room_rule *rule;
-	struct room *room;
-
-	return find_place(rs, wish, name, &room, &rule);
-}
-
 static void count_refusal(struct rooms *rs, int err, const struct room *room)
 {
 	if (err == ERR_LIMIT && room)
@@ -226,12 +217,7 @@ static void welcome(struct participant *p, nsec now)
 	struct room_event ev = {.kind = ROOM_JOINED, .member = participant_member(p), .text = ""};
 	struct bridge_event heard = {.kind = BRIDGE_JOINED, .participant = p->id, .name = p->name, .text = ""};
 
-	list_each(it, &r->people, tmp) {
-		struct participant *other = list_entry(it, struct participant, node);
-
-		if (other != p)
-			room_tell_one(other, &ev, now);
-	}
+	room_tell_others(p, &ev, now);
 	if (r->worker && r->n_people == 1)
 		worker_open(r->worker, now);
 	else if (r->worker)
@@ -265,7 +251,7 @@ int rooms_join(struct rooms *rs, const struct participant_opts *opts, const stru
 	bool made = false;
 
 	assert(!rs->calling);
-	rs->now = now > rs->now ? now : rs->now;
+	rooms_see_time(rs, now);
 	int err = find_place(rs, opts->room, name, &room, &rule);
 
 	if (!err && !audio_rate_ok(opts->out_rate_hz))

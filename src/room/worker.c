@@ -742,7 +742,7 @@ void worker_set_mode(struct worker *w, enum bridge_mode mode, struct participant
 
 	if (mode == before)
 		return;
-	rs->now = now > rs->now ? now : rs->now;
+	rooms_see_time(rs, now);
 	w->mode = mode;
 	w->mode_by = by->id;
 	w->mode_due = true;

@@ -136,7 +136,7 @@ static void pass(struct crowd *c, nsec d)
 
 static void leave(struct crowd *c, size_t who, uint8_t number)
 {
-	participant_leave(c->p[who], (enum leave_reason)(number % 4), c->now);
+	participant_leave(c->p[who], (enum leave_reason)(number % 3), c->now);
 	c->p[who] = NULL;
 }
 

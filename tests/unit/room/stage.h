@@ -19,6 +19,7 @@ enum { STAGE_ACTORS = 64, STAGE_EVENTS = 256, STAGE_FRAMES = 4096, ACTOR_TONES =
 
 struct stage_event {
 	enum room_event_kind kind;
+	uint64_t serial;
 	uint32_t id, to;
 	bool up, speaking, muted, final;
 	enum leave_reason reason;
@@ -89,7 +90,7 @@ static void stage_event(void *user, const struct room_event *ev, nsec now)
 	assert_true(a->n_events < STAGE_EVENTS);
 	struct stage_event *e = &a->events[a->n_events++];
 
-	*e = (struct stage_event){.kind = ev->kind, .id = ev->member.id, .to = ev->to, .up = ev->up, .at = now,
+	*e = (struct stage_event){.kind = ev->kind, .serial = ev->serial, .id = ev->member.id, .to = ev->to, .up = ev->up, .at = now,
 		.speaking = ev->member.speaking, .muted = ev->member.muted, .final = ev->final, .reason = ev->reason,
 		.mode = ev->member.mode, .by = ev->by};
 	snprintf(e->text, sizeof e->text, "%s", ev->text ? ev->text : "");
