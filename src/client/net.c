@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/net.h"
 
+#include "base/closing.h"
 #include "base/err.h"
 #include "quic/ticker.h"
 #include "quic/udp.h"
@@ -28,9 +29,7 @@ struct net {
 	uint32_t n_local, turn;
 	nsec at, leave_by;
 	bool settling; /* the ticker will be set at its end */
-	int n_open;    /* handles */
-	void (*on_closed)(void *ctx);
-	void *closed_ctx;
+	struct closing handles;
 };
 
 void net_opts_default(struct net_opts *o)
@@ -40,25 +39,13 @@ void net_opts_default(struct net_opts *o)
 
 /* --- the loop's heartbeat ----------------------------------------------------------------------- */
 
-static void net_free(struct net *n)
-{
-	wt_free(n->wt);
-	quic_tls_unref(n->tls);
-	free(n);
-}
-
-static void on_handle_closed(void *ctx)
+static void net_free(void *ctx)
 {
 	struct net *n = ctx;
 
-	if (--n->n_open > 0)
-		return;
-	void (*on_closed)(void *) = n->on_closed;
-	void *closed_ctx = n->closed_ctx;
-
-	net_free(n);
-	if (on_closed)
-		on_closed(closed_ctx);
+	wt_free(n->wt);
+	quic_tls_unref(n->tls);
+	free(n);
 }
 
 static void close_handles(struct net *n)
@@ -66,8 +53,8 @@ static void close_handles(struct net *n)
 	n->state = NET_CLOSING;
 	quic_endpoint_free(n->endpoint);
 	n->endpoint = NULL;
-	ticker_close(n->ticker, on_handle_closed, n);
-	udp_close(n->udp, on_handle_closed, n);
+	ticker_close(n->ticker, closing_done, &n->handles);
+	udp_close(n->udp, closing_done, &n->handles);
 }
 
 static nsec earliest(const struct net *n)
@@ -153,10 +140,10 @@ static int open_handles(struct net *n, uv_loop_t *loop, const struct log *log)
 	err = udp_new(loop, &uo, &handler, log, &n->udp);
 	if (err)
 		return err;
-	n->n_open++;
+	closing_add(&n->handles);
 	err = ticker_open(loop, on_tick, n, &n->ticker);
 	if (!err)
-		n->n_open++;
+		closing_add(&n->handles);
 	return err;
 }
 
@@ -181,6 +168,7 @@ int net_new(uv_loop_t *loop, const struct net_opts *opts, const struct wt_app *a
 
 	if (!n)
 		return ERR_NOMEM;
+	closing_init(&n->handles, net_free, n);
 	n->opts = *opts;
 	n->opts.sockets = opts->sockets < 1 ? 1 : opts->sockets > SOCKETS_MAX ? SOCKETS_MAX : opts->sockets;
 	n->at = n->leave_by = NSEC_NONE;
@@ -267,8 +255,7 @@ void net_close(struct net *n, void (*on_closed)(void *ctx), void *ctx)
 	if (n->state != NET_OPEN)
 		return;
 	n->state = NET_LEAVING;
-	n->on_closed = on_closed;
-	n->closed_ctx = ctx;
+	closing_then(&n->handles, on_closed, ctx);
 	n->leave_by = clock_now() + nsec_from_ms(GOODBYE_MS);
 	net_wake(n);
 }

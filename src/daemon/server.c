@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/server.h"
 
+#include "base/closing_uv.h"
 #include "base/err.h"
 #include "daemon/certs.h"
 #include "daemon/metrics.h"
@@ -43,9 +44,7 @@ struct server {
 	atomic_bool draining; /* what /healthz says */
 	uint16_t port, http_port;
 	uv_timer_t certs_timer, drain_timer;
-	int n_open; /* handles that must close before on_done; the shard on this loop is one */
-	void (*on_done)(void *ctx);
-	void *done_ctx;
+	struct closing handles; /* the shard on this loop is one */
 	nsec close_by;
 	int64_t started_s;
 	char addresses[512];
@@ -333,7 +332,7 @@ static void open_timer(struct server *s, uv_timer_t *t)
 {
 	uv_timer_init(s->loop, t);
 	t->data = s;
-	s->n_open++;
+	closing_add(&s->handles);
 }
 
 static unsigned count_cores(void)
@@ -381,7 +380,8 @@ static int open_shards(struct server *s)
 			.ctx = s};
 
 		err = shard_new(&o, &s->log, &s->shard[i]);
-		s->n_open += i == 0 && s->shard[0];
+		if (i == 0 && s->shard[0])
+			closing_add(&s->handles);
 	}
 	return err;
 }
@@ -401,7 +401,7 @@ static int open_page(struct server *s)
 	int err = http_server_new(s->loop, &s->cfg->http_server, on_http, s, &s->log, &s->http);
 
 	if (!err)
-		s->n_open++;
+		closing_add(&s->handles);
 	return err;
 }
 
@@ -459,6 +459,7 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, c
 
 	if (!s)
 		return ERR_NOMEM;
+	closing_init(&s->handles, NULL, NULL);
 	s->loop = loop;
 	s->cfg = cfg;
 	s->version = version;
@@ -498,25 +499,12 @@ bool server_healthy(const struct server *s)
 
 /* --- end -------------------------------------------------------------------------------------- */
 
-static void handle_closed(void *ctx)
-{
-	struct server *s = ctx;
-
-	if (--s->n_open == 0 && s->on_done)
-		s->on_done(s->done_ctx);
-}
-
-static void handle_gone(uv_handle_t *h)
-{
-	handle_closed(h->data);
-}
-
 /* The other threads have ended, or there never were any. */
 static void close_handles(struct server *s)
 {
 	s->state = SERVER_CLOSED;
-	uv_close((uv_handle_t *)&s->certs_timer, handle_gone);
-	uv_close((uv_handle_t *)&s->drain_timer, handle_gone);
+	closing_close(&s->handles, (uv_handle_t *)&s->certs_timer);
+	closing_close(&s->handles, (uv_handle_t *)&s->drain_timer);
 	if (s->shard[0])
 		shard_order(s->shard[0], SHARD_QUIT);
 }
@@ -526,7 +514,7 @@ static void quit(struct server *s)
 	s->state = SERVER_QUITTING;
 	uv_timer_stop(&s->drain_timer);
 	if (s->http)
-		http_server_close(s->http, handle_closed, s);
+		http_server_close(s->http, closing_done, &s->handles);
 	for (unsigned i = 1; i < s->n_shards; i++)
 		shard_order(s->shard[i], SHARD_QUIT);
 	if (s->n_shards == 1)
@@ -542,7 +530,7 @@ static void give_up(struct server *s)
 		alone = alone && !(s->shard[i] && shard_started(s->shard[i]));
 	s->state = SERVER_QUITTING;
 	if (s->http)
-		http_server_close(s->http, handle_closed, s);
+		http_server_close(s->http, closing_done, &s->handles);
 	for (unsigned i = 1; i < s->n_shards; i++) {
 		if (s->shard[i] && shard_started(s->shard[i]))
 			shard_order(s->shard[i], SHARD_QUIT);
@@ -567,7 +555,7 @@ static void on_answer(void *ctx, struct mail *m)
 		break;
 	case SHARD_GONE:
 		if (s->state == SERVER_CLOSED) /* the one on this loop */
-			handle_closed(s);
+			closing_done(&s->handles);
 		else if (++s->n_gone == s->n_shards - 1)
 			close_handles(s);
 		break;
@@ -615,8 +603,7 @@ void server_drain(struct server *s, void (*on_done)(void *ctx), void *ctx)
 	}
 	s->state = SERVER_DRAINING;
 	s->draining = true;
-	s->on_done = on_done;
-	s->done_ctx = ctx;
+	closing_then(&s->handles, on_done, ctx);
 	log_info(&s->log, "draining sessions=%u", registry_sessions(s->registry));
 	order_all(s, SHARD_DRAIN);
 	s->close_by = clock_now() + nsec_from_ms(s->cfg->server.drain_ms);
@@ -627,7 +614,7 @@ void server_free(struct server *s)
 {
 	if (!s)
 		return;
-	assert(s->state == SERVER_CLOSED && s->n_open == 0);
+	assert(s->state == SERVER_CLOSED && s->handles.n_open == 0);
 	for (unsigned i = s->n_shards; i-- > 0;)
 		shard_free(s->shard[i]);
 	exchange_free(s->exchange, shard_leftover);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/shard.h"
 
+#include "base/closing_uv.h"
 #include "base/err.h"
 #include "daemon/load.h"
 #include "quic/ticker.h"
@@ -36,7 +37,7 @@ struct shard {
 	pthread_t thread;
 	bool threaded; /* there is one */
 	bool closing, owes_closed;
-	int n_open;    /* handles that must close before it is gone */
+	struct closing handles;
 
 	struct udp *udp;
 	struct stack stack;
@@ -259,17 +260,13 @@ static void close_sessions(struct shard *s)
 	s->owes_closed = true;
 }
 
-static void handle_closed(void *ctx)
+/* The others say so when their thread's loop has run empty. */
+static void on_handles_closed(void *ctx)
 {
 	struct shard *s = ctx;
 
-	if (--s->n_open == 0 && s->opts.index == 0)
+	if (s->opts.index == 0)
 		answer(s, &s->gone, SHARD_GONE);
-}
-
-static void handle_gone(uv_handle_t *h)
-{
-	handle_closed(h->data);
 }
 
 static void close_handles(struct shard *s)
@@ -279,13 +276,13 @@ static void close_handles(struct shard *s)
 		exchange_awake(s->opts.exchange, s->opts.index); /* nobody need wake it any more */
 	if (s->stack.endpoint)
 		stack_end(&s->stack); /* tells whoever is still there nothing: they were told before */
-	uv_close((uv_handle_t *)&s->before_sleep, handle_gone);
+	closing_close(&s->handles, (uv_handle_t *)&s->before_sleep);
 	if (s->opts.exchange)
-		uv_close((uv_handle_t *)&s->news, handle_gone);
+		closing_close(&s->handles, (uv_handle_t *)&s->news);
 	if (s->ticker)
-		ticker_close(s->ticker, handle_closed, s);
+		ticker_close(s->ticker, closing_done, &s->handles);
 	if (s->udp)
-		udp_close(s->udp, handle_closed, s);
+		udp_close(s->udp, closing_done, &s->handles);
 }
 
 static void obey(struct shard *s, enum shard_order order)
@@ -414,11 +411,11 @@ static int open_all(struct shard *s)
 
 	if (err)
 		return err;
-	s->n_open++;
+	closing_add(&s->handles);
 	err = udp_new(s->loop, &udp, &handler, s->opts.index == 0 ? &s->log : &quiet, &s->udp);
 	if (err)
 		return err;
-	s->n_open++;
+	closing_add(&s->handles);
 	err = lobby_new(s->opts.cfg->limits.max_waiting_handshakes, &s->lobby);
 	return err ? err : open_stack(s);
 }
@@ -429,6 +426,7 @@ int shard_new(const struct shard_opts *o, const struct log *log, struct shard **
 
 	if (!s)
 		return ERR_NOMEM;
+	closing_init(&s->handles, on_handles_closed, s);
 	s->opts = *o;
 	s->log = *log;
 	s->loop = o->loop;
@@ -442,11 +440,11 @@ int shard_new(const struct shard_opts *o, const struct log *log, struct shard **
 	uv_loop_configure(s->loop, UV_METRICS_IDLE_TIME);
 	uv_prepare_init(s->loop, &s->before_sleep);
 	s->before_sleep.data = s;
-	s->n_open++;
+	closing_add(&s->handles);
 	if (o->exchange) {
 		uv_async_init(s->loop, &s->news, on_news);
 		s->news.data = s;
-		s->n_open++;
+		closing_add(&s->handles);
 		exchange_on_wake(o->exchange, o->index, wake, s);
 	}
 	*out = s; /* also on error, for the caller's loop to run empty: see below */
@@ -503,7 +501,7 @@ void shard_free(struct shard *s)
 		close_handles(s);
 		uv_run(s->loop, UV_RUN_DEFAULT);
 	}
-	assert(s->n_open == 0);
+	assert(s->handles.n_open == 0);
 	stack_fini(&s->stack);
 	if (s->opts.index > 0)
 		uv_loop_close(&s->own_loop);

@@ -42,7 +42,7 @@ struct http_conn {
 	void *owned;           /* to be freed after it */
 	bool close_after;
 	size_t discarded;
-	unsigned handles;      /* stream and timer */
+	struct closing handles; /* stream and timer */
 	uint64_t n_requests;
 	struct http_later *later; /* the answer that is to come; NULL: none */
 };
@@ -364,27 +364,21 @@ static void on_timer(uv_timer_t *t)
 
 /* --- beginning and end ------------------------------------------------------------------ */
 
-static void handle_gone(struct http_conn *c)
+static void free_conn(void *ctx)
 {
-	struct http_server *s = c->server;
+	struct http_conn *c = ctx;
 
-	if (--c->handles)
-		return;
 	drop_body(c);
 	http_parse_fini(&c->req);
 	buf_fini(&c->pending);
 	free(c);
-	http_server_release(s);
 }
 
 static void on_closed(void *ctx)
 {
-	handle_gone(ctx);
-}
+	struct http_conn *c = ctx;
 
-static void on_timer_closed(uv_handle_t *h)
-{
-	handle_gone(h->data);
+	closing_done(&c->handles);
 }
 
 static const struct tls_stream_events events = {on_open, on_data, on_sent, on_end, on_closed};
@@ -410,7 +404,10 @@ int http_conn_accept(struct http_server *s, uv_stream_t *listener, struct tls_co
 		return err;
 	}
 	c->server = s;
-	c->handles = 2;
+	closing_init(&c->handles, free_conn, c);
+	closing_add(&c->handles); /* stream */
+	closing_add(&c->handles); /* timer */
+	closing_then(&c->handles, closing_done, &s->handles);
 	c->state = tls ? CONN_OPENING : CONN_READING;
 	buf_init(&c->pending, PENDING_MAX);
 	uv_timer_init(s->loop, &c->timer);
@@ -418,7 +415,7 @@ int http_conn_accept(struct http_server *s, uv_stream_t *listener, struct tls_co
 	set_timer(c, s->opts.idle_timeout_ms);
 	list_init(&c->link);
 	list_append(&s->conns, &c->link);
-	s->handles++;
+	closing_add(&s->handles);
 	s->stats.conns++;
 	return 0;
 }
@@ -434,7 +431,7 @@ void http_conn_close(struct http_conn *c)
 	list_remove(&c->link);
 	c->server->stats.conns--;
 	tls_stream_close(c->stream);
-	uv_close((uv_handle_t *)&c->timer, on_timer_closed);
+	closing_close(&c->handles, (uv_handle_t *)&c->timer);
 }
 
 static bool displace(struct http_server *s, bool half_sent)

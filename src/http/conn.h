@@ -2,6 +2,7 @@
 /* conn - one connection of the HTTP server; and the server as its connections see it. */
 #pragma once
 #include "base/buf.h"
+#include "base/closing_uv.h"
 #include "base/list.h"
 #include "http/request.h"
 #include "http/server.h"
@@ -16,15 +17,10 @@ struct http_server {
 	struct http_stats stats;
 	struct tls_context *tls; /* NULL: no certificate yet */
 	struct list listeners, conns;
-	uv_timer_t farewell;     /* never started: with nothing else open, on_closed still comes from the loop */
-	size_t handles;          /* farewell, listeners and connections whose memory is not gone */
+	uv_timer_t close_timer;  /* never started: with nothing else open, on_closed still comes from the loop */
+	struct closing handles;  /* listeners, connections, close_timer; the server itself is one until it closes */
 	bool closing;
-	void (*on_closed)(void *ctx);
-	void *closed_ctx;
 };
-
-/* One handle less; the last one of a closing server takes it along. */
-void http_server_release(struct http_server *s);
 
 struct http_conn;
 struct http_conn *http_conn_of(struct list *link);

@@ -28,6 +28,15 @@ void http_opts_default(struct http_opts *o)
 	};
 }
 
+static void free_server(void *ctx)
+{
+	struct http_server *s = ctx;
+
+	assert(list_empty(&s->conns) && list_empty(&s->listeners) && s->stats.conns == 0);
+	tls_context_unref(s->tls);
+	free(s);
+}
+
 int http_server_new(uv_loop_t *loop, const struct http_opts *opts, http_handler_fn *handler, void *ctx,
 	const struct log *log, struct http_server **out)
 {
@@ -40,7 +49,8 @@ int http_server_new(uv_loop_t *loop, const struct http_opts *opts, http_handler_
 	s->handler = handler;
 	s->ctx = ctx;
 	s->log = *log;
-	s->handles = 1; /* farewell */
+	closing_init(&s->handles, free_server, s);
+	closing_add(&s->handles); /* the server itself, until it closes */
 	list_init(&s->listeners);
 	list_init(&s->conns);
 	*out = s;
@@ -76,7 +86,7 @@ static void listener_closed(uv_handle_t *h)
 	struct http_server *s = l->server;
 
 	free(l);
-	http_server_release(s);
+	closing_done(&s->handles);
 }
 
 static void listener_close(struct listener *l)
@@ -138,7 +148,7 @@ int http_server_listen(struct http_server *s, const char *host, uint16_t port, b
 		return ERR_IO;
 	}
 	list_append(&s->listeners, &l->link);
-	s->handles++;
+	closing_add(&s->handles);
 	err = bind_and_listen(l, &addr, bound_port);
 	if (err) {
 		int saved = errno;
@@ -166,37 +176,16 @@ const struct http_stats *http_server_stats(const struct http_server *s)
 	return &s->stats;
 }
 
-void http_server_release(struct http_server *s)
-{
-	if (--s->handles)
-		return;
-	void (*on_closed)(void *ctx) = s->on_closed;
-	void *ctx = s->closed_ctx;
-
-	assert(list_empty(&s->conns) && list_empty(&s->listeners) && s->stats.conns == 0);
-	tls_context_unref(s->tls);
-	free(s);
-	if (on_closed)
-		on_closed(ctx);
-}
-
-static void farewell_closed(uv_handle_t *h)
-{
-	http_server_release(h->data);
-}
-
 void http_server_close(struct http_server *s, void (*on_closed)(void *ctx), void *ctx)
 {
 	if (s->closing)
 		return;
 	s->closing = true;
-	s->on_closed = on_closed;
-	s->closed_ctx = ctx;
+	closing_then(&s->handles, on_closed, ctx);
 	list_each (it, &s->listeners, tmp)
 		listener_close(list_entry(it, struct listener, link));
 	list_each (it, &s->conns, tmp)
 		http_conn_close(http_conn_of(it));
-	uv_timer_init(s->loop, &s->farewell);
-	s->farewell.data = s;
-	uv_close((uv_handle_t *)&s->farewell, farewell_closed);
+	closing_later(&s->handles, s->loop, &s->close_timer);
+	closing_done(&s->handles);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "quic/udp.h"
 
+#include "base/closing_uv.h"
 #include "base/err.h"
 
 #include <errno.h>
@@ -76,9 +77,8 @@ struct udp {
 	nsec window_end;   /* of the count below */
 	uint64_t n_window; /* without a grid wake-ups, else packets */
 	unsigned steps;    /* of the grid between two readings */
-	uv_timer_t farewell; /* so that the loop calls on_closed even if there is no socket */
-	void (*on_closed)(void *ctx);
-	void *closed_ctx;
+	struct closing handles;
+	uv_timer_t close_timer; /* so that the loop calls on_closed even if there is no socket */
 	struct rx rx;
 	struct tx tx;
 };
@@ -101,6 +101,7 @@ int udp_new(uv_loop_t *loop, const struct udp_opts *opts, const struct udp_handl
 	if (log)
 		u->log = *log;
 	u->grid_at = NSEC_NONE;
+	closing_init(&u->handles, free, u);
 	u->rx.stale = BATCH;
 	for (size_t i = 0; i < BATCH + 1; i++)
 		u->tx.order[i] = &u->tx.packets[i];
@@ -236,6 +237,7 @@ int udp_bind(struct udp *u, const struct quic_addr *addr, struct quic_addr *boun
 	}
 	s->next = u->sockets;
 	u->sockets = s;
+	closing_add(&u->handles);
 	listen_to(s);
 	if (bound)
 		*bound = s->addr;
@@ -677,26 +679,6 @@ const struct udp_stats *udp_stats(const struct udp *u)
 
 /* --- end ---------------------------------------------------------------------------------- */
 
-static void on_farewell(uv_handle_t *h)
-{
-	struct udp *u = h->data;
-	void (*on_closed)(void *ctx) = u->on_closed;
-	void *ctx = u->closed_ctx;
-
-	free(u);
-	if (on_closed)
-		on_closed(ctx);
-}
-
-static void finish(struct udp *u)
-{
-	if (u->sockets)
-		return;
-	uv_timer_init(u->loop, &u->farewell);
-	u->farewell.data = u;
-	uv_close((uv_handle_t *)&u->farewell, on_farewell);
-}
-
 static void on_socket_closed(uv_handle_t *h)
 {
 	struct udp_socket *s = h->data;
@@ -708,19 +690,15 @@ static void on_socket_closed(uv_handle_t *h)
 	*at = s->next;
 	close(s->fd);
 	free(s);
-	finish(u);
+	closing_done(&u->handles);
 }
 
 void udp_close(struct udp *u, void (*on_closed)(void *ctx), void *ctx)
 {
 	u->closing = true;
-	u->on_closed = on_closed;
-	u->closed_ctx = ctx;
+	closing_then(&u->handles, on_closed, ctx);
 	udp_flush(u);
-	if (!u->sockets) { /* none could be bound */
-		finish(u);
-		return;
-	}
+	closing_later(&u->handles, u->loop, &u->close_timer);
 	for (struct udp_socket *s = u->sockets, *next; s; s = next) {
 		next = s->next;
 		uv_close((uv_handle_t *)&s->poll, on_socket_closed);
