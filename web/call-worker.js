@@ -16,7 +16,7 @@ let speaker = null;
 let audioWanted = false;
 const abort = new AbortController();
 
-const orders = {
+const commands = {
 	open: async ({ options }) => {
 		try {
 			call = await connect({ ...options, signal: abort.signal, onCall });
@@ -47,7 +47,7 @@ const orders = {
 	},
 };
 
-/* Everything the call says, from its first word on, with what it then knows. */
+/* Every event of the call, from the first on, with what the call knows by then. */
 function onCall(opening) {
 	const dispatch = opening.dispatchEvent.bind(opening);
 	call = opening;
@@ -70,4 +70,4 @@ function report(type, detail) {
 	postMessage({ type, detail, known: { welcome, figures, counts, participants } });
 }
 
-onmessage = ({ data }) => orders[data.order]?.(data);
+onmessage = ({ data }) => commands[data.command]?.(data);

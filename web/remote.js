@@ -57,29 +57,29 @@ export class RemoteCall extends EventTarget {
 		this.#settle = settle;
 		this.#worker = new Worker(new URL('./call-worker.js', import.meta.url), { type: 'module' });
 		this.#worker.onerror = (event) => this.#fail(new MynahError('no_worker', event.message ?? 'the worker did not start'));
-		this.#worker.onmessage = ({ data }) => this.#hear(data);
-		const abort = () => this.#order({ order: 'abort' });
+		this.#worker.onmessage = ({ data }) => this.#handle(data);
+		const abort = () => this.#post({ command: 'abort' });
 		if (signal?.aborted)
 			abort();
 		signal?.addEventListener('abort', abort, { once: true });
 		this.closed.then(() => signal?.removeEventListener('abort', abort));
-		this.#order({ order: 'open', options });
+		this.#post({ command: 'open', options });
 	}
 
 	on(type, listener) {
 		if (type === 'audio')
-			this.#order({ order: 'wantAudio' });
+			this.#post({ command: 'wantAudio' });
 		const wrapped = (event) => listener(event.detail);
 		this.addEventListener(type, wrapped);
 		return () => this.removeEventListener(type, wrapped);
 	}
 
 	attachMicrophone(port) {
-		this.#worker.postMessage({ order: 'microphone', port }, [port]);
+		this.#worker.postMessage({ command: 'microphone', port }, [port]);
 	}
 
 	attachSpeaker(port) {
-		this.#worker.postMessage({ order: 'speaker', port }, [port]);
+		this.#worker.postMessage({ command: 'speaker', port }, [port]);
 	}
 
 	sendAudio(samples, rate) {
@@ -118,15 +118,15 @@ export class RemoteCall extends EventTarget {
 		return this.welcome?.participant;
 	}
 
-	#order(order) {
-		this.#worker.postMessage(order);
+	#post(message) {
+		this.#worker.postMessage(message);
 	}
 
 	#method(method, ...values) {
-		this.#order({ order: 'call', method, values });
+		this.#post({ command: 'call', method, values });
 	}
 
-	#hear({ failed, type, detail, known }) {
+	#handle({ failed, type, detail, known }) {
 		if (failed)
 			return this.#fail(new MynahError(failed.kind, failed.message, failed.facts));
 		Object.assign(this, known);
@@ -146,7 +146,7 @@ export class RemoteCall extends EventTarget {
 		settle?.reject(error);
 	}
 
-	/* The worker outlives the call by as long as its last words may take. */
+	/* The worker outlives the call by the time that its last messages may take. */
 	#end(how) {
 		this.#finish(how);
 		setTimeout(() => this.#worker.terminate(), 1000);

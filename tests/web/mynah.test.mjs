@@ -6,6 +6,7 @@ import {
 	backoffMs, Call, connect, decodeFrame, diagnose, encodeFrames, encodeLine, hexToBytes, isNewerEpoch, LineReader,
 	MynahError, serverInfo, sessionUrl,
 } from '../../web/mynah.js';
+import { WebTransportSession } from '../../web/transport-webtransport.js';
 import { explain, KINDS } from '../../web/explain.js';
 
 const bytes = (text) => new TextEncoder().encode(text);
@@ -228,7 +229,7 @@ const welcome = {
 
 async function openCall(options) {
 	const t = fakeTransport(options);
-	const call = new Call(t, { rate: 16000, statsMs: 2000, frames: options?.frames });
+	const call = new Call(new WebTransportSession(t), { rate: 16000, statsMs: 2000, frames: options?.frames });
 	const opened = call.opened();
 	await soon();
 	t.say(welcome);
@@ -436,7 +437,7 @@ test('a call: bye ends it with the server’s reason', async () => {
 
 test('a call: bye instead of a welcome refuses it', async () => {
 	const t = fakeTransport();
-	const opened = new Call(t, {}).opened();
+	const opened = new Call(new WebTransportSession(t), {}).opened();
 	await soon();
 	t.say({ type: 'bye', reason: 'room_full', text: 'the room is full' });
 	await assert.rejects(opened, { kind: 'bye', message: 'the room is full' });
