@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * frame - the audio of one datagram. Legacy: u16 LE sample rate / 100, then PCM-16 LE mono. The top
- * bit of the first field is never part of a rate; it marks the v1 header of twelve bytes:
- *
- *     u16 0x8000 | codec | flags, u8 source, u8 epoch, u16 rate / 100, u16 sequence, u32 media time
- *
- * Pure functions over the caller's bytes: no state, no allocation.
+ * frame - the audio of one datagram, as packet_parse() finds it and packet_first() takes it. Plain data; the payload is
+ * borrowed.
  */
 #pragma once
+#include "audio/rate.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct codec;
+
 #define FRAME_HEADER_BYTES 2
 #define FRAME_V1_BYTES 12
-#define AUDIO_RATE_MIN_HZ 8000
-#define AUDIO_RATE_MAX_HZ 48000
 
 enum frame_fault {
 	FRAME_OK,
@@ -36,16 +34,19 @@ struct frame_v1 {
 	uint32_t time;    /* of the first sample, in samples at the frame's rate; runs on in silence */
 };
 
-struct frame {
+struct format {
+	const struct codec *codec;
 	uint32_t rate_hz;
-	const uint8_t *pcm; /* 16-bit little endian, borrowed, maybe unaligned: see pcm.h */
-	size_t n_samples;
-	bool is_v1;
-	struct frame_v1 v1; /* if is_v1, else zero */
 };
 
-/* Whether sound of this rate may enter or leave: 8000..48000. */
-bool audio_rate_ok(uint32_t rate_hz);
+struct frame {
+	struct format format;
+	const uint8_t *payload; /* encoded; borrowed, maybe unaligned */
+	uint32_t len;           /* of the payload, in whole samples if it consists of such */
+	uint32_t n_samples;
+	bool is_v1;
+	struct frame_v1 v1;     /* if is_v1, else zero */
+};
 
 /* snake_case, for metrics and warnings: "ok", "short", "empty", ... */
 const char *frame_fault_name(enum frame_fault fault);

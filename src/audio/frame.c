@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "audio/frame.h"
 
+#include "audio/packet.h"
 #include "audio/pcm.h"
 
 static const char *const fault_names[FRAME_N_FAULTS] = {
@@ -12,97 +13,16 @@ static const char *const fault_names[FRAME_N_FAULTS] = {
 	[FRAME_UNSUPPORTED] = "unsupported",
 };
 
-bool audio_rate_ok(uint32_t rate_hz)
-{
-	return rate_hz >= AUDIO_RATE_MIN_HZ && rate_hz <= AUDIO_RATE_MAX_HZ;
-}
-
 const char *frame_fault_name(enum frame_fault fault)
 {
 	return (unsigned)fault < FRAME_N_FAULTS ? fault_names[fault] : "unknown";
 }
 
-/* The field counts hundreds, which loses half of the family of 44100 Hz. */
-static uint32_t rate_of_field(uint32_t field, uint32_t default_rate_hz)
-{
-	switch (field) {
-	case 0:
-		return default_rate_hz;
-	case 110:
-		return 11025;
-	case 220:
-		return 22050;
-	default:
-		return field * 100;
-	}
-}
-
-enum { V1_CODEC = 0x000f, V1_BEGINS = 0x0010, V1_ENDS = 0x0020, V1_RESERVED = 0x7fc0, V1 = 0x8000 };
-
-static uint32_t le(const uint8_t *p, size_t n)
-{
-	uint32_t v = 0;
-
-	while (n-- > 0)
-		v = v << 8 | p[n];
-	return v;
-}
-
-/* The samples, whatever header lies before them. */
-static enum frame_fault take_pcm(const uint8_t *p, size_t len, uint32_t rate_hz, struct frame *out)
-{
-	if (!audio_rate_ok(rate_hz))
-		return FRAME_BAD_RATE;
-	if (len < 2)
-		return FRAME_EMPTY;
-	out->rate_hz = rate_hz;
-	out->pcm = p;
-	out->n_samples = len / 2;
-	return len % 2 ? FRAME_ODD : FRAME_OK;
-}
-
-static enum frame_fault parse_v1(const uint8_t *p, size_t len, uint32_t default_rate_hz, struct frame *out)
-{
-	uint32_t first = le(p, 2);
-
-	if (first & (V1_CODEC | V1_RESERVED))
-		return FRAME_UNSUPPORTED;
-	if (len < FRAME_V1_BYTES)
-		return FRAME_SHORT;
-	if (p[2] != 0)
-		return FRAME_UNSUPPORTED;
-	enum frame_fault fault = take_pcm(p + FRAME_V1_BYTES, len - FRAME_V1_BYTES,
-		rate_of_field(le(p + 4, 2), default_rate_hz), out);
-
-	if (fault != FRAME_OK && fault != FRAME_ODD)
-		return fault;
-	out->is_v1 = true;
-	out->v1 = (struct frame_v1){
-		.epoch = p[3],
-		.begins = first & V1_BEGINS,
-		.ends = first & V1_ENDS,
-		.seq = (uint16_t)le(p + 6, 2),
-		.time = le(p + 8, 4),
-	};
-	return fault;
-}
+enum { V1_BEGINS = 0x0010, V1_ENDS = 0x0020, V1 = 0x8000 };
 
 enum frame_fault frame_parse(const uint8_t *p, size_t len, uint32_t default_rate_hz, struct frame *out)
 {
-	if (len < FRAME_HEADER_BYTES)
-		return FRAME_SHORT;
-	uint32_t field = le(p, 2);
-
-	if (field & V1)
-		return parse_v1(p, len, default_rate_hz, out);
-	enum frame_fault fault = take_pcm(p + FRAME_HEADER_BYTES, len - FRAME_HEADER_BYTES,
-		rate_of_field(field, default_rate_hz), out);
-
-	if (fault == FRAME_OK || fault == FRAME_ODD) {
-		out->is_v1 = false;
-		out->v1 = (struct frame_v1){0};
-	}
-	return fault;
+	return packet_parse(p, len, default_rate_hz, out);
 }
 
 static void put_le(uint8_t *p, uint32_t v, size_t n)
@@ -128,7 +48,7 @@ uint16_t frame_rate_field(uint32_t rate_hz)
 
 uint32_t frame_rate_said(uint32_t rate_hz)
 {
-	return rate_of_field(frame_rate_field(rate_hz), rate_hz);
+	return packet_rate(rate_hz);
 }
 
 size_t frame_samples_max(size_t max_payload)

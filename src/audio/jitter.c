@@ -25,6 +25,7 @@
  */
 #include "audio/jitter.h"
 
+#include "audio/codec.h"
 #include "audio/order.h"
 #include "audio/pcm.h"
 #include "audio/resample.h"
@@ -304,10 +305,10 @@ static void end_burst(struct jitter *j, nsec now)
 /* `skipped_ms`: media that is known to be missing before it. */
 static void note_arrival(struct jitter *j, const struct frame *f, double skipped_ms, nsec now)
 {
-	double gap_ms = j->heard ? ms_since(j->last_put, now) : 1e9, ms = 1000.0 * (double)f->n_samples / f->rate_hz;
+	double gap_ms = j->heard ? ms_since(j->last_put, now) : 1e9, ms = 1000.0 * (double)f->n_samples / f->format.rate_hz;
 
 	if (j->state == STATE_IDLE && ahead(j) == 0 && (f->is_v1 || gap_ms > SPURT_GAP_MS))
-		begin_spurt(j, f->rate_hz);
+		begin_spurt(j, f->format.rate_hz);
 	else if (!f->is_v1 && gap_ms > HOLE_GAP * j->burst_ms && gap_ms > SAME_BURST_MS)
 		j->hole = true;
 	j->media_ms += skipped_ms;
@@ -340,17 +341,18 @@ static bool overflow(struct jitter *j)
 /* Appends to the ring. Returns whether something was dropped for it. */
 static bool feed(struct jitter *j, const struct frame *f)
 {
+	const size_t unit = f->format.codec->unit_bytes;
 	bool dropped = false;
 
-	if (f->rate_hz != resample_in_hz(j->rs)) {
-		resample_change_rate(j->rs, f->rate_hz);
+	if (f->format.rate_hz != resample_in_hz(j->rs)) {
+		resample_change_rate(j->rs, f->format.rate_hz);
 		j->stats.n_rate_changes++;
 	}
 	for (size_t at = 0, n; at < f->n_samples; at += n) {
 		float in[CHUNK];
 
 		n = f->n_samples - at < CHUNK ? f->n_samples - at : CHUNK;
-		pcm_to_float(in, f->pcm + 2 * at, n);
+		f->format.codec->decode(NULL, f->payload + at * unit, n * unit, in, n);
 		if (j->hole)
 			resample_join(j->rs, in, n);
 		j->hole = false;
@@ -372,11 +374,11 @@ static bool feed_next(struct jitter *j, const struct frame *f)
 /* What was held and now follows. */
 static bool feed_followers(struct jitter *j)
 {
-	const struct frame *f;
+	struct frame f;
 	bool dropped = false;
 
-	while ((f = order_first(j->order)) && f->v1.seq == j->order->next && order_gap(j->order, f).samples == 0) {
-		dropped |= feed_next(j, f);
+	while (order_first(j->order, &f) && f.v1.seq == j->order->next && order_gap(j->order, &f).samples == 0) {
+		dropped |= feed_next(j, &f);
 		order_drop_first(j->order);
 	}
 	j->pending = order_span(j->order, j->opts.rate_hz);
@@ -387,7 +389,7 @@ static bool feed_followers(struct jitter *j)
 static bool open_gap(struct jitter *j, const struct frame *f)
 {
 	struct order_gap gap = order_gap(j->order, f);
-	uint64_t n = (uint64_t)gap.samples * j->opts.rate_hz / f->rate_hz, most = samples(j, j->opts.max_delay_ms);
+	uint64_t n = (uint64_t)gap.samples * j->opts.rate_hz / f->format.rate_hz, most = samples(j, j->opts.max_delay_ms);
 
 	n = n < most ? n : most;
 	j->stats.n_lost += gap.lost;
@@ -413,11 +415,11 @@ static bool feed_over_gap(struct jitter *j, const struct frame *f)
 /* There is no more time or room to wait in: what is held goes into the ring, up to `until`, or all if that is NULL. */
 static bool feed_held(struct jitter *j, const struct frame *until)
 {
-	const struct frame *f;
+	struct frame f;
 	bool dropped = false;
 
-	while ((f = order_first(j->order)) && !(until && (int16_t)(f->v1.seq - until->v1.seq) > 0)) {
-		dropped |= feed_over_gap(j, f);
+	while (order_first(j->order, &f) && !(until && (int16_t)(f.v1.seq - until->v1.seq) > 0)) {
+		dropped |= feed_over_gap(j, &f);
 		order_drop_first(j->order);
 	}
 	j->pending = order_span(j->order, j->opts.rate_hz);
@@ -503,7 +505,7 @@ static bool ordered(struct jitter *j, const struct frame *f)
 
 enum jitter_put jitter_put(struct jitter *j, const struct frame *f, nsec now)
 {
-	if (f->n_samples == 0 || !audio_rate_ok(f->rate_hz))
+	if (f->n_samples == 0 || !audio_rate_ok(f->format.rate_hz))
 		return JITTER_REFUSED;
 	if (!j->buf && !(j->buf = calloc(j->cap, sizeof *j->buf)))
 		return JITTER_REFUSED;
@@ -849,8 +851,10 @@ static enum jitter_result run_out(struct jitter *j, float *out, size_t n, nsec n
 
 static void open_held(struct jitter *j)
 {
-	const struct frame f = *order_first(j->order);
+	struct frame f;
 
+	if (!order_first(j->order, &f))
+		return;
 	open_gap(j, &f);
 	order_drop_first(j->order);
 	feed_followers(j);
@@ -874,7 +878,7 @@ static enum jitter_result get_pieces(struct jitter *j, float *out, size_t n, nse
 
 			play(j, out + at, k, now);
 			at += k;
-		} else if (order_first(j->order)) {
+		} else if (j->order->n_held > 0) {
 			open_held(j);
 		} else {
 			return run_out(j, out + at, n - at, now);

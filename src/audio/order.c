@@ -27,8 +27,8 @@ void order_start(struct order *o, const struct frame *f)
 	o->live = true;
 	o->next = o->newest = f->v1.seq;
 	o->time = f->v1.time;
-	o->newest_end = f->v1.time + (uint32_t)f->n_samples;
-	o->rate_hz = f->rate_hz;
+	o->newest_end = f->v1.time + f->n_samples;
+	o->rate_hz = f->format.rate_hz;
 	o->n_last = 0;
 	o->seen = 1;
 }
@@ -37,11 +37,11 @@ static void note_newest(struct order *o, const struct frame *f, unsigned steps, 
 {
 	int32_t skipped = (int32_t)(f->v1.time - o->newest_end);
 
-	if (skipped > 0 && f->rate_hz == o->rate_hz)
-		*skipped_ms = 1000.0 * skipped / f->rate_hz;
+	if (skipped > 0 && f->format.rate_hz == o->rate_hz)
+		*skipped_ms = 1000.0 * skipped / f->format.rate_hz;
 	o->seen = steps < ORDER_SEEN ? o->seen << steps | 1 : 1;
 	o->newest = f->v1.seq;
-	o->newest_end = f->v1.time + (uint32_t)f->n_samples;
+	o->newest_end = f->v1.time + f->n_samples;
 }
 
 enum order_verdict order_note(struct order *o, const struct frame *f, double *skipped_ms)
@@ -66,15 +66,15 @@ enum order_verdict order_note(struct order *o, const struct frame *f, double *sk
 /* Between a frame of `n_last` samples whose successor would have had `seq` and `time`, and `f`. */
 static struct order_gap gap_after(uint16_t seq, uint32_t time, uint32_t rate_hz, uint32_t n_last, const struct frame *f)
 {
-	int32_t samples = f->rate_hz == rate_hz ? (int32_t)(f->v1.time - time) : 0;
+	int32_t samples = f->format.rate_hz == rate_hz ? (int32_t)(f->v1.time - time) : 0;
 	struct order_gap g = {.lost = (uint16_t)(f->v1.seq - seq), .silent = f->v1.begins};
 
-	if (samples * (int64_t)GAP_PER_S >= f->rate_hz)
+	if (samples * (int64_t)GAP_PER_S >= f->format.rate_hz)
 		g.samples = (uint32_t)samples;
 	if (g.lost == 0)
 		g.silent = true;
 	else if (g.samples == 0) /* a media time that does not count them, or at another rate */
-		g.samples = (uint32_t)((uint64_t)g.lost * n_last * f->rate_hz / rate_hz);
+		g.samples = (uint32_t)((uint64_t)g.lost * n_last * f->format.rate_hz / rate_hz);
 	return g;
 }
 
@@ -86,61 +86,73 @@ struct order_gap order_gap(const struct order *o, const struct frame *f)
 void order_place(struct order *o, const struct frame *f)
 {
 	o->next = (uint16_t)(f->v1.seq + 1);
-	o->time = f->v1.time + (uint32_t)f->n_samples;
-	o->rate_hz = f->rate_hz;
-	o->n_last = (uint32_t)f->n_samples;
+	o->time = f->v1.time + f->n_samples;
+	o->rate_hz = f->format.rate_hz;
+	o->n_last = f->n_samples;
 	o->ends = f->v1.ends;
 }
 
 int order_hold(struct order *o, const struct frame *f)
 {
-	size_t len = 2 * f->n_samples;
 	unsigned at = o->n_held;
 
-	if (o->n_held == ORDER_HELD || len > ORDER_BYTES - o->used)
+	if (o->n_held == ORDER_HELD || f->len > ORDER_BYTES - o->used)
 		return ERR_LIMIT;
 	while (at > 0 && (int16_t)(f->v1.seq - o->held[at - 1].v1.seq) < 0)
 		at--;
 	memmove(&o->held[at + 1], &o->held[at], (o->n_held - at) * sizeof *o->held);
-	o->held[at] = *f;
-	o->held[at].pcm = memcpy(o->bytes + o->used, f->pcm, len);
-	o->used += len;
+	o->held[at] = (struct order_held){f->format, (uint16_t)o->used, (uint16_t)f->len, f->n_samples, f->v1};
+	memcpy(o->bytes + o->used, f->payload, f->len);
+	o->used += f->len;
 	o->n_held++;
 	return 0;
 }
 
-const struct frame *order_first(const struct order *o)
+static struct frame frame_of(const struct order *o, const struct order_held *h)
 {
-	return o->n_held ? &o->held[0] : NULL;
+	return (struct frame){
+		.format = h->format,
+		.payload = o->bytes + h->at,
+		.len = h->len,
+		.n_samples = h->n_samples,
+		.is_v1 = true,
+		.v1 = h->v1,
+	};
+}
+
+bool order_first(const struct order *o, struct frame *out)
+{
+	if (o->n_held == 0)
+		return false;
+	*out = frame_of(o, &o->held[0]);
+	return true;
 }
 
 void order_drop_first(struct order *o)
 {
-	const size_t len = 2 * o->held[0].n_samples, at = (size_t)(o->held[0].pcm - o->bytes);
+	const size_t len = o->held[0].len, at = o->held[0].at;
 
 	o->n_held--;
 	memmove(&o->held[0], &o->held[1], o->n_held * sizeof *o->held);
 	o->used -= len;
 	memmove(o->bytes + at, o->bytes + at + len, o->used - at);
 	for (unsigned i = 0; i < o->n_held; i++)
-		if (o->held[i].pcm > o->bytes + at)
-			o->held[i].pcm -= len;
+		if (o->held[i].at > at)
+			o->held[i].at = (uint16_t)(o->held[i].at - len);
 }
 
 size_t order_span(const struct order *o, uint32_t rate_hz)
 {
-	struct order_gap g;
 	uint64_t span = 0;
 
 	for (unsigned i = 0; i < o->n_held; i++) {
-		const struct frame *f = &o->held[i], *before = i ? f - 1 : NULL;
+		const struct frame f = frame_of(o, &o->held[i]);
+		const struct order_held *before = i ? &o->held[i - 1] : NULL;
+		struct order_gap g = before ? gap_after((uint16_t)(before->v1.seq + 1), before->v1.time + before->n_samples,
+						      before->format.rate_hz, before->n_samples, &f)
+					    : order_gap(o, &f);
 
-		if (before)
-			g = gap_after((uint16_t)(before->v1.seq + 1), before->v1.time + (uint32_t)before->n_samples,
-				before->rate_hz, (uint32_t)before->n_samples, f);
-		else
-			g = order_gap(o, f);
-		span += ((uint64_t)g.samples + f->n_samples) * rate_hz / f->rate_hz;
+		span += ((uint64_t)g.samples + f.n_samples) * rate_hz / f.format.rate_hz;
 	}
 	return (size_t)span;
 }

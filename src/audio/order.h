@@ -21,6 +21,14 @@ enum order_verdict {
 	ORDER_RESTART,   /* the numbers begin anew: follows on nothing */
 };
 
+/* As a frame, its payload in `bytes`. */
+struct order_held {
+	struct format format;
+	uint16_t at, len;
+	uint32_t n_samples;
+	struct frame_v1 v1;
+};
+
 struct order {
 	bool live;        /* the next six are known */
 	bool ends;        /* silence follows what was placed last */
@@ -32,7 +40,7 @@ struct order {
 	uint64_t seen;    /* bit i: newest - i came */
 	unsigned n_held;
 	size_t used;      /* of bytes */
-	struct frame held[ORDER_HELD]; /* sorted */
+	struct order_held held[ORDER_HELD]; /* sorted */
 	uint8_t bytes[ORDER_BYTES];
 };
 
@@ -59,8 +67,8 @@ void order_place(struct order *o, const struct frame *f);
 
 /* Copies. ERR_LIMIT. */
 int order_hold(struct order *o, const struct frame *f);
-/* The first one, valid until one is held or dropped; NULL: none. */
-const struct frame *order_first(const struct order *o);
+/* The first one, its payload valid until one is held or dropped; false: none. */
+bool order_first(const struct order *o, struct frame *out);
 void order_drop_first(struct order *o);
 /* Samples at `rate_hz` that what is held will take with its gaps. */
 size_t order_span(const struct order *o, uint32_t rate_hz);

@@ -32,7 +32,7 @@ AUDIO_WIDE void pcm_from_i16(float *restrict out, const int16_t *restrict pcm, s
  * written so that NaN falls into it, and is a loop of its own: in one with the rest gcc makes a branch
  * of it and vectorises nothing, which is five times slower.
  */
-AUDIO_INLINE void round_block(int16_t *restrict out, const float *restrict x, size_t n)
+AUDIO_INLINE void round_block(uint8_t *restrict out, const float *restrict x, size_t n)
 {
 	float v[BLOCK];
 
@@ -43,16 +43,24 @@ AUDIO_INLINE void round_block(int16_t *restrict out, const float *restrict x, si
 			float f;
 			int32_t i;
 		} u = {(v[i] < 32767.0f ? v[i] : 32767.0f) + 12582912.0f};
+		uint16_t bits = htole16((uint16_t)u.i);
 
-		out[i] = (int16_t)u.i;
+		memcpy(out + 2 * i, &bits, sizeof bits);
 	}
 }
 
-AUDIO_WIDE void pcm_to_i16(int16_t *restrict out, const float *restrict x, size_t n)
+AUDIO_WIDE void pcm_from_float(uint8_t *restrict out, const float *restrict x, size_t n)
 {
-	for (; n >= BLOCK; n -= BLOCK, x += BLOCK, out += BLOCK)
+	for (; n >= BLOCK; n -= BLOCK, x += BLOCK, out += 2 * BLOCK)
 		round_block(out, x, BLOCK);
 	round_block(out, x, n);
+}
+
+void pcm_to_i16(int16_t *restrict out, const float *restrict x, size_t n)
+{
+	pcm_from_float((uint8_t *)out, x, n);
+	for (size_t i = 0; i < n; i++)
+		out[i] = (int16_t)le16toh((uint16_t)out[i]);
 }
 
 AUDIO_WIDE float pcm_mean_square(const float *x, size_t n)
@@ -66,18 +74,4 @@ AUDIO_WIDE float pcm_mean_square(const float *x, size_t n)
 	for (; i < n; i++)
 		sum += x[i] * x[i];
 	return (sum + lanes_sum(many)) / (float)n;
-}
-
-void pcm_from_float(uint8_t *restrict out, const float *restrict x, size_t n)
-{
-	int16_t pcm[BLOCK];
-
-	for (size_t at = 0, k; at < n; at += k) {
-		k = n - at < BLOCK ? n - at : BLOCK;
-		pcm_to_i16(pcm, x + at, k);
-		for (size_t i = 0; i < k; i++, out += 2) {
-			out[0] = (uint8_t)pcm[i];
-			out[1] = (uint8_t)((uint16_t)pcm[i] >> 8);
-		}
-	}
 }

@@ -35,7 +35,7 @@ bool epoch_count(struct epoch *e, const struct frame *f)
 	if (ahead > 1)
 		e->samples += missing(e, f, (unsigned)ahead - 1);
 	e->any = true;
-	e->rate_hz = f->rate_hz;
+	e->rate_hz = f->format.rate_hz;
 	e->newest = f->v1.seq;
 	e->end = f->v1.time + (uint32_t)f->n_samples;
 	return true;

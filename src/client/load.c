@@ -187,12 +187,12 @@ static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 
 	if (s->l->state == LOAD_MEASURE)
 		s->l->report.frames_received++;
-	if (frame_parse(p, len, MARK_RATE_HZ, &f) != FRAME_OK || f.rate_hz != MARK_RATE_HZ)
+	if (frame_parse(p, len, MARK_RATE_HZ, &f) != FRAME_OK || f.format.rate_hz != MARK_RATE_HZ)
 		return;
 	size_t n = f.n_samples < SAMPLES_MAX ? f.n_samples : SAMPLES_MAX;
 
 	for (size_t i = 0; i < n; i++)
-		pcm[i] = (int16_t)(uint16_t)(f.pcm[2 * i] | f.pcm[2 * i + 1] << 8);
+		pcm[i] = (int16_t)(uint16_t)(f.payload[2 * i] | f.payload[2 * i + 1] << 8);
 	mark_read(&s->ears, pcm, n, on_mark, &hearing);
 }
 

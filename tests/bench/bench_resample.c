@@ -11,6 +11,7 @@
 #include "audio/resample.h"
 #include "audio/splice.h"
 #include "audio/vad.h"
+#include "support/frames.h"
 #include "base/time.h"
 #include "support/signal.h"
 
@@ -207,7 +208,7 @@ static void measure_jitter(uint32_t in_hz, uint32_t rate_hz)
 {
 	static uint8_t bytes[4096];
 	struct jitter_opts o = {.rate_hz = rate_hz};
-	struct frame f = {.rate_hz = in_hz, .pcm = bytes, .n_samples = in_hz / 50};
+	struct frame f = {PCM_FRAME(in_hz, bytes, in_hz / 50)};
 	struct jitter *j;
 	nsec now = 0;
 	double t;

@@ -103,7 +103,7 @@ static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 	g.received += g.phase == MEASURING;
 	if (!g.talks || g.room || frame_parse(p, len, MARK_RATE_HZ, &f) != FRAME_OK || f.n_samples > SAMPLES_MAX)
 		return;
-	memcpy(pcm, f.pcm, 2 * f.n_samples); /* both ends are this machine, little-endian */
+	memcpy(pcm, f.payload, f.len); /* both ends are this machine, little-endian */
 	mark_read(&s->ears, pcm, f.n_samples, on_mark, &hearing);
 }
 

@@ -51,7 +51,7 @@ static void datagram(struct jitter *j, const uint8_t *p, size_t len, nsec now)
 	expect(frame_fault_name(fault) != NULL);
 	if (fault != FRAME_OK && fault != FRAME_ODD)
 		return;
-	expect(audio_rate_ok(f.rate_hz) && f.n_samples > 0);
+	expect(audio_rate_ok(f.format.rate_hz) && f.n_samples > 0);
 	expect((f.is_v1 ? FRAME_V1_BYTES : FRAME_HEADER_BYTES) + 2 * f.n_samples + (fault == FRAME_ODD) == len);
 	jitter_put(j, &f, now);
 }

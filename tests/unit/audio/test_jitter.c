@@ -5,6 +5,7 @@
 #include "audio/pcm.h"
 #include "audio/resample.h"
 #include "base/err.h"
+#include "support/frames.h"
 #include "support/signal.h"
 #include "unit/audio/table.h"
 
@@ -87,7 +88,7 @@ static void send_frame(struct world *w, double at_s)
 	pcm_from_float(pcm, x, w->frame);
 	for (size_t p = 0; p < w->n_pieces; p++) {
 		size_t n = frame_piece(w->frame, w->n_pieces, p);
-		struct frame f = {.rate_hz = w->in_hz, .pcm = pcm + 2 * done, .n_samples = n};
+		struct frame f = {PCM_FRAME(w->in_hz, pcm + 2 * done, n)};
 
 		jitter_put(w->j, &f, (nsec)(at_s * 1e9));
 		done += n;
@@ -223,7 +224,7 @@ TEST(short_ticks_take_frames_of_any_length)
 	for (size_t frame = 160; frame <= 960; frame += frame == 160 ? 160 : 640) {
 		for (unsigned phase = 0; phase < 10; phase++) {
 			uint8_t pcm[1920] = {0};
-			struct frame f = {.rate_hz = 16000, .pcm = pcm, .n_samples = frame};
+			struct frame f = {PCM_FRAME(16000, pcm, frame)};
 			struct jitter_stats s;
 			struct jitter *j;
 			float out[160];
@@ -254,7 +255,7 @@ TEST(what_arrives_in_time_is_not_touched)
 
 	assert_int_equal(jitter_new(&o, table, &j), 0);
 	for (size_t i = 0; i < 50; i++) {
-		struct frame f = {.rate_hz = 16000, .pcm = pcm, .n_samples = 320};
+		struct frame f = {PCM_FRAME(16000, pcm, 320)};
 
 		for (size_t k = 0; k < 320; k++)
 			x[i * 320 + k] = 0.3f * sig_noise(&seed);
@@ -551,7 +552,7 @@ TEST(one_frame_of_seconds_is_bounded_too)
 {
 	static uint8_t pcm[65534];
 	struct jitter_opts o = {.rate_hz = 48000, .max_delay_ms = 40};
-	struct frame f = {.rate_hz = 8000, .pcm = pcm, .n_samples = sizeof pcm / 2};
+	struct frame f = {PCM_FRAME(8000, pcm, sizeof pcm / 2)};
 	struct jitter_stats s;
 	struct jitter *j;
 	float out[960];
@@ -584,7 +585,7 @@ TEST(something_shorter_than_a_tick_is_played)
 {
 	struct jitter_opts o = {.rate_hz = 16000};
 	uint8_t pcm[320];
-	struct frame f = {.rate_hz = 16000, .pcm = pcm, .n_samples = 160};
+	struct frame f = {PCM_FRAME(16000, pcm, 160)};
 	struct jitter *j;
 	float out[320];
 	double loudest = 0;
@@ -670,7 +671,7 @@ TEST(a_tick_of_no_whole_number_of_samples_is_pulled_in_turns)
 {
 	static const uint8_t pcm[2 * 320];
 	const struct jitter_opts o = {.rate_hz = 11025};
-	const struct frame f = {.rate_hz = 16000, .pcm = pcm, .n_samples = 320};
+	const struct frame f = {PCM_FRAME(16000, pcm, 320)};
 	struct jitter *j;
 	float out[221];
 

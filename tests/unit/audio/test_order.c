@@ -7,6 +7,7 @@
 #include "audio/pcm.h"
 #include "audio/resample.h"
 #include "base/err.h"
+#include "support/frames.h"
 #include "support/signal.h"
 #include "unit/audio/table.h"
 
@@ -109,7 +110,7 @@ static void arrive(struct world *w, uint32_t i, double at_s)
 	uint8_t pcm[2 * N];
 	float x[N];
 	bool last = w->ends_every && i % w->ends_every == w->ends_every - 1;
-	struct frame f = {.rate_hz = RATE, .pcm = pcm, .n_samples = N, .is_v1 = true};
+	struct frame f = {PCM_FRAME(RATE, pcm, N), .is_v1 = true};
 
 	f.v1.seq = (uint16_t)(w->seq0 + i);
 	f.v1.time = w->time0 + i * N + silence_before(w, i);
@@ -374,7 +375,7 @@ TEST(a_restart_and_a_return_to_legacy_are_followed)
 {
 	struct world *w = world_new(&(struct world){.phase_ms = 8});
 	uint8_t pcm[2 * N] = {0};
-	struct frame legacy = {.rate_hz = RATE, .pcm = pcm, .n_samples = N};
+	struct frame legacy = {PCM_FRAME(RATE, pcm, N)};
 
 	run_for(w, 1);
 	w->seq0 = 30000;
@@ -444,7 +445,7 @@ TEST(pieces_are_concealed_by_themselves)
 
 	assert_int_equal(jitter_new(&o, table, &j), 0);
 	for (uint32_t i = 0; i < 1000; i++) {
-		struct frame f = {.rate_hz = 48000, .pcm = pcm, .n_samples = 480, .is_v1 = true,
+		struct frame f = {PCM_FRAME(48000, pcm, 480), .is_v1 = true,
 			.v1 = {.seq = (uint16_t)i, .time = i * 480}};
 
 		for (uint32_t k = 0; k < 480; k++)
@@ -474,7 +475,7 @@ TEST(what_was_overtaken_comes_first_though_no_more_can_be_held)
 
 	assert_int_equal(jitter_new(&o, table, &j), 0);
 	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
-		struct frame f = {.rate_hz = 48000, .pcm = pcm, .n_samples = 480, .is_v1 = true,
+		struct frame f = {PCM_FRAME(48000, pcm, 480), .is_v1 = true,
 			.v1 = {.seq = (uint16_t)order[i], .time = order[i] * 480}};
 
 		assert_int_equal(jitter_put(j, &f, nsec_from_ms(1)), JITTER_STORED);
@@ -493,7 +494,7 @@ TEST(what_is_held_does_not_wear_out)
 {
 	struct order *o = order_new();
 	uint8_t pcm[1920];
-	struct frame f = {.rate_hz = 48000, .pcm = pcm, .n_samples = 960, .is_v1 = true};
+	struct frame f = {PCM_FRAME(48000, pcm, 960), .is_v1 = true};
 
 	order_start(o, &f);
 	for (uint32_t i = 1; i < 200; i++) {
@@ -502,10 +503,12 @@ TEST(what_is_held_does_not_wear_out)
 		assert_int_equal(order_hold(o, &f), 0);
 		if (i < 4)
 			continue;
-		const struct frame *first = order_first(o);
+		struct frame first;
 
+		assert_true(order_first(o, &first));
+		assert_int_equal(first.len, sizeof pcm);
 		for (size_t k = 0; k < sizeof pcm; k++)
-			assert_int_equal(first->pcm[k], (uint8_t)first->v1.seq);
+			assert_int_equal(first.payload[k], (uint8_t)first.v1.seq);
 		order_drop_first(o);
 	}
 	free(o);
@@ -521,7 +524,7 @@ TEST(a_gap_at_the_end_is_played_out)
 	float x[N];
 
 	for (uint16_t i = 0; i < 4; time += (uint32_t)lengths[i++]) {
-		struct frame f = {.rate_hz = RATE, .pcm = pcm, .n_samples = lengths[i], .is_v1 = true, .v1 = {.seq = i, .time = time}};
+		struct frame f = {PCM_FRAME(RATE, pcm, lengths[i]), .is_v1 = true, .v1 = {.seq = i, .time = time}};
 
 		for (size_t k = 0; k < lengths[i]; k++)
 			x[k] = sample(time + k);
@@ -593,7 +596,7 @@ static int64_t unaccounted(struct weather *w)
 	assert_int_equal(jitter_new(&o, table, &j), 0);
 	for (uint32_t k = 0; k < STREAM; k++) {
 		uint32_t i = w->order[k], ms = 1000 * w->len * k / w->rate_hz;
-		struct frame f = {.rate_hz = w->rate_hz, .pcm = pcm, .n_samples = w->len, .is_v1 = true,
+		struct frame f = {PCM_FRAME(w->rate_hz, pcm, w->len), .is_v1 = true,
 			.v1 = {.seq = (uint16_t)(seq0 + i), .time = i * w->len}};
 
 		for (ms = w->stalls ? ms / 150 * 150 : ms; 20 * tick <= ms; tick++)

@@ -6,6 +6,7 @@
 #include "audio/pcm.h"
 #include "audio/resample.h"
 #include "base/err.h"
+#include "support/frames.h"
 #include "support/signal.h"
 #include "unit/audio/table.h"
 
@@ -189,7 +190,7 @@ static void send_frame(struct world *w)
 	double loud = w->sound.amplitude > 0 ? w->sound.amplitude : 0.5;
 	float x[RATE_MAX / PER_S];
 	uint8_t pcm[2 * (RATE_MAX / PER_S)];
-	struct frame f = {.rate_hz = w->hz, .pcm = pcm, .n_samples = n, .is_v1 = w->v1};
+	struct frame f = {PCM_FRAME(w->hz, pcm, n), .is_v1 = w->v1};
 
 	f.v1.seq = (uint16_t)w->n_sent;
 	f.v1.time = (uint32_t)at;

@@ -5,7 +5,7 @@
 
 static bool come(struct epoch *e, uint8_t number, uint16_t seq, uint32_t time)
 {
-	const struct frame f = {.rate_hz = 16000, .n_samples = 320, .is_v1 = true,
+	const struct frame f = {.format.rate_hz = 16000, .n_samples = 320, .is_v1 = true,
 		.v1 = {.epoch = number, .seq = seq, .time = time}};
 
 	return epoch_count(e, &f);
