@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcm - 16-bit little-endian bytes to float and back; 1.0 is 32768. Every 16-bit sample
+ * pcm - 16-bit little-endian bytes to samples, to float and back; 1.0 is 32768. Every 16-bit sample
  * survives the round trip exactly. Pure functions.
  */
 #pragma once
@@ -9,6 +9,8 @@
 
 /* `pcm` may be unaligned; reads 2 * n bytes. */
 void pcm_to_float(float *restrict out, const uint8_t *restrict pcm, size_t n);
+/* `pcm` may be unaligned; reads 2 * n bytes. */
+void pcm_from_bytes(int16_t *restrict out, const uint8_t *restrict pcm, size_t n);
 void pcm_from_i16(float *restrict out, const int16_t *restrict pcm, size_t n);
 
 /* Rounds to nearest and saturates; NaN becomes an arbitrary sample. Writes 2 * n bytes. */

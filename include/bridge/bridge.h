@@ -125,10 +125,10 @@ void bridge_opts_default(struct bridge_opts *o); /* type "parrot" */
 
 /* What the room does for a driver. Every call returns at once and copies. */
 struct bridge_sink {
-	/* Speech at the driver's rate, -1..1, faster than real time if it likes. `item` names
+	/* Speech at the driver's rate, faster than real time if it likes. `item` names
 	 * the utterance (a number from 1 that grows). All or nothing: ERR_LIMIT: beyond backlog_ms (or
-	 * more than 32 utterances are waiting), ERR_NOMEM, ERR_STATE after `failed`: not taken. */
-	int (*audio)(void *ctx, uint64_t item, const float *pcm, size_t n);
+	 * more than 32 utterances are waiting), ERR_NOMEM, ERR_STATE after `failed`: nothing of it is queued. */
+	int (*audio)(void *ctx, uint64_t item, const int16_t *pcm, size_t n);
 	/* Takes back what was not played yet, in the clients too; BRIDGE_INTERRUPTED follows if there was something,
 	 * after the call that the driver is in, or with the next tick. The room does the same by itself when somebody
 	 * talks over the bridge (opts.barge_in); what comes of that utterance after is taken and not played

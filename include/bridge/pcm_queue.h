@@ -23,9 +23,11 @@ void pcm_queue_init(struct pcm_queue *q, size_t max);
 /* Gives all memory back; the queue is empty and usable. */
 void pcm_queue_clear(struct pcm_queue *q);
 
-/* Copies, saturating. All or nothing: ERR_LIMIT over `max`, ERR_NOMEM. */
-int pcm_queue_push(struct pcm_queue *q, const float *pcm, size_t n);
-/* Takes up to `n` samples from the front and returns how many. `out` NULL: drops them. */
-size_t pcm_queue_pull(struct pcm_queue *q, float *out, size_t n);
+/* Copies. All or nothing: ERR_LIMIT over `max`, ERR_NOMEM. */
+int pcm_queue_push(struct pcm_queue *q, const int16_t *pcm, size_t n);
+/* Removes up to `n` samples from the front and returns how many. `out` NULL: drops them. */
+size_t pcm_queue_pull(struct pcm_queue *q, int16_t *out, size_t n);
+/* The same, as floats: 1.0 is 32768. */
+size_t pcm_queue_pull_float(struct pcm_queue *q, float *out, size_t n);
 /* Keeps the first `len` samples at most. */
 void pcm_queue_cut(struct pcm_queue *q, size_t len);

@@ -20,6 +20,13 @@ AUDIO_WIDE void pcm_to_float(float *restrict out, const uint8_t *restrict pcm, s
 	}
 }
 
+void pcm_from_bytes(int16_t *restrict out, const uint8_t *restrict pcm, size_t n)
+{
+	memcpy(out, pcm, n * sizeof *out);
+	for (size_t i = 0; i < n; i++)
+		out[i] = (int16_t)le16toh((uint16_t)out[i]);
+}
+
 AUDIO_WIDE void pcm_from_i16(float *restrict out, const int16_t *restrict pcm, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

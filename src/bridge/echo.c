@@ -3,11 +3,14 @@
  * echo - says in this very tick what it hears in it: the shortest way round, to measure delay
  * and quality with.
  */
+#include "audio/pcm.h"
 #include "audio/vad.h"
 #include "base/err.h"
 #include "bridge/drivers.h"
 
 #include <stdlib.h>
+
+enum { PIECE = 1024 }; /* samples handed over at once: more than a tick */
 
 struct echo {
 	const struct bridge_sink *sink;
@@ -30,6 +33,18 @@ static int echo_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t fr
 	return 0;
 }
 
+/* Over the backlog the room counts what it drops. */
+static void say(struct echo *e, const float *x, size_t n)
+{
+	int16_t pcm[PIECE];
+
+	for (size_t at = 0, k; at < n; at += k) {
+		k = n - at < PIECE ? n - at : PIECE;
+		pcm_to_i16(pcm, x + at, k);
+		e->sink->audio(e->sink_ctx, e->item, pcm, k);
+	}
+}
+
 /* What somebody sends is echoed even if it is digital silence: he counts on a frame for a frame. */
 static bool echo_audio(void *self, const struct bridge_hearing *h, nsec now)
 {
@@ -40,8 +55,8 @@ static bool echo_audio(void *self, const struct bridge_hearing *h, nsec now)
 	if (sound && !e->sounding)
 		e->item++;
 	e->sounding = sound;
-	if (sound) /* over the backlog the room counts what it drops */
-		e->sink->audio(e->sink_ctx, e->item, h->pcm, h->n);
+	if (sound)
+		say(e, h->pcm, h->n);
 	return false;
 }
 

@@ -11,6 +11,7 @@
  * said, and sound that never pauses stays bounded either way. Only ticks count time. The room softens where
  * speech begins and ends.
  */
+#include "audio/pcm.h"
 #include "audio/vad.h"
 #include "base/err.h"
 #include "bridge/drivers.h"
@@ -84,10 +85,15 @@ static void parrot_close(void *self)
 static void keep(struct parrot *p, const struct bridge_hearing *h)
 {
 	size_t most = samples(p, p->state == PARROT_RECORDING ? p->opts->max_ms : PRE_ROLL_MS);
+	int16_t pcm[PIECE];
 
 	if (p->heard.len + h->n > most)
 		pcm_queue_pull(&p->heard, NULL, p->heard.len + h->n - most);
-	(void)pcm_queue_push(&p->heard, h->pcm, h->n);
+	for (size_t at = 0, n; at < h->n; at += n) {
+		n = h->n - at < PIECE ? h->n - at : PIECE;
+		pcm_to_i16(pcm, h->pcm + at, n);
+		(void)pcm_queue_push(&p->heard, pcm, n);
+	}
 }
 
 static bool onset(const struct parrot *p)
@@ -142,7 +148,7 @@ static bool hand_over(struct parrot *p, uint32_t waiting_ms)
 {
 	size_t waiting = samples(p, waiting_ms), want = samples(p, AHEAD_MS);
 	bool had_some = p->said.len > 0;
-	float pcm[PIECE];
+	int16_t pcm[PIECE];
 
 	while (waiting < want && p->said.len > 0) {
 		size_t n = pcm_queue_pull(&p->said, pcm, PIECE);

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { CHUNK_SAMPLES = 1012 }; /* 2 KB with the link and malloc's own */
 
@@ -66,7 +67,7 @@ static int grow(struct pcm_queue *q)
 	return 0;
 }
 
-int pcm_queue_push(struct pcm_queue *q, const float *pcm, size_t n)
+int pcm_queue_push(struct pcm_queue *q, const int16_t *pcm, size_t n)
 {
 	size_t before = q->len;
 
@@ -78,7 +79,7 @@ int pcm_queue_push(struct pcm_queue *q, const float *pcm, size_t n)
 			return ERR_NOMEM;
 		}
 		take = min(n - at, CHUNK_SAMPLES - q->tail);
-		pcm_to_i16(q->last->pcm + q->tail, pcm + at, take);
+		memcpy(q->last->pcm + q->tail, pcm + at, take * sizeof *pcm);
 		q->tail += take;
 		q->len += take;
 	}
@@ -98,22 +99,48 @@ static void next_chunk(struct pcm_queue *q)
 	give_back(q, gone);
 }
 
-size_t pcm_queue_pull(struct pcm_queue *q, float *out, size_t n)
+/* How many of `n` samples lie in one piece at the front. */
+static size_t piece(const struct pcm_queue *q, size_t n)
 {
-	size_t taken = min(n, q->len);
+	return min(n, (q->first == q->last ? q->tail : CHUNK_SAMPLES) - q->head);
+}
 
-	for (size_t at = 0, take; at < taken; at += take) {
-		size_t end = q->first == q->last ? q->tail : CHUNK_SAMPLES;
+static const int16_t *front(const struct pcm_queue *q)
+{
+	return q->first->pcm + q->head;
+}
 
-		take = min(taken - at, end - q->head);
+static void remove_piece(struct pcm_queue *q, size_t n)
+{
+	size_t end = q->first == q->last ? q->tail : CHUNK_SAMPLES;
+
+	q->head += n;
+	q->len -= n;
+	if (q->head == end)
+		next_chunk(q);
+}
+
+size_t pcm_queue_pull(struct pcm_queue *q, int16_t *out, size_t n)
+{
+	n = min(n, q->len);
+	for (size_t at = 0, k; at < n; at += k) {
+		k = piece(q, n - at);
 		if (out)
-			pcm_from_i16(out + at, q->first->pcm + q->head, take);
-		q->head += take;
-		q->len -= take;
-		if (q->head == end)
-			next_chunk(q);
+			memcpy(out + at, front(q), k * sizeof *out);
+		remove_piece(q, k);
 	}
-	return taken;
+	return n;
+}
+
+size_t pcm_queue_pull_float(struct pcm_queue *q, float *out, size_t n)
+{
+	n = min(n, q->len);
+	for (size_t at = 0, k; at < n; at += k) {
+		k = piece(q, n - at);
+		pcm_from_i16(out + at, front(q), k);
+		remove_piece(q, k);
+	}
+	return n;
 }
 
 void pcm_queue_cut(struct pcm_queue *q, size_t len)

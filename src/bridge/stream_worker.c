@@ -6,15 +6,13 @@
 #include "bridge/stream_events.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-enum { PIECE = 512, FLIGHT_MAX = AS_HEAD + AS_EVENT_MAX, LEAST_WAIT_MS = 40, MARK_HEAD = sizeof(uint64_t) + 1 };
-#define SILENCE (2.0f / 32768) /* 2 steps of 16 bits */
+enum { PIECE = 512, SILENCE = 2 /* steps of 16 bits */, FLIGHT_MAX = AS_HEAD + AS_EVENT_MAX, LEAST_WAIT_MS = 40, MARK_HEAD = sizeof(uint64_t) + 1 };
 
 /* ---- failing ---- */
 
@@ -299,18 +297,18 @@ static void forget_speech(struct stream_worker *w)
 
 /* ---- from the worker ---- */
 
-static bool silent(const float *pcm, size_t n)
+static bool silent(const int16_t *pcm, size_t n)
 {
-	float most = 0;
+	int most = 0;
 
 	for (size_t i = 0; i < n; i++)
-		most = fabsf(pcm[i]) > most ? fabsf(pcm[i]) : most;
+		most = abs(pcm[i]) > most ? abs(pcm[i]) : most;
 	return most <= SILENCE;
 }
 
 /* Silence with nothing audible before it takes no time: servers that send frames all day, by a clock of their own
  * or after a late start, would be further and further behind. Beyond the backlog the room counts what it drops. */
-static void say(struct stream_worker *w, const float *pcm, size_t n)
+static void say(struct stream_worker *w, const int16_t *pcm, size_t n)
 {
 	bool quiet = silent(pcm, n);
 
@@ -324,7 +322,7 @@ static void say(struct stream_worker *w, const float *pcm, size_t n)
 static void take_audio(struct stream_worker *w, const struct as_record *rec)
 {
 	uint32_t rate_hz = as_audio_rate(rec->type);
-	float pcm[PIECE];
+	int16_t pcm[PIECE];
 
 	if (rate_hz != w->rate_hz) {
 		stream_worker_fail(w, "it speaks at %u Hz (type 0x%02x), but sample_rate is %u", rate_hz, rec->type, w->rate_hz);
@@ -332,7 +330,7 @@ static void take_audio(struct stream_worker *w, const struct as_record *rec)
 	}
 	for (size_t at = 0, n; at < rec->len / 2; at += n) {
 		n = rec->len / 2 - at < PIECE ? rec->len / 2 - at : PIECE;
-		pcm_to_float(pcm, rec->payload + 2 * at, n);
+		pcm_from_bytes(pcm, rec->payload + 2 * at, n);
 		say(w, pcm, n);
 	}
 }

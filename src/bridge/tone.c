@@ -3,15 +3,15 @@
  * tone - a steady sine for everybody, whatever they say: to hear whether the way from the
  * server is clean. If it is told to be interrupted (barge_in), it is silent until people pause and then begins anew.
  */
+#include "audio/pcm.h"
 #include "audio/tone.h"
-
 #include "base/err.h"
 #include "bridge/drivers.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { PAUSE_MS = 200 };
+enum { PAUSE_MS = 200, PIECE = 256 };
 
 struct tone_driver {
 	const struct bridge_sink *sink;
@@ -57,14 +57,16 @@ static bool interrupted(struct tone_driver *t, const struct bridge_hearing *h)
 static bool tone_audio(void *self, const struct bridge_hearing *h, nsec now)
 {
 	struct tone_driver *t = self;
-	float pcm[256];
+	float x[PIECE];
+	int16_t pcm[PIECE];
 
 	(void)now;
 	if (interrupted(t, h))
 		return true;
 	for (size_t at = 0, n; at < h->n; at += n) {
-		n = h->n - at < 256 ? h->n - at : 256;
-		tone_run(&t->tone, pcm, n);
+		n = h->n - at < PIECE ? h->n - at : PIECE;
+		tone_run(&t->tone, x, n);
+		pcm_to_i16(pcm, x, n);
 		t->sink->audio(t->sink_ctx, t->item, pcm, n);
 	}
 	return true;

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { PIECE = 480, PIECE_TEXT = PIECE * 2 / 3 * 4 };
+enum { PIECE = 480, PIECE_TEXT = PIECE * 2 / 3 * 4, SILENCE = 3 /* steps of 16 bits */ };
 
 void voice_init(struct voice *v, const struct bridge_sink *sink, void *sink_ctx, uint32_t rate_hz)
 {
@@ -22,10 +22,10 @@ void voice_next(struct voice *v)
 	v->refused = false;
 }
 
-static bool is_silence(const float *pcm, size_t n)
+static bool is_silence(const int16_t *pcm, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (pcm[i] > 1e-4f || pcm[i] < -1e-4f)
+		if (pcm[i] > SILENCE || pcm[i] < -SILENCE)
 			return false;
 	return true;
 }
@@ -36,7 +36,7 @@ static bool skips(const struct voice *v)
 		v->taken - v->played >= (uint64_t)v->rate_hz * VOICE_SILENCE_MS / 1000;
 }
 
-static void give(struct voice *v, const float *pcm, size_t n)
+static void give(struct voice *v, const int16_t *pcm, size_t n)
 {
 	bool silence = is_silence(pcm, n);
 
@@ -57,19 +57,17 @@ static void give(struct voice *v, const float *pcm, size_t n)
 static void say_ulaw(struct voice *v, const uint8_t *p, size_t n)
 {
 	int16_t pcm[PIECE];
-	float x[PIECE];
 
 	ulaw_decode(pcm, p, n);
-	pcm_from_i16(x, pcm, n);
-	give(v, x, n);
+	give(v, pcm, n);
 }
 
 static void say_pcm16(struct voice *v, const uint8_t *p, size_t n)
 {
-	float x[PIECE];
+	int16_t pcm[PIECE];
 
-	pcm_to_float(x, p, n);
-	give(v, x, n);
+	pcm_from_bytes(pcm, p, n);
+	give(v, pcm, n);
 }
 
 /* Completes the sample that was cut. */

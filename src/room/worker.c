@@ -143,7 +143,7 @@ static void count_dropped(struct worker *w, size_t n)
 	rs->stats.bridge_dropped_ms = (uint64_t)rs->bridge_dropped_ms;
 }
 
-static int on_audio(void *ctx, uint64_t item, const float *pcm, size_t n)
+static int on_audio(void *ctx, uint64_t item, const int16_t *pcm, size_t n)
 {
 	struct worker *w = ctx;
 	size_t before = w->backlog.len;
@@ -543,7 +543,7 @@ static bool run_dry(struct worker *w, float *x, size_t n)
 static size_t take_speech(struct worker *w, float *x, size_t n)
 {
 	float *pcm = w->room->rooms->block;
-	size_t got = pcm_queue_pull(&w->backlog, pcm, n);
+	size_t got = pcm_queue_pull_float(&w->backlog, pcm, n);
 
 	if (got == 0)
 		return 0;

@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int on_audio(void *ctx, uint64_t item, const float *pcm, size_t n)
+static int on_audio(void *ctx, uint64_t item, const int16_t *pcm, size_t n)
 {
 	size_t *left = ctx;
 

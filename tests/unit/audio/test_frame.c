@@ -64,7 +64,7 @@ TEST(samples_are_split_into_the_fewest_equal_pieces)
 TEST(every_sample_survives_the_float)
 {
 	for (int v = -32768; v <= 32767; v++) {
-		int16_t in = (int16_t)v, out;
+		int16_t in = (int16_t)v, out, raw;
 		uint8_t b[2] = {(uint8_t)v, (uint8_t)((unsigned)v >> 8)}, c[2];
 		float x, y;
 
@@ -75,6 +75,8 @@ TEST(every_sample_survives_the_float)
 		pcm_from_float(c, &x, 1);
 		assert_int_equal(out, v);
 		assert_memory_equal(b, c, 2);
+		pcm_from_bytes(&raw, b, 1);
+		assert_int_equal(raw, v);
 	}
 }
 

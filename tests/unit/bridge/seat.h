@@ -42,7 +42,7 @@ struct seat {
 	size_t n_lines;
 };
 
-static inline int seat_audio(void *ctx, uint64_t item, const float *pcm, size_t n)
+static inline int seat_audio(void *ctx, uint64_t item, const int16_t *pcm, size_t n)
 {
 	struct seat *s = ctx;
 
@@ -51,7 +51,7 @@ static inline int seat_audio(void *ctx, uint64_t item, const float *pcm, size_t 
 	if (s->backlog_full)
 		return ERR_LIMIT;
 	for (size_t i = 0; i < n && s->n_said + i < KEPT; i++)
-		s->said[s->n_said + i] = pcm[i];
+		s->said[s->n_said + i] = (float)pcm[i] / 32768;
 	s->n_said += n;
 	return 0;
 }

@@ -12,19 +12,20 @@ enum { MOST = 20000, AT_ONCE = 3000 };
 struct row {
 	struct pcm_queue q;
 	size_t wr, rd;
+	int16_t pcm[AT_ONCE];
 	float x[AT_ONCE];
 };
 
-static float value(size_t i)
+static int16_t value(size_t i)
 {
-	return (float)((int)(i * 7919 % 60001) - 30000) / 32768;
+	return (int16_t)((int)(i * 7919 % 60001) - 30000);
 }
 
 static void push(struct row *r, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		r->x[i] = value(r->wr + i);
-	int err = pcm_queue_push(&r->q, r->x, n);
+		r->pcm[i] = value(r->wr + i);
+	int err = pcm_queue_push(&r->q, r->pcm, n);
 
 	assert_int_equal(err, r->wr - r->rd + n > MOST ? ERR_LIMIT : 0);
 	r->wr += err ? 0 : n;
@@ -34,9 +35,21 @@ static void pull(struct row *r, size_t n)
 {
 	size_t want = n < r->wr - r->rd ? n : r->wr - r->rd;
 
-	assert_int_equal(pcm_queue_pull(&r->q, n % 2 ? r->x : NULL, n), want);
-	for (size_t i = 0; n % 2 && i < want; i++)
-		assert_true(r->x[i] == value(r->rd + i));
+	switch (n % 3) {
+	case 0:
+		assert_int_equal(pcm_queue_pull(&r->q, NULL, n), want);
+		break;
+	case 1:
+		assert_int_equal(pcm_queue_pull(&r->q, r->pcm, n), want);
+		for (size_t i = 0; i < want; i++)
+			assert_int_equal(r->pcm[i], value(r->rd + i));
+		break;
+	case 2:
+		assert_int_equal(pcm_queue_pull_float(&r->q, r->x, n), want);
+		for (size_t i = 0; i < want; i++)
+			assert_true(r->x[i] * 32768 == value(r->rd + i));
+		break;
+	}
 	r->rd += want;
 }
 
@@ -72,21 +85,22 @@ TEST(it_agrees_with_a_plain_row)
 	pcm_queue_clear(&r.q);
 }
 
-TEST(it_saturates)
+TEST(full_scale_is_one)
 {
-	float x[3] = {2, -2, 0.5f};
+	const int16_t pcm[3] = {INT16_MAX, INT16_MIN, 16384};
 	struct pcm_queue q;
+	float x[3];
 
 	pcm_queue_init(&q, 3);
-	assert_int_equal(pcm_queue_push(&q, x, 3), 0);
-	assert_int_equal(pcm_queue_pull(&q, x, 3), 3);
+	assert_int_equal(pcm_queue_push(&q, pcm, 3), 0);
+	assert_int_equal(pcm_queue_pull_float(&q, x, 3), 3);
 	assert_true(x[0] == 32767.0f / 32768 && x[1] == -1 && x[2] == 0.5f);
 	pcm_queue_clear(&q);
 }
 
 TEST(a_full_queue_takes_nothing)
 {
-	float x[11] = {0};
+	int16_t x[11] = {0};
 	struct pcm_queue q;
 
 	pcm_queue_init(&q, 10);
@@ -101,7 +115,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_agrees_with_a_plain_row),
-		cmocka_unit_test(it_saturates),
+		cmocka_unit_test(full_scale_is_one),
 		cmocka_unit_test(a_full_queue_takes_nothing),
 	};
 

@@ -2,6 +2,7 @@
 /* Somebody talks over the bridge: turned down, taken back, or let be. */
 #include "unit/room/stage.h"
 
+#include "audio/pcm.h"
 #include "audio/tone.h"
 #include "room/barge.h"
 
@@ -40,15 +41,18 @@ static bool mouth_audio(void *self, const struct bridge_hearing *h, nsec now)
 	struct mouth *m = self;
 	size_t n = m->babbles ? h->n : m->say;
 	float *x = malloc((n + 1) * sizeof *x);
+	int16_t *pcm = malloc((n + 1) * sizeof *pcm);
 
 	(void)now;
 	tone_run(&m->tone, x, n);
+	pcm_to_i16(pcm, x, n);
 	if (n)
-		m->last_err = m->sink->audio(m->sink_ctx, m->item, x, n);
+		m->last_err = m->sink->audio(m->sink_ctx, m->item, pcm, n);
 	m->say = 0;
 	if (m->flush)
 		m->sink->flush(m->sink_ctx);
 	m->flush = false;
+	free(pcm);
 	free(x);
 	return true;
 }

@@ -2,6 +2,7 @@
 /* The bridge's seat, with a driver that does what the test says. */
 #include "unit/room/stage.h"
 
+#include "audio/pcm.h"
 #include "audio/tone.h"
 
 /* A puppet: the test pulls its strings through the struct that its options are in. */
@@ -57,10 +58,13 @@ static int puppet_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t 
 static int puppet_say(struct puppet *p, uint64_t item, size_t n)
 {
 	float *x = malloc(n * sizeof *x);
+	int16_t *pcm = malloc(n * sizeof *pcm);
 
 	tone_run(&p->tone, x, n);
-	int err = p->sink->audio(p->sink_ctx, item, x, n);
+	pcm_to_i16(pcm, x, n);
+	int err = p->sink->audio(p->sink_ctx, item, pcm, n);
 
+	free(pcm);
 	free(x);
 	return err;
 }
