@@ -12,6 +12,7 @@
  * it from forging a field.
  */
 #pragma once
+#include "base/limit.h"
 #include "base/time.h"
 
 #include <stdbool.h>
@@ -64,11 +65,11 @@ void log_write(const struct log *l, enum log_level level, const char *fmt, ...)
 			log_write((l), LOG_DEBUG, __VA_ARGS__);                 \
 	} while (0)
 
-/* For lines that peers can cause as often as they like: so many in ten seconds, the rest is counted. All zero is ready. */
+/* For lines that peers can cause at will: a number of them in ten seconds. After that it stays shut until ten seconds' worth
+ * is free again, and counts, so that a flood leaves one number in the log each ten seconds. All zero is ready. */
 struct log_limit {
-	nsec since;
-	uint32_t n;
+	struct limit limit;
 	uint64_t left_out;
 };
-/* May one be written now? Then *left_out tells how many were not, before it; 0 but for the first of ten seconds. */
+/* May one be written now? *left_out: lines refused since the last that was written; 0 except for the first after a flood. */
 bool log_limit_take(struct log_limit *l, uint32_t most, nsec now, uint64_t *left_out);

@@ -231,15 +231,16 @@ void log_write(const struct log *log, enum log_level level, const char *fmt, ...
 
 bool log_limit_take(struct log_limit *l, uint32_t most, nsec now, uint64_t *left_out)
 {
+	const nsec window = nsec_from_s(10);
+	const struct rate rate = rate_make(most, window, window);
+	bool shut = l->left_out > 0 && !limit_is_full(&l->limit, now);
+
 	*left_out = 0;
-	if (l->n == 0 || now - l->since >= nsec_from_s(10)) {
-		*left_out = l->left_out;
-		*l = (struct log_limit){.since = now};
+	if (shut || !limit_take(&l->limit, &rate, 1, now)) {
+		l->left_out++;
+		return false;
 	}
-	if (l->n < most) {
-		l->n++;
-		return true;
-	}
-	l->left_out++;
-	return false;
+	*left_out = l->left_out;
+	l->left_out = 0;
+	return true;
 }

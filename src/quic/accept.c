@@ -12,14 +12,11 @@ enum {
 /* Answers that no connection pays for, except Retry: `stateless_per_s`, one second's worth at once. */
 static bool stateless_allowed(struct quic_endpoint *ep)
 {
-	nsec cost = ep->opts.stateless_per_s ? nsec_from_s(1) / ep->opts.stateless_per_s : 0;
+	const struct rate rate = rate_make(ep->opts.stateless_per_s, nsec_from_s(1), nsec_from_s(1));
+	bool allowed = limit_take(&ep->stateless, &rate, 1, ep->now);
 
-	if (cost == 0 || (ep->stateless_at > ep->now && ep->stateless_at - ep->now > nsec_from_s(1) - cost)) {
-		ep->stats.dropped_stateless++;
-		return false;
-	}
-	ep->stateless_at = (ep->stateless_at > ep->now ? ep->stateless_at : ep->now) + cost;
-	return true;
+	ep->stats.dropped_stateless += !allowed;
+	return allowed;
 }
 
 static bool send_stateless(struct quic_endpoint *ep, const struct quic_path *path, ngtcp2_ssize n)

@@ -12,6 +12,7 @@
  */
 #pragma once
 #include "addr_limit.h"
+#include "base/limit.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "cid_table.h"
@@ -48,7 +49,7 @@ struct quic_endpoint {
 	struct list dirty; /* connections to be looked at by the next flush */
 	struct list half_open; /* handshakes under way, the oldest first */
 	nsec now;          /* the latest time heard of; never goes back */
-	nsec stateless_at; /* see stateless_allowed() */
+	struct limit stateless; /* see stateless_allowed() */
 	uint64_t next_id;
 	uint8_t chance_key[16]; /* see on_rand() */
 	uint64_t n_chances;
