@@ -11,11 +11,12 @@ LAYERS = {
     "quic": ["base"],
     "wt": ["quic", "base"],
     "http": ["base"],
+    "session": ["wt", "http", "quic", "base"],
     "bridge": ["audio", "http", "base"],
     "room": ["bridge", "audio", "base"],
     "config": ["room", "bridge", "http", "wt", "quic", "audio", "base"],
     "client": ["wt", "quic", "audio", "base"],
-    "daemon": ["config", "room", "bridge", "http", "wt", "quic", "audio", "base"],
+    "daemon": ["config", "room", "bridge", "session", "http", "wt", "quic", "audio", "base"],
 }
 LIBRARIES = {
     "ngtcp2": ["quic"],

@@ -2,10 +2,13 @@
 #include "daemon/link.h"
 
 #include "base/err.h"
+#include "base/limit.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "daemon/control.h"
 #include "daemon/join.h"
+#include "daemon/stats_timer.h"
+#include "session/lines.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,27 +24,22 @@ struct links {
 	void *request_ctx;
 	struct log log;
 	struct list all; /* of struct link */
-	struct list timed; /* of those who asked for statistics or said bye */
+	struct list leaving; /* said bye */
+	struct stats_timer stats_timer;
+	struct rate datagrams, messages, bytes; /* of one link; `bytes`: of its lines */
 	bool draining;
 	struct log_limit refusals;
 	struct buf event;        /* the line of one that a whole room is told ... */
 	uint64_t event_serial;   /* ... and which it is; 0: of none */
-	nsec due; /* see links_deadline() */
 	struct links_stats stats;
 };
 
 const unsigned links_refusals[6] = {400, 401, 403, 404, 429, 503};
 
-/* So many events or bytes in `per_s`, twice that in a burst. */
-struct bucket {
-	double tokens;
-	nsec last;
-};
-
 struct link {
 	struct links *owner;
 	struct list node;
-	struct list timed;
+	struct list leaving;
 	struct wt_session *session;
 	struct participant *participant;
 	struct log log;
@@ -50,37 +48,23 @@ struct link {
 	uint16_t seq;              /* ... with this number next */
 	struct wt_stream *control; /* the first bidirectional stream he opened; NULL before and after */
 	bool had_control;
-	bool skipping_line;        /* too long; up to its end it is thrown away */
-	bool leaving;              /* he said bye */
 	uint64_t datagrams_in;
 	uint32_t warned;           /* kinds of fault that he was told of, one bit each */
-	struct buf in;             /* the line being received */
-	struct bucket datagrams, messages, bytes; /* of lines */
-	uint32_t stats_every_ms;
-	nsec next_stats;
+	struct lines lines;
+	struct limit datagrams, messages, bytes;
+	struct stats_wish stats;
 	nsec joined_at;
 };
 
-/* Statistics go out at multiples of this only: every such moment is a walk over all who want them. */
-enum { STATS_GRID_MS = 50 };
 /* Lines in ten seconds about sessions that were refused. */
 enum { REFUSALS_LOGGED = 20 };
 
 /* Bits of `warned` beyond the frame faults. */
 enum { WARNED_RATE_LIMIT = FRAME_N_FAULTS, WARNED_MESSAGES };
 
-static bool bucket_take(struct bucket *b, double n, uint32_t per_s, nsec now)
+static struct rate rate_per_s(uint32_t n)
 {
-	double burst = 2.0 * per_s;
-
-	b->tokens += (double)nsec_until(b->last, now) * 1e-9 * per_s;
-	if (b->tokens > burst)
-		b->tokens = burst;
-	b->last = now;
-	if (b->tokens < n)
-		return false;
-	b->tokens -= n;
-	return true;
+	return rate_make(n, nsec_from_s(1), nsec_from_s(2));
 }
 
 static struct buf line_buf(void)
@@ -104,9 +88,12 @@ int links_new(const struct config *cfg, struct rooms *rooms, struct registry *re
 	ls->shard = shard;
 	ls->log = *log;
 	list_init(&ls->all);
-	list_init(&ls->timed);
-	ls->due = NSEC_NONE;
 	ls->event = line_buf();
+	list_init(&ls->leaving);
+	stats_timer_init(&ls->stats_timer);
+	ls->datagrams = rate_per_s(cfg->limits.datagrams_per_s);
+	ls->messages = rate_per_s(cfg->limits.control_messages_per_s);
+	ls->bytes = rate_per_s(cfg->limits.control_bytes_per_s);
 	*out = ls;
 	return 0;
 }
@@ -320,13 +307,10 @@ static struct link *link_new(struct links *ls, struct wt_session *s, const struc
 	l->session = s;
 	l->out_rate_hz = j->out_rate_hz;
 	l->v1 = j->v1;
-	l->datagrams = (struct bucket){2.0 * ls->cfg->limits.datagrams_per_s, now};
-	l->messages = (struct bucket){2.0 * ls->cfg->limits.control_messages_per_s, now};
-	l->bytes = (struct bucket){2.0 * ls->cfg->limits.control_bytes_per_s, now};
-	l->next_stats = NSEC_NONE;
-	list_init(&l->timed);
+	list_init(&l->leaving);
+	stats_wish_init(&l->stats);
 	l->joined_at = now;
-	buf_init(&l->in, ls->cfg->limits.control_line_bytes);
+	lines_init(&l->lines, ls->cfg->limits.control_line_bytes);
 	log_child(&l->log, &ls->log, "sess=%llu", (unsigned long long)wt_session_id(s));
 	return l;
 }
@@ -430,9 +414,10 @@ static void link_closed(void *user, const struct wt_close *why, nsec now)
 	participant_leave(l->participant, reason, now);
 	registry_leave(l->owner->registry, text);
 	list_remove(&l->node);
-	list_remove(&l->timed);
+	list_remove(&l->leaving);
+	stats_timer_set(&l->owner->stats_timer, &l->stats, 0, now);
 	l->owner->stats.links--;
-	buf_fini(&l->in);
+	lines_fini(&l->lines);
 	free(l);
 }
 
@@ -456,7 +441,7 @@ static void link_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 
 	l->datagrams_in++;
 	l->owner->stats.datagrams_in++;
-	if (!bucket_take(&l->datagrams, 1, l->owner->cfg->limits.datagrams_per_s, now)) {
+	if (!limit_take(&l->datagrams, &l->owner->datagrams, 1, now)) {
 		l->owner->stats.rate_limited++;
 		warn_once(l, WARNED_RATE_LIMIT, "rate_limited", "too many datagrams a second; some were dropped", now);
 		return;
@@ -491,27 +476,6 @@ static void send_stats(struct link *l, nsec now)
 	control_send(l, &b, control_stats(&b, l->datagrams_in, &ps, &info), now);
 }
 
-static void due_at(struct links *ls, nsec at)
-{
-	if (at < ls->due)
-		ls->due = at;
-}
-
-/* links_run() will look at him at `at`. */
-static void time_link(struct link *l, nsec at)
-{
-	if (list_empty(&l->timed))
-		list_append(&l->owner->timed, &l->timed);
-	due_at(l->owner, at);
-}
-
-static nsec stats_after(const struct link *l, nsec t)
-{
-	const nsec grid = nsec_from_ms(STATS_GRID_MS);
-
-	return (t + nsec_from_ms(l->stats_every_ms) + grid - 1) / grid * grid;
-}
-
 static void say(struct link *l, const struct control_msg *m, nsec now)
 {
 	int err = participant_message(l->participant, m->to, m->text, now);
@@ -538,10 +502,7 @@ static void obey(struct link *l, const struct control_msg *m, nsec now)
 			send_error(l, "no_bridge", "there is no bridge in this room", now);
 		break;
 	case CONTROL_STATS:
-		l->stats_every_ms = m->every_ms;
-		l->next_stats = m->every_ms ? stats_after(l, now) : NSEC_NONE;
-		if (m->every_ms)
-			time_link(l, l->next_stats);
+		stats_timer_set(&l->owner->stats_timer, &l->stats, m->every_ms, now);
 		send_stats(l, now);
 		break;
 	case CONTROL_PLAYED:
@@ -551,8 +512,8 @@ static void obey(struct link *l, const struct control_msg *m, nsec now)
 		control_send(l, &b, control_pong(&b, m->t), now);
 		break;
 	case CONTROL_BYE: /* closing from here would pull the stream away under its reader */
-		l->leaving = true;
-		time_link(l, now);
+		list_remove(&l->leaving);
+		list_append(&l->owner->leaving, &l->leaving);
 		break;
 	default:
 		break;
@@ -569,11 +530,8 @@ static void take_line(struct link *l, const char *line, size_t len, nsec now)
 		len--;
 	if (len == 0)
 		return;
-	const struct config_limits *most = &l->owner->cfg->limits;
-
-	/* What one writes everybody in the room is sent: too much of it would take the way of their voice. */
-	if (!bucket_take(&l->messages, 1, most->control_messages_per_s, now) ||
-		!bucket_take(&l->bytes, (double)len, most->control_bytes_per_s, now)) {
+	/* A message of one goes to everybody in the room: too many of them would take the way of their voice. */
+	if (!limit_take(&l->messages, &l->owner->messages, 1, now) || !limit_take(&l->bytes, &l->owner->bytes, len, now)) {
 		l->owner->stats.control_limited++;
 		warn_once(l, WARNED_MESSAGES, "rate_limited", "too many messages a second; some were ignored", now);
 		return;
@@ -606,32 +564,19 @@ static void link_stream(void *user, struct wt_stream *st, nsec now)
 	control_send(l, &b, control_welcome(&b, &w), now);
 }
 
-static void line_too_long(struct link *l, nsec now)
-{
-	l->in.len = 0;
-	l->skipping_line = true;
-	send_error(l, "line_too_long", "the line was longer than the server takes and was skipped", now);
-}
-
 static void link_stream_data(void *user, struct wt_stream *st, const uint8_t *p, size_t len, bool fin, nsec now)
 {
 	struct link *l = user;
+	enum lines_event ev;
+	const char *line;
+	size_t n;
 
 	(void)fin; /* a client may end its side and still listen to ours */
-	while (len > 0 && st == l->control) {
-		const uint8_t *nl = memchr(p, '\n', len);
-		size_t n = nl ? (size_t)(nl - p) : len;
-
-		if (!l->skipping_line && buf_append(&l->in, p, n))
-			line_too_long(l, now);
-		if (!nl)
-			return;
-		if (!l->skipping_line)
-			take_line(l, (const char *)l->in.p, l->in.len, now);
-		l->in.len = 0;
-		l->skipping_line = false;
-		p += n + 1;
-		len -= n + 1;
+	while (st == l->control && (ev = lines_read(&l->lines, &p, &len, &line, &n)) != LINES_MORE) {
+		if (ev == LINES_LINE)
+			take_line(l, line, n, now);
+		else
+			send_error(l, "line_too_long", "the line was longer than the server takes and was skipped", now);
 	}
 }
 
@@ -681,31 +626,24 @@ const struct wt_app *links_app(void)
 
 nsec links_deadline(const struct links *ls)
 {
-	return ls->due;
+	return list_empty(&ls->leaving) ? ls->stats_timer.due : 0;
+}
+
+static void stats_due(struct stats_wish *w, nsec now)
+{
+	struct link *l = (struct link *)((char *)w - offsetof(struct link, stats));
+
+	if (l->control)
+		send_stats(l, now);
+	if (!l->control) /* nobody can be sent any more */
+		stats_timer_set(&l->owner->stats_timer, w, 0, now);
 }
 
 void links_run(struct links *ls, nsec now)
 {
-	ls->due = NSEC_NONE;
-	list_each (it, &ls->timed, tmp) {
-		struct link *l = list_entry(it, struct link, timed);
-
-		if (l->leaving) {
-			wt_session_close(l->session, CLOSE_OK, "bye", now); /* ends in link_closed */
-			continue;
-		}
-		if (l->next_stats == NSEC_NONE) {
-			list_remove(&l->timed);
-			continue;
-		}
-		if (now >= l->next_stats) {
-			l->next_stats = stats_after(l, l->next_stats);
-			if (l->next_stats <= now) /* the shard was stuck for so long */
-				l->next_stats = stats_after(l, now);
-			send_stats(l, now);
-		}
-		due_at(ls, l->next_stats);
-	}
+	list_each (it, &ls->leaving, tmp)
+		wt_session_close(list_entry(it, struct link, leaving)->session, CLOSE_OK, "bye", now); /* ends in link_closed */
+	stats_timer_run(&ls->stats_timer, now, stats_due);
 }
 
 void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now)
