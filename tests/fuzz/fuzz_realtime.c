@@ -2,7 +2,7 @@
 /* Any texts, one a line, from a provider of the OpenAI dialect, and from a worker in each WebSocket framing. The room
  * takes a little, and interrupts now and then. */
 #include "base/err.h"
-#include "bridge/openai.h"
+#include "bridge/ai_events.h"
 #include "bridge/ws_worker.h"
 
 #include <assert.h>
@@ -36,53 +36,56 @@ static void on_text(void *ctx, const char *text)
 static void on_transcript(void *ctx, uint32_t participant, const char *text, bool final)
 {
 	(void)ctx, (void)participant, (void)final;
-	assert(*text && strlen(text) < AI_TURN_BYTES);
+	assert(*text && strlen(text) < AI_TEXT_MAX);
 }
 
 static const struct bridge_sink sink = {.audio = on_audio, .flush = on_flush, .message = on_text, .transcript = on_transcript,
 	.failed = on_text};
 
-static void provider_says(const struct bridge_opts *opts, const uint8_t *data, size_t size)
+static void check_history(const struct ai_history *h)
+{
+	size_t bytes = 0;
+
+	assert(h->n <= AI_HISTORY_TURNS);
+	for (size_t i = 0; i < h->n; i++)
+		bytes += strlen(h->turns[i].text);
+	assert(bytes == h->bytes && bytes <= AI_HISTORY_BYTES);
+}
+
+static void on_line(struct openai *a, const uint8_t *p, size_t len)
+{
+	yyjson_val *event = json_read(&a->conn.json, p, len);
+	uint64_t last = a->response.voice.item;
+
+	if (yyjson_is_obj(event))
+		ai_events_handle(a, event);
+	else if (len)
+		ai_response_interrupted(&a->response, last > p[0] ? last - p[0] % 4u : 1, p[0]);
+	if (a->conn.state != AI_CONN_READY && a->conn.state != AI_CONN_SETTING_UP) /* it made us hang up: the next one is connected */
+		a->conn.state = AI_CONN_SETTING_UP;
+}
+
+/* There is no WebSocket: what is sent goes nowhere. */
+static void provider_sends(const struct bridge_opts *opts, const uint8_t *data, size_t size)
 {
 	static struct openai a;
 	static const struct log quiet;
-	size_t left = 5000, bytes = 0;
+	size_t left = 5000;
 
-	memset(&a, 0, sizeof a);
-	a.opts = opts;
-	a.profile = ai_profile(opts->profile);
-	a.sink = &sink;
-	a.sink_ctx = &left;
-	a.log = &quiet;
-	a.speaker.id = 7;
-	a.state = AI_SETTING_UP;
-	voice_init(&a.voice, &sink, &left, AI_RATE_HZ);
-	buf_init(&a.out, AI_QUEUE_MAX);
-	assert(ear_init(&a.ear, AI_RATE_HZ, AI_FRAME_MS, AI_WAIT_MS) == 0);
-	uv_timer_init(opts->loop, &a.timer);
-	a.timer.data = &a;
+	assert(openai_init(&a, opts, &sink, &left, &quiet) == 0);
+	a.people.last.id = 7;
+	a.conn.state = AI_CONN_SETTING_UP;
 	for (const uint8_t *p = data, *end = data + size, *next; p < end; p = next + 1) {
 		next = memchr(p, '\n', (size_t)(end - p));
 		next = next ? next : end;
-		yyjson_val *event = json_read(&a.json, p, (size_t)(next - p));
-
-		if (yyjson_is_obj(event))
-			ai_take(&a, event);
-		else if (next > p)
-			ai_interrupted(&a, a.voice.item > p[0] ? a.voice.item - p[0] % 4u : 1, p[0]);
-		if (a.state != AI_READY && a.state != AI_SETTING_UP) /* it made us hang up: as if the next connection had come */
-			a.state = AI_SETTING_UP;
+		on_line(&a, p, (size_t)(next - p));
 	}
-	assert(a.n_items <= AI_ITEMS && a.n_history <= AI_HISTORY);
-	for (size_t i = 0; i < a.n_history; i++)
-		bytes += strlen(a.history[i].text);
-	assert(bytes == a.history_bytes && bytes <= AI_HISTORY_BYTES);
-	ai_forget_history(&a);
-	json_fini(&a.json);
-	buf_fini(&a.out);
-	ear_fini(&a.ear);
-	uv_close((uv_handle_t *)&a.timer, NULL);
+	assert(a.response.n_utterances <= AI_UTTERANCES && a.calls.n <= AI_CALLS);
+	check_history(&a.history);
+	json_fini(&a.conn.json);
+	uv_close((uv_handle_t *)&a.conn.timer, NULL);
 	uv_run(opts->loop, UV_RUN_NOWAIT);
+	openai_fini(&a);
 }
 
 static void worker_says(const struct ws_dialect *dialect, const struct bridge_opts *opts, const uint8_t *data, size_t size)
@@ -127,7 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uv_loop_init(&loop);
 	opts.loop = &loop;
 	opts.profile = (enum bridge_profile)(data[0] % 6);
-	provider_says(&opts, data + 1, size - 1);
+	provider_sends(&opts, data + 1, size - 1);
 	worker_says(&ws_jambonz, &opts, data + 1, size - 1);
 	worker_says(&ws_vonage, &opts, data + 1, size - 1);
 	worker_says(&ws_twilio, &opts, data + 1, size - 1);

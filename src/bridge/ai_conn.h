@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ai_conn - the way to the provider: it dials, sets a session up, renews it before it is too old, and dials again after a
+ * failure. A conversation outlives its connections; who is there and what was said is not known here.
+ *
+ *   RESTING -> CONNECTING -> SETTING_UP -> READY -> (lost, or renewed) -> RESTING ... -> CLOSED
+ *
+ * Uses ai_out (it is its transport), ai_trouble, the WebSocket client. One thread, the loop's, whose clock it uses. Takes
+ * memory for each connection.
+ */
+#pragma once
+#include "bridge/ai_out.h"
+#include "bridge/ai_trouble.h"
+#include "bridge/json.h"
+
+#include <uv.h>
+
+enum {
+	AI_KERNEL_BYTES = 24576,   /* 380 ms of sound; a third of that unsent */
+	AI_MESSAGE_MAX = 4 << 20,
+	AI_SETUP_MS = 15000,       /* from the connection to session.updated */
+	AI_RENEW_GRACE_MS = 60000, /* how long a renewal waits for a quiet moment */
+};
+
+enum ai_conn_state {
+	AI_CONN_RESTING,    /* between two connections: the timer runs */
+	AI_CONN_CONNECTING,
+	AI_CONN_SETTING_UP, /* session.update is to be answered */
+	AI_CONN_READY,
+	AI_CONN_GIVEN_UP,   /* refused too often: until the room closes us */
+	AI_CONN_CLOSED,     /* by the room: nothing is reported to it any more */
+};
+
+struct ai_conn_events {
+	void (*on_event)(void *ctx, yyjson_val *event); /* a server event, borrowed */
+	void (*on_ended)(void *ctx);                    /* the session has ended; the next one will follow */
+	void (*on_closed)(void *ctx);                   /* after ai_conn_close(): no handle is open any more */
+};
+
+struct ai_conn {
+	const struct ai_context *cx;
+	struct ai_out *out;
+	const struct ai_conn_events *events;
+	void *ctx;
+	enum ai_conn_state state;
+	struct websocket *ws;      /* NULL: none. One that is closing is not ours any more */
+	unsigned n_closing;        /* those */
+	uv_timer_t timer;          /* pauses, set-up, age */
+	bool timer_closed;
+	bool renew_due;            /* the session is old: a quiet moment is waited for */
+	bool reported_down;        /* people know that the provider is away */
+	uint64_t ready_at_ms;      /* by the loop's clock */
+	unsigned failures;         /* in a row */
+	unsigned refusals;
+	uint32_t retry_after_s;    /* as the provider asked last */
+	struct json_pool json;
+};
+
+extern const struct ai_transport ai_conn_transport; /* its ctx is a struct ai_conn */
+
+/* Borrows. Opens a timer: end it with ai_conn_close(). */
+void ai_conn_init(struct ai_conn *c, const struct ai_context *cx, struct ai_out *out, const struct ai_conn_events *events,
+	void *ctx);
+void ai_conn_dial(struct ai_conn *c);
+/* The last call; on_closed follows from the loop. */
+void ai_conn_close(struct ai_conn *c);
+
+/* session.created came: answers with session.update. */
+void ai_conn_set_up(struct ai_conn *c, bool create_response);
+/* session.updated came. Returns whether the session has become ready just now. */
+bool ai_conn_set_ready(struct ai_conn *c);
+/* Ends the session. The next one begins after a pause that suits the trouble. */
+void ai_conn_end(struct ai_conn *c, enum ai_trouble t, const char *why);
