@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/* What each server event means: the whole driver but for its WebSocket, which is a recorder. */
+#include "ai_stage.h"
+
+#include "bridge/ai_events.h"
+
+static struct openai ai;
+static uv_loop_t loop;
+
+static void on_nothing(uv_handle_t *h)
+{
+	(void)h;
+}
+
+/* A driver that has just connected. */
+static void open_driver(struct ai_stage *s)
+{
+	uv_loop_init(&loop);
+	s->opts.loop = &loop;
+	assert_int_equal(openai_init(&ai, &s->opts, &stage_sink, s, &s->log), 0);
+	ai.out.transport = &stage_transport;
+	ai.out.transport_ctx = s;
+	ai.conn.state = AI_CONN_SETTING_UP;
+}
+
+static void close_driver(void)
+{
+	json_fini(&ai.conn.json);
+	uv_close((uv_handle_t *)&ai.conn.timer, on_nothing);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&loop), 0);
+	openai_fini(&ai);
+}
+
+static void event(const char *json)
+{
+	yyjson_val *ev = json_read(&ai.conn.json, json, strlen(json));
+
+	assert_non_null(ev);
+	ai_events_handle(&ai, ev);
+}
+
+static void open_session(struct ai_stage *s)
+{
+	open_driver(s);
+	event("{\"type\":\"session.created\"}");
+	event("{\"type\":\"session.updated\",\"session\":{\"audio\":{\"input\":{\"turn_detection\":{\"type\":\"server_vad\"}}}}}");
+	assert_true(ai.out.ready);
+}
+
+STAGE_TEST(a_session_is_configured_once_and_then_ready)
+{
+	open_driver(s);
+	event("{\"type\":\"session.created\"}");
+	assert_int_equal(stage_count(s, "\"session.update\""), 1);
+	assert_false(ai.out.ready);
+	event("{\"type\":\"session.updated\"}");
+	assert_true(ai.out.ready);
+	assert_int_equal(ai.conn.state, AI_CONN_READY);
+	event("{\"type\":\"session.created\"}");
+	assert_int_equal(stage_count(s, "\"session.update\""), 1);
+	close_driver();
+}
+
+STAGE_TEST(a_mode_that_changed_during_the_set_up_is_sent_after_it)
+{
+	open_driver(s);
+	event("{\"type\":\"session.created\"}");
+	ai_response_set_mode(&ai.response, BRIDGE_LISTENING);
+	assert_int_equal(stage_count(s, "\"create_response\":false"), 0);
+	event("{\"type\":\"session.updated\"}");
+	assert_int_equal(stage_count(s, "\"create_response\":false"), 1);
+	close_driver();
+}
+
+STAGE_TEST(both_names_of_each_audio_event_mean_the_same)
+{
+	static const char *const audio[] = {"response.audio.delta", "response.output_audio.delta"};
+	static const char *const words[] = {"response.audio_transcript.delta", "response.output_audio_transcript.delta"};
+	static const char *const text[] = {"response.audio_transcript.done", "response.output_audio_transcript.done"};
+	char json[200];
+
+	open_session(s);
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(json, sizeof json, "{\"type\":\"%s\",\"item_id\":\"i%zu\",\"delta\":\"AAAAAAAA\"}", audio[i], i);
+		event(json);
+		assert_int_equal(s->n_samples, 3 * (i + 1));
+		snprintf(json, sizeof json, "{\"type\":\"%s\",\"item_id\":\"i%zu\",\"delta\":\"Hel\"}", words[i], i);
+		event(json);
+		assert_string_equal(stage_last_transcript(s), "0: Hel...");
+		snprintf(json, sizeof json, "{\"type\":\"%s\",\"item_id\":\"i%zu\",\"transcript\":\"Hello.\"}", text[i], i);
+		event(json);
+		assert_string_equal(stage_last_transcript(s), "0: Hello.");
+	}
+	close_driver();
+}
+
+STAGE_TEST(speech_that_starts_takes_the_floor_and_flushes)
+{
+	open_session(s);
+	event("{\"type\":\"response.created\",\"response\":{\"id\":\"r\"}}");
+	event("{\"type\":\"input_audio_buffer.speech_started\"}");
+	assert_int_equal(s->n_flushes, 1);
+	assert_true(ai_turn_is_taken(&ai.turn));
+	assert_int_equal(stage_count(s, "response.cancel"), 0); /* the provider does that itself */
+	event("{\"type\":\"input_audio_buffer.speech_stopped\"}");
+	assert_int_equal(ai.turn.floor, AI_FLOOR_WAITING);
+	event("{\"type\":\"response.created\",\"response\":{\"id\":\"r2\"}}");
+	assert_false(ai_turn_is_taken(&ai.turn));
+	close_driver();
+}
+
+STAGE_TEST(a_provider_that_does_not_interrupt_is_told_to_cancel)
+{
+	open_session(s);
+	event("{\"type\":\"session.updated\",\"session\":{\"turn_detection\":{\"interrupt_response\":false}}}");
+	event("{\"type\":\"response.created\",\"response\":{\"id\":\"r\"}}");
+	event("{\"type\":\"input_audio_buffer.speech_started\"}");
+	assert_int_equal(stage_count(s, "\"response.cancel\""), 1);
+	close_driver();
+}
+
+STAGE_TEST(peoples_words_are_reported_and_remembered)
+{
+	open_session(s);
+	ai_people_joined(&ai.people, 7, "Ann");
+	event("{\"type\":\"input_audio_buffer.speech_started\"}");
+	event("{\"type\":\"conversation.item.input_audio_transcription.delta\",\"item_id\":\"i\",\"delta\":\"Hel\"}");
+	assert_string_equal(stage_last_transcript(s), "7: Hel...");
+	event("{\"type\":\"conversation.item.input_audio_transcription.completed\",\"item_id\":\"i\",\"transcript\":\"Hello.\"}");
+	assert_string_equal(stage_last_transcript(s), "7: Hello.");
+	assert_int_equal(ai.history.n, 1);
+	close_driver();
+}
+
+STAGE_TEST(a_call_is_understood_in_each_of_its_three_events)
+{
+	open_session(s);
+	event("{\"type\":\"response.created\",\"response\":{\"id\":\"r\"}}");
+	event("{\"type\":\"response.function_call_arguments.done\",\"response_id\":\"r\",\"call_id\":\"c1\",\"name\":\"x\",\"arguments\":\"{}\"}");
+	event("{\"type\":\"response.output_item.done\",\"response_id\":\"r\",\"item\":{\"type\":\"function_call\",\"call_id\":\"c2\","
+		"\"name\":\"x\",\"arguments\":\"{}\"}}");
+	event("{\"type\":\"response.done\",\"response\":{\"id\":\"r\",\"output\":[{\"type\":\"message\"},{\"type\":\"function_call\","
+		"\"call_id\":\"c3\",\"name\":\"x\",\"arguments\":\"{}\"}]}}");
+	assert_int_equal(stage_count(s, "\"function_call_output\",\"call_id\":\"c"), 3);
+	assert_int_equal(stage_count(s, "\"response.create\""), 1);
+	close_driver();
+}
+
+STAGE_TEST(a_call_that_was_cut_off_is_none)
+{
+	open_session(s);
+	event("{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"function_call\",\"call_id\":\"c1\",\"status\":\"incomplete\","
+		"\"name\":\"x\",\"arguments\":\"{\"}}");
+	event("{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"function_call\",\"call_id\":\"c1\",\"name\":\"\",\"arguments\":\"{}\"}}");
+	event("{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"function_call\",\"call_id\":\"c1\",\"name\":\"x\"}}");
+	assert_int_equal(ai.calls.n, 0);
+	close_driver();
+}
+
+STAGE_TEST(a_result_is_confirmed_by_both_names_of_the_event)
+{
+	static const char *const types[] = {"conversation.item.added", "conversation.item.created"};
+	char json[200];
+
+	open_session(s);
+	for (int i = 0; i < 2; i++) {
+		snprintf(json, sizeof json, "{\"type\":\"response.function_call_arguments.done\",\"call_id\":\"c%d\",\"name\":\"x\","
+			"\"arguments\":\"{}\"}", i);
+		event(json);
+		assert_true(ai_calls_unconfirmed(&ai.calls));
+		snprintf(json, sizeof json, "{\"type\":\"%s\",\"item\":{\"type\":\"function_call_output\",\"call_id\":\"c%d\"}}", types[i], i);
+		event(json);
+		assert_false(ai_calls_unconfirmed(&ai.calls));
+	}
+	close_driver();
+}
+
+STAGE_TEST(a_response_that_the_provider_begins_tells_of_the_results_that_it_has)
+{
+	open_session(s);
+	event("{\"type\":\"input_audio_buffer.speech_started\"}");
+	event("{\"type\":\"response.function_call_arguments.done\",\"call_id\":\"c1\",\"name\":\"x\",\"arguments\":\"{}\"}");
+	event("{\"type\":\"response.done\",\"response\":{}}");
+	assert_true(ai.response.results_due);
+	event("{\"type\":\"conversation.item.added\",\"item\":{\"type\":\"function_call_output\",\"call_id\":\"c1\"}}");
+	event("{\"type\":\"response.created\",\"response\":{\"id\":\"r\"}}");
+	assert_false(ai.response.results_due);
+	close_driver();
+}
+
+STAGE_TEST(a_complaint_does_not_end_the_session)
+{
+	open_session(s);
+	event("{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"code\":\"whatever\"}}");
+	event("{\"type\":\"error\",\"error\":{\"code\":\"response_cancel_not_active\"}}");
+	event("{\"type\":\"error\"}");
+	assert_true(ai.out.ready);
+	event("{\"type\":\"error\",\"error\":{\"code\":\"conversation_already_has_active_response\"}}");
+	assert_true(ai.out.ready);
+	assert_int_equal(ai.response.due, AI_DUE_ANSWER);
+	close_driver();
+}
+
+STAGE_TEST(a_refusal_ends_the_session_wherever_it_stands)
+{
+	open_session(s);
+	event("{\"type\":\"error\",\"error\":{\"code\":\"insufficient_quota\"}}");
+	assert_false(ai.out.ready);
+	close_driver();
+	open_session(s);
+	event("{\"type\":\"response.done\",\"response\":{\"status\":\"failed\",\"status_details\":{\"error\":{\"code\":\"insufficient_quota\"}}}}");
+	assert_false(ai.out.ready);
+	close_driver();
+}
+
+STAGE_TEST(unknown_events_mean_nothing)
+{
+	open_session(s);
+	size_t before = s->n_sent;
+
+	event("{\"type\":\"something.new\",\"x\":[1,2,3]}");
+	event("{\"type\":\"\"}");
+	event("{\"type\":7}");
+	event("{}");
+	event("{\"type\":\"zzz\"}");
+	assert_int_equal(s->n_sent, before);
+	assert_true(ai.out.ready);
+	close_driver();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STAGE_CASE(a_session_is_configured_once_and_then_ready),
+		STAGE_CASE(a_mode_that_changed_during_the_set_up_is_sent_after_it),
+		STAGE_CASE(both_names_of_each_audio_event_mean_the_same),
+		STAGE_CASE(speech_that_starts_takes_the_floor_and_flushes),
+		STAGE_CASE(a_provider_that_does_not_interrupt_is_told_to_cancel),
+		STAGE_CASE(peoples_words_are_reported_and_remembered),
+		STAGE_CASE(a_call_is_understood_in_each_of_its_three_events),
+		STAGE_CASE(a_call_that_was_cut_off_is_none),
+		STAGE_CASE(a_result_is_confirmed_by_both_names_of_the_event),
+		STAGE_CASE(a_response_that_the_provider_begins_tells_of_the_results_that_it_has),
+		STAGE_CASE(a_complaint_does_not_end_the_session),
+		STAGE_CASE(a_refusal_ends_the_session_wherever_it_stands),
+		STAGE_CASE(unknown_events_mean_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
