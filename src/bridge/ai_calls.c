@@ -15,7 +15,7 @@ int ai_calls_init(struct ai_calls *c, const struct ai_context *cx, struct ai_out
 		.bridge = cx->opts,
 		.room = cx->sink->room ? cx->sink->room(cx->sink_ctx) : NULL,
 		.log = cx->log,
-		.answer = ai_calls_on_result,
+		.on_result = ai_calls_on_result,
 		.ctx = c,
 	};
 

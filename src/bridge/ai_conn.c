@@ -2,6 +2,7 @@
 #include "bridge/ai_conn.h"
 
 #include "base/backoff.h"
+#include "base/closing_uv.h"
 #include "base/err.h"
 #include "bridge/dial.h"
 
@@ -16,28 +17,18 @@ static const uint32_t refused_pause_s[] = {60, 300, 900};
 
 /* ---- the end ---- */
 
-static void report_closed(struct ai_conn *c)
+/* Its owner may go now. */
+static void on_all_closed(void *conn)
 {
-	if (!c->timer_closed || c->n_closing)
-		return;
+	struct ai_conn *c = conn;
+
 	json_fini(&c->json);
 	c->events->on_closed(c->ctx);
 }
 
-static void on_timer_closed(uv_handle_t *h)
-{
-	struct ai_conn *c = h->data;
-
-	c->timer_closed = true;
-	report_closed(c);
-}
-
 static void on_closed(void *ctx)
 {
-	struct ai_conn *c = ctx;
-
-	c->n_closing--;
-	report_closed(c);
+	closing_done(&((struct ai_conn *)ctx)->handles);
 }
 
 static void drop_connection(struct ai_conn *c)
@@ -48,7 +39,7 @@ static void drop_connection(struct ai_conn *c)
 	if (!ws)
 		return;
 	c->ws = NULL;
-	c->n_closing++;
+	closing_add(&c->handles);
 	websocket_close(ws, 1000, NULL);
 }
 
@@ -56,7 +47,7 @@ void ai_conn_close(struct ai_conn *c)
 {
 	c->state = AI_CONN_CLOSED;
 	drop_connection(c);
-	uv_close((uv_handle_t *)&c->timer, on_timer_closed);
+	closing_close(&c->handles, (uv_handle_t *)&c->timer);
 }
 
 /* ---- pauses ---- */
@@ -303,6 +294,8 @@ void ai_conn_dial(struct ai_conn *c)
 void ai_conn_init(struct ai_conn *c, const struct ai_context *cx, struct ai_out *out, const struct ai_conn_events *ev, void *ctx)
 {
 	*c = (struct ai_conn){.cx = cx, .out = out, .events = ev, .ctx = ctx};
+	closing_init(&c->handles, on_all_closed, c);
+	closing_add(&c->handles);
 	uv_timer_init(cx->opts->loop, &c->timer);
 	c->timer.data = c;
 }

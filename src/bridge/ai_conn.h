@@ -9,6 +9,7 @@
  * memory for each connection.
  */
 #pragma once
+#include "base/closing.h"
 #include "bridge/ai_out.h"
 #include "bridge/ai_trouble.h"
 #include "bridge/json.h"
@@ -44,9 +45,8 @@ struct ai_conn {
 	void *ctx;
 	enum ai_conn_state state;
 	struct websocket *ws;      /* NULL: none. One that is closing is not ours any more */
-	unsigned n_closing;        /* those */
+	struct closing handles;    /* the timer, and connections that are closing */
 	uv_timer_t timer;          /* pauses, set-up, age */
-	bool timer_closed;
 	bool renew_due;            /* the session is old: a quiet moment is waited for */
 	bool reported_down;        /* people know that the provider is away */
 	uint64_t ready_at_ms;      /* by the loop's clock */

@@ -65,6 +65,13 @@ static void on_line(struct openai *a, const uint8_t *p, size_t len)
 		a->conn.state = AI_CONN_SETTING_UP;
 }
 
+static void on_closed(void *ctx)
+{
+	(void)ctx;
+}
+
+static const struct ai_conn_events closes_only = {.on_closed = on_closed};
+
 /* There is no WebSocket: what is sent goes nowhere. */
 static void provider_sends(const struct bridge_opts *opts, const uint8_t *data, size_t size)
 {
@@ -82,8 +89,8 @@ static void provider_sends(const struct bridge_opts *opts, const uint8_t *data, 
 	}
 	assert(a.response.n_utterances <= AI_UTTERANCES && a.calls.n <= AI_CALLS);
 	check_history(&a.history);
-	json_fini(&a.conn.json);
-	uv_close((uv_handle_t *)&a.conn.timer, NULL);
+	a.conn.events = &closes_only;
+	ai_conn_close(&a.conn);
 	uv_run(opts->loop, UV_RUN_NOWAIT);
 	openai_fini(&a);
 }

@@ -7,10 +7,12 @@
 static struct openai ai;
 static uv_loop_t loop;
 
-static void on_nothing(uv_handle_t *h)
+static void on_closed(void *ctx)
 {
-	(void)h;
+	*(bool *)ctx = true;
 }
+
+static const struct ai_conn_events closes_only = {.on_closed = on_closed};
 
 /* A driver that has just connected. */
 static void open_driver(struct ai_stage *s)
@@ -25,9 +27,13 @@ static void open_driver(struct ai_stage *s)
 
 static void close_driver(void)
 {
-	json_fini(&ai.conn.json);
-	uv_close((uv_handle_t *)&ai.conn.timer, on_nothing);
+	bool closed = false;
+
+	ai.conn.events = &closes_only;
+	ai.conn.ctx = &closed;
+	ai_conn_close(&ai.conn);
 	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_true(closed);
 	assert_int_equal(uv_loop_close(&loop), 0);
 	openai_fini(&ai);
 }

@@ -107,7 +107,7 @@ static int setup(void **state)
 
 static void open_bench(struct bench *b)
 {
-	const struct tools_opts o = {.bridge = &b->opts, .room = "call \"7\"", .log = &b->log, .answer = on_answer, .ctx = b};
+	const struct tools_opts o = {.bridge = &b->opts, .room = "call \"7\"", .log = &b->log, .on_result = on_answer, .ctx = b};
 
 	assert_int_equal(tools_new(&o, &b->t), 0);
 	uv_timer_start(&b->tick, on_tick, 20, 20);
