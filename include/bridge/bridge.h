@@ -11,6 +11,7 @@
  */
 #pragma once
 #include "base/log.h"
+#include "base/option.h"
 #include "base/time.h"
 
 #include <stdbool.h>
@@ -18,20 +19,6 @@
 #include <stdint.h>
 
 enum { BRIDGE_NAME_MAX = 32, BRIDGE_TEXT_MAX = 4096, BRIDGE_ARGS_MAX = 16, BRIDGE_ARG_MAX = 256, BRIDGE_TOOLS_MAX = 32 };
-
-/* How a WebSocket worker is spoken to. */
-enum bridge_framing { BRIDGE_JAMBONZ, BRIDGE_VONAGE, BRIDGE_TWILIO };
-
-/* Whose realtime server it is; and who finds out that somebody has finished speaking. */
-enum bridge_profile { BRIDGE_OPENAI, BRIDGE_AZURE, BRIDGE_XAI, BRIDGE_LOCALAI, BRIDGE_SPEACHES, BRIDGE_GENERIC };
-enum bridge_turns { BRIDGE_SERVER_VAD, BRIDGE_SEMANTIC_VAD, BRIDGE_ROOM_VAD };
-
-/* Which of what people write is said to a model. */
-enum bridge_messages {
-	BRIDGE_MESSAGES_DIRECT, /* what is written to it; and everything where only one person is in the room */
-	BRIDGE_MESSAGES_ALL,    /* what is written to everybody, too */
-	BRIDGE_MESSAGES_NONE,
-};
 
 /* What people have made of a bridge for the time being. */
 enum bridge_mode {
@@ -41,6 +28,7 @@ enum bridge_mode {
 };
 const char *bridge_mode_name(enum bridge_mode m); /* "active", "listening", "muted" */
 
+struct bridge_options;
 struct uv_loop_s;
 struct tls_context;
 
@@ -63,53 +51,23 @@ struct bridge_tool {
 	uint32_t timeout_ms;          /* 100..600000. default 5000 */
 };
 void bridge_tool_default(struct bridge_tool *t);
+extern const struct bridge_options bridge_tool_options; /* the rows of one */
 
-/* Where a worker's key is found: the first line of a file, or else an environment variable. "": none. It is sent over TLS,
- * or to this machine only. */
-struct bridge_key {
-	char file[BRIDGE_ARG_MAX];
-	char env[BRIDGE_NAME_MAX * 2];
-};
-
-/* [bridge.NAME]. Plain data; strings owned by the configuration, which outlives all bridges. */
+/* [bridge.NAME]: what every bridge can be told. Plain data, owned by the configuration, which outlives all bridges. */
 struct bridge_opts {
 	char name[BRIDGE_NAME_MAX]; /* also its name as a participant */
-	char type[BRIDGE_NAME_MAX]; /* of the driver: "echo", "tone", "parrot", "process", "audiosocket", "websocket", "openai" */
+	char type[BRIDGE_NAME_MAX]; /* of the driver: one of bridge_types() */
 	uint32_t rate_hz;           /* what it hears and speaks, 8000..48000; 0: the room's. default 0 */
 	uint32_t backlog_ms;        /* speech it may be ahead of real time; more is dropped. default 60000 */
 	enum barge_in barge_in;     /* default BARGE_IN_AUTO */
 	uint32_t confirm_ms;        /* 0..5000. default 250 */
 	double duck_db;             /* how far its speech is turned down, -60..0. default -12 */
-	/* tone */
-	double tone_hz;             /* 20..20000. default 440 */
-	double tone_dbfs;           /* -60..0, RMS of a full-scale sine is -3. default -20 */
-	/* parrot */
-	uint32_t pause_ms;          /* silence after which it answers, 100..5000. default 600 */
-	uint32_t max_ms;            /* longest repetition, 1000..60000: the last of what was said. default 15000 */
-	/* process */
-	char command[BRIDGE_ARGS_MAX][BRIDGE_ARG_MAX]; /* a program, found as in a shell, and its arguments */
-	size_t n_command;           /* at least 1 */
-	/* audiosocket */
-	char address[BRIDGE_ARG_MAX]; /* "tcp://host:port", "tcp://[::1]:port" or "unix:/path" */
-	/* websocket, openai */
-	char url[BRIDGE_TEXT_MAX];    /* "ws://HOST[:PORT][/PATH]" or wss://; openai: "": the profile's */
-	enum bridge_framing framing;  /* default BRIDGE_JAMBONZ */
-	struct bridge_key key;        /* api_key_env, api_key_file */
-	/* openai */
-	enum bridge_profile profile;  /* default BRIDGE_OPENAI */
-	enum bridge_turns turn_detection; /* default BRIDGE_SERVER_VAD */
-	char model[128];              /* "": as the server likes */
-	char voice[64], transcription[128]; /* of the model; the model that writes down what people say. default "": none */
-	char instructions[2048], instructions_file[BRIDGE_ARG_MAX]; /* the file goes first. default "" */
-	char greeting[BRIDGE_TEXT_MAX]; /* what it says first, once. default "": nothing */
-	enum bridge_messages messages; /* default BRIDGE_MESSAGES_DIRECT */
-	bool speaker_labels;          /* with several people in the room it is told who speaks. default false */
-	const struct bridge_tool *tools; /* n_tools of them, BRIDGE_TOOLS_MAX at most */
+	const void *options;        /* the driver's own struct, as ops->options describes it; NULL: its defaults */
+	const struct bridge_tool *tools; /* n_tools of them, BRIDGE_TOOLS_MAX at most; for drivers with ops->has_tools */
 	size_t n_tools;
 	/* Every bridge that is configured: no tool is to see their keys. */
 	const struct bridge_opts *all;
 	size_t n_all;
-	uint32_t session_max_s;       /* a session is renewed before it is so old, 10..86400; default 3300 */
 	/* For wss://, shared by all; set by the daemon. NULL: each connection loads the system's roots for itself. */
 	struct tls_context *tls;
 	/* The loop that the room is driven from, for drivers with descriptors; set by the daemon,
@@ -122,6 +80,17 @@ struct bridge_opts {
 	const struct bridge_ops *ops;
 };
 void bridge_opts_default(struct bridge_opts *o); /* type "parrot" */
+
+/* What only one type of bridge can be told: a struct of the driver's own, and the rows that fill it. */
+enum { BRIDGE_OPTIONS_MAX = 12288 };
+struct bridge_options {
+	const struct option_row *rows;
+	size_t n_rows;
+	const void *defaults; /* the struct, as it is where nothing is configured */
+	size_t size;          /* of it, BRIDGE_OPTIONS_MAX at most */
+};
+#define BRIDGE_OPTIONS(row_array, default_struct) \
+	{.rows = row_array, .n_rows = sizeof(row_array) / sizeof *(row_array), .defaults = &(default_struct), .size = sizeof(default_struct)}
 
 /* What the room does for a driver. Every call returns at once and copies. */
 struct bridge_sink {
@@ -197,22 +166,30 @@ struct bridge_ops {
 	void (*close)(void *self);
 	/* The rate for these options in a room of `room_hz`, where it is not sample_rate or the room's; may be NULL. */
 	uint32_t (*rate)(const struct bridge_opts *opts, uint32_t room_hz);
-	/* What a file says of them makes sense together? Else `f` tells. May be NULL. */
+	/* Whether the options make sense together; else `f` tells. May be NULL: any do. */
 	bool (*check)(const struct bridge_opts *opts, struct bridge_fault *f);
+	/* Whether it connects over TLS with these options. May be NULL: it never does. */
+	bool (*needs_tls)(const struct bridge_opts *opts);
+	const struct bridge_options *options; /* of its own; NULL: none */
+	bool has_tools; /* [[bridge.NAME.tool]] are for it */
 	enum barge_in barge_in; /* unless the options say otherwise */
 	bool tells_up;          /* it is not there yet when open returns: see sink->up */
 };
 
-/* What options must be, for whoever reads them from a file. */
-bool bridge_address_ok(const char *address);
-bool bridge_parameters_ok(const char *json);             /* of a tool */
-bool bridge_rate_ok(const char *type, uint32_t rate_hz); /* the types that AudioSocket binds to its rates */
-const char *bridge_stream_rates(void);                    /* those, in words */
-
 /* What a driver of this type hears and speaks with these options. */
 uint32_t bridge_rate(const struct bridge_ops *ops, const struct bridge_opts *opts, uint32_t room_hz);
 
+/* Letters, digits, '-' and '_', one at least: of a bridge or a tool. */
+bool bridge_name_ok(const char *name);
+
+/* Whether one with these options will want opts->tls. */
+bool bridge_needs_tls(const struct bridge_opts *opts);
+
 /* NULL: no such type. */
 const struct bridge_ops *bridge_find(const char *type);
-/* The known types, comma separated, for messages. */
+/* The built-in types, in the order of the reference; NULL: no more. */
+const struct bridge_ops *bridge_at(size_t i);
+/* Their names in alphabetical order, comma separated, for messages. */
 const char *bridge_types(void);
+/* Its own options by key; NULL: it has no such. */
+const struct option_row *bridge_option(const struct bridge_ops *ops, const char *key);

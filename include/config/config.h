@@ -54,6 +54,11 @@ struct config_limits {
 	uint32_t max_load_percent;        /* of a shard's time, 0: never refuse for it. default 90 */
 };
 
+/* Room for the options of any driver. */
+struct config_options {
+	_Alignas(max_align_t) unsigned char bytes[BRIDGE_OPTIONS_MAX];
+};
+
 /* Not to be copied with `=` or memcpy: `rooms` points into the struct itself. Nearly two megabytes: keep it off small stacks. */
 struct config {
 	struct config_server server;
@@ -65,7 +70,8 @@ struct config {
 	struct http_opts http_server;
 	struct rooms_opts rooms;          /* rules and bridges point into the arrays below */
 	struct room_rule room[CONFIG_ROOMS_MAX];
-	struct bridge_opts bridge[CONFIG_BRIDGES_MAX]; /* their tools point into the array below */
+	struct bridge_opts bridge[CONFIG_BRIDGES_MAX]; /* their options and tools point into the arrays below */
+	struct config_options bridge_options[CONFIG_BRIDGES_MAX];
 	struct bridge_tool tool[CONFIG_TOOLS_MAX];     /* of all bridges, in their order */
 	size_t n_tools;
 	enum log_level log_level;         /* default info */
@@ -73,6 +79,9 @@ struct config {
 };
 
 enum { CONFIG_ERROR = 512 };
+
+/* Gives the `i`-th bridge the default options of its type, and returns them to be filled in; NULL: the type has none. */
+void *config_bridge_options(struct config *c, size_t i);
 
 /* All defaults; what no file at all means. Never fails. */
 void config_default(struct config *c);

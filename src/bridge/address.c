@@ -2,7 +2,6 @@
 #include "bridge/address.h"
 
 #include "base/err.h"
-#include "bridge/bridge.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,11 +54,4 @@ int address_parse(const char *text, struct worker_address *out)
 	if (strncmp(text, "tcp://", 6) == 0)
 		return parse_host(text + 6, out);
 	return ERR_MALFORMED;
-}
-
-bool bridge_address_ok(const char *address)
-{
-	struct worker_address a;
-
-	return address_parse(address, &a) == 0;
 }

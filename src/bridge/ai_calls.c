@@ -12,7 +12,7 @@ static const char no_tool[] = "{\"error\":\"there is no such tool\"}", too_many[
 int ai_calls_init(struct ai_calls *c, const struct ai_context *cx, struct ai_out *out, struct ai_response *response)
 {
 	const struct tools_opts o = {
-		.bridge = cx->opts,
+		.bridge = cx->bridge,
 		.room = cx->sink->room ? cx->sink->room(cx->sink_ctx) : NULL,
 		.log = cx->log,
 		.on_result = ai_calls_on_result,
@@ -20,7 +20,7 @@ int ai_calls_init(struct ai_calls *c, const struct ai_context *cx, struct ai_out
 	};
 
 	*c = (struct ai_calls){.cx = cx, .out = out, .response = response};
-	return cx->opts->n_tools ? tools_new(&o, &c->tools) : 0;
+	return cx->bridge->n_tools ? tools_new(&o, &c->tools) : 0;
 }
 
 void ai_calls_fini(struct ai_calls *c)

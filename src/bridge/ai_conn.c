@@ -115,7 +115,7 @@ static void rest(struct ai_conn *c, enum ai_trouble t, const char *why)
 /* A session that says it is over before it has worked for a while would go on like that: no planned end. */
 void ai_conn_end(struct ai_conn *c, enum ai_trouble t, const char *why)
 {
-	bool worked = c->state == AI_CONN_READY && uv_now(c->cx->opts->loop) - c->ready_at_ms >= WORKED_MS;
+	bool worked = c->state == AI_CONN_READY && uv_now(c->cx->bridge->loop) - c->ready_at_ms >= WORKED_MS;
 
 	drop_connection(c);
 	if (c->state == AI_CONN_CLOSED)
@@ -192,7 +192,7 @@ bool ai_conn_set_ready(struct ai_conn *c)
 		return false;
 	c->state = AI_CONN_READY;
 	c->out->ready = true;
-	c->ready_at_ms = uv_now(cx->opts->loop);
+	c->ready_at_ms = uv_now(cx->bridge->loop);
 	c->renew_due = false;
 	uv_timer_start(&c->timer, on_age, session_ms(c), 0);
 	log_info(cx->log, "the model listens%s%s", cx->opts->model[0] ? " model=" : "", cx->opts->model);
@@ -272,11 +272,11 @@ static int connect_to(struct ai_conn *c, const char *url, char why[DIAL_WHY])
 
 	websocket_opts_default(&d.to);
 	d.to.url = url;
-	d.to.tls = c->cx->opts->tls;
+	d.to.tls = c->cx->bridge->tls;
 	d.to.max_message = AI_MESSAGE_MAX;
 	d.to.max_queue = AI_QUEUE_MAX;
 	d.to.kernel_buffer = AI_KERNEL_BYTES;
-	return dial(&d, c->cx->opts->loop, &events, c, &c->ws, why);
+	return dial(&d, c->cx->bridge->loop, &events, c, &c->ws, why);
 }
 
 void ai_conn_dial(struct ai_conn *c)
@@ -296,6 +296,6 @@ void ai_conn_init(struct ai_conn *c, const struct ai_context *cx, struct ai_out 
 	*c = (struct ai_conn){.cx = cx, .out = out, .events = ev, .ctx = ctx};
 	closing_init(&c->handles, on_all_closed, c);
 	closing_add(&c->handles);
-	uv_timer_init(cx->opts->loop, &c->timer);
+	uv_timer_init(cx->bridge->loop, &c->timer);
 	c->timer.data = c;
 }

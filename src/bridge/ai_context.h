@@ -4,7 +4,7 @@
  * known of the provider. Plain data, borrowed by them until the bridge is closed.
  */
 #pragma once
-#include "bridge/bridge.h"
+#include "bridge/openai_opts.h"
 
 enum {
 	AI_RATE_HZ = 24000, /* of audio/pcm, the only one */
@@ -25,7 +25,8 @@ struct ai_profile {
 const struct ai_profile *ai_profile(enum bridge_profile p);
 
 struct ai_context {
-	const struct bridge_opts *opts;
+	const struct bridge_opts *bridge;
+	const struct openai_opts *opts;
 	const struct ai_profile *profile;
 	const struct bridge_sink *sink;
 	void *sink_ctx;

@@ -15,7 +15,7 @@ static const char *id_of(yyjson_val *obj, const char *key)
 
 static uint64_t now_ms(const struct openai *a)
 {
-	return uv_now(a->cx.opts->loop);
+	return uv_now(a->cx.bridge->loop);
 }
 
 /* ---- errors ---- */

@@ -113,7 +113,7 @@ static void write_tool(struct ai_out *o, const struct bridge_tool *t)
 
 static void write_tools(struct ai_out *o)
 {
-	const struct bridge_opts *opts = o->cx->opts;
+	const struct bridge_opts *opts = o->cx->bridge;
 
 	if (opts->n_tools == 0)
 		return;

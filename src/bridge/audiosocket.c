@@ -5,6 +5,8 @@
  *   open    [resolve] -> connect, one address after the other, CONNECT_MS in all -> UUID, audio
  *   close   HANGUP, end of our side; theirs is waited for, HANG_UP_MS at most
  */
+#include "bridge/audiosocket.h"
+
 #include "base/err.h"
 #include "bridge/address.h"
 #include "bridge/drivers.h"
@@ -49,6 +51,24 @@ struct audiosocket {
 	uv_timer_t timer;
 	bool timer_open;
 };
+
+static bool fix_address(char *text, size_t size, char accepts[128])
+{
+	struct worker_address a;
+
+	(void)size, (void)accepts;
+	return address_parse(text, &a) == 0;
+}
+
+static const struct audiosocket_opts defaults;
+
+static const struct option_row rows[] = {
+	{.key = "address", .type = OPTION_TEXT, OPTION_TEXT_AT(audiosocket_opts, address), .fix = fix_address,
+		.accepts = "\"tcp://HOST:PORT\" or \"unix:/PATH\"", .required = true, .sample = "tcp://127.0.0.1:9092",
+		.help = "where a server for AudioSocket listens"},
+};
+
+static const struct bridge_options options = BRIDGE_OPTIONS(rows, defaults);
 
 /* ---- the end ---- */
 
@@ -246,12 +266,13 @@ static void on_silent(struct stream_worker *w)
 static int audiosocket_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
 	const struct bridge_sink *sink, void *sink_ctx, const struct log *log, nsec now, void **self)
 {
+	const struct audiosocket_opts *own = opts->options;
 	struct worker_address address;
 
 	(void)frame_samples, (void)now;
 	if (!opts->loop)
 		return ERR_UNSUPPORTED;
-	if (address_parse(opts->address, &address))
+	if (!own || address_parse(own->address, &address))
 		return ERR_RANGE;
 	struct audiosocket *a = calloc(1, sizeof *a);
 
@@ -268,7 +289,7 @@ static int audiosocket_open(const struct bridge_opts *opts, uint32_t rate_hz, si
 	a->worker.on_end = on_end;
 	a->worker.on_silent = on_silent;
 	a->loop = opts->loop;
-	a->text = opts->address;
+	a->text = own->address;
 	a->address = address;
 	uv_timer_init(a->loop, &a->timer);
 	a->timer.data = &a->worker;
@@ -319,4 +340,6 @@ const struct bridge_ops bridge_audiosocket = {
 	.audio = audiosocket_audio,
 	.event = audiosocket_event,
 	.close = audiosocket_close,
+	.check = stream_worker_check,
+	.options = &options,
 };

@@ -2,7 +2,6 @@
 #include "bridge/audiosocket_codec.h"
 
 #include "base/err.h"
-#include "bridge/bridge.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,18 +21,6 @@ uint8_t as_audio_type(uint32_t rate_hz)
 uint32_t as_audio_rate(uint8_t type)
 {
 	return type >= AS_AUDIO && type <= AS_AUDIO_LAST ? rates[type - AS_AUDIO] : 0;
-}
-
-bool bridge_rate_ok(const char *type, uint32_t rate_hz)
-{
-	bool stream = strcmp(type, "audiosocket") == 0 || strcmp(type, "process") == 0;
-
-	return !stream || rate_hz == 0 || as_audio_type(rate_hz) != 0;
-}
-
-const char *bridge_stream_rates(void)
-{
-	return "8000, 12000, 16000, 24000, 32000, 44100 or 48000";
 }
 
 void as_put_head(uint8_t out[AS_HEAD], uint8_t type, size_t len)

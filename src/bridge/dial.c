@@ -34,6 +34,13 @@ static int connect_with(const struct dial *d, const char *key, uv_loop_t *loop, 
 	return err;
 }
 
+bool dial_needs_tls(const char *url)
+{
+	struct websocket_url parsed;
+
+	return websocket_url_parse(url, &parsed) == 0 && parsed.secure;
+}
+
 int dial(const struct dial *d, uv_loop_t *loop, const struct websocket_events *ev, void *ctx, struct websocket **out,
 	char why[DIAL_WHY])
 {

@@ -5,10 +5,16 @@
  * from the next connection on; wipes its copies, and never logs it.
  */
 #pragma once
-#include "bridge/bridge.h"
+#include "bridge/key.h"
 #include "http/websocket.h"
 
 enum { DIAL_WHY = 160 };
+
+/* The row of the member `url` in a driver's options. */
+#define DIAL_URL_ROW(type_of_options, ...) \
+	{.key = "url", .type = OPTION_TEXT, OPTION_TEXT_AT(type_of_options, url), \
+		.accepts = "\"ws://HOST:PORT/PATH\" or \"wss://HOST/PATH\"", __VA_ARGS__ \
+		.help = "where the worker or the provider listens; its certificate is verified; empty: the profile's own"}
 
 /* Borrowed for the call. */
 struct dial {
@@ -19,6 +25,8 @@ struct dial {
 	struct websocket_opts to;   /* the headers are added here */
 };
 
+/* Whether a connection to this URL is one over TLS. */
+bool dial_needs_tls(const char *url);
 /* Connects as websocket_connect() does. On an error no callback comes and `why` tells:
  * ERR_DENIED: the key cannot be read, or may not go over this connection: somebody has to change something first;
  * ERR_RANGE: the URL is none of a WebSocket; others as from websocket_connect(). */

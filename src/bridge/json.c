@@ -85,13 +85,3 @@ int json_quote(struct buf *out, const char *s, size_t len)
 	}
 	return err ? err : buf_append(out, "\"", 1);
 }
-
-bool bridge_parameters_ok(const char *json)
-{
-	yyjson_doc *doc = yyjson_read(json, strlen(json), 0);
-	yyjson_val *root = yyjson_doc_get_root(doc), *type = yyjson_obj_get(root, "type");
-	bool good = yyjson_is_obj(root) && (!type || yyjson_equals_str(type, "object"));
-
-	yyjson_doc_free(doc);
-	return good;
-}

@@ -79,21 +79,49 @@ bool key_check(const struct bridge_key *key, bool safe, struct bridge_fault *f)
 	return true;
 }
 
-const char **key_variables(const struct bridge_opts *opts)
+/* --- variables that hold keys -------------------------------------------------------------- */
+
+struct names {
+	const char **name;
+	size_t n;
+};
+
+/* Those that one bridge names; only counts where there is no array yet. */
+static void add_variables(const struct bridge_opts *b, struct names *out)
+{
+	const struct bridge_ops *ops = b->ops ? b->ops : bridge_find(b->type);
+
+	for (size_t i = 0; ops && ops->options && b->options && i < ops->options->n_rows; i++) {
+		const struct option_row *row = &ops->options->rows[i];
+		const char *name = (const char *)b->options + row->offset;
+
+		if (row->form != FORM_SECRET || !*name)
+			continue;
+		if (out->name)
+			out->name[out->n] = name;
+		out->n++;
+	}
+}
+
+static void add_all(const struct bridge_opts *opts, struct names *out)
 {
 	static const char *const usual[] = {"OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "XAI_API_KEY"};
-	const size_t n_usual = sizeof usual / sizeof *usual;
-	const char **names = calloc(opts->n_all + n_usual + 2, sizeof *names);
-	size_t n = 0;
 
-	if (!names)
-		return NULL;
-	for (size_t i = 0; i < n_usual; i++)
-		names[n++] = usual[i];
+	out->n = sizeof usual / sizeof *usual;
+	if (out->name)
+		memcpy(out->name, usual, sizeof usual);
 	for (size_t i = 0; i < opts->n_all; i++)
-		if (opts->all[i].key.env[0])
-			names[n++] = opts->all[i].key.env;
-	if (opts->key.env[0])
-		names[n++] = opts->key.env;
-	return names;
+		add_variables(&opts->all[i], out);
+	add_variables(opts, out);
+}
+
+const char **key_variables(const struct bridge_opts *opts)
+{
+	struct names names = {0};
+
+	add_all(opts, &names);
+	names.name = calloc(names.n + 1, sizeof *names.name);
+	if (names.name)
+		add_all(opts, &names);
+	return names.name;
 }

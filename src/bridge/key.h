@@ -6,6 +6,19 @@
 
 enum { KEY_MAX = 4096 };
 
+/* Where a key is found: the first line of a file, or else an environment variable. "": none. */
+struct bridge_key {
+	char file[BRIDGE_ARG_MAX];
+	char env[BRIDGE_NAME_MAX * 2];
+};
+
+/* The rows of the member `key` in a driver's options. */
+#define KEY_ROWS(type_of_options) \
+	{.key = "api_key_env", .type = OPTION_TEXT, .form = FORM_SECRET, OPTION_TEXT_AT(type_of_options, key.env), \
+		.help = "the variable that holds the worker's key; empty: none, or the one that the profile's users have"}, \
+	{.key = "api_key_file", .type = OPTION_TEXT, .form = FORM_FILE, OPTION_TEXT_AT(type_of_options, key.file), \
+		.help = "the file that holds the worker's key, before api_key_env; empty: none"}
+
 /* "": none is configured. ERR_NOTFOUND: it is not there (or empty), ERR_RANGE: longer than KEY_MAX or not visible
  * ASCII; `why` says which, without it. Wipe `out` after use. */
 int key_read(const struct bridge_key *from, char out[KEY_MAX], char *why, size_t why_size);

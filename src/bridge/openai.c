@@ -4,7 +4,6 @@
 #include "base/err.h"
 #include "bridge/ai_events.h"
 #include "bridge/drivers.h"
-#include "bridge/key.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,8 +15,13 @@ enum { INSTRUCTIONS_MAX = 65536 };
 
 /* ---- life ---- */
 
+static const struct openai_opts *own(const struct bridge_opts *o)
+{
+	return o->options ? o->options : &openai_defaults;
+}
+
 /* The file, else the text. Published only if there is something. */
-static int find_instructions(const struct bridge_opts *opts, char **out)
+static int find_instructions(const struct openai_opts *opts, char **out)
 {
 	if (!opts->instructions_file[0]) {
 		*out = opts->instructions[0] ? strdup(opts->instructions) : NULL;
@@ -64,8 +68,10 @@ static const struct ai_conn_events conn_events = {on_event, on_session_ended, on
 int openai_init(struct openai *a, const struct bridge_opts *opts, const struct bridge_sink *sink, void *sink_ctx,
 	const struct log *log)
 {
-	*a = (struct openai){.cx = {opts, ai_profile(opts->profile), sink, sink_ctx, log, NULL}};
-	int err = find_instructions(opts, &a->instructions);
+	const struct openai_opts *o = own(opts);
+
+	*a = (struct openai){.cx = {opts, o, ai_profile(o->profile), sink, sink_ctx, log, NULL}};
+	int err = find_instructions(o, &a->instructions);
 
 	if (err)
 		return err;
@@ -112,7 +118,7 @@ static int openai_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t 
 
 	if (err) {
 		if (err == ERR_IO)
-			log_error(log, "the instructions cannot be read from %.80s", opts->instructions_file);
+			log_error(log, "the instructions cannot be read from %.80s", own(opts)->instructions_file);
 		free(a);
 		return err;
 	}
@@ -157,7 +163,7 @@ static bool is_quiet(const struct openai *a)
 static bool openai_audio(void *self, const struct bridge_hearing *h, nsec now)
 {
 	struct openai *a = self;
-	uint64_t now_ms = uv_now(a->cx.opts->loop);
+	uint64_t now_ms = uv_now(a->cx.bridge->loop);
 
 	(void)now;
 	voice_tick(&a->response.voice, h->waiting_ms);
@@ -234,21 +240,33 @@ static uint32_t openai_rate(const struct bridge_opts *opts, uint32_t room_hz)
 	return AI_RATE_HZ;
 }
 
-static bool openai_check(const struct bridge_opts *o, struct bridge_fault *f)
+static const char *url_of(const struct openai_opts *o)
 {
-	const struct ai_profile *p = ai_profile(o->profile);
-	const char *text = o->url[0] ? o->url : p->url;
+	return o->url[0] ? o->url : ai_profile(o->profile)->url;
+}
+
+static bool openai_check(const struct bridge_opts *opts, struct bridge_fault *f)
+{
+	const struct openai_opts *o = own(opts);
+	const char *text = url_of(o);
 	struct websocket_url url;
 
 	if (!text)
 		return bridge_faulty(f, "url", "\"wss://HOST/PATH\": this profile has none of its own");
 	if (websocket_url_parse(text, &url))
 		return bridge_faulty(f, "url", "\"wss://HOST/PATH\" or \"ws://HOST:PORT/PATH\"");
-	if (o->rate_hz && o->rate_hz != AI_RATE_HZ)
+	if (opts->rate_hz && opts->rate_hz != AI_RATE_HZ)
 		return bridge_faulty(f, "sample_rate", "0 or 24000");
 	if (!o->model[0] && (o->profile == BRIDGE_OPENAI || o->profile == BRIDGE_AZURE) && !strstr(text, "model="))
 		return bridge_faulty(f, "model", "the name of a model, such as the provider's list has");
 	return key_check(&o->key, url.secure || url.loopback, f);
+}
+
+static bool openai_needs_tls(const struct bridge_opts *opts)
+{
+	const char *url = url_of(own(opts));
+
+	return url && dial_needs_tls(url);
 }
 
 const struct bridge_ops bridge_openai = {
@@ -256,6 +274,9 @@ const struct bridge_ops bridge_openai = {
 	.tells_up = true,
 	.rate = openai_rate,
 	.check = openai_check,
+	.needs_tls = openai_needs_tls,
+	.options = &openai_options,
+	.has_tools = true,
 	.open = openai_open,
 	.audio = openai_audio,
 	.event = openai_event,

@@ -11,6 +11,8 @@
  * said, and sound that never pauses stays bounded either way. Only ticks count time. The room softens where
  * speech begins and ends.
  */
+#include "bridge/parrot.h"
+
 #include "audio/pcm.h"
 #include "audio/vad.h"
 #include "base/err.h"
@@ -36,7 +38,7 @@ enum parrot_state {
 };
 
 struct parrot {
-	const struct bridge_opts *opts;
+	const struct parrot_opts *opts;
 	const struct bridge_sink *sink;
 	void *sink_ctx;
 	uint32_t rate_hz;
@@ -46,6 +48,17 @@ struct parrot {
 	float voiced_ms, quiet_ms;    /* of the recording: in all; since the last voice */
 	uint64_t item;
 };
+
+static const struct parrot_opts defaults = {.pause_ms = 600, .max_ms = 15000};
+
+static const struct option_row rows[] = {
+	{.key = "pause_ms", .type = OPTION_U32, OPTION_AT(parrot_opts, pause_ms), .min = 100, .max = 5000, .unit = "ms",
+		.help = "silence after which it repeats what it heard"},
+	{.key = "max_ms", .type = OPTION_U32, OPTION_AT(parrot_opts, max_ms), .min = 1000, .max = 60000, .unit = "ms",
+		.help = "longest repetition"},
+};
+
+static const struct bridge_options options = BRIDGE_OPTIONS(rows, defaults);
 
 static size_t samples(const struct parrot *p, uint32_t ms)
 {
@@ -60,13 +73,13 @@ static int parrot_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t 
 	(void)log, (void)now;
 	if (!p)
 		return ERR_NOMEM;
-	p->opts = opts;
+	p->opts = opts->options ? opts->options : &defaults;
 	p->sink = sink;
 	p->sink_ctx = sink_ctx;
 	p->rate_hz = rate_hz;
 	vad_init(&p->vad, rate_hz);
-	pcm_queue_init(&p->heard, samples(p, opts->max_ms) + 2 * frame_samples);
-	pcm_queue_init(&p->said, samples(p, opts->max_ms) + 2 * frame_samples);
+	pcm_queue_init(&p->heard, samples(p, p->opts->max_ms) + 2 * frame_samples);
+	pcm_queue_init(&p->said, samples(p, p->opts->max_ms) + 2 * frame_samples);
 	*self = p;
 	return 0;
 }
@@ -221,5 +234,6 @@ const struct bridge_ops bridge_parrot = {
 	.audio = parrot_audio,
 	.event = parrot_event,
 	.close = parrot_close,
+	.options = &options,
 	.barge_in = BARGE_IN_WORKER, /* it stops by itself, as soon as the room could */
 };

@@ -6,6 +6,8 @@
  *   close   HANGUP and the end of its stdin; SIGTERM 1 s later, SIGKILL 2 s after that
  *   exit    whatever it started is killed; its status is the reason that the room gives
  */
+#include "bridge/process.h"
+
 #include "base/err.h"
 #include "base/list.h"
 #include "bridge/child.h"
@@ -43,6 +45,17 @@ struct process {
 	unsigned n_open;
 	char why[STREAM_WHY_MAX]; /* its stream ended */
 };
+
+static const struct process_opts defaults;
+
+static const struct option_row rows[] = {
+	{.key = "command", .type = OPTION_LIST, .form = FORM_COMMAND, OPTION_LIST_AT(process_opts, command, n_command), .min = 1,
+		.max = BRIDGE_ARGS_MAX, .accepts = "a program and its arguments, such as [\"python3\", \"/srv/worker.py\"]",
+		.required = true, .sample = "/usr/local/bin/worker",
+		.help = "the program to run for each room, found as in a shell, and its arguments"},
+};
+
+static const struct bridge_options options = BRIDGE_OPTIONS(rows, defaults);
 
 /* ---- the end of the handles ---- */
 
@@ -195,9 +208,10 @@ static int start_child(struct process *p, const struct bridge_opts *opts, uint32
 {
 	char name[64], rate[40], frame[48];
 	const char *const vars[] = {name, rate, frame, NULL};
+	const struct process_opts *own = opts->options;
 	const struct child_opts o = {
-		.command = opts->command,
-		.n_command = opts->n_command,
+		.command = own->command,
+		.n_command = own->n_command,
 		.vars = vars,
 		.in_bytes = 2 * (size_t)rate_hz * IN_MS / 1000,
 	};
@@ -218,7 +232,7 @@ static void start(struct process *p, const struct bridge_opts *opts, uint32_t ra
 	}
 	log_debug(&p->log, "the worker has started pid=%d", (int)p->child.pid);
 	if (open_handles(p)) {
-		stream_worker_fail(&p->worker, "no handles for %s", opts->command[0]);
+		stream_worker_fail(&p->worker, "no handles for %s", ((const struct process_opts *)opts->options)->command[0]);
 		return;
 	}
 	stream_worker_start(&p->worker, (uv_stream_t *)&p->from, (uv_stream_t *)&p->to);
@@ -227,8 +241,10 @@ static void start(struct process *p, const struct bridge_opts *opts, uint32_t ra
 static int process_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
 	const struct bridge_sink *sink, void *sink_ctx, const struct log *log, nsec now, void **self)
 {
+	const struct process_opts *own = opts->options;
+
 	(void)now;
-	if (!opts->loop || opts->n_command == 0)
+	if (!opts->loop || !own || own->n_command == 0)
 		return ERR_UNSUPPORTED;
 	struct process *p = calloc(1, sizeof *p);
 
@@ -295,4 +311,6 @@ const struct bridge_ops bridge_process = {
 	.audio = process_audio,
 	.event = process_event,
 	.close = process_close,
+	.check = stream_worker_check,
+	.options = &options,
 };

@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct bridge_ops *const drivers[] = {&bridge_audiosocket, &bridge_echo, &bridge_openai, &bridge_parrot, &bridge_process,
-	&bridge_tone, &bridge_websocket};
+/* In the order in which the reference tells of them. */
+static const struct bridge_ops *const drivers[] = {&bridge_process, &bridge_audiosocket, &bridge_websocket, &bridge_openai,
+	&bridge_tone, &bridge_parrot, &bridge_echo};
 
 void bridge_opts_default(struct bridge_opts *o)
 {
@@ -15,17 +16,14 @@ void bridge_opts_default(struct bridge_opts *o)
 		.backlog_ms = 60000,
 		.confirm_ms = 250,
 		.duck_db = -12,
-		.tone_hz = 440,
-		.tone_dbfs = -20,
-		.pause_ms = 600,
-		.max_ms = 15000,
-		.session_max_s = 3300,
 	};
 }
 
-void bridge_tool_default(struct bridge_tool *t)
+bool bridge_name_ok(const char *name)
 {
-	*t = (struct bridge_tool){.parameters = "{\"type\":\"object\",\"properties\":{}}", .timeout_ms = 5000};
+	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+	return name[0] != '\0' && strspn(name, good) == strlen(name);
 }
 
 const char *bridge_mode_name(enum bridge_mode m)
@@ -33,6 +31,11 @@ const char *bridge_mode_name(enum bridge_mode m)
 	static const char *const names[] = {[BRIDGE_ACTIVE] = "active", [BRIDGE_LISTENING] = "listening", [BRIDGE_MUTED] = "muted"};
 
 	return names[m];
+}
+
+const struct bridge_ops *bridge_at(size_t i)
+{
+	return i < sizeof drivers / sizeof *drivers ? drivers[i] : NULL;
 }
 
 const struct bridge_ops *bridge_find(const char *type)
@@ -48,11 +51,26 @@ const char *bridge_types(void)
 	return "audiosocket, echo, openai, parrot, process, tone, websocket";
 }
 
+const struct option_row *bridge_option(const struct bridge_ops *ops, const char *key)
+{
+	for (size_t i = 0; ops->options && i < ops->options->n_rows; i++)
+		if (strcmp(ops->options->rows[i].key, key) == 0)
+			return &ops->options->rows[i];
+	return NULL;
+}
+
 uint32_t bridge_rate(const struct bridge_ops *ops, const struct bridge_opts *opts, uint32_t room_hz)
 {
 	if (ops->rate)
 		return ops->rate(opts, room_hz);
 	return opts->rate_hz ? opts->rate_hz : room_hz;
+}
+
+bool bridge_needs_tls(const struct bridge_opts *opts)
+{
+	const struct bridge_ops *ops = opts->ops ? opts->ops : bridge_find(opts->type);
+
+	return ops && ops->needs_tls && ops->needs_tls(opts);
 }
 
 bool bridge_faulty(struct bridge_fault *f, const char *key, const char *accepts)

@@ -508,6 +508,17 @@ void stream_worker_hang_up(struct stream_worker *w)
 
 /* ---- life ---- */
 
+bool stream_worker_check(const struct bridge_opts *opts, struct bridge_fault *f)
+{
+	char accepts[sizeof f->accepts];
+
+	if (opts->rate_hz == 0 || as_audio_type(opts->rate_hz))
+		return true;
+	snprintf(accepts, sizeof accepts,
+		"8000, 12000, 16000, 24000, 32000, 44100 or 48000, since a bridge of type \"%s\" has no other", opts->type);
+	return bridge_faulty(f, "sample_rate", accepts);
+}
+
 static size_t bytes_of(const struct stream_worker *w, uint32_t ms)
 {
 	return 2 * (size_t)((uint64_t)w->rate_hz * ms / 1000);

@@ -74,6 +74,8 @@ struct stream_worker {
 	void (*on_silent)(struct stream_worker *w);
 };
 
+/* For struct bridge_ops: AudioSocket is bound to some rates. */
+bool stream_worker_check(const struct bridge_opts *opts, struct bridge_fault *f);
 /* `sink`, `log` are borrowed until hang_up or detach. ERR_RANGE: not a rate of AudioSocket; ERR_NOMEM. */
 int stream_worker_init(struct stream_worker *w, uint32_t rate_hz, const struct bridge_sink *sink, void *sink_ctx,
 	const struct log *log);

@@ -3,6 +3,8 @@
  * tone - a steady sine for everybody, whatever they say: to hear whether the way from the
  * server is clean. If it is told to be interrupted (barge_in), it is silent until people pause and then begins anew.
  */
+#include "bridge/tone.h"
+
 #include "audio/pcm.h"
 #include "audio/tone.h"
 #include "base/err.h"
@@ -23,15 +25,27 @@ struct tone_driver {
 	size_t pause; /* samples since anybody spoke, while it is */
 };
 
+static const struct tone_opts defaults = {.hz = 440, .dbfs = -20};
+
+static const struct option_row rows[] = {
+	{.key = "tone_hz", .type = OPTION_DOUBLE, OPTION_AT(tone_opts, hz), .min = 20, .max = 20000, .unit = "Hz",
+		.help = "pitch of the tone"},
+	{.key = "tone_dbfs", .type = OPTION_DOUBLE, OPTION_AT(tone_opts, dbfs), .min = -60, .max = 0, .unit = "dBFS",
+		.help = "loudness of the tone; a sine that fills the range has -3"},
+};
+
+static const struct bridge_options options = BRIDGE_OPTIONS(rows, defaults);
+
 static int tone_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
 	const struct bridge_sink *sink, void *sink_ctx, const struct log *log, nsec now, void **self)
 {
 	struct tone_driver *t;
-	double amplitude = pow(10, opts->tone_dbfs / 20) * sqrt(2);
+	const struct tone_opts *o = opts->options ? opts->options : &defaults;
+	double amplitude = pow(10, o->dbfs / 20) * sqrt(2);
 
 	(void)frame_samples, (void)now;
-	if (opts->tone_hz <= 0 || opts->tone_hz >= rate_hz / 2.0) {
-		log_error(log, "tone_hz=%g is not below half of the bridge's rate of %u Hz", opts->tone_hz, rate_hz);
+	if (o->hz <= 0 || o->hz >= rate_hz / 2.0) {
+		log_error(log, "tone_hz=%g is not below half of the bridge's rate of %u Hz", o->hz, rate_hz);
 		return ERR_RANGE;
 	}
 	t = calloc(1, sizeof *t);
@@ -41,7 +55,7 @@ static int tone_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t fr
 	t->sink_ctx = sink_ctx;
 	t->item = 1;
 	t->rate_hz = rate_hz;
-	tone_init(&t->tone, opts->tone_hz, rate_hz, (float)(amplitude < 1 ? amplitude : 1));
+	tone_init(&t->tone, o->hz, rate_hz, (float)(amplitude < 1 ? amplitude : 1));
 	*self = t;
 	return 0;
 }
@@ -90,5 +104,6 @@ const struct bridge_ops bridge_tone = {
 	.audio = tone_audio,
 	.event = tone_event,
 	.close = free,
+	.options = &options,
 	.barge_in = BARGE_IN_OFF,
 };

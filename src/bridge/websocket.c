@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/err.h"
-#include "bridge/dial.h"
 #include "bridge/drivers.h"
-#include "bridge/key.h"
 #include "bridge/ws_worker.h"
 
 #include <stdio.h>
@@ -10,10 +8,28 @@
 #include <string.h>
 
 static const struct ws_dialect *const dialects[] = {
-	[BRIDGE_JAMBONZ] = &ws_jambonz,
-	[BRIDGE_VONAGE] = &ws_vonage,
-	[BRIDGE_TWILIO] = &ws_twilio,
+	[WS_JAMBONZ] = &ws_jambonz,
+	[WS_VONAGE] = &ws_vonage,
+	[WS_TWILIO] = &ws_twilio,
 };
+
+static const struct ws_worker_opts defaults;
+
+static const char *const framing_names[] = {"jambonz", "vonage", "twilio", NULL}; /* enum ws_framing */
+
+static const struct option_row rows[] = {
+	DIAL_URL_ROW(ws_worker_opts, .sample = "ws://127.0.0.1:8765/",),
+	{.key = "framing", .type = OPTION_NAME, OPTION_AT(ws_worker_opts, framing), .names = framing_names,
+		.help = "whose calls the worker was written for"},
+	KEY_ROWS(ws_worker_opts),
+};
+
+static const struct bridge_options options = BRIDGE_OPTIONS(rows, defaults);
+
+static const struct ws_worker_opts *own(const struct bridge_opts *o)
+{
+	return o->options ? o->options : &defaults;
+}
 
 /* ---- to the worker ---- */
 
@@ -189,7 +205,7 @@ static bool knows_rate(const struct ws_dialect *d, uint32_t rate_hz)
 
 static uint32_t websocket_rate(const struct bridge_opts *opts, uint32_t room_hz)
 {
-	const struct ws_dialect *d = dialects[opts->framing];
+	const struct ws_dialect *d = dialects[own(opts)->framing];
 
 	if (opts->rate_hz)
 		return opts->rate_hz;
@@ -205,11 +221,11 @@ static int connect_now(struct ws_worker *w)
 	websocket_opts_default(&d.to);
 	d.to.url = w->opts->url;
 	d.to.subprotocols = w->dialect->subprotocols;
-	d.to.tls = w->opts->tls;
+	d.to.tls = w->bridge->tls;
 	d.to.max_message = WS_MESSAGE_MAX;
 	d.to.max_queue = WS_CONTROL_MAX;
 	d.to.kernel_buffer = (int)(w->rate_hz * 2 * WS_KERNEL_MS / 1000);
-	int err = dial(&d, w->opts->loop, &events, w, &w->ws, why);
+	int err = dial(&d, w->bridge->loop, &events, w, &w->ws, why);
 
 	if (err != ERR_DENIED)
 		return err;
@@ -220,7 +236,7 @@ static int connect_now(struct ws_worker *w)
 static int websocket_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
 	const struct bridge_sink *sink, void *sink_ctx, const struct log *log, nsec now, void **self)
 {
-	const struct ws_dialect *dialect = dialects[opts->framing];
+	const struct ws_dialect *dialect = dialects[own(opts)->framing];
 
 	(void)frame_samples, (void)now;
 	if (!opts->loop)
@@ -232,7 +248,8 @@ static int websocket_open(const struct bridge_opts *opts, uint32_t rate_hz, size
 	if (!w)
 		return ERR_NOMEM;
 	w->dialect = dialect;
-	w->opts = opts;
+	w->bridge = opts;
+	w->opts = own(opts);
 	w->sink = sink;
 	w->sink_ctx = sink_ctx;
 	w->log = log;
@@ -298,18 +315,26 @@ static void websocket_close_driver(void *self)
 	websocket_close(w->ws, 1000, NULL);
 }
 
-static bool websocket_check(const struct bridge_opts *o, struct bridge_fault *f)
+static bool websocket_check(const struct bridge_opts *opts, struct bridge_fault *f)
 {
-	const struct ws_dialect *d = dialects[o->framing];
+	static const char *const rates[] = {
+		[WS_JAMBONZ] = "0, 8000, 16000, 24000 or 48000 with this framing",
+		[WS_VONAGE] = "0, 8000, 16000 or 24000 with this framing",
+		[WS_TWILIO] = "0 or 8000 with this framing",
+	};
+	const struct ws_worker_opts *o = own(opts);
 	struct websocket_url url;
 
 	if (websocket_url_parse(o->url, &url))
 		return bridge_faulty(f, "url", "\"ws://HOST:PORT/PATH\" or \"wss://HOST/PATH\"");
-	if (o->rate_hz && !knows_rate(d, o->rate_hz))
-		return bridge_faulty(f, "sample_rate", o->framing == BRIDGE_TWILIO ? "0 or 8000 with this framing" :
-			o->framing == BRIDGE_VONAGE ? "0, 8000, 16000 or 24000 with this framing" :
-			"0, 8000, 16000, 24000 or 48000 with this framing");
+	if (opts->rate_hz && !knows_rate(dialects[o->framing], opts->rate_hz))
+		return bridge_faulty(f, "sample_rate", rates[o->framing]);
 	return key_check(&o->key, url.secure || url.loopback, f);
+}
+
+static bool websocket_needs_tls(const struct bridge_opts *opts)
+{
+	return dial_needs_tls(own(opts)->url);
 }
 
 const struct bridge_ops bridge_websocket = {
@@ -317,6 +342,8 @@ const struct bridge_ops bridge_websocket = {
 	.tells_up = true,
 	.rate = websocket_rate,
 	.check = websocket_check,
+	.needs_tls = websocket_needs_tls,
+	.options = &options,
 	.open = websocket_open,
 	.audio = websocket_audio,
 	.event = websocket_event,

@@ -30,7 +30,7 @@ static void greet(struct ws_worker *w)
 	ws_end(w, buf_printf(ws_begin(w),
 		"{\"callSid\":\"%s\",\"callId\":\"%s\",\"direction\":\"inbound\",\"from\":\"mynah\",\"to\":\"%s\","
 		"\"callStatus\":\"in-progress\",\"sampleRate\":%u,\"mixType\":\"mono\"}",
-		w->uuid, w->uuid, w->opts->name, w->rate_hz));
+		w->uuid, w->uuid, w->bridge->name, w->rate_hz));
 }
 
 static void hear(struct ws_worker *w, const uint8_t *pcm16, size_t n)

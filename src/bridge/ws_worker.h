@@ -8,7 +8,7 @@
  *                             marks wait here until the room has mixed what came before
  */
 #pragma once
-#include "bridge/bridge.h"
+#include "bridge/dial.h"
 #include "bridge/ear.h"
 #include "bridge/json.h"
 #include "bridge/voice.h"
@@ -26,6 +26,16 @@ enum {
 	WS_CONTROL_MAX = 65536,  /* bytes of JSON that may wait for the worker */
 };
 
+/* Whose calls the worker was written for. */
+enum ws_framing { WS_JAMBONZ, WS_VONAGE, WS_TWILIO };
+
+/* What a bridge of type "websocket" can be told. */
+struct ws_worker_opts {
+	char url[BRIDGE_TEXT_MAX];  /* "ws://HOST[:PORT][/PATH]" or wss:// */
+	enum ws_framing framing;    /* default WS_JAMBONZ */
+	struct bridge_key key;
+};
+
 enum ws_worker_state {
 	WORKER_CONNECTING, /* sound goes nowhere */
 	WORKER_TALKS,
@@ -41,7 +51,8 @@ struct ws_mark {
 
 struct ws_worker {
 	const struct ws_dialect *dialect;
-	const struct bridge_opts *opts;
+	const struct bridge_opts *bridge;
+	const struct ws_worker_opts *opts;
 	const struct bridge_sink *sink;
 	void *sink_ctx;
 	const struct log *log;

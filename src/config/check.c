@@ -147,13 +147,6 @@ bool check_room_pattern(char *text, size_t size, char accepts[128])
 	return text[0] != '\0' && text[0] != ' ' && text[strlen(text) - 1] != ' ';
 }
 
-bool bridge_name_ok(const char *name)
-{
-	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
-
-	return name[0] != '\0' && strspn(name, good) == strlen(name);
-}
-
 bool check_bridge_name(char *text, size_t size, char accepts[128])
 {
 	(void)size, (void)accepts;
@@ -167,22 +160,4 @@ bool check_bridge_type(char *text, size_t size, char accepts[128])
 		return true;
 	snprintf(accepts, 128, "one of the types %s", bridge_types());
 	return false;
-}
-
-bool check_address(char *text, size_t size, char accepts[128])
-{
-	(void)size, (void)accepts;
-	return bridge_address_ok(text);
-}
-
-bool check_tool_name(char *text, size_t size, char accepts[128])
-{
-	(void)size, (void)accepts;
-	return bridge_name_ok(text); /* its length is bounded by the field's */
-}
-
-bool check_parameters(char *text, size_t size, char accepts[128])
-{
-	(void)size, (void)accepts;
-	return bridge_parameters_ok(text);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* check - what single values must look like beyond their type and bounds. See fix_fn in schema.h. */
+/* check - what single values must look like beyond their type and bounds. See option_fix_fn. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -7,8 +7,6 @@
 
 bool check_wire_rate(uint32_t rate_hz);   /* can stand in the rate field of a frame */
 bool check_bridge_rate(uint32_t rate_hz); /* the same, or 0 */
-
-bool bridge_name_ok(const char *name);    /* letters, digits, '-' and '_' */
 
 bool check_text(char *text, size_t size, char accepts[128]);
 bool check_variable(char *text, size_t size, char accepts[128]); /* of the environment; or empty */
@@ -21,6 +19,3 @@ bool check_credential(char *text, size_t size, char accepts[128]);
 bool check_room_pattern(char *text, size_t size, char accepts[128]);
 bool check_bridge_name(char *text, size_t size, char accepts[128]);
 bool check_bridge_type(char *text, size_t size, char accepts[128]);
-bool check_address(char *text, size_t size, char accepts[128]);
-bool check_tool_name(char *text, size_t size, char accepts[128]);
-bool check_parameters(char *text, size_t size, char accepts[128]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/config.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,6 +34,18 @@ static void limits_default(struct config_limits *l)
 	l->datagrams_per_s = 250;
 	l->max_waiting_handshakes = 1024;
 	l->max_load_percent = 90;
+}
+
+void *config_bridge_options(struct config *c, size_t i)
+{
+	const struct bridge_options *o = bridge_find(c->bridge[i].type)->options;
+
+	c->bridge[i].options = NULL;
+	if (!o)
+		return NULL;
+	assert(o->size <= sizeof c->bridge_options[i].bytes);
+	c->bridge[i].options = memcpy(c->bridge_options[i].bytes, o->defaults, o->size);
+	return c->bridge_options[i].bytes;
 }
 
 void config_default(struct config *c)

@@ -61,21 +61,23 @@ static int put_types(struct buf *out, const char *types)
 	return err ? err : buf_printf(out, " only) ");
 }
 
-static const char *type_name(const struct field *f)
+static const char *type_name(const struct option_row *f)
 {
 	switch (f->type) {
-	case FIELD_BOOL: return "boolean";
-	case FIELD_U16:
-	case FIELD_U32: return "integer";
-	case FIELD_DOUBLE: return "number";
-	case FIELD_NAME:
-	case FIELD_TEXT: return "string";
-	case FIELD_LIST: return "string or list";
+	case OPTION_BOOL: return "boolean";
+	case OPTION_U16:
+	case OPTION_U32: return "integer";
+	case OPTION_DOUBLE: return "number";
+	case OPTION_NAME:
+	case OPTION_TEXT: return "string";
+	case OPTION_LIST: return "string or list";
 	}
 	return "";
 }
 
-static int document_field(const struct section *s, const struct field *f, const void *base, struct buf *out)
+/* `types`: that alone have the key; "": it is common to all. */
+static int document_field(const struct section *s, const struct option_row *f, const void *base, const char *types,
+	struct buf *out)
 {
 	char accepts[ACCEPTS_MAX];
 	int err = buf_printf(out, "| `%s` | %s | ", f->key, type_name(f));
@@ -97,8 +99,8 @@ static int document_field(const struct section *s, const struct field *f, const 
 		err = buf_printf(out, "%s %s | ", field_accepts(f, accepts), f->unit);
 	else if (!err)
 		err = put_cell(out, field_accepts(f, accepts));
-	if (!err && f->bridge_type)
-		err = put_types(out, f->bridge_type);
+	if (!err && *types)
+		err = put_types(out, types);
 	if (!err)
 		err = put_cell(out, f->help);
 	if (!err)
@@ -111,42 +113,63 @@ static int table_head(struct buf *out)
 	return buf_printf(out, "| key | type | default | accepted | meaning |\n|---|---|---|---|---|\n");
 }
 
-static int document_fields(const struct section *s, const void *base, struct buf *out)
+static int document_fields(const struct section *s, const struct option_row *fields, size_t n, const void *base, struct buf *out)
 {
-	int err = s->fields[0].group ? 0 : table_head(out);
+	int err = fields[0].group ? 0 : table_head(out);
 
-	for (size_t i = 0; i < s->n_fields && !err; i++) {
-		const struct field *f = &s->fields[i];
+	for (size_t i = 0; i < n && !err; i++) {
+		const struct option_row *f = &fields[i];
 
 		if (f->group)
 			err = buf_printf(out, "%s### %s\n\n", i ? "\n" : "", f->group);
 		if (f->group && !err)
 			err = table_head(out);
 		if (!err)
-			err = document_field(s, f, base, out);
+			err = document_field(s, f, base, "", out);
 	}
 	return err;
 }
 
-static int document_section(const struct section *s, const struct config *c, struct buf *out)
+/* Below the keys of all bridges, in the same table. */
+static int document_drivers(const struct section *s, struct buf *out)
+{
+	const struct bridge_ops *owner;
+	const struct option_row *f;
+	char types[TYPES_MAX];
+	int err = 0;
+
+	for (size_t i = 0; !err && (f = schema_driver_row(i, &owner)); i++)
+		err = document_field(s, f, owner->options->defaults, schema_types(f->key, types), out);
+	return err;
+}
+
+static int document_keys(const struct section *s, const struct config *c, struct buf *out)
 {
 	struct bridge_opts bridge;
-	struct bridge_tool tool;
-	const void *base = c;
-	bool many = s->kind == SECTION_ROOMS || s->kind == SECTION_TOOLS;
+	int err;
 
-	bridge_opts_default(&bridge);
-	bridge_tool_default(&tool);
-	if (s->kind == SECTION_TOOLS)
-		base = &tool;
-	if (s->kind == SECTION_ROOMS)
-		base = &c->room[0];
-	if (s->kind == SECTION_BRIDGES)
-		base = &bridge;
+	switch (s->kind) {
+	case SECTION_ROOMS:
+		return document_fields(s, s->fields, s->n_fields, &c->room[0], out);
+	case SECTION_TOOLS:
+		return document_fields(s, bridge_tool_options.rows, bridge_tool_options.n_rows, bridge_tool_options.defaults, out);
+	case SECTION_BRIDGES:
+		bridge_opts_default(&bridge);
+		err = document_fields(s, s->fields, s->n_fields, &bridge, out);
+		return err ? err : document_drivers(s, out);
+	case SECTION_ONE:
+		break;
+	}
+	return document_fields(s, s->fields, s->n_fields, c, out);
+}
+
+static int document_section(const struct section *s, const struct config *c, struct buf *out)
+{
+	bool many = s->kind == SECTION_ROOMS || s->kind == SECTION_TOOLS;
 	int err = buf_printf(out, "## %s%s%s\n\n%s\n\n", many ? "[[" : "[", schema_label(s), many ? "]]" : "]", s->intro);
 
 	if (!err)
-		err = document_fields(s, base, out);
+		err = document_keys(s, c, out);
 	if (!err && s->example)
 		err = buf_printf(out, "\n```toml\n%s```\n", s->example);
 	return err ? err : buf_printf(out, "\n");

@@ -114,29 +114,32 @@ static int unknown_key(const struct load *l, const struct section *s, const char
 }
 
 /* [[bridge.NAME.tool]] stands among the keys of a bridge, and is none. */
-static bool is_tools(const struct section *s, const struct toml_node *v)
+static bool is_tools(const struct toml_node *v)
 {
-	return s->kind == SECTION_BRIDGES && !strcmp(v->key, schema_tool.name);
+	return !strcmp(v->key, schema_tool.name);
 }
 
 /* --- values --------------------------------------------------------------------------- */
 
-static int load_table(const struct load *l, const struct section *s, const char *place, const struct toml_node *table,
-	void *base)
+/* Stores one value of a table. */
+static int load_value(const struct load *l, const char *place, const struct toml_node *v, const struct option_row *f, void *base)
 {
 	struct refusal no;
 
-	for (const struct toml_node *v = table->first; v; v = v->next) {
-		const struct field *f = schema_field(s, v->key);
+	return field_set(f, base, v, &no) ? 0 : refused(l, place, v->key, &no);
+}
 
-		if (is_tools(s, v))
-			continue;
-		if (!f)
-			return unknown_key(l, s, place, v);
-		if (!field_set(f, base, v, &no))
-			return refused(l, place, v->key, &no);
+static int load_table(const struct load *l, const struct section *s, const char *place, const struct toml_node *table,
+	void *base)
+{
+	int err = 0;
+
+	for (const struct toml_node *v = table->first; v && !err; v = v->next) {
+		const struct option_row *f = schema_field(s, v->key);
+
+		err = f ? load_value(l, place, v, f, base) : unknown_key(l, s, place, v);
 	}
-	return 0;
+	return err;
 }
 
 static int load_rooms(const struct load *l, const struct section *s, const struct toml_node *v)
@@ -177,27 +180,54 @@ static int load_bridge_type(const struct load *l, const struct section *s, const
 		snprintf(b->type, sizeof b->type, "%s", t->key);
 	else if (!field_set(schema_field(s, "type"), b, type, &no))
 		return refused(l, place, type->key, &no);
-	for (const struct toml_node *v = t->first; v; v = v->next) {
-		const struct field *f = schema_field(s, v->key);
-		const char *types = f ? f->bridge_type : is_tools(s, v) ? schema_tool.bridge_type : NULL;
+	return 0;
+}
 
-		if (!type_among(types, b->type))
+/* A key that only other types have. */
+static int check_keys_of_type(const struct load *l, const char *place, const struct toml_node *t, const struct bridge_ops *ops)
+{
+	char types[TYPES_MAX];
+
+	for (const struct toml_node *v = t->first; v; v = v->next) {
+		bool has = is_tools(v) ? ops->has_tools : bridge_option(ops, v->key) != NULL;
+
+		if (!has && *schema_types(v->key, types))
 			return fail(l, ERR_RANGE, v->line, "%s.%s: only a bridge of type \"%s\" has this key, and this one is \"%s\"",
-				place, v->key, types, b->type);
+				place, v->key, types, ops->type);
 	}
 	return 0;
 }
 
-/* A type whose options have no default cannot do without a section. */
-static bool type_stands_alone(const struct section *s, const char *type)
+/* The common keys into `b`, the others into the driver's own struct. */
+static int load_bridge_table(const struct load *l, const struct section *s, const char *place, const struct toml_node *t,
+	struct bridge_opts *b, void *own)
 {
-	for (size_t i = 0; i < s->n_fields; i++)
-		if (s->fields[i].required && field_of_type(&s->fields[i], type))
-			return false;
+	const struct bridge_ops *ops = bridge_find(b->type);
+	int err = 0;
+
+	for (const struct toml_node *v = t->first; v && !err; v = v->next) {
+		const struct option_row *f = bridge_option(ops, v->key);
+
+		if (f)
+			err = load_value(l, place, v, f, own);
+		else if ((f = schema_field(s, v->key)))
+			err = load_value(l, place, v, f, b);
+		else if (!is_tools(v))
+			err = unknown_key(l, s, place, v);
+	}
+	return err;
+}
+
+/* A type whose options have no default cannot do without a section. */
+static bool type_stands_alone(const char *type)
+{
 	const struct bridge_ops *ops = bridge_find(type);
 	struct bridge_opts all_defaults;
 	struct bridge_fault f;
 
+	for (size_t i = 0; ops->options && i < ops->options->n_rows; i++)
+		if (ops->options->rows[i].required)
+			return false;
 	bridge_opts_default(&all_defaults);
 	return !ops->check || ops->check(&all_defaults, &f);
 }
@@ -215,48 +245,42 @@ static int check_driver(const struct load *l, const char *place, const struct to
 	return v ? bad_value(l, place, v, f.accepts) : fail(l, ERR_RANGE, t->line, "%s.%s: use %s", place, f.key, f.accepts);
 }
 
-static int check_required(const struct load *l, const struct section *s, const char *place, const struct toml_node *t,
-	const char *bridge_type)
+static int check_required(const struct load *l, const struct bridge_options *o, const char *place, const struct toml_node *t)
 {
 	char accepts[ACCEPTS_MAX];
 
-	for (size_t i = 0; i < s->n_fields; i++) {
-		const struct field *f = &s->fields[i];
+	for (size_t i = 0; o && i < o->n_rows; i++) {
+		const struct option_row *f = &o->rows[i];
 
-		if (f->required && field_of_type(f, bridge_type) && !toml_child(t, f->key))
+		if (f->required && !toml_child(t, f->key))
 			return fail(l, ERR_RANGE, t->line, "%s.%s: it is missing; use %s", place, f->key, field_accepts(f, accepts));
 	}
 	return 0;
 }
 
 /* In one text with spaces it is meant for a shell, and there is none. */
-static int check_command(const struct load *l, const struct section *s, const char *place, const struct toml_node *t,
-	const char *program)
+static int check_command(const struct load *l, const char *place, const struct toml_node *t, const struct option_row *f,
+	const void *base)
 {
-	const struct toml_node *command = toml_child(t, "command");
+	const struct toml_node *command = toml_child(t, f->key);
+	const char *program = (const char *)base + f->offset;
 	char accepts[ACCEPTS_MAX];
 
 	if (!command || (program[0] && !(command->type == NODE_STRING && strchr(command->text, ' '))))
 		return 0;
-	return bad_value(l, place, command, field_accepts(schema_field(s, "command"), accepts));
+	return bad_value(l, place, command, field_accepts(f, accepts));
 }
 
-/* What only the type can tell. */
-static int check_bridge(const struct load *l, const struct section *s, const char *place, const struct toml_node *t,
-	const struct bridge_opts *b)
+/* What no single value shows. */
+static int check_options(const struct load *l, const struct bridge_options *o, const char *place, const struct toml_node *t,
+	const void *base)
 {
-	const struct toml_node *rate = toml_child(t, "sample_rate");
-	char accepts[ACCEPTS_MAX];
-	int err = check_required(l, s, place, t, b->type);
+	int err = check_required(l, o, place, t);
 
-	if (!err)
-		err = check_command(l, s, place, t, b->command[0]);
-	if (err)
-		return err;
-	if (!rate || bridge_rate_ok(b->type, b->rate_hz))
-		return check_driver(l, place, t, b);
-	snprintf(accepts, sizeof accepts, "%s, since a bridge of type \"%s\" has no other", bridge_stream_rates(), b->type);
-	return bad_value(l, place, rate, accepts);
+	for (size_t i = 0; o && i < o->n_rows && !err; i++)
+		if (o->rows[i].form == FORM_COMMAND)
+			err = check_command(l, place, t, &o->rows[i], base);
+	return err;
 }
 
 static int load_tool(const struct load *l, const char *place, const struct toml_node *t, struct bridge_tool *tool)
@@ -266,9 +290,7 @@ static int load_tool(const struct load *l, const char *place, const struct toml_
 	bridge_tool_default(tool);
 	int err = load_table(l, &schema_tool, place, t, tool);
 
-	if (!err)
-		err = check_required(l, &schema_tool, place, t, "");
-	return err ? err : check_command(l, &schema_tool, place, t, tool->command[0]);
+	return err ? err : check_options(l, &bridge_tool_options, place, t, tool);
 }
 
 static int check_tool_is_new(const struct load *l, const char *place, const struct toml_node *t, const struct bridge_opts *b)
@@ -307,8 +329,9 @@ static int load_tools(const struct load *l, const char *bridge, const struct tom
 	return 0;
 }
 
-static int load_bridge(const struct load *l, const struct section *s, const struct toml_node *t, struct bridge_opts *b)
+static int load_bridge(const struct load *l, const struct section *s, const struct toml_node *t, size_t i)
 {
+	struct bridge_opts *b = &l->c->bridge[i];
 	char place[sizeof "bridge." + 64];
 	int err;
 
@@ -322,10 +345,14 @@ static int load_bridge(const struct load *l, const struct section *s, const stru
 	snprintf(b->name, sizeof b->name, "%s", t->key);
 	err = load_bridge_type(l, s, place, t, b);
 	if (!err)
-		err = load_table(l, s, place, t, b);
+		err = check_keys_of_type(l, place, t, bridge_find(b->type));
+	if (!err)
+		err = load_bridge_table(l, s, place, t, b, config_bridge_options(l->c, i));
 	if (!err && toml_child(t, schema_tool.name))
 		err = load_tools(l, place, toml_child(t, schema_tool.name), b);
-	return err ? err : check_bridge(l, s, place, t, b);
+	if (!err)
+		err = check_options(l, bridge_find(b->type)->options, place, t, b->options);
+	return err ? err : check_driver(l, place, t, b);
 }
 
 static int load_bridges(const struct load *l, const struct section *s, const struct toml_node *v)
@@ -337,7 +364,7 @@ static int load_bridges(const struct load *l, const struct section *s, const str
 
 		if (n == CONFIG_BRIDGES_MAX)
 			return fail(l, ERR_RANGE, t->line, "bridge: use at most %d of them", CONFIG_BRIDGES_MAX);
-		int err = load_bridge(l, s, t, &l->c->bridge[n]);
+		int err = load_bridge(l, s, t, n);
 
 		if (err)
 			return err;
@@ -374,13 +401,12 @@ static bool bridge_exists(const struct config *c, const char *name)
 	for (size_t i = 0; i < c->rooms.n_bridges; i++)
 		if (!strcmp(c->bridge[i].name, name))
 			return true;
-	return !strcmp(name, "none") || (bridge_find(name) && type_stands_alone(schema_section("bridge"), name));
+	return !strcmp(name, "none") || (bridge_find(name) && type_stands_alone(name));
 }
 
 /* "echo", "parrot", ...: the types that need no section. */
 static void say_alone(char out[ACCEPTS_MAX])
 {
-	const struct section *s = schema_section("bridge");
 	size_t n = 0;
 
 	out[0] = '\0';
@@ -389,7 +415,7 @@ static void say_alone(char out[ACCEPTS_MAX])
 		size_t len = strcspn(p, ", ");
 
 		snprintf(type, sizeof type, "%.*s", (int)len, p);
-		if (type_stands_alone(s, type) && n < ACCEPTS_MAX)
+		if (type_stands_alone(type) && n < ACCEPTS_MAX)
 			n += (size_t)snprintf(out + n, ACCEPTS_MAX - n, "%s%s", n ? ", " : "", type);
 		p += len;
 	}

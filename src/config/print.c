@@ -10,7 +10,7 @@ struct style {
 	const char *mark; /* "" or "#" */
 };
 
-static int print_help(const struct field *f, struct buf *out)
+static int print_help(const struct option_row *f, struct buf *out)
 {
 	char accepts[ACCEPTS_MAX];
 	int err = 0;
@@ -19,12 +19,12 @@ static int print_help(const struct field *f, struct buf *out)
 		err = buf_printf(out, "\n# -- %s\n\n", f->group);
 	if (!err)
 		err = buf_printf(out, "# %s", f->help);
-	if (!err && f->type != FIELD_BOOL)
+	if (!err && f->type != OPTION_BOOL)
 		err = buf_printf(out, " (%s%s%s)", field_accepts(f, accepts), f->unit ? " " : "", f->unit ? f->unit : "");
 	return err ? err : buf_printf(out, "\n");
 }
 
-static int print_field(const struct style *st, const struct field *f, const void *base, struct buf *out)
+static int print_field(const struct style *st, const struct option_row *f, const void *base, struct buf *out)
 {
 	int err = print_help(f, out);
 
@@ -35,15 +35,10 @@ static int print_field(const struct style *st, const struct field *f, const void
 	return err ? err : buf_printf(out, "\n");
 }
 
-static int print_fields(const struct style *st, const struct section *s, const void *base, const char *bridge_type,
-	struct buf *out)
+static int print_fields(const struct style *st, const struct option_row *fields, size_t n, const void *base, struct buf *out)
 {
-	for (size_t i = 0; i < s->n_fields; i++) {
-		const struct field *f = &s->fields[i];
-
-		if (bridge_type && !field_of_type(f, bridge_type))
-			continue;
-		int err = print_field(st, f, base, out);
+	for (size_t i = 0; i < n; i++) {
+		int err = print_field(st, &fields[i], base, out);
 
 		if (err)
 			return err;
@@ -57,11 +52,19 @@ static int print_rooms(const struct style *st, const struct section *s, const st
 		int err = buf_printf(out, "\n%s[[room]]\n", st->mark);
 
 		if (!err)
-			err = print_fields(st, s, &c->rooms.rules[i], NULL, out);
+			err = print_fields(st, s->fields, s->n_fields, &c->rooms.rules[i], out);
 		if (err)
 			return err;
 	}
 	return 0;
+}
+
+/* What its type has besides. */
+static int print_own(const struct style *st, const struct bridge_opts *b, struct buf *out)
+{
+	const struct bridge_options *o = bridge_find(b->type)->options;
+
+	return o ? print_fields(st, o->rows, o->n_rows, b->options, out) : 0;
 }
 
 static int print_tools(const struct style *st, const struct bridge_opts *b, struct buf *out)
@@ -70,7 +73,7 @@ static int print_tools(const struct style *st, const struct bridge_opts *b, stru
 		int err = buf_printf(out, "\n%s[[bridge.%s.tool]]\n", st->mark, b->name);
 
 		if (!err)
-			err = print_fields(st, &schema_tool, &b->tools[i], NULL, out);
+			err = print_fields(st, bridge_tool_options.rows, bridge_tool_options.n_rows, &b->tools[i], out);
 		if (err)
 			return err;
 	}
@@ -84,7 +87,9 @@ static int print_bridges(const struct style *st, const struct section *s, const 
 		int err = buf_printf(out, "\n%s[bridge.%s]\n", st->mark, b[i].name);
 
 		if (!err)
-			err = print_fields(st, s, &b[i], b[i].type, out);
+			err = print_fields(st, s->fields, s->n_fields, &b[i], out);
+		if (!err)
+			err = print_own(st, &b[i], out);
 		if (!err)
 			err = print_tools(st, &b[i], out);
 		if (err)
@@ -101,7 +106,7 @@ static int print_section(const struct style *st, const struct section *s, const 
 		return print_bridges(st, s, c->rooms.bridges, c->rooms.n_bridges, out);
 	int err = buf_printf(out, "\n[%s]\n", s->name);
 
-	return err ? err : print_fields(st, s, c, NULL, out);
+	return err ? err : print_fields(st, s->fields, s->n_fields, c, out);
 }
 
 static int print_all(const struct style *st, const struct config *c, struct buf *out)
@@ -121,56 +126,39 @@ int config_print(const struct config *c, struct buf *out)
 	return err ? err : print_all(&plain, c, out);
 }
 
-static void suggest_tool(struct bridge_tool *t)
+static void put_samples(const struct bridge_options *o, void *base)
 {
-	bridge_tool_default(t);
-	snprintf(t->name, sizeof t->name, "opening_hours");
-	snprintf(t->description, sizeof t->description, "When the shop is open this week.");
-	snprintf(t->command[0], sizeof t->command[0], "/usr/local/bin/opening-hours");
-	t->n_command = 1;
+	for (size_t i = 0; o && i < o->n_rows; i++)
+		field_set_sample(&o->rows[i], base);
 }
 
-/* What has no default. */
-static void suggest_required(struct config *c, struct bridge_opts *b)
+static void add_tool(struct config *c, struct bridge_opts *b)
 {
-	if (!strcmp(b->type, "process")) {
-		snprintf(b->command[0], sizeof b->command[0], "/usr/local/bin/worker");
-		b->n_command = 1;
-	} else if (!strcmp(b->type, "audiosocket")) {
-		snprintf(b->address, sizeof b->address, "tcp://127.0.0.1:9092");
-	} else if (!strcmp(b->type, "websocket")) {
-		snprintf(b->url, sizeof b->url, "ws://127.0.0.1:8765/");
-	} else if (!strcmp(b->type, "openai")) {
-		snprintf(b->model, sizeof b->model, "gpt-realtime-2.1");
-		suggest_tool(&c->tool[c->n_tools++]);
-		b->tools = &c->tool[c->n_tools - 1];
-		b->n_tools = 1;
-	}
+	struct bridge_tool *t = &c->tool[c->n_tools++];
+
+	bridge_tool_default(t);
+	put_samples(&bridge_tool_options, t);
+	b->tools = t;
+	b->n_tools = 1;
 }
 
 /* Every built-in type as a section of its own, for config_example(). */
 static void add_builtin_bridges(struct config *c)
 {
 	const char *p = bridge_types();
-	size_t n = 0;
 
-	while (*p && n < CONFIG_BRIDGES_MAX) {
-		size_t len = strcspn(p, ", ");
+	for (; *p; p += strspn(p, ", ")) {
+		struct bridge_opts *b = &c->bridge[c->rooms.n_bridges];
+		int len = (int)strcspn(p, ", ");
 
-		if (len && len < BRIDGE_NAME_MAX) {
-			struct bridge_opts *b = &c->bridge[n++];
-
-			bridge_opts_default(b);
-			memset(b->name, 0, sizeof b->name);
-			memset(b->type, 0, sizeof b->type);
-			memcpy(b->name, p, len);
-			memcpy(b->type, p, len);
-			suggest_required(c, b);
-		}
+		bridge_opts_default(b);
+		snprintf(b->name, sizeof b->name, "%.*s", len, p);
+		snprintf(b->type, sizeof b->type, "%.*s", len, p);
+		put_samples(bridge_find(b->type)->options, config_bridge_options(c, c->rooms.n_bridges++));
+		if (bridge_find(b->type)->has_tools)
+			add_tool(c, b);
 		p += len;
-		p += strspn(p, ", ");
 	}
-	c->rooms.n_bridges = n;
 }
 
 int config_example(struct buf *out)

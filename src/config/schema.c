@@ -3,6 +3,7 @@
 
 #include "config/check.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
@@ -12,17 +13,12 @@ static const uint32_t mix_rates[] = {8000, 16000, 24000, 48000, 0};
 static const char *const level_names[] = {"error", "warn", "info", "debug", NULL}; /* enum log_level */
 static const char *const format_names[] = {"text", "json", NULL};                  /* enum log_format */
 
-static const char *const framing_names[] = {"jambonz", "vonage", "twilio", NULL};  /* enum bridge_framing */
 static const char *const barge_names[] = {"auto", "immediate", "confirm", "worker", "off", NULL}; /* enum barge_in */
-static const char *const profile_names[] = {"openai", "azure", "xai", "localai", "speaches", "generic", NULL}; /* enum bridge_profile */
-static const char *const messages_names[] = {"direct", "all", "none", NULL}; /* enum bridge_messages */
-static const char *const turns_names[] = {"server_vad", "semantic_vad", "room", NULL}; /* enum bridge_turns */
 
 /* Where a member lives and how wide it is. */
 #define IN(member)   .offset = offsetof(struct config, member)
 #define ROOM(member) .offset = offsetof(struct room_rule, member)
 #define BR(member)   .offset = offsetof(struct bridge_opts, member)
-#define TOOL(member) .offset = offsetof(struct bridge_tool, member)
 #define WIDE(type, member) .width = sizeof(((struct type *)0)->member)
 
 #define WIRE_RATE .min = 8000, .max = 48000, .fits = check_wire_rate, \
@@ -31,167 +27,99 @@ static const char *const turns_names[] = {"server_vad", "semantic_vad", "room", 
 #define BRIDGE_TEXT .fix = check_bridge_name, \
 	.accepts = "the NAME of a [bridge.NAME], a built-in type of bridge, or \"none\""
 #define HOST_TEXT .fix = check_host, .accepts = "a numeric address such as \"0.0.0.0\" or \"::\", or \"localhost\""
-#define FILE_TEXT .fix = check_credential, .accepts = "a file name, or \"credential:NAME\""
+#define FILE_TEXT .form = FORM_FILE
 
-static const struct field server_fields[] = {
-	{.key = "host", .type = FIELD_LIST, IN(server.host), WIDE(config, server.host[0]),
+static const struct option_row server_fields[] = {
+	{.key = "host", .type = OPTION_LIST, IN(server.host), WIDE(config, server.host[0]),
 		.count = offsetof(struct config, server.n_hosts), .min = 1, .max = CONFIG_HOSTS_MAX, HOST_TEXT,
 		.help = "addresses to listen on for sessions, UDP; one, or a list, since \"::\" takes IPv6 only"},
-	{.key = "port", .type = FIELD_U16, IN(server.port), .max = 65535,
+	{.key = "port", .type = OPTION_U16, IN(server.port), .max = 65535,
 		.help = "UDP port; 0 takes any free one"},
-	{.key = "certificate", .type = FIELD_TEXT, IN(server.certificate), WIDE(config, server.certificate), FILE_TEXT,
+	{.key = "certificate", .type = OPTION_TEXT, IN(server.certificate), WIDE(config, server.certificate), FILE_TEXT,
 		.help = "certificate chain in PEM, leaf first; empty: a development certificate is made and renewed"},
-	{.key = "private_key", .type = FIELD_TEXT, IN(server.private_key), WIDE(config, server.private_key), FILE_TEXT,
+	{.key = "private_key", .type = OPTION_TEXT, IN(server.private_key), WIDE(config, server.private_key), FILE_TEXT,
 		.help = "private key of the certificate, in PEM"},
-	{.key = "input_sample_rate", .type = FIELD_U32, IN(server.input_sample_rate), WIRE_RATE,
+	{.key = "input_sample_rate", .type = OPTION_U32, IN(server.input_sample_rate), WIRE_RATE,
 		.help = "rate of audio from clients whose frames carry the rate 0"},
-	{.key = "output_sample_rate", .type = FIELD_U32, IN(server.output_sample_rate), WIRE_RATE,
+	{.key = "output_sample_rate", .type = OPTION_U32, IN(server.output_sample_rate), WIRE_RATE,
 		.help = "rate of audio to clients that ask for none of their own"},
-	{.key = "path", .type = FIELD_TEXT, IN(server.path), WIDE(config, server.path), .fix = check_path,
+	{.key = "path", .type = OPTION_TEXT, IN(server.path), WIDE(config, server.path), .fix = check_path,
 		.accepts = "a path that starts with '/', of visible ASCII without '?', '#', '%', '\\' and '\"'",
 		.help = "path of the URL that sessions are opened at"},
-	{.key = "max_datagram_size", .type = FIELD_U32, IN(server.max_datagram_size), .min = 64, .max = 65536, .unit = "bytes",
+	{.key = "max_datagram_size", .type = OPTION_U32, IN(server.max_datagram_size), .min = 64, .max = 65536, .unit = "bytes",
 		.help = "a ceiling for the datagrams we send; what the network path carries decides below it"},
-	{.key = "origins", .type = FIELD_LIST, IN(server.origins), WIDE(config, server.origins[0]),
+	{.key = "origins", .type = OPTION_LIST, IN(server.origins), WIDE(config, server.origins[0]),
 		.count = offsetof(struct config, server.n_origins), .max = CONFIG_ORIGINS_MAX, .fix = check_origin,
 		.accepts = "an origin such as \"https://voice.example.com\" or \"https://example.com:8443\", or \"*\"",
 		.help = "web pages that may open sessions; a list must name the built-in page too; empty: those of the same host, on any port, and of localhost; \"*\": all"},
-	{.key = "shards", .type = FIELD_U32, IN(server.shards), .max = 64,
+	{.key = "shards", .type = OPTION_U32, IN(server.shards), .max = 64,
 		.help = "threads that serve sessions; 0: one for each core that the daemon may use"},
-	{.key = "drain_ms", .type = FIELD_U32, IN(server.drain_ms), .max = 4000, .unit = "ms",
+	{.key = "drain_ms", .type = OPTION_U32, IN(server.drain_ms), .max = 4000, .unit = "ms",
 		.help = "how long sessions may take to leave when the server is told to stop"},
 };
 
-static const struct field http_fields[] = {
-	{.key = "enabled", .type = FIELD_BOOL, IN(http.enabled), .help = "whether there is an HTTP server at all"},
-	{.key = "host", .type = FIELD_LIST, IN(http.host), WIDE(config, http.host[0]),
+static const struct option_row http_fields[] = {
+	{.key = "enabled", .type = OPTION_BOOL, IN(http.enabled), .help = "whether there is an HTTP server at all"},
+	{.key = "host", .type = OPTION_LIST, IN(http.host), WIDE(config, http.host[0]),
 		.count = offsetof(struct config, http.n_hosts), .min = 1, .max = CONFIG_HOSTS_MAX, HOST_TEXT,
 		.help = "addresses to listen on, TCP; one, or a list, since \"::\" takes IPv6 only"},
-	{.key = "port", .type = FIELD_U16, IN(http.port), .max = 65535, .help = "TCP port; 0 takes any free one"},
-	{.key = "tls", .type = FIELD_BOOL, IN(http.tls), .help = "HTTPS, with the certificate of [server]"},
-	{.key = "web_dir", .type = FIELD_TEXT, IN(http.web_dir), WIDE(config, http.web_dir), .fix = check_text,
+	{.key = "port", .type = OPTION_U16, IN(http.port), .max = 65535, .help = "TCP port; 0 takes any free one"},
+	{.key = "tls", .type = OPTION_BOOL, IN(http.tls), .help = "HTTPS, with the certificate of [server]"},
+	{.key = "web_dir", .type = OPTION_TEXT, IN(http.web_dir), WIDE(config, http.web_dir),
 		.accepts = "the name of a directory",
 		.help = "serve the page from this directory; empty: the page that is built in"},
 };
 
-static const struct field audio_fields[] = {
-	{.key = "frame_ms", .type = FIELD_U32, IN(rooms.frame_ms), .choices = frame_choices, .unit = "ms",
+static const struct option_row audio_fields[] = {
+	{.key = "frame_ms", .type = OPTION_U32, IN(rooms.frame_ms), .choices = frame_choices, .unit = "ms",
 		.help = "audio in one datagram, and how often a room is mixed"},
-	{.key = "min_delay_ms", .type = FIELD_U32, IN(rooms.min_delay_ms), .max = 500, .unit = "ms",
+	{.key = "min_delay_ms", .type = OPTION_U32, IN(rooms.min_delay_ms), .max = 500, .unit = "ms",
 		.help = "least audio of a talker that is held back against jitter"},
-	{.key = "max_delay_ms", .type = FIELD_U32, IN(rooms.max_delay_ms), .min = 20, .max = 1000, .unit = "ms",
+	{.key = "max_delay_ms", .type = OPTION_U32, IN(rooms.max_delay_ms), .min = 20, .max = 1000, .unit = "ms",
 		.help = "most audio of a talker that is held; what comes too early beyond it is dropped"},
-	{.key = "max_late_ms", .type = FIELD_U32, IN(rooms.max_late_ms), .min = 20, .max = 5000, .unit = "ms",
+	{.key = "max_late_ms", .type = OPTION_U32, IN(rooms.max_late_ms), .min = 20, .max = 5000, .unit = "ms",
 		.help = "a mix that is later than this is left out, not caught up"},
 };
 
-static const struct field private_fields[] = {
-	{.key = "bridge", .type = FIELD_TEXT, IN(rooms.private_rule.bridge), WIDE(room_rule, bridge), BRIDGE_TEXT,
+static const struct option_row private_fields[] = {
+	{.key = "bridge", .type = OPTION_TEXT, IN(rooms.private_rule.bridge), WIDE(room_rule, bridge), BRIDGE_TEXT,
 		.help = "who answers in a private room"},
-	{.key = "sample_rate", .type = FIELD_U32, IN(rooms.private_rule.rate_hz), MIX_RATE, .help = "rate of the mix"},
+	{.key = "sample_rate", .type = OPTION_U32, IN(rooms.private_rule.rate_hz), MIX_RATE, .help = "rate of the mix"},
 };
 
-static const struct field room_fields[] = {
-	{.key = "name", .type = FIELD_TEXT, ROOM(name), WIDE(room_rule, name), .fix = check_room_pattern,
+static const struct option_row room_fields[] = {
+	{.key = "name", .type = OPTION_TEXT, ROOM(name), WIDE(room_rule, name), .fix = check_room_pattern,
 		.accepts = "1 to 64 bytes, no space at either end; '*' stands for any run of characters",
 		.help = "name of the room, or a pattern with '*'"},
-	{.key = "bridge", .type = FIELD_TEXT, ROOM(bridge), WIDE(room_rule, bridge), BRIDGE_TEXT,
+	{.key = "bridge", .type = OPTION_TEXT, ROOM(bridge), WIDE(room_rule, bridge), BRIDGE_TEXT,
 		.help = "who sits in the room beside the people; \"none\": nobody"},
-	{.key = "sample_rate", .type = FIELD_U32, ROOM(rate_hz), MIX_RATE, .help = "rate of the mix"},
-	{.key = "max_participants", .type = FIELD_U32, ROOM(max_participants), .min = 1, .max = 10000,
+	{.key = "sample_rate", .type = OPTION_U32, ROOM(rate_hz), MIX_RATE, .help = "rate of the mix"},
+	{.key = "max_participants", .type = OPTION_U32, ROOM(max_participants), .min = 1, .max = 10000,
 		.help = "people in one room; the bridge is not counted"},
 };
 
-static const struct field bridge_fields[] = {
-	{.key = "type", .type = FIELD_TEXT, BR(type), WIDE(bridge_opts, type), .fix = check_bridge_type,
+static const struct option_row bridge_fields[] = {
+	{.key = "type", .type = OPTION_TEXT, BR(type), WIDE(bridge_opts, type), .fix = check_bridge_type,
 		.help = "the driver; may be left out where NAME is one"},
-	{.key = "sample_rate", .type = FIELD_U32, BR(rate_hz), .fits = check_bridge_rate, .max = 48000,
+	{.key = "sample_rate", .type = OPTION_U32, BR(rate_hz), .fits = check_bridge_rate, .max = 48000,
 		.accepts = "0, or 8000 to 48000 Hz in steps of 100, or 11025 or 22050",
 		.help = "what it hears and speaks; 0: as the room is mixed"},
-	{.key = "backlog_ms", .type = FIELD_U32, BR(backlog_ms), .min = 100, .max = 600000, .unit = "ms",
+	{.key = "backlog_ms", .type = OPTION_U32, BR(backlog_ms), .min = 100, .max = 600000, .unit = "ms",
 		.help = "how far its speech may be ahead of real time; more is dropped"},
-	{.key = "barge_in", .type = FIELD_NAME, BR(barge_in), .names = barge_names,
+	{.key = "barge_in", .type = OPTION_NAME, BR(barge_in), .names = barge_names,
 		.help = "when somebody talks over it, it is turned down and its speech taken back: at once, once he has talked for "
 			"confirm_ms, when the worker says so, or (off) nothing happens; auto: off for echo and tone, worker for "
 			"parrot, websocket and openai, else confirm"},
-	{.key = "confirm_ms", .type = FIELD_U32, BR(confirm_ms), .max = 5000, .unit = "ms",
+	{.key = "confirm_ms", .type = OPTION_U32, BR(confirm_ms), .max = 5000, .unit = "ms",
 		.help = "how long somebody must talk over it until that counts, with barge_in = \"confirm\""},
-	{.key = "duck_db", .type = FIELD_DOUBLE, BR(duck_db), .min = -60, .max = 0, .unit = "dB",
+	{.key = "duck_db", .type = OPTION_DOUBLE, BR(duck_db), .min = -60, .max = 0, .unit = "dB",
 		.help = "how far it is turned down while somebody talks over it"},
-	{.key = "command", .type = FIELD_LIST, BR(command), WIDE(bridge_opts, command[0]),
-		.count = offsetof(struct bridge_opts, n_command), .min = 1, .max = BRIDGE_ARGS_MAX, .fix = check_text,
-		.accepts = "a program and its arguments, such as [\"python3\", \"/srv/worker.py\"]", .bridge_type = "process",
-		.required = true,
-		.help = "the program to run for each room, found as in a shell, and its arguments"},
-	{.key = "address", .type = FIELD_TEXT, BR(address), WIDE(bridge_opts, address), .fix = check_address,
-		.accepts = "\"tcp://HOST:PORT\" or \"unix:/PATH\"", .bridge_type = "audiosocket", .required = true,
-		.help = "where a server for AudioSocket listens"},
-	{.key = "url", .type = FIELD_TEXT, BR(url), WIDE(bridge_opts, url), .fix = check_text,
-		.accepts = "\"ws://HOST:PORT/PATH\" or \"wss://HOST/PATH\"", .bridge_type = "websocket, openai",
-		.help = "where the worker or the provider listens; its certificate is verified; empty: the profile's own"},
-	{.key = "framing", .type = FIELD_NAME, BR(framing), .names = framing_names, .bridge_type = "websocket",
-		.help = "whose calls the worker was written for"},
-	{.key = "api_key_env", .type = FIELD_TEXT, BR(key.env), WIDE(bridge_opts, key.env), .fix = check_variable,
-		.accepts = "the name of an environment variable", .bridge_type = "websocket, openai",
-		.help = "the variable that holds the worker's key; empty: none, or the one that the profile's users have"},
-	{.key = "api_key_file", .type = FIELD_TEXT, BR(key.file), WIDE(bridge_opts, key.file), FILE_TEXT,
-		.bridge_type = "websocket, openai", .help = "the file that holds the worker's key, before api_key_env; empty: none"},
-	{.key = "profile", .type = FIELD_NAME, BR(profile), .names = profile_names, .bridge_type = "openai",
-		.help = "whose realtime server it is, or is like"},
-	{.key = "model", .type = FIELD_TEXT, BR(model), WIDE(bridge_opts, model), .fix = check_text,
-		.accepts = "the name of a model", .bridge_type = "openai",
-		.help = "the model that speaks; with azure the deployment"},
-	{.key = "voice", .type = FIELD_TEXT, BR(voice), WIDE(bridge_opts, voice), .fix = check_text,
-		.accepts = "the name of a voice", .bridge_type = "openai", .help = "whose voice it has; empty: the model's own"},
-	{.key = "instructions", .type = FIELD_TEXT, BR(instructions), WIDE(bridge_opts, instructions), .fix = check_text,
-		.accepts = "a text", .lines = true, .bridge_type = "openai", .help = "what the model is to be and to do"},
-	{.key = "instructions_file", .type = FIELD_TEXT, BR(instructions_file), WIDE(bridge_opts, instructions_file), FILE_TEXT,
-		.bridge_type = "openai", .help = "the same from a file, before instructions"},
-	{.key = "greeting", .type = FIELD_TEXT, BR(greeting), WIDE(bridge_opts, greeting), .fix = check_text,
-		.accepts = "a text", .bridge_type = "openai", .help = "what it says first, once; empty: it waits to be spoken to"},
-	{.key = "turn_detection", .type = FIELD_NAME, BR(turn_detection), .names = turns_names, .bridge_type = "openai",
-		.help = "who finds out that somebody has finished: the provider by silence or by meaning, or the room"},
-	{.key = "transcription", .type = FIELD_TEXT, BR(transcription), WIDE(bridge_opts, transcription), .fix = check_text,
-		.accepts = "the name of a model", .bridge_type = "openai",
-		.help = "the model that writes down what people say; empty: nobody does"},
-	{.key = "messages", .type = FIELD_NAME, BR(messages), .names = messages_names, .bridge_type = "openai",
-		.help = "which of what people write is said to the model, and answered: what is written to it alone (or by somebody "
-			"who is alone with it), what is written to everybody too, or nothing"},
-	{.key = "speaker_labels", .type = FIELD_BOOL, BR(speaker_labels), .bridge_type = "openai",
-		.help = "with several people in the room the model is told by name who speaks"},
-	{.key = "session_max_s", .type = FIELD_U32, BR(session_max_s), .min = 10, .max = 86400, .unit = "s",
-		.bridge_type = "openai", .help = "a session is renewed in a quiet moment before it is so old"},
-	{.key = "tone_hz", .type = FIELD_DOUBLE, BR(tone_hz), .min = 20, .max = 20000, .unit = "Hz", .bridge_type = "tone",
-		.help = "pitch of the tone"},
-	{.key = "tone_dbfs", .type = FIELD_DOUBLE, BR(tone_dbfs), .min = -60, .max = 0, .unit = "dBFS", .bridge_type = "tone",
-		.help = "loudness of the tone; a sine that fills the range has -3"},
-	{.key = "pause_ms", .type = FIELD_U32, BR(pause_ms), .min = 100, .max = 5000, .unit = "ms", .bridge_type = "parrot",
-		.help = "silence after which it repeats what it heard"},
-	{.key = "max_ms", .type = FIELD_U32, BR(max_ms), .min = 1000, .max = 60000, .unit = "ms", .bridge_type = "parrot",
-		.help = "longest repetition"},
-};
-
-static const struct field tool_fields[] = {
-	{.key = "name", .type = FIELD_TEXT, TOOL(name), WIDE(bridge_tool, name), .fix = check_tool_name,
-		.accepts = "1 to 64 letters, digits, '-' and '_'", .required = true, .help = "what the model calls it by"},
-	{.key = "description", .type = FIELD_TEXT, TOOL(description), WIDE(bridge_tool, description), .fix = check_text,
-		.accepts = "a text", .lines = true, .help = "what it does and when it is to be called, for the model"},
-	{.key = "parameters", .type = FIELD_TEXT, TOOL(parameters), WIDE(bridge_tool, parameters), .fix = check_parameters,
-		.accepts = "a JSON Schema of an object, such as '{\"type\":\"object\",\"properties\":{}}'", .lines = true,
-		.help = "the arguments it takes, as JSON Schema"},
-	{.key = "command", .type = FIELD_LIST, TOOL(command), WIDE(bridge_tool, command[0]),
-		.count = offsetof(struct bridge_tool, n_command), .min = 1, .max = BRIDGE_ARGS_MAX, .fix = check_text,
-		.accepts = "a program and its arguments, such as [\"python3\", \"/srv/tool.py\"]", .required = true,
-		.help = "the program, found as in a shell, and its arguments: it reads the call's arguments from stdin and writes "
-			"the result to stdout, both JSON"},
-	{.key = "timeout_ms", .type = FIELD_U32, TOOL(timeout_ms), .min = 100, .max = 600000, .unit = "ms",
-		.help = "how long a call may take; then it is ended, with all that it started"},
 };
 
 #define N32(name, member, lo, hi, ...) \
-	{.key = name, .type = FIELD_U32, IN(member), .min = lo, .max = hi, __VA_ARGS__}
+	{.key = name, .type = OPTION_U32, IN(member), .min = lo, .max = hi, __VA_ARGS__}
 
-static const struct field limit_fields[] = {
+static const struct option_row limit_fields[] = {
 	N32("max_sessions", limits.max_sessions, 1, 1000000, .group = "Sessions and rooms",
 		.help = "sessions at once; more are answered 503"),
 	N32("max_rooms", rooms.max_rooms, 1, 1000000, .help = "rooms at once, private ones too; more are answered 503"),
@@ -226,7 +154,7 @@ static const struct field limit_fields[] = {
 		.help = "a connection that is silent so long is gone"),
 	N32("keep_alive_ms", quic.keep_alive_ms, 0, 600000, .unit = "ms",
 		.help = "we break a silence after so long; less than idle_timeout_ms, 0: never"),
-	{.key = "path_mtu_discovery", .type = FIELD_BOOL, IN(quic.pmtud),
+	{.key = "path_mtu_discovery", .type = OPTION_BOOL, IN(quic.pmtud),
 		.help = "probe for packets of up to 1452 bytes"},
 
 	N32("max_streams_bidi", quic.max_streams_bidi, 2, 1000, .group = "Streams and datagrams of one connection",
@@ -252,7 +180,7 @@ static const struct field limit_fields[] = {
 		.help = "datagrams kept that arrive before their session"),
 	N32("max_early_streams", wt.max_early_streams, 0, 64, .help = "streams kept that arrive before their session"),
 	N32("max_early_bytes", wt.max_early_bytes, 256, 65536, .unit = "bytes", .help = "what is kept of each of those streams"),
-	{.key = "draft15", .type = FIELD_BOOL, IN(wt.draft15),
+	{.key = "draft15", .type = OPTION_BOOL, IN(wt.draft15),
 		.help = "also offer the WebTransport setting of draft 15, for trying new clients"},
 
 	N32("udp_receive_buffer_bytes", udp.rcvbuf_bytes, 65536, 1073741824, .group = "Sockets", .unit = "bytes",
@@ -270,10 +198,10 @@ static const struct field limit_fields[] = {
 		.help = "longest time between requests, for sending one, and for taking the next 64 KiB of an answer"),
 };
 
-static const struct field log_fields[] = {
-	{.key = "level", .type = FIELD_NAME, IN(log_level), .names = level_names,
+static const struct option_row log_fields[] = {
+	{.key = "level", .type = OPTION_NAME, IN(log_level), .names = level_names,
 		.help = "the least important lines that are written"},
-	{.key = "format", .type = FIELD_NAME, IN(log_format), .names = format_names,
+	{.key = "format", .type = OPTION_NAME, IN(log_format), .names = format_names,
 		.help = "lines for people or for programs"},
 };
 
@@ -318,7 +246,7 @@ const struct section schema[] = {
 };
 const size_t schema_sections = COUNT(schema);
 
-const struct section schema_tool = {.name = "tool", .kind = SECTION_TOOLS, FIELDS(tool_fields), .bridge_type = "openai",
+const struct section schema_tool = {.name = "tool", .kind = SECTION_TOOLS,
 	.intro = "A program that the model of a bridge may call, one `[[bridge.NAME.tool]]` for each, behind the keys of "
 		"its bridge; 32 in one bridge, 64 in all. docs/bridge.md tells how they are run.",
 	.example = "[bridge.clerk]\ntype = \"openai\"\nmodel = \"gpt-realtime-2.1\"\n\n"
@@ -339,31 +267,60 @@ const struct section *schema_section(const char *name)
 	return NULL;
 }
 
-bool type_among(const char *types, const char *bridge_type)
+/* Whether an earlier driver has that key, too. */
+static bool told_before(const char *key, const struct bridge_ops *owner)
 {
-	size_t len = strlen(bridge_type);
-
-	if (!types)
-		return true;
-	for (const char *p = types; *p; p += strspn(p, ", ")) {
-		size_t n = strcspn(p, ", ");
-
-		if (n == len && !memcmp(p, bridge_type, n))
+	for (size_t d = 0; bridge_at(d) != owner; d++)
+		if (bridge_option(bridge_at(d), key))
 			return true;
-		p += n;
-	}
 	return false;
 }
 
-bool field_of_type(const struct field *f, const char *bridge_type)
+const struct option_row *schema_driver_row(size_t i, const struct bridge_ops **owner)
 {
-	return type_among(f->bridge_type, bridge_type);
+	for (size_t d = 0; bridge_at(d); d++) {
+		const struct bridge_options *o = bridge_at(d)->options;
+
+		for (size_t r = 0; o && r < o->n_rows; r++) {
+			if (told_before(o->rows[r].key, bridge_at(d)))
+				continue;
+			*owner = bridge_at(d);
+			if (i-- == 0)
+				return &o->rows[r];
+		}
+	}
+	return NULL;
 }
 
-const struct field *schema_field(const struct section *s, const char *key)
+const char *schema_types(const char *key, char out[TYPES_MAX])
 {
-	for (size_t i = 0; i < s->n_fields; i++)
-		if (!strcmp(s->fields[i].key, key))
-			return &s->fields[i];
+	bool tool = !strcmp(key, schema_tool.name);
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (size_t d = 0; bridge_at(d); d++)
+		if (tool ? bridge_at(d)->has_tools : bridge_option(bridge_at(d), key) != NULL)
+			n += (size_t)snprintf(out + n, TYPES_MAX - n, "%s%s", n ? ", " : "", bridge_at(d)->type);
+	return out;
+}
+
+const struct option_row *schema_row(const struct section *s, size_t i)
+{
+	const struct bridge_ops *owner;
+
+	if (s->kind == SECTION_TOOLS)
+		return i < bridge_tool_options.n_rows ? &bridge_tool_options.rows[i] : NULL;
+	if (i < s->n_fields)
+		return &s->fields[i];
+	return s->kind == SECTION_BRIDGES ? schema_driver_row(i - s->n_fields, &owner) : NULL;
+}
+
+const struct option_row *schema_field(const struct section *s, const char *key)
+{
+	const struct option_row *f;
+
+	for (size_t i = 0; (f = schema_row(s, i)); i++)
+		if (!strcmp(f->key, key))
+			return f;
 	return NULL;
 }

@@ -40,29 +40,30 @@ static unsigned tolerance(const char *name)
 	return (unsigned)(strlen(name) + 2) / 3;
 }
 
-static const struct field *nearest(const struct section *s, const char *key, unsigned *best)
+static const struct option_row *nearest(const struct section *s, const char *key, unsigned *best)
 {
-	const struct field *found = NULL;
+	const struct option_row *found = NULL, *f;
 
-	for (size_t i = 0; i < s->n_fields; i++) {
-		unsigned d = distance(key, s->fields[i].key);
+	for (size_t i = 0; (f = schema_row(s, i)); i++) {
+		unsigned d = distance(key, f->key);
 
 		if (d < *best) {
 			*best = d;
-			found = &s->fields[i];
+			found = f;
 		}
 	}
 	return found;
 }
 
 /* The first that goes on where `key` ends: "cert", or "api_key", of which there are two. */
-static const struct field *longer(const struct section *s, const char *key)
+static const struct option_row *longer(const struct section *s, const char *key)
 {
+	const struct option_row *f;
 	size_t n = strlen(key);
 
-	for (size_t i = 0; i < s->n_fields && n >= 3; i++)
-		if (strncmp(key, s->fields[i].key, n) == 0)
-			return &s->fields[i];
+	for (size_t i = 0; n >= 3 && (f = schema_row(s, i)); i++)
+		if (strncmp(key, f->key, n) == 0)
+			return f;
 	return NULL;
 }
 
@@ -70,7 +71,7 @@ static const struct field *longer(const struct section *s, const char *key)
 const char *suggest_key(const struct section *s, const char *key, char out[SUGGEST_MAX])
 {
 	unsigned best = tolerance(key) + 1;
-	const struct field *f = nearest(s, key, &best);
+	const struct option_row *f = nearest(s, key, &best);
 
 	for (size_t i = 0; i < schema_sections && best > 1; i++) {
 		if (&schema[i] == s || !schema_field(&schema[i], key))
@@ -93,7 +94,7 @@ static bool suggest_inside(const char *name, unsigned best, char out[SUGGEST_MAX
 	bool found = false;
 
 	for (size_t i = 0; i < schema_sections; i++) {
-		const struct field *f = nearest(&schema[i], name, &best);
+		const struct option_row *f = nearest(&schema[i], name, &best);
 
 		if (f)
 			snprintf(out, SUGGEST_MAX, ", did you mean %s.%s?", schema_label(&schema[i]), f->key);

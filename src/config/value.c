@@ -2,23 +2,24 @@
 #include "config/schema.h"
 
 #include "base/err.h"
+#include "config/check.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void *at(const struct field *f, void *base)
+static void *at(const struct option_row *f, void *base)
 {
 	return (char *)base + f->offset;
 }
 
-static const void *at_const(const struct field *f, const void *base)
+static const void *at_const(const struct option_row *f, const void *base)
 {
 	return (const char *)base + f->offset;
 }
 
-static size_t list_len(const struct field *f, const void *base)
+static size_t list_len(const struct option_row *f, const void *base)
 {
 	size_t n;
 
@@ -26,12 +27,12 @@ static size_t list_len(const struct field *f, const void *base)
 	return n;
 }
 
-static uint32_t get_u32(const struct field *f, const void *base)
+static uint32_t get_u32(const struct option_row *f, const void *base)
 {
 	uint32_t v;
 	uint16_t small;
 
-	if (f->type == FIELD_U16) {
+	if (f->type == OPTION_U16) {
 		memcpy(&small, at_const(f, base), sizeof small);
 		return small;
 	}
@@ -39,7 +40,7 @@ static uint32_t get_u32(const struct field *f, const void *base)
 	return v;
 }
 
-static double get_double(const struct field *f, const void *base)
+static double get_double(const struct option_row *f, const void *base)
 {
 	double v;
 
@@ -47,9 +48,26 @@ static double get_double(const struct field *f, const void *base)
 	return v;
 }
 
+/* --- forms ---------------------------------------------------------------------------- */
+
+static option_fix_fn *fix_of(const struct option_row *f)
+{
+	if (f->fix)
+		return f->fix;
+	return f->form == FORM_FILE ? check_credential : f->form == FORM_SECRET ? check_variable : check_text;
+}
+
+static const char *accepts_of(const struct option_row *f)
+{
+	if (f->accepts)
+		return f->accepts;
+	return f->form == FORM_FILE ? "a file name, or \"credential:NAME\"" :
+		f->form == FORM_SECRET ? "the name of an environment variable" : NULL;
+}
+
 /* --- what is accepted ----------------------------------------------------------------- */
 
-static void say_choices(const struct field *f, char out[ACCEPTS_MAX])
+static void say_choices(const struct option_row *f, char out[ACCEPTS_MAX])
 {
 	size_t n = 0;
 
@@ -59,7 +77,7 @@ static void say_choices(const struct field *f, char out[ACCEPTS_MAX])
 			f->choices[i]);
 }
 
-static void say_names(const struct field *f, char out[ACCEPTS_MAX])
+static void say_names(const struct option_row *f, char out[ACCEPTS_MAX])
 {
 	size_t n = 0;
 
@@ -69,20 +87,20 @@ static void say_names(const struct field *f, char out[ACCEPTS_MAX])
 			f->names[i]);
 }
 
-const char *field_accepts(const struct field *f, char out[ACCEPTS_MAX])
+const char *field_accepts(const struct option_row *f, char out[ACCEPTS_MAX])
 {
 	char text[1] = "", words[128] = "a text";
 
-	if (f->accepts)
-		snprintf(out, ACCEPTS_MAX, "%s", f->accepts);
+	if (accepts_of(f))
+		snprintf(out, ACCEPTS_MAX, "%s", accepts_of(f));
 	else if (f->choices)
 		say_choices(f, out);
 	else if (f->names)
 		say_names(f, out);
-	else if (f->type == FIELD_BOOL)
+	else if (f->type == OPTION_BOOL)
 		snprintf(out, ACCEPTS_MAX, "true or false");
-	else if (f->type == FIELD_TEXT || f->type == FIELD_LIST) {
-		f->fix(text, sizeof text, words); /* a check without fixed words tells them when it refuses */
+	else if (f->type == OPTION_TEXT || f->type == OPTION_LIST) {
+		fix_of(f)(text, sizeof text, words); /* a check without fixed words tells them when it refuses */
 		snprintf(out, ACCEPTS_MAX, "%s", words);
 	} else
 		snprintf(out, ACCEPTS_MAX, "%.0f to %.0f", f->min, f->max);
@@ -91,7 +109,7 @@ const char *field_accepts(const struct field *f, char out[ACCEPTS_MAX])
 
 /* --- storing -------------------------------------------------------------------------- */
 
-static bool set_number(const struct field *f, void *base, const struct toml_node *v)
+static bool set_number(const struct option_row *f, void *base, const struct toml_node *v)
 {
 	if (v->type != NODE_INT || v->integer < 0 || v->integer > UINT32_MAX)
 		return false;
@@ -103,14 +121,14 @@ static bool set_number(const struct field *f, void *base, const struct toml_node
 		good = good || n == f->choices[i];
 	if (!good || (f->fits && !f->fits(n)))
 		return false;
-	if (f->type == FIELD_U16)
+	if (f->type == OPTION_U16)
 		memcpy(at(f, base), &small, sizeof small);
 	else
 		memcpy(at(f, base), &n, sizeof n);
 	return true;
 }
 
-static bool set_double(const struct field *f, void *base, const struct toml_node *v)
+static bool set_double(const struct option_row *f, void *base, const struct toml_node *v)
 {
 	if ((v->type != NODE_FLOAT && v->type != NODE_INT) || !isfinite(v->number) || v->number < f->min ||
 		v->number > f->max)
@@ -119,7 +137,7 @@ static bool set_double(const struct field *f, void *base, const struct toml_node
 	return true;
 }
 
-static bool set_name(const struct field *f, void *base, const struct toml_node *v)
+static bool set_name(const struct option_row *f, void *base, const struct toml_node *v)
 {
 	_Static_assert(sizeof(enum log_level) == sizeof(int) && sizeof(enum log_format) == sizeof(int), "enums are ints");
 	if (v->type != NODE_STRING)
@@ -134,7 +152,7 @@ static bool set_name(const struct field *f, void *base, const struct toml_node *
 }
 
 /* A text that fits into `width` bytes, brought to its normal form in `out`. */
-static bool take_text(const struct field *f, const struct toml_node *v, char *out, char accepts[ACCEPTS_MAX])
+static bool take_text(const struct option_row *f, const struct toml_node *v, char *out, char accepts[ACCEPTS_MAX])
 {
 	char words[128] = "";
 
@@ -153,14 +171,14 @@ static bool take_text(const struct field *f, const struct toml_node *v, char *ou
 		}
 	}
 	memcpy(out, v->text, v->len + 1);
-	if (f->fix(out, f->width, words))
+	if (fix_of(f)(out, f->width, words))
 		return true;
 	if (words[0])
 		snprintf(accepts, ACCEPTS_MAX, "%s", words);
 	return false;
 }
 
-static bool set_text(const struct field *f, void *base, const struct toml_node *v, char accepts[ACCEPTS_MAX])
+static bool set_text(const struct option_row *f, void *base, const struct toml_node *v, char accepts[ACCEPTS_MAX])
 {
 	char text[FIELD_TEXT_MAX];
 
@@ -170,7 +188,7 @@ static bool set_text(const struct field *f, void *base, const struct toml_node *
 	return true;
 }
 
-static bool set_list(const struct field *f, void *base, const struct toml_node *v, struct refusal *no)
+static bool set_list(const struct option_row *f, void *base, const struct toml_node *v, struct refusal *no)
 {
 	const struct toml_node *item = v->type == NODE_ARRAY ? v->first : v;
 	size_t n = 0;
@@ -198,38 +216,49 @@ static bool set_list(const struct field *f, void *base, const struct toml_node *
 }
 
 /* "4433" for 4433 is the commonest slip of all. */
-static void hint_at_quotes(const struct field *f, const struct toml_node *v, struct refusal *no)
+static void hint_at_quotes(const struct option_row *f, const struct toml_node *v, struct refusal *no)
 {
 	size_t n = strlen(no->accepts);
 
-	if (v->type == NODE_STRING && (f->type == FIELD_BOOL || f->type == FIELD_U16 || f->type == FIELD_U32 ||
-		f->type == FIELD_DOUBLE))
+	if (v->type == NODE_STRING && (f->type == OPTION_BOOL || f->type == OPTION_U16 || f->type == OPTION_U32 ||
+		f->type == OPTION_DOUBLE))
 		snprintf(no->accepts + n, ACCEPTS_MAX - n, ", without quotes");
 }
 
-bool field_set(const struct field *f, void *base, const struct toml_node *v, struct refusal *no)
+bool field_set(const struct option_row *f, void *base, const struct toml_node *v, struct refusal *no)
 {
 	no->at = v;
 	field_accepts(f, no->accepts);
 	hint_at_quotes(f, v, no);
 	switch (f->type) {
-	case FIELD_BOOL:
+	case OPTION_BOOL:
 		if (v->type == NODE_BOOL)
 			memcpy(at(f, base), &v->boolean, sizeof v->boolean);
 		return v->type == NODE_BOOL;
-	case FIELD_U16:
-	case FIELD_U32:
+	case OPTION_U16:
+	case OPTION_U32:
 		return set_number(f, base, v);
-	case FIELD_DOUBLE:
+	case OPTION_DOUBLE:
 		return set_double(f, base, v);
-	case FIELD_NAME:
+	case OPTION_NAME:
 		return set_name(f, base, v);
-	case FIELD_TEXT:
+	case OPTION_TEXT:
 		return set_text(f, base, v, no->accepts);
-	case FIELD_LIST:
+	case OPTION_LIST:
 		return set_list(f, base, v, no);
 	}
 	return false;
+}
+
+void field_set_sample(const struct option_row *f, void *base)
+{
+	const size_t one = 1;
+
+	if (!f->sample)
+		return;
+	snprintf(at(f, base), f->width, "%s", f->sample);
+	if (f->type == OPTION_LIST)
+		memcpy((char *)base + f->count, &one, sizeof one);
 }
 
 /* --- printing and comparing ----------------------------------------------------------- */
@@ -251,7 +280,7 @@ int toml_quote(struct buf *out, const char *s, size_t len)
 	return err ? err : buf_append(out, "\"", 1);
 }
 
-static int print_list(const struct field *f, const void *base, struct buf *out)
+static int print_list(const struct option_row *f, const void *base, struct buf *out)
 {
 	size_t n = list_len(f, base);
 	const char *item = at_const(f, base);
@@ -281,47 +310,47 @@ static int print_double(double v, struct buf *out)
 	return buf_printf(out, "%s", text);
 }
 
-int field_print(const struct field *f, const void *base, struct buf *out)
+int field_print(const struct option_row *f, const void *base, struct buf *out)
 {
 	const char *p = at_const(f, base);
 	int i;
 
 	switch (f->type) {
-	case FIELD_BOOL:
+	case OPTION_BOOL:
 		return buf_printf(out, "%s", *p ? "true" : "false");
-	case FIELD_U16:
-	case FIELD_U32:
+	case OPTION_U16:
+	case OPTION_U32:
 		return buf_printf(out, "%u", get_u32(f, base));
-	case FIELD_DOUBLE:
+	case OPTION_DOUBLE:
 		return print_double(get_double(f, base), out);
-	case FIELD_NAME:
+	case OPTION_NAME:
 		memcpy(&i, p, sizeof i);
 		return buf_printf(out, "\"%s\"", f->names[i]);
-	case FIELD_TEXT:
+	case OPTION_TEXT:
 		return toml_quote(out, p, strlen(p));
-	case FIELD_LIST:
+	case OPTION_LIST:
 		return print_list(f, base, out);
 	}
 	return ERR_RANGE;
 }
 
-bool field_equal(const struct field *f, const void *a, const void *b)
+bool field_equal(const struct option_row *f, const void *a, const void *b)
 {
 	const char *p = at_const(f, a), *q = at_const(f, b);
 
 	switch (f->type) {
-	case FIELD_BOOL:
+	case OPTION_BOOL:
 		return *p == *q;
-	case FIELD_U16:
-	case FIELD_U32:
+	case OPTION_U16:
+	case OPTION_U32:
 		return get_u32(f, a) == get_u32(f, b);
-	case FIELD_DOUBLE:
+	case OPTION_DOUBLE:
 		return get_double(f, a) == get_double(f, b);
-	case FIELD_NAME:
+	case OPTION_NAME:
 		return !memcmp(p, q, sizeof(int));
-	case FIELD_TEXT:
+	case OPTION_TEXT:
 		return !strcmp(p, q);
-	case FIELD_LIST:
+	case OPTION_LIST:
 		if (list_len(f, a) != list_len(f, b))
 			return false;
 		for (size_t i = 0; i < list_len(f, a); i++)

@@ -200,7 +200,7 @@ static int equip_bridges(struct app *a, struct config *cfg)
 	for (size_t i = 0; i < cfg->rooms.n_bridges; i++) {
 		struct bridge_opts *b = &cfg->bridge[i];
 
-		if (!a->tls && !strncmp(b->url, "wss://", 6) && tls_context_client(&system_roots, &a->tls)) {
+		if (!a->tls && bridge_needs_tls(b) && tls_context_client(&system_roots, &a->tls)) {
 			log_error(&a->log, "the system's certificate store cannot be read");
 			return ERR_TLS;
 		}

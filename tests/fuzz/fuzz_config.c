@@ -10,12 +10,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void same_options(const struct bridge_opts *a, const struct bridge_opts *b)
+{
+	const struct bridge_options *o = bridge_find(a->type)->options;
+
+	assert(!strcmp(a->type, b->type) && (a->options != NULL) == (o != NULL));
+	for (size_t i = 0; o && i < o->n_rows; i++)
+		assert(field_equal(&o->rows[i], a->options, b->options));
+}
+
 static void same(const struct config *a, const struct config *b)
 {
 	assert(a->rooms.n_rules == b->rooms.n_rules && a->rooms.n_bridges == b->rooms.n_bridges);
 	for (size_t i = 0; i < schema_sections; i++)
 		for (size_t j = 0; j < schema[i].n_fields && schema[i].kind == SECTION_ONE; j++)
 			assert(field_equal(&schema[i].fields[j], a, b));
+	for (size_t i = 0; i < a->rooms.n_bridges; i++)
+		same_options(&a->bridge[i], &b->bridge[i]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -103,7 +103,7 @@ static void worker_says(const struct ws_dialect *dialect, const struct bridge_op
 
 	memset(&w, 0, sizeof w);
 	w.dialect = dialect;
-	w.opts = opts;
+	w.bridge = opts;
 	w.sink = &sink;
 	w.sink_ctx = &left;
 	w.log = &quiet;
@@ -129,14 +129,17 @@ static void worker_says(const struct ws_dialect *dialect, const struct bridge_op
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct bridge_opts opts;
+	static struct openai_opts model;
 	uv_loop_t loop;
 
 	if (size == 0)
 		return 0;
 	bridge_opts_default(&opts);
+	model = openai_defaults;
 	uv_loop_init(&loop);
 	opts.loop = &loop;
-	opts.profile = (enum bridge_profile)(data[0] % 6);
+	model.profile = (enum bridge_profile)(data[0] % 6);
+	opts.options = &model;
 	provider_sends(&opts, data + 1, size - 1);
 	worker_says(&ws_jambonz, &opts, data + 1, size - 1);
 	worker_says(&ws_vonage, &opts, data + 1, size - 1);

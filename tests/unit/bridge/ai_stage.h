@@ -16,7 +16,8 @@
 enum { STAGE_SENT = 200, STAGE_TEXT = 1000, STAGE_TICK = AI_RATE_HZ / 50 };
 
 struct ai_stage {
-	struct bridge_opts opts;
+	struct bridge_opts bridge;
+	struct openai_opts opts;
 	struct log log;
 	struct ai_profile profile;
 	struct ai_context cx;
@@ -105,7 +106,7 @@ static const struct bridge_sink stage_sink = {.audio = stage_audio, .flush = sta
 /* A session that is ready, with the options as they are in s->opts: change those before. */
 static inline void stage_open(struct ai_stage *s)
 {
-	s->cx = (struct ai_context){&s->opts, &s->profile, &stage_sink, s, &s->log, s->opts.instructions};
+	s->cx = (struct ai_context){&s->bridge, &s->opts, &s->profile, &stage_sink, s, &s->log, s->opts.instructions};
 	ai_out_init(&s->out, &s->cx, &stage_transport, s);
 	s->people = (struct ai_people){.cx = &s->cx, .out = &s->out};
 	assert_int_equal(ai_turn_init(&s->turn, &s->cx, &s->out, &s->people, &s->history), 0);
@@ -118,7 +119,9 @@ static inline int stage_setup(void **state)
 	static struct ai_stage s;
 
 	memset(&s, 0, sizeof s);
-	bridge_opts_default(&s.opts);
+	bridge_opts_default(&s.bridge);
+	s.opts = openai_defaults;
+	s.bridge.options = &s.opts;
 	s.profile = *ai_profile(BRIDGE_OPENAI);
 	*state = &s;
 	return 0;

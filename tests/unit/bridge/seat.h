@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct seat {
 	uv_timer_t tick, limit;
 	const struct bridge_ops *ops;
 	struct bridge_opts opts;
+	_Alignas(max_align_t) unsigned char own[BRIDGE_OPTIONS_MAX]; /* of the driver; its defaults to begin with */
 	struct log_out out;
 	struct log log;
 	void *self;
@@ -197,6 +199,8 @@ static inline struct seat *seat_new(const char *type)
 	bridge_opts_default(&s->opts);
 	snprintf(s->opts.name, sizeof s->opts.name, "bot");
 	s->ops = bridge_find(type);
+	if (s->ops->options)
+		s->opts.options = memcpy(s->own, s->ops->options->defaults, s->ops->options->size);
 	s->out = (struct log_out){.fd = -1, .level = LOG_DEBUG, .hook = seat_log, .hook_ctx = s};
 	s->log.out = &s->out;
 	uv_loop_init(&s->loop);

@@ -44,7 +44,7 @@ void tools_close(struct tools *t)
 
 static void open_calls(struct ai_stage *s)
 {
-	s->opts.n_tools = 1;
+	s->bridge.n_tools = 1;
 	stage_open(s);
 	assert_int_equal(ai_calls_init(&calls, &s->cx, &s->out, &s->response), 0);
 }

@@ -18,8 +18,8 @@ static const struct ai_conn_events closes_only = {.on_closed = on_closed};
 static void open_driver(struct ai_stage *s)
 {
 	uv_loop_init(&loop);
-	s->opts.loop = &loop;
-	assert_int_equal(openai_init(&ai, &s->opts, &stage_sink, s, &s->log), 0);
+	s->bridge.loop = &loop;
+	assert_int_equal(openai_init(&ai, &s->bridge, &stage_sink, s, &s->log), 0);
 	ai.out.transport = &stage_transport;
 	ai.out.transport_ctx = s;
 	ai.conn.state = AI_CONN_SETTING_UP;

@@ -45,8 +45,8 @@ STAGE_TEST(tools_are_offered_with_their_parameters_as_they_are)
 	snprintf(tools[0].name, sizeof tools[0].name, "a");
 	snprintf(tools[1].name, sizeof tools[1].name, "b");
 	snprintf(tools[1].description, sizeof tools[1].description, "does \"b\"");
-	s->opts.tools = tools;
-	s->opts.n_tools = 2;
+	s->bridge.tools = tools;
+	s->bridge.n_tools = 2;
 	stage_open(s);
 	ai_out_session(&s->out, true);
 	assert_int_equal(stage_count(s, "\"tool_choice\":\"auto\",\"tools\":[{\"type\":\"function\",\"name\":\"a\",\"parameters\":"

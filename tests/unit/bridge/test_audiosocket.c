@@ -2,6 +2,7 @@
 /* A server that speaks AudioSocket by hand: a socket without blocking, looked at between ticks. */
 #include "support/test.h"
 
+#include "bridge/audiosocket.h"
 #include "unit/bridge/seat.h"
 
 #include <arpa/inet.h>
@@ -104,14 +105,25 @@ static bool said_a_second(struct seat *s) { serve(); return s->n_said >= RATE; }
 static bool ticked_500(struct seat *s) { serve(); return s->n_ticks >= 500; }
 static bool has_text(struct seat *s) { serve(); return s->n_texts > 0; }
 
+static void set_address(struct seat *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void set_address(struct seat *s, const char *fmt, ...)
+{
+	struct audiosocket_opts *o = (struct audiosocket_opts *)s->own;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(o->address, sizeof o->address, fmt, ap);
+	va_end(ap);
+}
+
 static struct seat *seat_at(const char *host, uint32_t rate_hz)
 {
 	struct seat *s = seat_new("audiosocket");
 
 	if (server && server->path[0])
-		snprintf(s->opts.address, BRIDGE_ARG_MAX, "unix:%s", server->path);
+		set_address(s, "unix:%s", server->path);
 	else
-		snprintf(s->opts.address, BRIDGE_ARG_MAX, "tcp://%s:%u", host, server ? server->port : 1u);
+		set_address(s, "tcp://%s:%u", host, server ? server->port : 1u);
 	s->opts.rate_hz = rate_hz;
 	for (size_t i = 0; i < TICK; i++)
 		s->hears[i] = (float)((int)(i % 100) - 50) / 128;
@@ -249,7 +261,7 @@ TEST(a_server_that_is_not_there_is_a_failure)
 	server_free();
 
 	s = seat_new("audiosocket");
-	snprintf(s->opts.address, BRIDGE_ARG_MAX, "unix:/nonexistent/socket");
+	set_address(s, "unix:/nonexistent/socket");
 	assert_int_equal(seat_open(s), 0);
 	assert_true(seat_run(s, failed, 10000));
 	assert_string_equal(s->failed, "cannot connect to unix:/nonexistent/socket: no such file or directory");
@@ -279,7 +291,7 @@ TEST(a_server_that_does_not_answer_is_waited_for_5_s)
 	struct seat *s = seat_new("audiosocket");
 	uint64_t before = uv_hrtime();
 
-	snprintf(s->opts.address, BRIDGE_ARG_MAX, "tcp://127.0.0.1:%u", mute->port);
+	set_address(s, "tcp://127.0.0.1:%u", mute->port);
 	assert_int_equal(seat_open(s), 0);
 	assert_true(seat_run(s, failed, 8000));
 	assert_in_range((uv_hrtime() - before) / 1000000, 4900, 6500);
@@ -298,7 +310,7 @@ TEST(who_closes_while_it_connects_waits_for_nothing)
 	for (size_t i = 0; i < 3; i++) {
 		struct seat *s = seat_new("audiosocket");
 
-		snprintf(s->opts.address, BRIDGE_ARG_MAX, "%s", addresses[i]);
+		set_address(s, "%s", addresses[i]);
 		assert_int_equal(seat_open(s), 0);
 		seat_free(s);
 	}

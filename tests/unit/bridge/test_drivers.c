@@ -6,9 +6,14 @@
 #include "audio/tone.h"
 #include "base/err.h"
 #include "bridge/bridge.h"
+#include "bridge/openai_opts.h"
+#include "bridge/parrot.h"
+#include "bridge/tone.h"
+#include "bridge/ws_worker.h"
 #include "support/signal.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,18 +99,71 @@ static void hear_ms(struct seat *s, float level, unsigned ms)
 		hear(s, level);
 }
 
-TEST(the_registry_knows_three)
+TEST(a_driver_is_found_by_its_type)
+{
+	for (size_t i = 0; bridge_at(i); i++)
+		assert_ptr_equal(bridge_find(bridge_at(i)->type), bridge_at(i));
+	assert_null(bridge_find("nightingale"));
+	assert_null(bridge_find(""));
+}
+
+TEST(without_options_a_bridge_is_a_parrot)
 {
 	struct bridge_opts o;
 
 	bridge_opts_default(&o);
 	assert_string_equal(o.type, "parrot");
-	assert_non_null(bridge_find("echo"));
-	assert_non_null(bridge_find("tone"));
-	assert_non_null(bridge_find("parrot"));
-	assert_null(bridge_find("nightingale"));
-	assert_null(bridge_find(""));
-	assert_non_null(strstr(bridge_types(), "parrot"));
+	assert_non_null(bridge_find(o.type));
+}
+
+TEST(the_list_of_types_names_every_driver_once_in_alphabetical_order)
+{
+	const char *p = bridge_types();
+	char last[BRIDGE_NAME_MAX] = "", type[BRIDGE_NAME_MAX];
+	size_t n = 0, drivers = 0;
+
+	for (; *p; p += strspn(p, ", "), n++) {
+		snprintf(type, sizeof type, "%.*s", (int)strcspn(p, ","), p);
+		assert_non_null(bridge_find(type));
+		assert_true(strcmp(last, type) < 0);
+		snprintf(last, sizeof last, "%s", type);
+		p += strlen(type);
+	}
+	while (bridge_at(drivers))
+		drivers++;
+	assert_int_equal(n, drivers);
+}
+
+TEST(the_options_of_every_driver_fit_and_are_found_by_key)
+{
+	for (size_t i = 0; bridge_at(i); i++) {
+		const struct bridge_options *o = bridge_at(i)->options;
+
+		for (size_t r = 0; o && r < o->n_rows; r++)
+			assert_ptr_equal(bridge_option(bridge_at(i), o->rows[r].key), &o->rows[r]);
+		assert_true(!o || (o->size > 0 && o->size <= BRIDGE_OPTIONS_MAX));
+		assert_null(bridge_option(bridge_at(i), "type"));
+	}
+}
+
+TEST(a_bridge_over_tls_wants_the_system_s_roots)
+{
+	static const struct ws_worker_opts clear = {.url = "ws://127.0.0.1/"}, secure = {.url = "wss://bot.example/"};
+	static const struct openai_opts own_server = {.url = "ws://127.0.0.1/"};
+	struct bridge_opts o;
+
+	bridge_opts_default(&o);
+	assert_false(bridge_needs_tls(&o));
+	snprintf(o.type, sizeof o.type, "websocket");
+	o.options = &clear;
+	assert_false(bridge_needs_tls(&o));
+	o.options = &secure;
+	assert_true(bridge_needs_tls(&o));
+	snprintf(o.type, sizeof o.type, "openai");
+	o.options = &own_server;
+	assert_false(bridge_needs_tls(&o));
+	o.options = NULL; /* at the profile's own address */
+	assert_true(bridge_needs_tls(&o));
 }
 
 TEST(tone_is_steady_and_of_its_level)
@@ -116,8 +174,7 @@ TEST(tone_is_steady_and_of_its_level)
 	float x;
 
 	bridge_opts_default(&s.opts);
-	s.opts.tone_hz = 1000;
-	s.opts.tone_dbfs = -12;
+	s.opts.options = &(struct tone_opts){.hz = 1000, .dbfs = -12};
 	assert_int_equal(seat_open(&s, "tone"), 0);
 	hear_ms(&s, 0, 2000);
 	assert_true(s.wants);
@@ -137,7 +194,7 @@ TEST(tone_above_half_the_rate_is_refused)
 	struct seat s = {0};
 
 	bridge_opts_default(&s.opts);
-	s.opts.tone_hz = 8000;
+	s.opts.options = &(struct tone_opts){.hz = 8000, .dbfs = -20};
 	assert_int_equal(seat_open(&s, "tone"), ERR_RANGE);
 	seat_close(&s);
 }
@@ -168,7 +225,7 @@ TEST(parrot_waits_for_the_pause_it_was_given)
 		struct seat s = {0};
 
 		bridge_opts_default(&s.opts);
-		s.opts.pause_ms = pause_ms[i];
+		s.opts.options = &(struct parrot_opts){.pause_ms = pause_ms[i], .max_ms = 15000};
 		assert_int_equal(seat_open(&s, "parrot"), 0);
 		hear_ms(&s, 0.2f, 1000);
 		hear_ms(&s, 0, pause_ms[i] - 20);
@@ -244,7 +301,7 @@ TEST(parrot_never_says_more_than_its_most)
 	struct seat s = {0};
 
 	bridge_opts_default(&s.opts);
-	s.opts.max_ms = 2000;
+	s.opts.options = &(struct parrot_opts){.pause_ms = 600, .max_ms = 2000};
 	assert_int_equal(seat_open(&s, "parrot"), 0);
 	for (int i = 0; i < 20; i++) {
 		hear_ms(&s, 0.2f, 300);
@@ -258,7 +315,11 @@ TEST(parrot_never_says_more_than_its_most)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_registry_knows_three),
+		cmocka_unit_test(a_driver_is_found_by_its_type),
+		cmocka_unit_test(without_options_a_bridge_is_a_parrot),
+		cmocka_unit_test(the_list_of_types_names_every_driver_once_in_alphabetical_order),
+		cmocka_unit_test(the_options_of_every_driver_fit_and_are_found_by_key),
+		cmocka_unit_test(a_bridge_over_tls_wants_the_system_s_roots),
 		cmocka_unit_test(tone_is_steady_and_of_its_level),
 		cmocka_unit_test(tone_above_half_the_rate_is_refused),
 		cmocka_unit_test(echo_says_what_it_hears_when_it_hears_it),

@@ -2,6 +2,7 @@
 /* Children that behave and children that do not: see tests/tools/odd_worker.c. */
 #include "support/test.h"
 
+#include "bridge/process.h"
 #include "unit/bridge/seat.h"
 
 #include <errno.h>
@@ -10,9 +11,11 @@
 
 static void set_command(struct seat *s, const char *const *argv, size_t n)
 {
+	struct process_opts *o = (struct process_opts *)s->own;
+
 	for (size_t i = 0; i < n; i++)
-		snprintf(s->opts.command[i], BRIDGE_ARG_MAX, "%s", argv[i]);
-	s->opts.n_command = n;
+		snprintf(o->command[i], BRIDGE_ARG_MAX, "%s", argv[i]);
+	o->n_command = n;
 }
 
 static struct seat *seat_with(const char *mode, const char *arg)

@@ -2,6 +2,9 @@
 /* Workers at a name that the resolver thinks about for ever: a bridge that is closed holds nobody. */
 #include "support/test.h"
 
+#include "bridge/audiosocket.h"
+#include "bridge/openai_opts.h"
+#include "bridge/ws_worker.h"
 #include "support/slow_resolver.h"
 #include "unit/bridge/seat.h"
 
@@ -9,12 +12,14 @@ enum { SOON_MS = 1000 };
 
 static struct seat *seat_at_slow_name(const char *type)
 {
+	static const struct audiosocket_opts audiosocket = {.address = "tcp://slow.test:9092"};
+	static const struct ws_worker_opts websocket = {.url = "ws://slow.test:9092/"};
+	static const struct openai_opts openai = {.url = "ws://slow.test:9092/", .profile = BRIDGE_GENERIC, .session_max_s = 3300};
+	bool model = strcmp(type, "openai") == 0;
 	struct seat *s = seat_new(type);
 
-	snprintf(s->opts.address, sizeof s->opts.address, "tcp://slow.test:9092");
-	snprintf(s->opts.url, sizeof s->opts.url, "ws://slow.test:9092/");
-	s->opts.profile = BRIDGE_GENERIC;
-	s->opts.rate_hz = strcmp(type, "openai") == 0 ? 24000 : 0;
+	s->opts.options = model ? (const void *)&openai : strcmp(type, "websocket") == 0 ? (const void *)&websocket : &audiosocket;
+	s->opts.rate_hz = model ? 24000 : 0;
 	return s;
 }
 

@@ -3,7 +3,9 @@
 #include "support/test.h"
 
 #include "base/err.h"
+#include "bridge/openai_opts.h"
 #include "bridge/tool.h"
+#include "bridge/ws_worker.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -407,14 +409,18 @@ static void who_was_cancelled_is_not_answered_and_others_are(void **state)
 static void it_inherits_neither_keys_nor_descriptors(void **state)
 {
 	struct bench *b = *state;
+	static const struct openai_opts shop = {.key.env = "SHOP_KEY"};
+	static const struct ws_worker_opts other = {.key.env = "OTHER_KEY"};
 	struct bridge_opts all[2];
 	int leaky = open("/dev/null", O_RDONLY); /* without O_CLOEXEC */
 
 	assert_true(leaky > 2);
 	bridge_opts_default(&all[0]);
 	bridge_opts_default(&all[1]);
-	snprintf(all[0].key.env, sizeof all[0].key.env, "SHOP_KEY");
-	snprintf(all[1].key.env, sizeof all[1].key.env, "OTHER_KEY");
+	snprintf(all[0].type, sizeof all[0].type, "openai");
+	all[0].options = &shop;
+	snprintf(all[1].type, sizeof all[1].type, "websocket");
+	all[1].options = &other;
 	b->opts = all[0];
 	snprintf(b->opts.name, sizeof b->opts.name, "clerk");
 	b->opts.loop = &b->loop;

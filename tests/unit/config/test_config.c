@@ -2,6 +2,8 @@
 #include "support/test.h"
 
 #include "base/err.h"
+#include "bridge/parrot.h"
+#include "bridge/tone.h"
 #include "config/config.h"
 #include "config/schema.h"
 
@@ -67,9 +69,26 @@ static char *read_tree(const char *name)
 	return text;
 }
 
+typedef void each_fn(const char *place, const struct option_row *f, const void *p, const void *q);
+
+static void compare_rows(const char *place, const struct option_row *rows, size_t n, const void *a, const void *b, each_fn *each)
+{
+	for (size_t i = 0; i < n; i++)
+		each(place, &rows[i], a, b);
+}
+
+/* What the type of a bridge has besides. */
+static void compare_options(const struct bridge_opts *a, const struct bridge_opts *b, each_fn *each)
+{
+	const struct bridge_options *o = bridge_find(a->type)->options;
+
+	assert_true((o != NULL) == (a->options != NULL));
+	if (o)
+		compare_rows(a->type, o->rows, o->n_rows, a->options, b->options, each);
+}
+
 /* Calls `each` for every place that the schema names in both structs. */
-static void compare(const struct config *a, const struct config *b,
-	void (*each)(const struct section *s, const struct field *f, const void *p, const void *q))
+static void compare(const struct config *a, const struct config *b, each_fn *each)
 {
 	assert_int_equal(a->rooms.n_rules, b->rooms.n_rules);
 	assert_int_equal(a->rooms.n_bridges, b->rooms.n_bridges);
@@ -77,42 +96,40 @@ static void compare(const struct config *a, const struct config *b,
 		const struct section *s = &schema[i];
 		size_t n = s->kind == SECTION_ROOMS ? a->rooms.n_rules : s->kind == SECTION_BRIDGES ? a->rooms.n_bridges : 1;
 
-		for (size_t j = 0; j < s->n_fields; j++)
-			for (size_t k = 0; k < n; k++)
-				each(s, &s->fields[j],
-					s->kind == SECTION_ROOMS ? (const void *)&a->room[k] :
-					s->kind == SECTION_BRIDGES ? (const void *)&a->bridge[k] : (const void *)a,
-					s->kind == SECTION_ROOMS ? (const void *)&b->room[k] :
-					s->kind == SECTION_BRIDGES ? (const void *)&b->bridge[k] : (const void *)b);
+		for (size_t k = 0; k < n; k++)
+			compare_rows(s->name, s->fields, s->n_fields,
+				s->kind == SECTION_ROOMS ? (const void *)&a->room[k] :
+				s->kind == SECTION_BRIDGES ? (const void *)&a->bridge[k] : (const void *)a,
+				s->kind == SECTION_ROOMS ? (const void *)&b->room[k] :
+				s->kind == SECTION_BRIDGES ? (const void *)&b->bridge[k] : (const void *)b, each);
 	}
+	for (size_t k = 0; k < a->rooms.n_bridges; k++)
+		compare_options(&a->bridge[k], &b->bridge[k], each);
 }
 
 /* The same for tools, which stand inside bridges. */
-static void compare_tools(const struct config *a, const struct config *b,
-	void (*each)(const struct section *s, const struct field *f, const void *p, const void *q))
+static void compare_tools(const struct config *a, const struct config *b, each_fn *each)
 {
 	for (size_t i = 0; i < a->rooms.n_bridges; i++) {
 		assert_int_equal(a->bridge[i].n_tools, b->bridge[i].n_tools);
 		for (size_t k = 0; k < a->bridge[i].n_tools; k++)
-			for (size_t j = 0; j < schema_tool.n_fields; j++)
-				each(&schema_tool, &schema_tool.fields[j], &a->bridge[i].tools[k], &b->bridge[i].tools[k]);
+			compare_rows("tool", bridge_tool_options.rows, bridge_tool_options.n_rows, &a->bridge[i].tools[k],
+				&b->bridge[i].tools[k], each);
 	}
 }
 
-static void must_equal(const struct section *s, const struct field *f, const void *p, const void *q)
+static void must_equal(const char *place, const struct option_row *f, const void *p, const void *q)
 {
 	if (!field_equal(f, p, q))
-		fail_msg("%s.%s differs", s->name, f->key);
+		fail_msg("%s.%s differs", place, f->key);
 }
 
-static void must_differ(const struct section *s, const struct field *f, const void *p, const void *q)
+static void must_differ(const char *place, const struct option_row *f, const void *p, const void *q)
 {
-	if (s->kind == SECTION_BRIDGES && !field_of_type(f, ((const struct bridge_opts *)p)->type))
-		return;
-	if (s->kind == SECTION_BRIDGES && !strcmp(f->key, "type") && !strcmp(((const struct bridge_opts *)p)->type, "parrot"))
+	if (!strcmp(place, "bridge") && !strcmp(f->key, "type") && !strcmp(((const struct bridge_opts *)p)->type, "parrot"))
 		return;
 	if (field_equal(f, p, q))
-		fail_msg("unit/config/every_key.toml leaves %s.%s at its default: add it there", s->name, f->key);
+		fail_msg("unit/config/every_key.toml leaves %s.%s at its default: add it there", place, f->key);
 }
 
 static void no_file_means_the_documented_defaults(void **state)
@@ -168,14 +185,15 @@ static void every_key_survives_print_and_parse(void **state)
 	t->b.rooms.n_bridges = t->a.rooms.n_bridges;
 	for (size_t i = 0; i < t->b.rooms.n_rules; i++)
 		room_rule_default(&t->b.room[i]);
-	for (size_t i = 0; i < t->b.rooms.n_bridges; i++)
+	for (size_t i = 0; i < t->b.rooms.n_bridges; i++) {
 		bridge_opts_default(&t->b.bridge[i]);
+		t->b.bridge[i].options = bridge_find(t->a.bridge[i].type)->options ?
+			bridge_find(t->a.bridge[i].type)->options->defaults : NULL;
+	}
 	compare(&t->a, &t->b, must_differ);
 	for (size_t i = 0; i < t->a.n_tools; i++)
-		for (size_t j = 0; j < schema_tool.n_fields; j++) {
-			bridge_tool_default(&t->b.tool[i]);
-			must_differ(&schema_tool, &schema_tool.fields[j], &t->a.tool[i], &t->b.tool[i]);
-		}
+		compare_rows("tool", bridge_tool_options.rows, bridge_tool_options.n_rows, &t->a.tool[i],
+			bridge_tool_options.defaults, must_differ);
 	assert_int_equal(t->a.rooms.input_rate_hz, t->a.server.input_sample_rate);
 
 	assert_int_equal(config_print(&t->a, &t->text), 0);
@@ -197,6 +215,13 @@ static void uncomment(char *text)
 			*p = ' ';
 }
 
+/* What has no default. */
+static void put_samples(const struct bridge_options *o, void *base)
+{
+	for (size_t i = 0; o && i < o->n_rows; i++)
+		field_set_sample(&o->rows[i], base);
+}
+
 static void the_example_file_is_current_and_means_the_defaults(void **state)
 {
 	struct both *t = *state;
@@ -214,14 +239,10 @@ static void the_example_file_is_current_and_means_the_defaults(void **state)
 	must_parse(t, &t->b, text, strlen(text));
 	assert_int_equal(t->b.rooms.n_bridges, 7);
 	t->a.rooms.n_bridges = 7;
-	for (size_t i = 0; i < 7; i++) { /* what has no default is suggested */
+	for (size_t i = 0; i < 7; i++) {
 		bridge_opts_default(&t->a.bridge[i]);
 		snprintf(t->a.bridge[i].type, BRIDGE_NAME_MAX, "%s", t->b.bridge[i].name);
-		memcpy(t->a.bridge[i].command, t->b.bridge[i].command, sizeof t->b.bridge[i].command);
-		t->a.bridge[i].n_command = t->b.bridge[i].n_command;
-		memcpy(t->a.bridge[i].address, t->b.bridge[i].address, sizeof t->b.bridge[i].address);
-		memcpy(t->a.bridge[i].model, t->b.bridge[i].model, sizeof t->b.bridge[i].model);
-		memcpy(t->a.bridge[i].url, t->b.bridge[i].url, sizeof t->b.bridge[i].url);
+		put_samples(bridge_find(t->a.bridge[i].type)->options, config_bridge_options(&t->a, i));
 	}
 	compare(&t->a, &t->b, must_equal);
 	assert_int_equal(t->b.n_tools, 1);
@@ -264,11 +285,12 @@ static void rooms_and_bridges_keep_their_order(void **state)
 	assert_string_equal(t->a.room[1].bridge, "none");
 	assert_int_equal(t->a.rooms.n_bridges, 3);
 	assert_string_equal(t->a.bridge[0].name, "polly");
-	assert_int_equal(t->a.bridge[0].pause_ms, 300);
+	assert_int_equal(((const struct parrot_opts *)t->a.bridge[0].options)->pause_ms, 300);
+	assert_null(t->a.bridge[1].options);
 	assert_string_equal(t->a.bridge[1].name, "echo");
 	assert_string_equal(t->a.bridge[1].type, "echo");
 	assert_string_equal(t->a.bridge[2].name, "a");
-	assert_true(t->a.bridge[2].tone_hz == 1000);
+	assert_true(((const struct tone_opts *)t->a.bridge[2].options)->hz == 1000);
 }
 
 static void tools_belong_to_their_bridges(void **state)

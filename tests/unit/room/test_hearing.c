@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Who hears whom, how loud, how clean and how soon. */
+#include "bridge/tone.h"
 #include "unit/room/stage.h"
 
 static const uint32_t rates[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000};
@@ -335,6 +336,7 @@ TEST(a_listener_changes_path_without_a_seam)
 
 static void tone_from_its_start(uint32_t bridge_hz, uint32_t room_hz, uint32_t frame_ms)
 {
+	static const struct tone_opts tone = {.hz = 440, .dbfs = -12};
 	static const double hz[] = {440};
 	struct stage *s = stage_new();
 
@@ -342,7 +344,7 @@ static void tone_from_its_start(uint32_t bridge_hz, uint32_t room_hz, uint32_t f
 	s->rules[0].rate_hz = room_hz;
 	snprintf(s->rules[0].bridge, BRIDGE_NAME_MAX, "t");
 	s->bridges[0] = (struct bridge_opts){.name = "t", .type = "tone", .rate_hz = bridge_hz, .backlog_ms = 1000,
-		.tone_hz = 440, .tone_dbfs = -12};
+		.options = &tone};
 	s->opts.n_bridges = 1;
 	stage_open(s);
 	struct actor *a = stage_join_at(s, "all", room_hz);

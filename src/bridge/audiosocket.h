@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+/* audiosocket - what a bridge of type "audiosocket" can be told. */
+#pragma once
+#include "bridge/bridge.h"
+
+struct audiosocket_opts {
+	char address[BRIDGE_ARG_MAX]; /* "tcp://host:port", "tcp://[::1]:port" or "unix:/path" */
+};
