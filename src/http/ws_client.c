@@ -1,32 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- *   name -> addresses -> tls_stream -> upgrade -> frames (wslay)
+ * A WebSocket client:
  *
- *   send: wslay frames and masks into `out`, which goes to the stream in one piece
- *   recv: the stream's bytes lie in `in` while wslay takes them
+ *   name -> addresses -> tls_stream -> upgrade -> ws_frames
  *
- * Nothing is freed before the last handle has closed: see release().
+ * Nothing is freed before the last handle has closed.
  */
 #include "http/websocket.h"
 
 #include "base/buf.h"
+#include "base/closing_uv.h"
 #include "http/lookup.h"
 #include "http/openssl.h"
 #include "http/tls_stream.h"
 #include "http/upgrade.h"
+#include "http/ws_frames.h"
 
-#include <assert.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wslay/wslay.h>
 
 enum {
 	ADDRESSES_MAX = 8,
 	BODY_TIMEOUT_MS = 1000,  /* for what a refusal has to say */
-	CONTROL_ROOM = 16384,    /* of the queue, for pongs and the close */
-	REASON_MAX = 123,        /* RFC 6455 section 5.5 */
 };
 
 enum ws_state {
@@ -35,7 +31,7 @@ enum ws_state {
 	WS_UPGRADING,  /* the request is sent, the answer awaited */
 	WS_OPEN,
 	WS_OVER,       /* on_end was called */
-	WS_SAYING_BYE, /* websocket_close() was called; the other side's part of the closing is awaited */
+	WS_CLOSING,    /* websocket_close() was called; the other side's close is awaited */
 	WS_CLOSED,     /* handles are closing */
 };
 
@@ -43,8 +39,8 @@ struct websocket {
 	uv_loop_t *loop;
 	uv_timer_t timer;          /* of the whole way to OPEN; then the ping; then the closing */
 	uv_timer_t attempt;        /* of one address */
+	struct closing handles;    /* timers and streams */
 	struct lookup *lookup;     /* of the name; NULL: none is under way */
-	unsigned n_pending;        /* timers and streams: whoever calls us once more */
 	enum ws_state state;
 	const struct websocket_events *ev;
 	void *ctx;
@@ -58,16 +54,7 @@ struct websocket {
 	size_t n_addr, next_addr;
 	struct tls_stream *stream; /* NULL: between two */
 	struct upgrade up;
-	wslay_event_context_ptr frames; /* NULL before OPEN */
-	const uint8_t *in;         /* borrowed from on_data */
-	size_t in_len;
-	struct buf out;
-	bool heard, pinged;        /* since the ping timer's last turn */
-	bool framing;              /* inside wslay: it must not be entered again */
-	bool bye_due;              /* the close is not queued yet: wslay would send it before what waits */
-	uint16_t bye_code;
-	char bye_reason[REASON_MAX];
-	size_t bye_len;
+	struct ws_frames frames;   /* zero before OPEN */
 	char last_why[128];        /* of the address tried last */
 	int last_err;
 };
@@ -94,41 +81,22 @@ static void forget_request(struct websocket *ws)
 	buf_fini(&ws->request);
 }
 
-static void free_websocket(struct websocket *ws)
+static void free_websocket(void *websocket)
 {
-	if (ws->frames)
-		wslay_event_context_free(ws->frames);
+	struct websocket *ws = websocket;
+
+	ws_frames_fini(&ws->frames);
 	tls_context_unref(ws->tls);
 	forget_request(ws);
-	buf_fini(&ws->out);
 	free(ws->subprotocols);
 	free(ws->url_text);
 	free(ws);
 }
 
-/* One of those who could still call us is done. */
-static void release(struct websocket *ws)
-{
-	const struct websocket_events *ev = ws->ev;
-	void *ctx = ws->ctx;
-
-	assert(ws->n_pending > 0);
-	if (--ws->n_pending > 0)
-		return;
-	free_websocket(ws);
-	if (ev)
-		ev->on_closed(ctx);
-}
-
-static void on_timer_closed(uv_handle_t *h)
-{
-	release(h->data);
-}
-
 static void drop_stream(struct websocket *ws)
 {
 	if (ws->stream)
-		tls_stream_close(ws->stream); /* its on_closed releases */
+		tls_stream_close(ws->stream); /* counted until its on_closed */
 	ws->stream = NULL;
 }
 
@@ -141,15 +109,15 @@ static void tear_down(struct websocket *ws)
 	if (ws->lookup)
 		lookup_cancel(ws->lookup);
 	ws->lookup = NULL;
-	uv_close((uv_handle_t *)&ws->timer, on_timer_closed);
-	uv_close((uv_handle_t *)&ws->attempt, on_timer_closed);
+	closing_close(&ws->handles, (uv_handle_t *)&ws->timer);
+	closing_close(&ws->handles, (uv_handle_t *)&ws->attempt);
 }
 
-static void give_end(struct websocket *ws, struct websocket_end *end, const char *what)
+static void report_end(struct websocket *ws, struct websocket_end *end, const char *what)
 {
 	char why[WEBSOCKET_WHY];
 
-	if (ws->state == WS_SAYING_BYE) {
+	if (ws->state == WS_CLOSING) {
 		tear_down(ws);
 		return;
 	}
@@ -159,8 +127,7 @@ static void give_end(struct websocket *ws, struct websocket_end *end, const char
 	ws->state = WS_OVER;
 	uv_timer_stop(&ws->timer);
 	uv_timer_stop(&ws->attempt);
-	if (ws->frames)
-		wslay_event_shutdown_read(ws->frames);
+	ws_frames_stop(&ws->frames);
 	end->why = why;
 	if (!end->body)
 		end->body = "";
@@ -171,85 +138,67 @@ static void fail(struct websocket *ws, int err, const char *what)
 {
 	struct websocket_end end = {.err = err};
 
-	give_end(ws, &end, what);
+	report_end(ws, &end, what);
 }
 
-/* --- out -------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------- */
 
-static ssize_t frames_send(wslay_event_context_ptr frames, const uint8_t *p, size_t len, int flags, void *ctx)
+static int send_bytes(void *ctx, const uint8_t *p, size_t len)
 {
 	struct websocket *ws = ctx;
 
-	(void)flags;
-	if (buf_append(&ws->out, p, len) == 0)
-		return (ssize_t)len;
-	wslay_event_set_error(frames, WSLAY_ERR_CALLBACK_FAILURE);
-	return -1;
+	return ws->stream ? tls_stream_send(ws->stream, p, len) : 0;
 }
 
-static int frames_mask(wslay_event_context_ptr frames, uint8_t *p, size_t len, void *ctx)
+static size_t queued_bytes(void *ctx)
 {
-	(void)ctx;
-	if (RAND_bytes(p, (int)len) == 1)
-		return 0;
-	wslay_event_set_error(frames, WSLAY_ERR_CALLBACK_FAILURE);
-	return -1;
+	const struct websocket *ws = ctx;
+
+	return ws->stream ? tls_stream_queued(ws->stream) : 0;
 }
 
-/* What wslay has queued goes to the stream. */
-static int flush(struct websocket *ws)
+static void on_frames_message(void *ctx, bool text, const uint8_t *p, size_t len)
 {
-	int err = 0;
+	struct websocket *ws = ctx;
 
-	if (wslay_event_want_write(ws->frames) && wslay_event_send(ws->frames) != 0)
-		err = ERR_NOMEM;
-	if (!err && ws->out.len)
-		err = tls_stream_send(ws->stream, ws->out.p, ws->out.len);
-	buf_consume(&ws->out, ws->out.len);
-	return err;
+	if (ws->state == WS_OPEN)
+		ws->ev->on_message(ws->ctx, text, p, len);
 }
 
-static void flush_or_fail(struct websocket *ws)
-{
-	int err = ws->stream && !ws->framing ? flush(ws) : 0;
+static const struct ws_frames_io frames_io = {.send = send_bytes, .queued = queued_bytes, .on_message = on_frames_message};
 
+/* `err`: of ws_frames, while it sent. */
+static void fail_if_broken(struct websocket *ws, int err)
+{
 	if (err)
 		fail(ws, err, err == ERR_LIMIT ? "it does not take what we send" : err_str(err));
 }
 
-static int send_message(struct websocket *ws, uint8_t opcode, const void *p, size_t len)
+static int send_message(struct websocket *ws, bool text, const void *p, size_t len)
 {
-	struct wslay_event_msg m = {.opcode = opcode, .msg = p, .msg_length = len};
-	size_t most = ws->opts.max_queue, queued = websocket_queued(ws);
-
-	if (ws->state != WS_OPEN)
-		return ERR_STATE;
-	if (len + 14 > most || queued > most - (len + 14))
-		return ERR_LIMIT;
-	int err = wslay_event_queue_msg(ws->frames, &m);
+	int broken, err = ws->state == WS_OPEN ? ws_frames_send(&ws->frames, text, p, len, &broken) : ERR_STATE;
 
 	if (err)
-		return err == WSLAY_ERR_NOMEM ? ERR_NOMEM : ERR_STATE;
-	if (!ws->framing) /* else what comes after it flushes */
-		flush_or_fail(ws);
+		return err;
+	fail_if_broken(ws, broken);
 	return ws->state == WS_OPEN ? 0 : ERR_STATE;
 }
 
 int websocket_send_text(struct websocket *ws, const void *p, size_t len)
 {
-	return send_message(ws, WSLAY_TEXT_FRAME, p, len);
+	return send_message(ws, true, p, len);
 }
 
 int websocket_send_binary(struct websocket *ws, const void *p, size_t len)
 {
-	return send_message(ws, WSLAY_BINARY_FRAME, p, len);
+	return send_message(ws, false, p, len);
 }
 
 size_t websocket_queued(const struct websocket *ws)
 {
-	size_t waiting = ws->frames ? wslay_event_get_queued_msg_length(ws->frames) : 0;
-
-	return waiting + (ws->stream ? tls_stream_queued(ws->stream) : 0);
+	if (ws_frames_is_open(&ws->frames))
+		return ws_frames_queued(&ws->frames);
+	return ws->stream ? tls_stream_queued(ws->stream) : 0;
 }
 
 size_t websocket_unsent(const struct websocket *ws)
@@ -257,129 +206,36 @@ size_t websocket_unsent(const struct websocket *ws)
 	return ws->stream ? tls_stream_unsent(ws->stream) : 0;
 }
 
-/* --- in --------------------------------------------------------------------------------- */
-
-static ssize_t frames_recv(wslay_event_context_ptr frames, uint8_t *p, size_t len, int flags, void *ctx)
+static void receive(struct websocket *ws, const uint8_t *p, size_t len)
 {
-	struct websocket *ws = ctx;
-	size_t n = len < ws->in_len ? len : ws->in_len;
+	struct ws_frames_end got;
 
-	(void)flags;
-	if (n == 0) {
-		wslay_event_set_error(frames, WSLAY_ERR_WOULDBLOCK);
-		return -1;
-	}
-	memcpy(p, ws->in, n);
-	ws->in += n;
-	ws->in_len -= n;
-	return (ssize_t)n;
-}
-
-static void frames_message(wslay_event_context_ptr frames, const struct wslay_event_on_msg_recv_arg *m, void *ctx)
-{
-	struct websocket *ws = ctx;
-
-	(void)frames;
-	if (ws->state == WS_OPEN && !wslay_is_ctrl_frame(m->opcode))
-		ws->ev->on_message(ws->ctx, m->opcode == WSLAY_TEXT_FRAME, m->msg_length ? m->msg : (const uint8_t *)"", m->msg_length);
-}
-
-static void say_bye(struct websocket *ws)
-{
-	ws->bye_due = false;
-	wslay_event_queue_close(ws->frames, ws->bye_code, (const uint8_t *)ws->bye_reason, ws->bye_len);
-	flush_or_fail(ws);
-}
-
-/* wslay judged what came and has queued its answer, a close with a code. */
-static void end_of_frames(struct websocket *ws)
-{
-	struct websocket_end end = {.err = ERR_MALFORMED};
-	uint16_t code = wslay_event_get_status_code_sent(ws->frames);
-	char what[128];
-
-	if (wslay_event_get_close_received(ws->frames)) {
-		end.err = 0;
-		end.close_code = wslay_event_get_status_code_received(ws->frames);
-		if (end.close_code == WSLAY_CODE_NO_STATUS_RCVD)
-			snprintf(what, sizeof what, "closed by the other side");
-		else
-			snprintf(what, sizeof what, "closed by the other side with code %u", end.close_code);
-	} else if (code == WSLAY_CODE_MESSAGE_TOO_BIG) {
-		end.err = ERR_LIMIT;
-		snprintf(what, sizeof what, "a message is longer than %zu bytes", ws->opts.max_message);
-	} else if (code == WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA) {
-		snprintf(what, sizeof what, "a text message is not UTF-8");
-	} else {
-		snprintf(what, sizeof what, "what came is not a WebSocket frame");
-	}
-	give_end(ws, &end, what);
-}
-
-static void take_frames(struct websocket *ws, const uint8_t *p, size_t len)
-{
-	ws->in = p;
-	ws->in_len = len;
-	ws->heard = true;
-	ws->framing = true;
-	int err = wslay_event_recv(ws->frames);
-
-	ws->framing = false;
-	if (ws->state == WS_CLOSED || ws->state == WS_OVER)
+	if (ws_frames_receive(&ws->frames, p, len, &got))
 		return;
-	flush_or_fail(ws);
-	if (ws->bye_due)
-		say_bye(ws);
-	if (ws->state != WS_OPEN && ws->state != WS_SAYING_BYE)
-		return;
-	if (err == WSLAY_ERR_NOMEM)
-		fail(ws, ERR_NOMEM, err_str(ERR_NOMEM));
-	else if (err || !wslay_event_get_read_enabled(ws->frames))
-		end_of_frames(ws);
-}
+	struct websocket_end end = {.err = got.err, .close_code = got.close_code};
 
-/* --- pings ------------------------------------------------------------------------------ */
+	report_end(ws, &end, got.what);
+}
 
 static void on_ping_timer(uv_timer_t *t)
 {
 	struct websocket *ws = t->data;
-	struct wslay_event_msg ping = {.opcode = WSLAY_PING};
+	char what[64];
+	int broken;
 
-	if (!ws->heard && ws->pinged) {
-		char what[64];
-
-		snprintf(what, sizeof what, "nothing heard for %u ms", 2 * ws->opts.ping_ms);
-		fail(ws, ERR_IO, what);
+	if (ws_frames_ping(&ws->frames, &broken)) {
+		fail_if_broken(ws, broken);
 		return;
 	}
-	ws->pinged = !ws->heard;
-	ws->heard = false;
-	if (!ws->pinged)
-		return;
-	if (wslay_event_queue_msg(ws->frames, &ping) == 0)
-		flush_or_fail(ws);
+	snprintf(what, sizeof what, "nothing heard for %u ms", 2 * ws->opts.ping_ms);
+	fail(ws, ERR_IO, what);
 }
 
 /* --- the upgrade ------------------------------------------------------------------------ */
 
-static int make_frames(struct websocket *ws)
-{
-	static const struct wslay_event_callbacks calls = {
-		.recv_callback = frames_recv,
-		.send_callback = frames_send,
-		.genmask_callback = frames_mask,
-		.on_msg_recv_callback = frames_message,
-	};
-
-	if (wslay_event_context_client_init(&ws->frames, &calls, ws) != 0)
-		return ERR_NOMEM;
-	wslay_event_config_set_max_recv_msg_length(ws->frames, ws->opts.max_message);
-	return 0;
-}
-
 static void open_up(struct websocket *ws)
 {
-	if (make_frames(ws)) {
+	if (ws_frames_init(&ws->frames, WS_CLIENT, ws->opts.max_message, ws->opts.max_queue, &frames_io, ws)) {
 		fail(ws, ERR_NOMEM, err_str(ERR_NOMEM));
 		return;
 	}
@@ -401,7 +257,7 @@ static void refused(struct websocket *ws)
 	char what[64];
 
 	snprintf(what, sizeof what, "answers %u instead of opening a WebSocket", end.http_status);
-	give_end(ws, &end, what);
+	report_end(ws, &end, what);
 }
 
 /* Returns whether the answer is complete, whatever it says. */
@@ -431,14 +287,14 @@ static void on_body_timer(uv_timer_t *t)
 	judge_answer(ws);
 }
 
-static void take_answer(struct websocket *ws, const uint8_t *p, size_t len)
+static void receive_answer(struct websocket *ws, const uint8_t *p, size_t len)
 {
 	bool was_in_body = ws->up.in_body;
 	size_t used = upgrade_feed(&ws->up, p, len);
 
 	if (judge_answer(ws)) {
 		if (ws->state == WS_OPEN && used < len)
-			take_frames(ws, p + used, len - used);
+			receive(ws, p + used, len - used);
 	} else if (ws->up.in_body && !was_in_body) {
 		uv_timer_start(&ws->timer, on_body_timer, BODY_TIMEOUT_MS, 0);
 	}
@@ -468,9 +324,9 @@ static void on_stream_data(void *ctx, const uint8_t *p, size_t len)
 	struct websocket *ws = ctx;
 
 	if (ws->state == WS_UPGRADING)
-		take_answer(ws, p, len);
-	else if (ws->state == WS_OPEN || ws->state == WS_SAYING_BYE)
-		take_frames(ws, p, len);
+		receive_answer(ws, p, len);
+	else if (ws->state == WS_OPEN || ws->state == WS_CLOSING)
+		receive(ws, p, len);
 }
 
 static void on_stream_sent(void *ctx)
@@ -501,7 +357,7 @@ static void on_stream_end(void *ctx, int err)
 
 static void on_stream_closed(void *ctx)
 {
-	release(ctx);
+	closing_done(&((struct websocket *)ctx)->handles);
 }
 
 static const struct tls_stream_events stream_events = {
@@ -528,7 +384,7 @@ static int try_address(struct websocket *ws, const struct sockaddr_storage *addr
 {
 	struct tls_context *tls = ws->url.secure ? ws->tls : NULL;
 	int err = tls_stream_connect(ws->loop, (const struct sockaddr *)addr, tls, tls ? ws->url.host : NULL,
-		ws->opts.max_queue + CONTROL_ROOM, &stream_events, ws, &ws->stream);
+		ws->opts.max_queue + WS_CONTROL_BYTES, &stream_events, ws, &ws->stream);
 
 	if (err) {
 		ws->stream = NULL;
@@ -536,7 +392,7 @@ static int try_address(struct websocket *ws, const struct sockaddr_storage *addr
 		snprintf(ws->last_why, sizeof ws->last_why, "cannot connect: %s", err_str(err));
 		return err;
 	}
-	ws->n_pending++;
+	closing_add(&ws->handles);
 	return 0;
 }
 
@@ -553,7 +409,7 @@ static void try_next(struct websocket *ws)
 	fail(ws, ws->last_err, ws->last_why);
 }
 
-static void take_addresses(struct websocket *ws, const struct addrinfo *list)
+static void keep_addresses(struct websocket *ws, const struct addrinfo *list)
 {
 	for (; list && ws->n_addr < ADDRESSES_MAX; list = list->ai_next)
 		if (list->ai_family == AF_INET || list->ai_family == AF_INET6)
@@ -568,7 +424,7 @@ static void on_resolved(void *ctx, int error, const struct addrinfo *list)
 	ws->lookup = NULL;
 	if (ws->state != WS_RESOLVING)
 		return;
-	take_addresses(ws, list);
+	keep_addresses(ws, list);
 	snprintf(what, sizeof what, "the name cannot be resolved: %s", error ? lookup_why(error) : "no address");
 	ws->state = WS_CONNECTING;
 	if (ws->n_addr)
@@ -633,8 +489,8 @@ int websocket_connect(uv_loop_t *loop, const struct websocket_opts *opts, const 
 	if (!ws)
 		return ERR_NOMEM;
 	ws->loop = loop;
+	closing_init(&ws->handles, free_websocket, ws);
 	buf_init(&ws->request, UPGRADE_HEADER_MAX);
-	buf_init(&ws->out, opts->max_queue + CONTROL_ROOM);
 	int err = copy(ws, opts);
 
 	if (err) {
@@ -644,7 +500,8 @@ int websocket_connect(uv_loop_t *loop, const struct websocket_opts *opts, const 
 	uv_timer_init(loop, &ws->timer);
 	uv_timer_init(loop, &ws->attempt);
 	ws->timer.data = ws->attempt.data = ws;
-	ws->n_pending = 2;
+	closing_add(&ws->handles);
+	closing_add(&ws->handles);
 	err = resolve(ws);
 	if (err) {
 		tear_down(ws);
@@ -652,13 +509,14 @@ int websocket_connect(uv_loop_t *loop, const struct websocket_opts *opts, const 
 	}
 	ws->ev = ev;
 	ws->ctx = ctx;
+	closing_then(&ws->handles, ev->on_closed, ctx);
 	uv_update_time(loop);
 	uv_timer_start(&ws->timer, on_connect_timer, opts->connect_timeout_ms, 0);
 	*out = ws;
 	return 0;
 }
 
-/* --- goodbye ---------------------------------------------------------------------------- */
+/* --- closing ---------------------------------------------------------------------------- */
 
 static void on_close_timer(uv_timer_t *t)
 {
@@ -667,22 +525,14 @@ static void on_close_timer(uv_timer_t *t)
 
 void websocket_close(struct websocket *ws, uint16_t code, const char *reason)
 {
-	size_t len = reason ? strlen(reason) : 0;
-
 	if (ws->state != WS_OPEN) {
-		if (ws->state == WS_OVER && ws->frames && ws->stream)
-			flush(ws); /* what wslay answered to the end, if there is somebody to hear it */
+		if (ws->state == WS_OVER)
+			ws_frames_flush(&ws->frames); /* what it answered to the end, if there is somebody to receive it */
 		tear_down(ws);
 		return;
 	}
-	ws->state = WS_SAYING_BYE;
+	ws->state = WS_CLOSING;
 	uv_timer_stop(&ws->timer);
 	uv_timer_start(&ws->timer, on_close_timer, ws->opts.close_timeout_ms, 0);
-	ws->bye_due = true;
-	ws->bye_code = code;
-	ws->bye_len = len < REASON_MAX ? len : REASON_MAX;
-	if (len)
-		memcpy(ws->bye_reason, reason, ws->bye_len);
-	if (!ws->framing)
-		say_bye(ws);
+	fail_if_broken(ws, ws_frames_close(&ws->frames, code, reason));
 }
