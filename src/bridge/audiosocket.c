@@ -92,7 +92,7 @@ static void on_stream_closed(uv_handle_t *h)
 	struct audiosocket *a = of_handle(h);
 
 	a->to_open = false;
-	if (a->phase == PHASE_CONNECTING && !a->worker.failed)
+	if (a->phase == PHASE_CONNECTING && a->worker.state != STREAM_FAILED)
 		try_next(a);
 	free_if_idle(a);
 }
@@ -116,7 +116,7 @@ static void finish(struct audiosocket *a)
 	if (a->phase == PHASE_GONE)
 		return;
 	a->phase = PHASE_GONE;
-	a->worker.out = NULL;
+	stream_worker_end_output(&a->worker);
 	if (a->lookup)
 		lookup_cancel(a->lookup);
 	a->lookup = NULL;
@@ -151,7 +151,7 @@ static void on_connected(uv_connect_t *req, int status)
 {
 	struct audiosocket *a = req->data;
 
-	if (a->phase != PHASE_CONNECTING || a->worker.failed)
+	if (a->phase != PHASE_CONNECTING || a->worker.state == STREAM_FAILED)
 		return;
 	if (status < 0) {
 		if (a->next < a->n_found)
@@ -204,7 +204,7 @@ static void on_resolved(void *ctx, int error, const struct addrinfo *found)
 	struct audiosocket *a = ctx;
 
 	a->lookup = NULL;
-	if (a->phase != PHASE_CONNECTING || a->worker.failed)
+	if (a->phase != PHASE_CONNECTING || a->worker.state == STREAM_FAILED)
 		return;
 	for (; found && a->n_found < ADDRESSES_MAX; found = found->ai_next)
 		memcpy(&a->found[a->n_found++], found->ai_addr, found->ai_addrlen);
@@ -250,14 +250,14 @@ static void on_shutdown(uv_shutdown_t *req, int status)
 }
 
 /* Closing at once might reset the connection, and the hang-up would be lost with it. */
-static void on_silent(struct stream_worker *w)
+static void on_drained(struct stream_worker *w)
 {
 	struct audiosocket *a = w->owner;
 
-	if (a->phase != PHASE_HANGING_UP || w->out == NULL)
+	if (a->phase != PHASE_HANGING_UP || w->queue.out == NULL)
 		return;
-	w->out = NULL;
-	if (w->failed || uv_shutdown(&a->shutdown, &a->to.stream, on_shutdown))
+	stream_worker_end_output(w);
+	if (uv_shutdown(&a->shutdown, &a->to.stream, on_shutdown))
 		finish(a);
 }
 
@@ -287,7 +287,7 @@ static int audiosocket_open(const struct bridge_opts *opts, uint32_t rate_hz, si
 	stream_worker_bound(&a->worker, SOCKET_MS);
 	a->worker.owner = a;
 	a->worker.on_end = on_end;
-	a->worker.on_silent = on_silent;
+	a->worker.on_drained = on_drained;
 	a->loop = opts->loop;
 	a->text = own->address;
 	a->address = address;
@@ -323,7 +323,7 @@ static void audiosocket_close(void *self)
 {
 	struct audiosocket *a = self;
 
-	if (a->phase != PHASE_UP || a->worker.failed) {
+	if (a->phase != PHASE_UP || a->worker.state == STREAM_FAILED) {
 		stream_worker_detach(&a->worker);
 		finish(a);
 		return;

@@ -101,7 +101,7 @@ static void finish(struct process *p)
 
 static void end_input(struct process *p)
 {
-	p->worker.out = NULL;
+	stream_worker_end_output(&p->worker);
 	close_handle(&p->to);
 }
 
@@ -164,7 +164,7 @@ static void on_end(struct stream_worker *w, const char *why)
 	uv_timer_start(&p->timer, on_time, STATUS_MS, 0);
 }
 
-static void on_silent(struct stream_worker *w)
+static void on_drained(struct stream_worker *w)
 {
 	end_input(w->owner);
 }
@@ -258,7 +258,7 @@ static int process_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t
 	}
 	p->worker.owner = p;
 	p->worker.on_end = on_end;
-	p->worker.on_silent = on_silent;
+	p->worker.on_drained = on_drained;
 	p->log = *log;
 	p->loop = opts->loop;
 	uv_timer_init(p->loop, &p->timer);

@@ -12,7 +12,13 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { PIECE = 512, SILENCE = 2 /* steps of 16 bits */, FLIGHT_MAX = AS_HEAD + AS_EVENT_MAX, LEAST_WAIT_MS = 40, MARK_HEAD = sizeof(uint64_t) + 1 };
+enum {
+	PIECE = 512,
+	SILENCE = 2,     /* steps of 16 bits */
+	MIX_MAX = 2048,  /* samples of one tick */
+	LEAST_WAIT_MS = 40,
+	MARK_HEAD = sizeof(uint64_t) + 1,
+};
 
 /* ---- failing ---- */
 
@@ -21,155 +27,86 @@ void stream_worker_fail(struct stream_worker *w, const char *fmt, ...)
 	char why[STREAM_WHY_MAX];
 	va_list ap;
 
-	if (w->failed || !w->sink)
+	if (w->state == STREAM_FAILED || w->state == STREAM_CLOSED)
 		return;
-	w->failed = true;
+	w->state = STREAM_FAILED;
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof why, fmt, ap);
 	va_end(ap);
 	w->sink->failed(w->sink_ctx, why);
 }
 
+static void stop_reading(struct stream_worker *w, enum stream_reading to)
+{
+	if (w->in && w->reading == READING)
+		uv_read_stop(w->in);
+	w->reading = to;
+}
+
 static void end(struct stream_worker *w, const char *why)
 {
-	if (w->in && w->reading)
-		uv_read_stop(w->in);
-	w->reading = false;
-	if (!w->failed)
+	stop_reading(w, READING_STOPPED);
+	if (w->state != STREAM_FAILED)
 		w->on_end(w, why);
 }
 
-/* A program that has started, or a server that accepts, may be gone the next moment: it is there once it has spoken, or
- * has been for a while. */
-static void tell_there(struct stream_worker *w)
+/* A program that has started, or a server that accepts, may be gone the next moment. */
+static void confirm(struct stream_worker *w)
 {
-	if (w->there || w->failed || !w->sink)
+	if (w->state != STREAM_UP)
 		return;
-	w->there = true;
+	w->state = STREAM_CONFIRMED;
 	if (w->sink->up)
 		w->sink->up(w->sink_ctx, true, "");
 }
 
-/* ---- to the worker: a queue of records, and one that is being written ---- */
+/* ---- to the worker ---- */
 
-static size_t record_len(const uint8_t *p)
+static void on_audio_dropped(void *ctx, size_t samples)
 {
-	return AS_HEAD + ((size_t)p[1] << 8 | p[2]);
-}
+	struct stream_worker *w = ctx;
 
-static void drop_record(struct stream_worker *w, uint8_t *at)
-{
-	size_t n = record_len(at);
-
-	if (as_audio_rate(at[0]))
-		w->queued_audio -= n - AS_HEAD;
-	memmove(at, at + n, w->queued - (size_t)(at - w->queue) - n);
-	w->queued -= n;
-}
-
-static void count_unheard(struct stream_worker *w, size_t samples)
-{
 	if (w->sink && w->sink->unheard)
 		w->sink->unheard(w->sink_ctx, samples);
 }
 
-/* What is heard now matters more than what was said before. */
-static void drop_oldest_audio(struct stream_worker *w)
+static void on_event_dropped(void *ctx)
 {
-	for (uint8_t *p = w->queue; p < w->queue + w->queued; p += record_len(p)) {
-		if (!as_audio_rate(p[0]))
-			continue;
-		count_unheard(w, (record_len(p) - AS_HEAD) / 2);
-		drop_record(w, p);
-		return;
-	}
+	struct stream_worker *w = ctx;
+
+	if (w->events_lost++ == 0 && w->sink)
+		log_warn(w->log, "the worker does not read: events for it are lost");
 }
 
-static void write_next(struct stream_worker *w);
-
-static void on_written(uv_write_t *req, int status)
+static void on_idle(void *ctx)
 {
-	struct stream_worker *w = req->data;
+	struct stream_worker *w = ctx;
 
-	w->writing = false;
-	if (status < 0) {
-		w->queued = w->queued_audio = 0;
-		if (w->hanging_up)
-			w->on_silent(w);
-		else if (status != UV_ECANCELED)
-			end(w, "it does not read any more");
-		return;
-	}
-	write_next(w);
+	if (w->state == STREAM_CLOSED)
+		w->on_drained(w);
 }
 
-/* Leaves the rest of a record to libuv, which waits until the stream takes it. */
-static void write_rest(struct stream_worker *w, const uint8_t *p, size_t len)
+static void on_broken(void *ctx, const char *why)
 {
-	uv_buf_t buf;
+	struct stream_worker *w = ctx;
 
-	memcpy(w->flight, p, len);
-	buf = uv_buf_init((char *)w->flight, (unsigned)len);
-	w->writing = true;
-	int err = uv_write(&w->req, w->out, &buf, 1, on_written);
-
-	if (err) {
-		w->writing = false;
-		w->queued = w->queued_audio = 0;
-		end(w, uv_strerror(err));
-	}
+	if (w->state == STREAM_CLOSED)
+		w->on_drained(w);
+	else if (why)
+		end(w, why);
 }
 
-static void write_next(struct stream_worker *w)
-{
-	while (!w->writing && w->queued > 0) {
-		size_t n = record_len(w->queue);
+static const struct record_queue_events queue_events = {
+	.on_audio_dropped = on_audio_dropped,
+	.on_event_dropped = on_event_dropped,
+	.on_idle = on_idle,
+	.on_broken = on_broken,
+};
 
-		write_rest(w, w->queue, n); /* tries at once; comes back here from the loop */
-		if (w->queued > 0)
-			drop_record(w, w->queue);
-	}
-	if (w->hanging_up && !w->writing)
-		w->on_silent(w);
-}
-
-static void enqueue(struct stream_worker *w, const uint8_t *record, size_t len)
-{
-	bool audio = as_audio_rate(record[0]) != 0;
-
-	if (audio)
-		while (w->queued_audio > 0 && w->queued_audio + len - AS_HEAD > w->most_audio)
-			drop_oldest_audio(w);
-	if (w->queued + len > w->queue_cap || (!audio && w->queued - w->queued_audio + len > STREAM_EVENTS_MAX)) {
-		if (audio)
-			count_unheard(w, (len - AS_HEAD) / 2);
-		else if (w->events_lost++ == 0 && w->sink)
-			log_warn(w->log, "the worker does not read: events for it are lost");
-		return;
-	}
-	memcpy(w->queue + w->queued, record, len);
-	w->queued += len;
-	if (audio)
-		w->queued_audio += len - AS_HEAD;
-}
-
-/* One record, one write: a worker that reads records sees each as it is made. */
 static void send_record(struct stream_worker *w, const uint8_t *record, size_t len)
 {
-	uv_buf_t buf = uv_buf_init((char *)record, (unsigned)len);
-
-	if (!w->out || w->failed)
-		return;
-	if (w->writing) {
-		enqueue(w, record, len);
-		return;
-	}
-	int n = uv_try_write(w->out, &buf, 1);
-
-	if (n < 0 && n != UV_EAGAIN)
-		end(w, n == UV_EPIPE ? "it does not read any more" : uv_strerror(n));
-	else if (n < (int)len)
-		write_rest(w, record + (n > 0 ? n : 0), len - (size_t)(n > 0 ? n : 0));
+	if (w->state != STREAM_FAILED)
+		record_queue_send(&w->queue, record, len);
 }
 
 static void send_parts(struct stream_worker *w, uint8_t type, const void *payload, size_t len)
@@ -211,45 +148,17 @@ static void send_uuid(struct stream_worker *w)
 	send_parts(w, AS_UUID, id, sizeof id);
 }
 
-/* ---- who is in the room: told to a worker as soon as it is known to listen ---- */
+/* ---- events: for a worker that is known to understand them ---- */
 
-static void add_member(struct stream_worker *w, uint32_t id, const char *name)
+static void begin_extension(struct stream_worker *w)
 {
-	if (w->n_members == w->members_cap) {
-		size_t cap = w->members_cap ? 2 * w->members_cap : 4;
-		struct stream_member *p = realloc(w->members, cap * sizeof *p);
-
-		if (!p)
-			return;
-		w->members = p;
-		w->members_cap = cap;
-	}
-	char *copy = strdup(name);
-
-	if (copy)
-		w->members[w->n_members++] = (struct stream_member){id, copy};
-}
-
-static void remove_member(struct stream_worker *w, uint32_t id)
-{
-	for (size_t i = 0; i < w->n_members; i++) {
-		if (w->members[i].id != id)
-			continue;
-		free(w->members[i].name);
-		memmove(&w->members[i], &w->members[i + 1], (--w->n_members - i) * sizeof *w->members);
+	if (w->extended)
 		return;
-	}
-}
+	w->extended = true;
+	for (size_t i = 0; i < w->members.n; i++) {
+		const struct member *m = &w->members.p[i];
 
-static void begin_ours(struct stream_worker *w)
-{
-	if (w->speaks_ours)
-		return;
-	w->speaks_ours = true;
-	for (size_t i = 0; i < w->n_members; i++) {
-		struct bridge_event ev = {.kind = BRIDGE_JOINED, .participant = w->members[i].id, .name = w->members[i].name};
-
-		send_event(w, &ev);
+		send_event(w, &(struct bridge_event){.kind = BRIDGE_JOINED, .participant = m->id, .name = m->name});
 	}
 	if (w->mode != BRIDGE_ACTIVE)
 		send_event(w, &(struct bridge_event){.kind = BRIDGE_MODE, .mode = w->mode});
@@ -319,7 +228,7 @@ static void say(struct stream_worker *w, const int16_t *pcm, size_t n)
 		w->audible = w->taken;
 }
 
-static void take_audio(struct stream_worker *w, const struct as_record *rec)
+static void receive_audio(struct stream_worker *w, const struct as_record *rec)
 {
 	uint32_t rate_hz = as_audio_rate(rec->type);
 	int16_t pcm[PIECE];
@@ -335,7 +244,7 @@ static void take_audio(struct stream_worker *w, const struct as_record *rec)
 	}
 }
 
-static void take_event(struct stream_worker *w, const struct as_record *rec)
+static void receive_event(struct stream_worker *w, const struct as_record *rec)
 {
 	char why[STREAM_WHY_MAX];
 
@@ -343,12 +252,12 @@ static void take_event(struct stream_worker *w, const struct as_record *rec)
 		stream_worker_fail(w, "%s", why);
 }
 
-static void take_record(struct stream_worker *w, const struct as_record *rec)
+static void receive_record(struct stream_worker *w, const struct as_record *rec)
 {
 	if (rec->type != AS_HANGUP && rec->type != AS_ERROR)
-		tell_there(w);
+		confirm(w);
 	if (as_audio_rate(rec->type)) {
-		take_audio(w, rec);
+		receive_audio(w, rec);
 		return;
 	}
 	switch (rec->type) {
@@ -359,30 +268,30 @@ static void take_record(struct stream_worker *w, const struct as_record *rec)
 		stream_worker_fail(w, "it reported an error, code 0x%02x", rec->len ? rec->payload[0] : 0);
 		break;
 	case AS_FLUSH:
-		begin_ours(w);
+		begin_extension(w);
 		forget_speech(w);
 		w->sink->flush(w->sink_ctx);
 		break;
 	case AS_MARK:
-		begin_ours(w);
+		begin_extension(w);
 		add_mark(w, rec);
 		break;
 	case AS_EVENT:
-		begin_ours(w);
-		take_event(w, rec);
+		begin_extension(w);
+		receive_event(w, rec);
 		break;
 	default: /* a UUID or a digit means nothing to a room */
 		break;
 	}
 }
 
-static void take_bytes(struct stream_worker *w, const uint8_t *p, size_t len)
+static void receive_bytes(struct stream_worker *w, const uint8_t *p, size_t len)
 {
 	struct as_record rec;
 	int got = 0;
 
-	while (!w->failed && !w->hanging_up && w->reading && (got = as_next(&w->parser, &p, &len, &rec)) == 1)
-		take_record(w, &rec);
+	while (w->state < STREAM_FAILED && w->reading == READING && (got = as_next(&w->parser, &p, &len, &rec)) == 1)
+		receive_record(w, &rec);
 	if (got < 0)
 		stream_worker_fail(w, "%s", w->parser.why);
 }
@@ -395,35 +304,28 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 	*buf = uv_buf_init((char *)w->read_buf, sizeof w->read_buf);
 }
 
-static void stop_reading(struct stream_worker *w)
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
-	uv_read_stop(w->in);
-	w->reading = false;
-}
-
-static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
-{
-	struct stream_worker *w = s->data;
+	struct stream_worker *w = stream->data;
 
 	if (n < 0) {
 		end(w, n != UV_EOF ? uv_strerror((int)n) : as_cut(&w->parser) ? "it ended in the middle of a record" : "it ended");
-		w->reading = false;
 		return;
 	}
-	take_bytes(w, (const uint8_t *)buf->base, (size_t)n);
+	receive_bytes(w, (const uint8_t *)buf->base, (size_t)n);
 	w->read_budget -= (size_t)n < w->read_budget ? (size_t)n : w->read_budget;
-	if (!w->reading)
+	if (w->reading != READING)
 		return;
-	w->paused = w->read_budget == 0;
-	if (w->paused || w->failed)
-		stop_reading(w);
+	if (w->state == STREAM_FAILED)
+		stop_reading(w, READING_STOPPED);
+	else if (w->read_budget == 0)
+		stop_reading(w, READING_PAUSED);
 }
 
 static void read_on(struct stream_worker *w)
 {
 	w->read_budget = STREAM_READ_PER_TICK;
-	w->paused = false;
-	w->reading = true;
+	w->reading = READING;
 	int err = uv_read_start(w->in, on_alloc, on_read);
 
 	if (err)
@@ -432,26 +334,31 @@ static void read_on(struct stream_worker *w)
 
 /* ---- the room's calls ---- */
 
+static void send_mix(struct stream_worker *w, const struct bridge_hearing *h)
+{
+	uint8_t record[AS_HEAD + 2 * MIX_MAX];
+
+	if (h->n == 0 || h->n > MIX_MAX)
+		return;
+	as_put_head(record, w->audio_type, 2 * h->n);
+	pcm_from_float(record + AS_HEAD, h->pcm, h->n);
+	send_record(w, record, AS_HEAD + 2 * h->n);
+}
+
 bool stream_worker_audio(struct stream_worker *w, const struct bridge_hearing *h)
 {
-	uint8_t record[AS_HEAD + 2 * 2048];
-
-	if (!w->out || w->failed)
+	if (!w->queue.out || w->state == STREAM_FAILED)
 		return true;
 	uint64_t waiting = (uint64_t)h->waiting_ms * w->rate_hz / 1000; /* rounded up: no mark is early */
 
 	w->played = w->taken > waiting ? w->taken - waiting : 0;
 	return_marks(w);
-	if (h->n > 0 && h->n <= 2048) {
-		as_put_head(record, w->audio_type, 2 * h->n);
-		pcm_from_float(record + AS_HEAD, h->pcm, h->n);
-		send_record(w, record, AS_HEAD + 2 * h->n);
-	}
+	send_mix(w, h);
 	w->heard += h->n;
-	if (w->heard * 1000 >= (uint64_t)w->rate_hz * STREAM_THERE_MS)
-		tell_there(w);
+	if (w->heard * 1000 >= (uint64_t)w->rate_hz * STREAM_CONFIRM_MS)
+		confirm(w);
 	w->read_budget = STREAM_READ_PER_TICK;
-	if (w->paused && !w->failed)
+	if (w->reading == READING_PAUSED && w->state != STREAM_FAILED)
 		read_on(w);
 	return true; /* silence too: a worker tells by it that somebody has finished */
 }
@@ -466,15 +373,20 @@ static void change_mode(struct stream_worker *w, enum bridge_mode mode)
 void stream_worker_event(struct stream_worker *w, const struct bridge_event *ev)
 {
 	if (ev->kind == BRIDGE_JOINED)
-		add_member(w, ev->participant, ev->name);
+		member_list_add(&w->members, ev->participant, ev->name);
 	else if (ev->kind == BRIDGE_LEFT)
-		remove_member(w, ev->participant);
+		member_list_remove(&w->members, ev->participant);
 	else if (ev->kind == BRIDGE_INTERRUPTED && ev->item == w->item)
 		forget_speech(w); /* by the room itself */
 	else if (ev->kind == BRIDGE_MODE)
 		change_mode(w, ev->mode);
-	if (w->speaks_ours)
+	if (w->extended)
 		send_event(w, ev);
+}
+
+void stream_worker_end_output(struct stream_worker *w)
+{
+	record_queue_stop(&w->queue);
 }
 
 void stream_worker_detach(struct stream_worker *w)
@@ -482,28 +394,21 @@ void stream_worker_detach(struct stream_worker *w)
 	w->sink = NULL;
 	w->sink_ctx = NULL;
 	w->log = NULL;
-	w->hanging_up = true;
-	w->queued = w->queued_audio = 0;
+	w->state = STREAM_CLOSED;
+	record_queue_clear(&w->queue);
 }
 
 void stream_worker_hang_up(struct stream_worker *w)
 {
-	stream_worker_detach(w);
-	if (!w->out || w->failed) {
-		if (!w->writing)
-			w->on_silent(w);
-		return;
-	}
 	uint8_t record[AS_HEAD];
-	uv_buf_t buf = uv_buf_init((char *)record, sizeof record);
+	bool failed = w->state == STREAM_FAILED;
 
+	stream_worker_detach(w);
 	as_put_head(record, AS_HANGUP, 0);
-	if (w->writing)
-		enqueue(w, record, sizeof record);
-	else if (uv_try_write(w->out, &buf, 1) == UV_EAGAIN)
-		write_rest(w, record, sizeof record);
-	if (!w->writing)
-		w->on_silent(w);
+	if (!failed)
+		record_queue_send(&w->queue, record, sizeof record);
+	if (!w->queue.writing)
+		w->on_drained(w);
 }
 
 /* ---- life ---- */
@@ -528,7 +433,7 @@ void stream_worker_bound(struct stream_worker *w, uint32_t kernel_ms)
 {
 	bool room = kernel_ms + LEAST_WAIT_MS < STREAM_MOST_WAIT_MS;
 
-	w->most_audio = bytes_of(w, room ? STREAM_MOST_WAIT_MS - kernel_ms : LEAST_WAIT_MS);
+	record_queue_bound(&w->queue, bytes_of(w, room ? STREAM_MOST_WAIT_MS - kernel_ms : LEAST_WAIT_MS));
 }
 
 int stream_worker_init(struct stream_worker *w, uint32_t rate_hz, const struct bridge_sink *sink, void *sink_ctx,
@@ -544,37 +449,24 @@ int stream_worker_init(struct stream_worker *w, uint32_t rate_hz, const struct b
 	};
 	if (!w->audio_type)
 		return ERR_RANGE;
-	w->most_audio = bytes_of(w, STREAM_MOST_WAIT_MS);
-	w->queue_cap = 2 * w->most_audio + STREAM_EVENTS_MAX; /* heads of records too */
 	buf_init(&w->marks, STREAM_MARKS_MAX);
-	w->queue = malloc(w->queue_cap);
-	w->flight = malloc(FLIGHT_MAX);
-	if (w->queue && w->flight)
-		return 0;
-	stream_worker_fini(w);
-	return ERR_NOMEM;
+	return record_queue_init(&w->queue, bytes_of(w, STREAM_MOST_WAIT_MS), STREAM_EVENTS_MAX, &queue_events, w);
 }
 
 void stream_worker_fini(struct stream_worker *w)
 {
-	assert(!w->writing);
-	for (size_t i = 0; i < w->n_members; i++)
-		free(w->members[i].name);
-	free(w->members);
-	free(w->queue);
-	free(w->flight);
+	record_queue_fini(&w->queue);
+	member_list_fini(&w->members);
 	buf_fini(&w->marks);
-	w->members = NULL;
-	w->queue = w->flight = NULL;
-	w->n_members = 0;
 }
 
 void stream_worker_start(struct stream_worker *w, uv_stream_t *in, uv_stream_t *out)
 {
 	w->in = in;
-	w->out = out;
 	in->data = out->data = w;
-	w->req.data = w;
+	record_queue_start(&w->queue, out);
+	if (w->state == STREAM_OPENING)
+		w->state = STREAM_UP;
 	send_uuid(w);
 	read_on(w);
 }

@@ -3,7 +3,7 @@
  * stream_worker - what `process` and `audiosocket` have in common: AudioSocket records over a pair of libuv
  * streams, or over one that goes both ways.
  *
- *   room -> audio, events -> queue (MOST_WAIT_MS of audio, the oldest goes) -> stream -> worker
+ *   room -> audio, events -> record_queue (MOST_WAIT_MS of audio, the oldest is dropped) -> stream -> worker
  *   worker -> stream (READ_PER_TICK bytes) -> records -> sink: speech, flush, message, transcript
  *                                             marks wait here until the room has mixed what came before
  *
@@ -14,6 +14,8 @@
 #include "base/buf.h"
 #include "bridge/audiosocket_codec.h"
 #include "bridge/bridge.h"
+#include "bridge/member_list.h"
+#include "bridge/record_queue.h"
 
 #include <uv.h>
 
@@ -23,13 +25,22 @@ enum {
 	STREAM_MOST_WAIT_MS = 300,        /* of audio for a worker that is slow, what the kernel holds included */
 	STREAM_EVENTS_MAX = 65536,        /* bytes of events that wait for it */
 	STREAM_MARKS_MAX = 65536,         /* bytes of marks that wait for their time */
-	STREAM_THERE_MS = 1000,           /* who has not spoken is taken to be there after so long */
+	STREAM_CONFIRM_MS = 1000,         /* a worker that says nothing counts as up after this time */
 	STREAM_WHY_MAX = 112,
 };
 
-struct stream_member { /* of the room */
-	uint32_t id;
-	char *name;
+enum stream_state {
+	STREAM_OPENING,   /* there are no streams yet */
+	STREAM_UP,        /* it runs, or accepts, but may be gone the next moment */
+	STREAM_CONFIRMED, /* it has spoken, or has been there for a while: the room was told */
+	STREAM_FAILED,    /* the room was told, and will close us */
+	STREAM_CLOSED,    /* by the room: nothing is reported any more, and what it says is thrown away */
+};
+
+enum stream_reading {
+	READING_STOPPED, /* not begun, or ended for good */
+	READING,
+	READING_PAUSED,  /* the budget of this tick is used up */
 };
 
 struct stream_worker {
@@ -38,40 +49,32 @@ struct stream_worker {
 	const struct log *log;            /* the room's; as sink */
 	uint32_t rate_hz;
 	uint8_t audio_type;
-	uv_stream_t *in, *out;            /* NULL: not connected, or closed */
-	bool failed;                      /* the sink was told */
+	enum stream_state state;
 
 	/* from the worker */
+	uv_stream_t *in;                  /* NULL: not connected */
+	enum stream_reading reading;
+	size_t read_budget;
 	struct as_parser parser;
 	uint8_t read_buf[STREAM_READ_MAX];
-	size_t read_budget;
-	bool reading, paused;             /* paused: the budget of this tick is used up */
 	uint64_t item;                    /* of its speech: a new one after each flush or interruption */
 	uint64_t taken, played;           /* samples that the room took; and has mixed, as of the last tick */
 	uint64_t audible;                 /* `taken` after the last that was no silence */
 	struct buf marks;                 /* each: u64 where, u8 length, payload */
-	bool speaks_ours;                 /* it sent a record of ours, so it may be sent some */
-	bool there;                       /* the room knows that it is */
-	uint64_t heard;                   /* samples that it was given, before that */
+	bool extended;                    /* it sent a record of our extension, so it may be sent some */
 
 	/* to the worker */
-	uint8_t *queue;                   /* whole records that wait */
-	size_t queued, queue_cap, queued_audio, most_audio;
-	uv_write_t req;
-	uint8_t *flight;                  /* the one that libuv is writing */
-	bool writing;
-	bool hanging_up;
+	struct record_queue queue;
+	uint64_t heard;                   /* samples that it was given before it was confirmed */
 	uint64_t events_lost;
-
 	enum bridge_mode mode;
-	struct stream_member *members;
-	size_t n_members, members_cap;
+	struct member_list members;
 
 	void *owner;
 	/* The stream has ended or broken; `why` says how. May come after hang_up too. */
 	void (*on_end)(struct stream_worker *w, const char *why);
-	/* After hang_up: all is written, or never will be. */
-	void (*on_silent)(struct stream_worker *w);
+	/* After hang_up: all is written, or never will be. May come more than once. */
+	void (*on_drained)(struct stream_worker *w);
 };
 
 /* For struct bridge_ops: AudioSocket is bound to some rates. */
@@ -86,13 +89,14 @@ void stream_worker_fini(struct stream_worker *w);
 
 /* Sends the UUID and reads. Borrows both (they may be the same) until they are closed; uses their `data`. */
 void stream_worker_start(struct stream_worker *w, uv_stream_t *in, uv_stream_t *out);
-/* As in struct bridge_ops. Before start what is heard goes nowhere. */
+/* Nothing is written to it any more. */
+void stream_worker_end_output(struct stream_worker *w);
+/* As in struct bridge_ops. Before start the mix is dropped. */
 bool stream_worker_audio(struct stream_worker *w, const struct bridge_hearing *h);
 void stream_worker_event(struct stream_worker *w, const struct bridge_event *ev);
-/* Tells the room once, unless it has closed us. */
+/* Reports it to the room once, unless that has closed us. */
 void stream_worker_fail(struct stream_worker *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The room closes: nothing is said to it any more. */
+/* The room closes us: nothing is reported to it any more. */
 void stream_worker_detach(struct stream_worker *w);
-/* Detaches; from now on what the worker says is thrown away, and it is sent a hang-up
- * as soon as it takes it: then on_silent. */
+/* Detaches, and sends the worker a hang-up as soon as it takes one: then on_drained. */
 void stream_worker_hang_up(struct stream_worker *w);
