@@ -58,8 +58,6 @@ enum frame_fault frame_parse(const uint8_t *p, size_t len, uint32_t default_rate
 
 /* The first field for a rate: hundreds of Hz, rounded down. */
 uint16_t frame_rate_field(uint32_t rate_hz);
-/* The rate that this field then says: `rate_hz` itself if it is in whole hundreds, 11025 or 22050. */
-uint32_t frame_rate_said(uint32_t rate_hz);
 
 /* Writes the twelve bytes before the samples of source 0. */
 void frame_v1_write(uint8_t out[FRAME_V1_BYTES], uint32_t rate_hz, const struct frame_v1 *h);
@@ -74,9 +72,3 @@ size_t frame_pieces(size_t n_samples, size_t max_payload);
 
 /* Samples in piece `i` of `n_pieces`; the pieces add up to `n_samples`. i < n_pieces. */
 size_t frame_piece(size_t n_samples, size_t n_pieces, size_t i);
-
-/* Writes header and samples; returns the bytes written, 0 if they exceed `cap`. */
-size_t frame_write(uint8_t *out, size_t cap, uint32_t rate_hz, const int16_t *pcm, size_t n_samples);
-
-/* The same from float samples, saturating and rounding as pcm_from_float(). */
-size_t frame_write_float(uint8_t *out, size_t cap, uint32_t rate_hz, const float *x, size_t n_samples);

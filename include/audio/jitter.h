@@ -40,6 +40,14 @@ enum jitter_result {
 	JITTER_CONCEALED, /* all or part of out is invented */
 };
 
+/* What the sequence numbers of v1 frames tell; all only grow. */
+struct jitter_order {
+	uint64_t n_lost;         /* missing when their turn came */
+	uint64_t n_reordered;    /* overtaken, and placed in time */
+	uint64_t n_duplicates;
+	uint64_t n_too_late;     /* came after others had been played in their place; they count as lost, too */
+};
+
 struct jitter_stats {
 	double depth_ms;    /* stored now */
 	double target_ms;   /* margin wanted between arrival and tick: 2 ms or more */
@@ -57,11 +65,7 @@ struct jitter_stats {
 	uint64_t n_rate_changes;
 	uint64_t n_spurts;       /* talkspurts begun */
 	double dropped_ms;       /* by overflow, shrinking and cuts */
-	/* v1 frames, by sequence */
-	uint64_t n_lost;         /* missing when their turn came */
-	uint64_t n_reordered;    /* overtaken, and placed in time */
-	uint64_t n_duplicates;
-	uint64_t n_too_late;     /* came after others had been played in their place; they count as lost, too */
+	struct jitter_order order;
 };
 
 /* Borrows `t` until jitter_free(). ERR_RANGE for an option outside its range, ERR_NOMEM. */
@@ -87,3 +91,5 @@ void jitter_stats(const struct jitter *j, struct jitter_stats *out);
 /* Two of them for every tick. */
 double jitter_depth_ms(const struct jitter *j);
 double jitter_dropped_ms(const struct jitter *j);
+/* For every v1 frame: what jitter_stats() would say, without a copy. Valid as long as `j`. */
+const struct jitter_order *jitter_order(const struct jitter *j);

@@ -2,7 +2,6 @@
 #include "audio/frame.h"
 
 #include "audio/packet.h"
-#include "audio/pcm.h"
 
 static const char *const fault_names[FRAME_N_FAULTS] = {
 	[FRAME_OK] = "ok",
@@ -46,11 +45,6 @@ uint16_t frame_rate_field(uint32_t rate_hz)
 	return (uint16_t)(rate_hz / 100);
 }
 
-uint32_t frame_rate_said(uint32_t rate_hz)
-{
-	return packet_rate(rate_hz);
-}
-
 size_t frame_samples_max(size_t max_payload)
 {
 	return max_payload < FRAME_HEADER_BYTES ? 0 : (max_payload - FRAME_HEADER_BYTES) / 2;
@@ -66,38 +60,4 @@ size_t frame_pieces(size_t n_samples, size_t max_payload)
 size_t frame_piece(size_t n_samples, size_t n_pieces, size_t i)
 {
 	return n_samples / n_pieces + (i < n_samples % n_pieces);
-}
-
-static uint8_t *write_header(uint8_t *out, size_t cap, uint32_t rate_hz, size_t n_samples)
-{
-	uint16_t field = frame_rate_field(rate_hz);
-
-	if (frame_samples_max(cap) < n_samples || cap < FRAME_HEADER_BYTES)
-		return NULL;
-	out[0] = (uint8_t)field;
-	out[1] = (uint8_t)(field >> 8);
-	return out + FRAME_HEADER_BYTES;
-}
-
-size_t frame_write(uint8_t *out, size_t cap, uint32_t rate_hz, const int16_t *pcm, size_t n_samples)
-{
-	uint8_t *p = write_header(out, cap, rate_hz, n_samples);
-
-	if (!p)
-		return 0;
-	for (size_t i = 0; i < n_samples; i++) {
-		*p++ = (uint8_t)pcm[i];
-		*p++ = (uint8_t)((uint16_t)pcm[i] >> 8);
-	}
-	return FRAME_HEADER_BYTES + 2 * n_samples;
-}
-
-size_t frame_write_float(uint8_t *out, size_t cap, uint32_t rate_hz, const float *x, size_t n_samples)
-{
-	uint8_t *p = write_header(out, cap, rate_hz, n_samples);
-
-	if (!p)
-		return 0;
-	pcm_from_float(p, x, n_samples);
-	return FRAME_HEADER_BYTES + 2 * n_samples;
 }

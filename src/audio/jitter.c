@@ -392,7 +392,7 @@ static bool open_gap(struct jitter *j, const struct frame *f)
 	uint64_t n = (uint64_t)gap.samples * j->opts.rate_hz / f->format.rate_hz, most = samples(j, j->opts.max_delay_ms);
 
 	n = n < most ? n : most;
-	j->stats.n_lost += gap.lost;
+	j->stats.order.n_lost += gap.lost;
 	j->gap_left = j->state == STATE_IDLE || n < j->invented ? 0 : (size_t)n - j->invented;
 	j->gap_silent = gap.silent;
 	j->missed_at = NSEC_NONE;
@@ -407,7 +407,7 @@ static bool open_gap(struct jitter *j, const struct frame *f)
 /* What is missing before `f` is given up, and its place left out. */
 static bool feed_over_gap(struct jitter *j, const struct frame *f)
 {
-	j->stats.n_lost += order_gap(j->order, f).lost;
+	j->stats.order.n_lost += order_gap(j->order, f).lost;
 	j->hole = true;
 	return feed_next(j, f);
 }
@@ -467,13 +467,13 @@ static enum jitter_put put_in_order(struct jitter *j, const struct frame *f, nse
 
 	switch (order_note(j->order, f, &skipped_ms)) {
 	case ORDER_DUPLICATE:
-		j->stats.n_duplicates++;
+		j->stats.order.n_duplicates++;
 		return JITTER_REFUSED;
 	case ORDER_LATE:
-		j->stats.n_too_late++;
+		j->stats.order.n_too_late++;
 		return JITTER_REFUSED;
 	case ORDER_OLDER:
-		j->stats.n_reordered++;
+		j->stats.order.n_reordered++;
 		j->stats.n_put++;
 		break;
 	case ORDER_RESTART:
@@ -937,6 +937,11 @@ double jitter_depth_ms(const struct jitter *j)
 double jitter_dropped_ms(const struct jitter *j)
 {
 	return j->stats.dropped_ms;
+}
+
+const struct jitter_order *jitter_order(const struct jitter *j)
+{
+	return &j->stats.order;
 }
 
 void jitter_stats(const struct jitter *j, struct jitter_stats *out)

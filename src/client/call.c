@@ -2,6 +2,7 @@
 #include "client/call.h"
 
 #include "audio/jitter.h"
+#include "audio/packet.h"
 #include "audio/pcm.h"
 #include "audio/resample.h"
 #include "base/buf.h"
@@ -63,7 +64,7 @@ struct call {
 	struct jitter *jitter;
 	uint64_t grid; /* points passed since `opened` */
 	bool talking;  /* at the last one */
-	uint16_t seq;  /* of the v1 frame that is sent next */
+	struct packet_writer writer;
 	struct epoch epoch;
 	uint64_t played; /* samples of this epoch, as last told */
 	bool pongs;      /* the server answers pings */
@@ -211,23 +212,6 @@ static void measure(struct meter *m, const int16_t *pcm, size_t n, size_t frame)
 	m->n = m->frames = 0;
 }
 
-/* By how much the header of v1 is longer than the short one. */
-static size_t longer(const struct call *c)
-{
-	return c->opts.v1 ? FRAME_V1_BYTES - FRAME_HEADER_BYTES : 0;
-}
-
-static void send_piece(struct call *c, const struct frame_v1 *h, const int16_t *pcm, size_t n, nsec now)
-{
-	uint8_t b[FRAME_V1_BYTES + 2 * CALL_SAMPLES_MAX];
-	size_t at = longer(c), len = frame_write(b + at, sizeof b - at, c->opts.say_rate_hz, pcm, n);
-
-	if (c->opts.v1)
-		frame_v1_write(b, c->opts.say_rate_hz, h); /* ends where the samples begin */
-	if (wt_session_send(c->session, NULL, 0, b, at + len, now) == 0)
-		c->stats.frames_said++;
-}
-
 /* Media time at grid point k, in samples. */
 static uint64_t time_at(uint32_t rate_hz, uint64_t k)
 {
@@ -240,21 +224,28 @@ static size_t samples_at(uint32_t rate_hz, uint64_t k)
 	return (size_t)(time_at(rate_hz, k + 1) - time_at(rate_hz, k));
 }
 
+static void send_packet(struct call *c, const struct packet *p, nsec now)
+{
+	if (wt_session_send(c->session, p->head, p->head_len, p->body, p->body_len, now) == 0)
+		c->stats.frames_said++;
+}
+
 static void send_frame(struct call *c, const int16_t *pcm, size_t n, bool ends, nsec now)
 {
-	size_t max = wt_session_datagram_max(c->session), n_pieces = max > longer(c) ? frame_pieces(n, max - longer(c)) : 0;
-	struct frame_v1 h = {.begins = !c->talking, .time = (uint32_t)time_at(c->opts.say_rate_hz, c->grid)};
+	float x[CALL_SAMPLES_MAX];
+	uint8_t payload[2 * CALL_SAMPLES_MAX];
+	struct frame f = {
+		.format = {&codec_pcm, c->opts.say_rate_hz},
+		.payload = payload,
+		.n_samples = (uint32_t)n,
+		.v1 = {.begins = !c->talking, .ends = ends, .time = (uint32_t)time_at(c->opts.say_rate_hz, c->grid)},
+	};
+	struct packet p;
 
-	for (size_t i = 0; i < n_pieces; i++) {
-		size_t piece = frame_piece(n, n_pieces, i);
-
-		h.ends = ends && i == n_pieces - 1;
-		h.seq = c->seq++;
-		send_piece(c, &h, pcm, piece, now);
-		h.begins = false;
-		h.time += (uint32_t)piece;
-		pcm += piece;
-	}
+	pcm_from_i16(x, pcm, n);
+	f.len = (uint32_t)f.format.codec->encode(NULL, payload, x, n);
+	for (bool more = packet_first(&p, &c->writer, &f, wt_session_datagram_max(c->session)); more; more = packet_next(&p))
+		send_packet(c, &p, now);
 	c->stats.samples_said += n;
 }
 
@@ -426,7 +417,7 @@ static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 {
 	struct call *c = ((struct attempt *)user)->call;
 	struct frame f;
-	enum frame_fault fault = frame_parse(p, len, c->opts.rate_hz, &f);
+	enum frame_fault fault = packet_parse(p, len, c->opts.rate_hz, &f);
 
 	c->silent_ms = 0;
 	if (c->state != CALL_STATE_OPEN)
@@ -586,7 +577,7 @@ void call_stats(const struct call *c, struct call_stats *out)
 	out->buffer_ms = j.depth_ms;
 	out->jitter_ms = j.jitter_ms;
 	out->packets_lost = info.packets_lost;
-	out->frames_lost = j.n_lost;
+	out->frames_lost = j.order.n_lost;
 	out->said_dbfs = c->said.dbfs;
 	out->heard_dbfs = c->heard.dbfs;
 	out->seconds = (double)(c->grid * CALL_FRAME_MS) * 1e-3;
@@ -638,6 +629,7 @@ int call_new(uv_loop_t *loop, const struct call_opts *opts, const struct url *ur
 	c->opts = *opts;
 	c->url = *url;
 	c->handler = *handler;
+	c->writer.kind = opts->v1 ? PACKET_V1 : PACKET_LEGACY;
 	c->n_addrs = n_addrs < URL_ADDRESSES_MAX ? n_addrs : URL_ADDRESSES_MAX;
 	memcpy(c->addr, addrs, c->n_addrs * sizeof *addrs);
 	c->said.dbfs = c->heard.dbfs = -100;

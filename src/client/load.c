@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/load.h"
 
-#include "audio/frame.h"
+#include "audio/packet.h"
+#include "audio/pcm.h"
 #include "base/err.h"
 #include "base/map.h"
 #include "client/mark.h"
@@ -21,6 +22,7 @@ enum {
 	NOISES = 16, NOISE_LEVEL = 56, /* -60 dBFS */
 	PONG_BYTES = 24,          /* of a line: enough to know it */
 	SESSIONS_PER_SOCKET = 256,
+	MARK_BYTES = 2 * MARK_SAMPLES, /* encoded */
 	SAMPLES_MAX = 1024,       /* of a datagram that is looked at */
 };
 
@@ -84,7 +86,7 @@ struct load {
 	uint64_t slot_at;            /* the next, counted from `started` */
 	uint64_t n_pings;
 	uint64_t n_seconds;
-	int16_t noise[NOISES][MARK_SAMPLES];
+	uint8_t noise[NOISES][MARK_BYTES]; /* encoded */
 	struct load_report report;
 };
 
@@ -183,43 +185,76 @@ static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 	struct session *s = user;
 	struct hearing hearing = {s, now};
 	int16_t pcm[SAMPLES_MAX];
+	float x[SAMPLES_MAX];
 	struct frame f;
 
 	if (s->l->state == LOAD_MEASURE)
 		s->l->report.frames_received++;
-	if (frame_parse(p, len, MARK_RATE_HZ, &f) != FRAME_OK || f.format.rate_hz != MARK_RATE_HZ)
+	if (packet_parse(p, len, MARK_RATE_HZ, &f) != FRAME_OK || f.format.rate_hz != MARK_RATE_HZ)
 		return;
 	size_t n = f.n_samples < SAMPLES_MAX ? f.n_samples : SAMPLES_MAX;
 
-	for (size_t i = 0; i < n; i++)
-		pcm[i] = (int16_t)(uint16_t)(f.payload[2 * i] | f.payload[2 * i + 1] << 8);
+	f.format.codec->decode(NULL, f.payload, n * f.format.codec->unit_bytes, x, n);
+	pcm_to_i16(pcm, x, n);
 	mark_read(&s->ears, pcm, n, on_mark, &hearing);
+}
+
+/* One frame of 20 ms. */
+static void encode(uint8_t *payload, const int16_t *pcm)
+{
+	float x[MARK_SAMPLES];
+
+	pcm_from_i16(x, pcm, MARK_SAMPLES);
+	codec_pcm.encode(NULL, payload, x, MARK_SAMPLES);
 }
 
 /* --- talking ------------------------------------------------------------------------------------ */
 
+/* The next mark of this talker, encoded. */
+static void encode_mark(struct session *s, uint8_t *payload, nsec now)
+{
+	struct talker *t = s->talker;
+	const struct mark m = {s->l->run, (uint16_t)s->index, t->next};
+	int16_t pcm[MARK_SAMPLES];
+
+	mark_write(&m, pcm);
+	encode(payload, pcm);
+	t->sent_at[t->next % SENT_RING] = now;
+	t->next++;
+}
+
+/* Counts when it has left. A path that carries less than 642 bytes gets two packets. */
+static void send_payload(struct session *s, const uint8_t *payload, nsec now)
+{
+	const struct frame f = {
+		.format = {&codec_pcm, MARK_RATE_HZ},
+		.payload = payload,
+		.len = MARK_BYTES,
+		.n_samples = MARK_SAMPLES,
+	};
+	struct packet_writer w = {.kind = PACKET_LEGACY};
+	struct packet p;
+	bool more = packet_first(&p, &w, &f, wt_session_datagram_max(s->wt)), sent = more;
+
+	for (; more; more = packet_next(&p))
+		sent &= wt_session_send(s->wt, p.head, p.head_len, p.body, p.body_len, now) == 0;
+	if (sent && s->l->state == LOAD_MEASURE)
+		s->l->report.frames_sent++;
+}
+
 static void talk(struct session *s, uint64_t frame, nsec now)
 {
 	struct load *l = s->l;
-	struct talker *t = s->talker;
-	int16_t pcm[MARK_SAMPLES];
-	const int16_t *say = l->noise[(s->index + frame) % NOISES];
-	uint8_t b[FRAME_HEADER_BYTES + 2 * MARK_SAMPLES];
+	uint8_t mark[MARK_BYTES];
+	const uint8_t *payload = l->noise[(s->index + frame) % NOISES];
 
 	if (s->state != SESSION_OPEN)
 		return;
-	if (frame % t->period == t->turn) {
-		const struct mark m = {l->run, (uint16_t)s->index, t->next};
-
-		mark_write(&m, pcm);
-		say = pcm;
-		t->sent_at[t->next % SENT_RING] = now;
-		t->next++;
+	if (frame % s->talker->period == s->talker->turn) {
+		encode_mark(s, mark, now);
+		payload = mark;
 	}
-	size_t len = frame_write(b, sizeof b, MARK_RATE_HZ, say, MARK_SAMPLES);
-
-	if (wt_session_send(s->wt, NULL, 0, b, len, now) == 0 && l->state == LOAD_MEASURE)
-		l->report.frames_sent++;
+	send_payload(s, payload, now);
 }
 
 static nsec slot_due(const struct load *l)
@@ -634,13 +669,16 @@ static int make_sessions(struct load *l)
 
 static void make_noise(struct load *l)
 {
+	int16_t pcm[MARK_SAMPLES];
 	uint32_t seed = 1;
 
-	for (size_t i = 0; i < NOISES; i++)
+	for (size_t i = 0; i < NOISES; i++) {
 		for (size_t j = 0; j < MARK_SAMPLES; j++) {
 			seed = seed * 1664525u + 1013904223u;
-			l->noise[i][j] = (int16_t)((int32_t)(seed >> 16) % (2 * NOISE_LEVEL + 1) - NOISE_LEVEL);
+			pcm[j] = (int16_t)((int32_t)(seed >> 16) % (2 * NOISE_LEVEL + 1) - NOISE_LEVEL);
 		}
+		encode(l->noise[i], pcm);
+	}
 }
 
 static int check(const struct load_opts *o)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/join.h"
 
+#include "audio/packet.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,7 +102,7 @@ unsigned join_parse(const char *path_and_query, const char *path, uint32_t defau
 		if (!out->out_rate_hz)
 			return refuse(400, why, "rate: use 8000 to 48000");
 	}
-	out->out_rate_hz = frame_rate_said(out->out_rate_hz); /* the sound must have the rate of its header */
+	out->out_rate_hz = packet_rate(out->out_rate_hz); /* the sound must have the rate of its header */
 	if (join_query_get(query, "codec", value, sizeof value, &bad) && (bad || strcmp(value, "pcm") != 0))
 		return refuse(400, why, "codec: this server speaks pcm");
 	if (join_query_get(query, "frames", value, sizeof value, &bad)) {

@@ -143,14 +143,13 @@ void participant_free(struct participant *p)
 static void count_order(struct participant *p)
 {
 	struct rooms_stats *st = &p->room->rooms->stats;
-	struct jitter_stats j;
+	const struct jitter_order *o = jitter_order(p->jitter);
 
-	jitter_stats(p->jitter, &j);
-	st->frames_lost += j.n_lost - p->counted.n_lost;
-	st->frames_reordered += j.n_reordered - p->counted.n_reordered;
-	st->frames_duplicate += j.n_duplicates - p->counted.n_duplicates;
-	st->frames_late += j.n_too_late - p->counted.n_too_late;
-	p->counted = j;
+	st->frames_lost += o->n_lost - p->counted.n_lost;
+	st->frames_reordered += o->n_reordered - p->counted.n_reordered;
+	st->frames_duplicate += o->n_duplicates - p->counted.n_duplicates;
+	st->frames_late += o->n_too_late - p->counted.n_too_late;
+	p->counted = *o;
 }
 
 /* The others heard him until now: his sound ends softly, in the next tick. */
@@ -392,10 +391,10 @@ void participant_stats(const struct participant *p, struct participant_stats *ou
 	out->concealed = j.n_concealed;
 	out->dropped_ms = (uint64_t)j.dropped_ms;
 	out->rate_changes = j.n_rate_changes;
-	out->frames_lost = j.n_lost;
-	out->frames_reordered = j.n_reordered;
-	out->frames_duplicate = j.n_duplicates;
-	out->frames_late = j.n_too_late;
+	out->frames_lost = j.order.n_lost;
+	out->frames_reordered = j.order.n_reordered;
+	out->frames_duplicate = j.order.n_duplicates;
+	out->frames_late = j.order.n_too_late;
 	out->buffer_ms = (uint32_t)(j.depth_ms + 0.5);
 	out->target_ms = (uint32_t)(j.target_ms + 0.5);
 	out->jitter_ms = (float)j.jitter_ms;

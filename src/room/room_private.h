@@ -131,7 +131,7 @@ struct participant {
 	uint64_t sent;       /* samples of this epoch */
 	uint64_t unheard;    /* samples between what he was sent and what he plays, by his reports; 0: he makes none */
 
-	struct jitter_stats counted; /* of the buffer, as already counted for the shard */
+	struct jitter_order counted; /* of the buffer, as already counted for the shard */
 	struct participant_stats stats; /* what jitter does not count */
 	double dropped_ms;   /* of the buffer, as already counted for the shard */
 };

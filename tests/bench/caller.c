@@ -13,11 +13,13 @@
  * sessions into each room of a mynahd, where marks meet and do not read: then only `received` counts; "talkers=K" has K
  * of each room talk.
  */
-#include "audio/frame.h"
+#include "audio/packet.h"
+#include "audio/pcm.h"
 #include "base/err.h"
 #include "client/histogram.h"
 #include "client/mark.h"
 #include "client/net.h"
+#include "support/frames.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,7 +103,7 @@ static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 	struct frame f;
 
 	g.received += g.phase == MEASURING;
-	if (!g.talks || g.room || frame_parse(p, len, MARK_RATE_HZ, &f) != FRAME_OK || f.n_samples > SAMPLES_MAX)
+	if (!g.talks || g.room || packet_parse(p, len, MARK_RATE_HZ, &f) != FRAME_OK || f.n_samples > SAMPLES_MAX)
 		return;
 	memcpy(pcm, f.payload, f.len); /* both ends are this machine, little-endian */
 	mark_read(&s->ears, pcm, f.n_samples, on_mark, &hearing);
@@ -110,12 +112,14 @@ static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 static void talk(struct session *s, nsec now)
 {
 	const struct mark m = {0, (uint16_t)s->index, s->next};
-	uint8_t b[FRAME_HEADER_BYTES + 2 * MARK_SAMPLES];
+	uint8_t b[PACKET_LEGACY_HEAD + 2 * MARK_SAMPLES];
 	int16_t pcm[MARK_SAMPLES];
+	float x[MARK_SAMPLES];
 
 	mark_write(&m, pcm);
 	s->sent_at[s->next++ % SENT_RING] = now;
-	size_t len = frame_write(b, sizeof b, MARK_RATE_HZ, pcm, MARK_SAMPLES);
+	pcm_from_i16(x, pcm, MARK_SAMPLES);
+	size_t len = datagram_of_float(b, MARK_RATE_HZ, x, MARK_SAMPLES);
 
 	if (wt_session_send(s->wt, NULL, 0, b, len, now) == 0 && g.phase == MEASURING)
 		g.sent++;

@@ -6,6 +6,7 @@
 #include "audio/resample.h"
 #include "base/err.h"
 #include "room/room.h"
+#include "support/frames.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -51,7 +52,7 @@ static void enter(struct hall *h, uint32_t room_hz)
 	static const struct log_out out = {.fd = 2, .level = LOG_ERROR};
 	static const struct log log = {.out = &out};
 	struct rooms_opts o;
-	int16_t pcm[1920];
+	float x[1920];
 	char name[16];
 
 	room_rule_default(&rule);
@@ -69,8 +70,8 @@ static void enter(struct hall *h, uint32_t room_hz)
 			abort();
 	}
 	for (uint32_t i = 0; i < h->rate_hz / 50; i++)
-		pcm[i] = (int16_t)(4000 * sin(0.11 * i));
-	h->len = frame_write(h->frame, sizeof h->frame, h->rate_hz, pcm, h->rate_hz / 50);
+		x[i] = (float)(4000.0 / 32768 * sin(0.11 * i));
+	h->len = datagram_of_float(h->frame, h->rate_hz, x, h->rate_hz / 50);
 }
 
 static void leave(struct hall *h, nsec now)

@@ -3,9 +3,9 @@
  * Rooms under a random crowd. The input is a row of operations of three bytes: which one, who (of eight places), and a
  * number; frames and texts take the bytes after them. Whatever comes, rooms mix on time and end empty.
  */
-#include "audio/frame.h"
 #include "base/cursor.h"
 #include "room/room.h"
+#include "support/frames.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -109,14 +109,17 @@ static void speak(struct crowd *c, size_t who, uint8_t number, struct cursor *in
 static void speak_v1(struct crowd *c, size_t who, uint8_t number, struct cursor *in)
 {
 	static const uint32_t rates[] = {16000, 16000, 48000, 11025};
-	uint8_t frame[FRAME_V1_BYTES + 1200];
+	uint8_t bytes[PACKET_V1_HEAD + 1200], payload[1200];
 	uint32_t seq = (uint32_t)cursor_le(in, 1), far = number & 32 ? (uint32_t)cursor_le(in, 4) : 0;
-	const struct frame_v1 h = {.seq = (uint16_t)(seq + far), .time = seq * 160 + far, .begins = number & 64, .ends = number & 128};
+	struct packet_writer w = {.kind = PACKET_V1, .next_seq = (uint16_t)(seq + far)};
+	struct frame f = {
+		PCM_FRAME(rates[number % 4], payload, number & 16 ? 160 : 2 * (size_t)number),
+		.v1 = {.time = seq * 160 + far, .begins = number & 64, .ends = number & 128},
+	};
 
-	frame_v1_write(frame, rates[number % 4], &h);
-	for (size_t i = 0; i < 1200; i++)
-		frame[FRAME_V1_BYTES + i] = (uint8_t)(i * 37);
-	participant_audio(c->p[who], frame, FRAME_V1_BYTES + (number & 16 ? 320 : 4 * (size_t)number), c->now);
+	for (size_t i = 0; i < sizeof payload; i++)
+		payload[i] = (uint8_t)(i * 37);
+	participant_audio(c->p[who], bytes, datagram_of(bytes, &w, &f), c->now);
 	participant_played(c->p[who], number, seq + far);
 }
 

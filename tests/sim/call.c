@@ -2,6 +2,7 @@
 #include "sim/call.h"
 
 #include "base/err.h"
+#include "support/frames.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,7 +115,7 @@ static void hear_v1(struct person *p, const uint8_t *b, size_t len)
 {
 	struct frame f = {0};
 
-	assert_int_equal(frame_parse(b, len, 16000, &f), FRAME_OK);
+	assert_int_equal(packet_parse(b, len, 16000, &f), FRAME_OK);
 	assert_true(f.is_v1);
 	int16_t ahead = (int16_t)(f.v1.seq - p->heard_seq);
 
@@ -131,7 +132,7 @@ static void hear_v1(struct person *p, const uint8_t *b, size_t len)
 static void on_heard(void *user, const uint8_t *b, size_t len, nsec now)
 {
 	struct person *p = user;
-	size_t head = p->v1 ? FRAME_V1_BYTES : FRAME_HEADER_BYTES;
+	size_t head = p->v1 ? PACKET_V1_HEAD : PACKET_LEGACY_HEAD;
 
 	(void)now;
 	if (len != head + 2 * FRAME_SAMPLES)
@@ -184,24 +185,21 @@ static const struct wt_app client_app = {
 
 void say(struct person *p, nsec now)
 {
-	uint8_t frame[FRAME_V1_BYTES + 2 * FRAME_SAMPLES];
-	struct frame_v1 h = {.seq = p->seq, .time = p->media_time};
-	size_t head = p->v1 ? FRAME_V1_BYTES : FRAME_HEADER_BYTES;
+	uint8_t bytes[PACKET_V1_HEAD + 2 * FRAME_SAMPLES], payload[2 * FRAME_SAMPLES];
+	struct packet_writer w = {.kind = p->v1 ? PACKET_V1 : PACKET_LEGACY, .next_seq = p->seq};
+	struct frame f = {PCM_FRAME(p->rate_hz, payload, FRAME_SAMPLES), .v1 = {.time = p->media_time}};
 
 	if (!p->session || !p->says)
 		return;
-	frame_v1_write(frame, p->rate_hz, &h);
-	if (!p->v1) {
-		frame[0] = (uint8_t)(p->rate_hz / 100);
-		frame[1] = (uint8_t)(p->rate_hz / 100 >> 8);
+	for (size_t i = 0; i < sizeof payload; i += 2) {
+		payload[i] = (uint8_t)p->says;
+		payload[i + 1] = (uint8_t)((uint16_t)p->says >> 8);
 	}
-	for (size_t i = head; i < head + 2 * FRAME_SAMPLES; i += 2) {
-		frame[i] = (uint8_t)p->says;
-		frame[i + 1] = (uint8_t)((uint16_t)p->says >> 8);
-	}
+	size_t len = datagram_of(bytes, &w, &f);
+
 	p->seq++;
 	p->media_time += FRAME_SAMPLES;
-	if (wt_session_send(p->session, NULL, 0, frame, head + 2 * FRAME_SAMPLES, now) == 0)
+	if (wt_session_send(p->session, NULL, 0, bytes, len, now) == 0)
 		p->sent++;
 }
 

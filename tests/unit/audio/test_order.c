@@ -229,7 +229,7 @@ TEST(in_order_nothing_is_different)
 	assert_int_equal(w->idle_after_start, 0);
 	assert_true(intact(w) == 1);
 	assert_true(stats(w).trim_ppm == 0);
-	assert_int_equal(stats(w).n_lost + stats(w).n_reordered + stats(w).n_duplicates + stats(w).n_too_late, 0);
+	assert_int_equal(stats(w).order.n_lost + stats(w).order.n_reordered + stats(w).order.n_duplicates + stats(w).order.n_too_late, 0);
 	world_free(w);
 }
 
@@ -247,7 +247,7 @@ TEST(loss_is_concealed_in_place)
 
 			print_message("loss %.0f %%, phase %.0f: lost %.1f %%, intact %.1f %%, lead %.1f ms, click %.1f dB\n",
 				100 * losses[i], phase, 100 * lost, 100 * kept, lead, click_db(w));
-			assert_in_range(stats(w).n_lost, w->n_lost - 10, w->n_lost); /* but before the first and after the last */
+			assert_in_range(stats(w).order.n_lost, w->n_lost - 10, w->n_lost); /* but before the first and after the last */
 			assert_true(kept > 1 - 2.2 * lost);
 			assert_true((double)w->concealed / (double)w->ticks < lost + 0.02);
 			assert_true(click_db(w) < -40);
@@ -275,8 +275,8 @@ TEST(reordering_within_the_margin_costs_nothing)
 	struct jitter_stats s = stats(w);
 
 	print_message("swapped %u, reordered %lu, late %lu, lost %lu, duplicates %lu of %u, concealed %lu\n", w->n_swapped,
-		(unsigned long)s.n_reordered, (unsigned long)s.n_too_late, (unsigned long)s.n_lost,
-		(unsigned long)s.n_duplicates, w->n_twice, (unsigned long)(w->concealed - concealed));
+		(unsigned long)s.order.n_reordered, (unsigned long)s.order.n_too_late, (unsigned long)s.order.n_lost,
+		(unsigned long)s.order.n_duplicates, w->n_twice, (unsigned long)(w->concealed - concealed));
 	assert_int_equal(w->concealed, concealed);
 	assert_in_range(w->n_swapped, 3, 30);
 	world_free(w);
@@ -295,9 +295,9 @@ TEST(overtaken_frames_are_placed)
 		assert_int_equal(jitter_get(w->j, x + t * N, N, nsec_from_ms(25 + 20 * (unsigned)t)), JITTER_PLAYING);
 	for (size_t i = 400; i < 10 * N; i++) /* 16 samples of delay; the start is faded in */
 		assert_true(fabsf(x[i] - sample(i - 16)) < 0.002f);
-	assert_int_equal(stats(w).n_reordered, 4);
-	assert_int_equal(stats(w).n_duplicates, 2);
-	assert_int_equal(stats(w).n_lost, 0);
+	assert_int_equal(stats(w).order.n_reordered, 4);
+	assert_int_equal(stats(w).order.n_duplicates, 2);
+	assert_int_equal(stats(w).order.n_lost, 0);
 	world_free(w);
 }
 
@@ -310,11 +310,11 @@ TEST(what_comes_after_its_turn_is_dropped)
 	arrive(w, 2, 0.001);
 	for (int t = 0; t < 3; t++)
 		jitter_get(w->j, x, N, nsec_from_ms(25 + 20 * (unsigned)t));
-	assert_int_equal(stats(w).n_lost, 1);
+	assert_int_equal(stats(w).order.n_lost, 1);
 	arrive(w, 1, 0.07);
 	arrive(w, 1, 0.07);
-	assert_int_equal(stats(w).n_too_late, 1);
-	assert_int_equal(stats(w).n_duplicates, 1);
+	assert_int_equal(stats(w).order.n_too_late, 1);
+	assert_int_equal(stats(w).order.n_duplicates, 1);
 	world_free(w);
 }
 
@@ -324,9 +324,9 @@ TEST(numbers_and_media_time_wrap)
 		.time0 = UINT32_MAX - 150 * N});
 
 	run_for(w, 10);
-	assert_in_range(stats(w).n_lost, w->n_lost - 2, w->n_lost);
+	assert_in_range(stats(w).order.n_lost, w->n_lost - 2, w->n_lost);
 	assert_true(intact(w) > 0.88);
-	assert_int_equal(stats(w).n_duplicates + stats(w).n_too_late, 0);
+	assert_int_equal(stats(w).order.n_duplicates + stats(w).order.n_too_late, 0);
 	world_free(w);
 }
 
@@ -339,7 +339,7 @@ TEST(silence_is_not_loss)
 		run_for(w, 20);
 		print_message("%s: %lu concealed in %lu spurts, click %.1f dB\n", flagged ? "flagged" : "silent",
 			(unsigned long)w->concealed, (unsigned long)stats(w).n_spurts, click_db(w));
-		assert_int_equal(stats(w).n_lost, 0);
+		assert_int_equal(stats(w).order.n_lost, 0);
 		assert_int_equal(stats(w).n_spurts, 40);
 		if (flagged)
 			assert_int_equal(w->concealed, 0);
@@ -385,7 +385,7 @@ TEST(a_restart_and_a_return_to_legacy_are_followed)
 	run_for(w, 1);
 	assert_int_equal(w->idle_after_start, 0);
 	assert_in_range(w->concealed, 0, 2);
-	assert_int_equal(stats(w).n_lost, 0);
+	assert_int_equal(stats(w).order.n_lost, 0);
 	for (int t = 0; t < 50; t++) {
 		nsec now = nsec_from_ms(3008 + 20 * (unsigned)t);
 
@@ -412,7 +412,7 @@ TEST(what_was_kept_from_it_was_not_lost)
 	}
 	jitter_skip(w->j);
 	arrive(w, 2000, 0.02 * (double)w->ticks);
-	assert_int_equal(stats(w).n_lost, 0);
+	assert_int_equal(stats(w).order.n_lost, 0);
 	world_free(w);
 }
 
@@ -457,7 +457,7 @@ TEST(pieces_are_concealed_by_themselves)
 			jitter_get(j, out, N, nsec_from_ms(20 * (i / 2) + 20));
 	}
 	jitter_stats(j, &s);
-	assert_int_equal(s.n_lost, 50);
+	assert_int_equal(s.order.n_lost, 50);
 	assert_in_range(s.n_concealed, 45, 55);
 	assert_int_equal(s.n_late, 0);
 	jitter_free(j);
@@ -483,8 +483,8 @@ TEST(what_was_overtaken_comes_first_though_no_more_can_be_held)
 	for (unsigned t = 0; t < 12; t++)
 		jitter_get(j, out, N, nsec_from_ms(25 + 20 * t));
 	jitter_stats(j, &s);
-	assert_int_equal(s.n_lost, 1);
-	assert_int_equal(s.n_reordered, 1);
+	assert_int_equal(s.order.n_lost, 1);
+	assert_int_equal(s.order.n_reordered, 1);
 	assert_false(jitter_active(j));
 	jitter_free(j);
 }
@@ -538,7 +538,7 @@ TEST(a_gap_at_the_end_is_played_out)
 			assert_true(sig_peak(x, N) == 0);
 	}
 	assert_int_equal(stats(w).n_spurts, 1);
-	assert_int_equal(stats(w).n_lost, 1);
+	assert_int_equal(stats(w).order.n_lost, 1);
 	assert_false(jitter_active(w->j));
 	world_free(w);
 }
@@ -614,7 +614,7 @@ static int64_t unaccounted(struct weather *w)
 	assert_false(jitter_active(j));
 	jitter_stats(j, &s);
 	jitter_free(j);
-	return (int64_t)last - first + 1 - taken - (int64_t)s.n_lost;
+	return (int64_t)last - first + 1 - taken - (int64_t)s.order.n_lost;
 }
 
 TEST(every_frame_is_played_or_lost)

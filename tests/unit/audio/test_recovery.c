@@ -404,7 +404,7 @@ TEST(at_every_phase)
 				.phase_ms = phase, .v1 = v1});
 
 			is_gone_unheard(w, STALL_END_S, 3, 6, 15);
-			assert_int_equal(stats(w).n_too_late + stats(w).n_lost, 0);
+			assert_int_equal(stats(w).order.n_too_late + stats(w).order.n_lost, 0);
 			world_free(w);
 		}
 	}
@@ -573,10 +573,10 @@ TEST(loss_does_not_keep_it_back)
 		struct jitter_stats st = stats(w);
 
 		print_message("%.0f %% lost: %.2f s, %zu cuts, %lu lost of %u, lead %.1f\n", 100 * w->loss, s, w->n_cuts,
-			(unsigned long)st.n_lost, w->n_lost, w->lead_ms);
+			(unsigned long)st.order.n_lost, w->n_lost, w->lead_ms);
 		assert_true(s < 4);
-		assert_int_equal(st.n_too_late, 0);
-		assert_in_range(st.n_lost, w->n_lost - 6, w->n_lost);
+		assert_int_equal(st.order.n_too_late, 0);
+		assert_in_range(st.order.n_lost, w->n_lost - 6, w->n_lost);
 		world_free(w);
 	}
 }

@@ -3,6 +3,7 @@
 #include "support/test.h"
 
 #include "client/load.c"
+#include "support/frames.h"
 
 /* 4 sessions in 2 rooms: 0 and 1 talk, 2 hears 0, 3 hears 1. */
 static struct load *measuring(double talkers)
@@ -34,11 +35,13 @@ static void says(struct load *l, uint32_t talker, nsec at)
 static void hears(struct load *l, uint32_t listener, uint16_t run, uint32_t talker, uint16_t seq, nsec at)
 {
 	const struct mark m = {run, (uint16_t)talker, seq};
-	uint8_t b[FRAME_HEADER_BYTES + 2 * MARK_SAMPLES];
+	uint8_t b[PACKET_LEGACY_HEAD + MARK_BYTES];
 	int16_t pcm[MARK_SAMPLES];
+	float x[MARK_SAMPLES];
 
 	mark_write(&m, pcm);
-	on_datagram(&l->sessions[listener], b, frame_write(b, sizeof b, MARK_RATE_HZ, pcm, MARK_SAMPLES), at);
+	pcm_from_i16(x, pcm, MARK_SAMPLES);
+	on_datagram(&l->sessions[listener], b, datagram_of_float(b, MARK_RATE_HZ, x, MARK_SAMPLES), at);
 }
 
 static void count(struct load *l)

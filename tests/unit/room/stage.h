@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "room/room.h"
+#include "support/frames.h"
 #include "support/signal.h"
 
 #include <math.h>
@@ -187,7 +188,7 @@ static inline float actor_sample(struct actor *a)
 static inline void actor_send(struct actor *a)
 {
 	float x[4800];
-	uint8_t bytes[2 * 4800 + 2];
+	uint8_t bytes[PACKET_LEGACY_HEAD + 2 * 4800];
 	uint64_t until = ++a->frames_sent * (a->frame / 1000) * a->rate_hz / 1000000;
 	size_t n = 0;
 
@@ -196,7 +197,7 @@ static inline void actor_send(struct actor *a)
 	if (a->said && a->n_said + n <= a->cap)
 		for (size_t i = 0; i < n; i++)
 			a->said[a->n_said++] = x[i];
-	size_t len = frame_write_float(bytes, sizeof bytes, a->rate_hz, x, n);
+	size_t len = datagram_of_float(bytes, a->rate_hz, x, n);
 
 	assert_int_equal(participant_audio(a->p, bytes, len, a->stage->now), FRAME_OK);
 	a->next_send += a->frame;
