@@ -176,8 +176,8 @@ static void say_goodbye(struct room *r, const struct room_member *m, enum leave_
 	struct bridge_event heard = {.kind = BRIDGE_LEFT, .participant = m->id, .name = m->name, .text = ""};
 
 	room_tell(r, &ev, now);
-	if (r->worker)
-		worker_event(r->worker, &heard, now);
+	if (r->seat)
+		seat_event(r->seat, &heard, now);
 }
 
 void participant_leave(struct participant *p, enum leave_reason reason, nsec now)
@@ -200,8 +200,8 @@ void participant_leave(struct participant *p, enum leave_reason reason, nsec now
 	say_goodbye(r, &m, reason, now);
 	if (r->n_people > 0)
 		return;
-	if (r->worker)
-		worker_close(r->worker);
+	if (r->seat)
+		seat_close(r->seat);
 	room_free(r);
 }
 
@@ -268,8 +268,8 @@ void participant_set_speaking(struct participant *p, bool before, nsec now)
 	};
 
 	room_tell(p->room, &ev, now);
-	if (p->room->worker)
-		worker_event(p->room->worker, &heard, now);
+	if (p->room->seat)
+		seat_event(p->room->seat, &heard, now);
 }
 
 void participant_mute(struct participant *p, bool muted, nsec now)
@@ -319,14 +319,14 @@ static void bring_to_bridge(struct participant *p, const char *text, bool direct
 {
 	struct bridge_event ev = {.kind = BRIDGE_MESSAGE, .participant = p->id, .name = p->name, .text = text, .direct = direct};
 
-	worker_event(p->room->worker, &ev, now);
+	seat_event(p->room->seat, &ev, now);
 }
 
 int participant_message(struct participant *p, uint32_t to, const char *text, nsec now)
 {
 	struct room *r = p->room;
 	struct room_event ev = {.kind = ROOM_MESSAGE, .member = participant_member(p), .to = to, .text = text};
-	bool to_bridge = r->worker && (to == 0 || to == r->worker->id);
+	bool to_bridge = r->seat && (to == 0 || to == r->seat->id);
 	struct participant *other = to ? room_find(r, to) : NULL;
 
 	if (!text[0] || strnlen(text, MESSAGE_MAX + 1) > MESSAGE_MAX || !utf8_ok(text))
@@ -347,11 +347,11 @@ int participant_message(struct participant *p, uint32_t to, const char *text, ns
 
 int participant_bridge(struct participant *p, enum bridge_mode mode, nsec now)
 {
-	struct worker *w = p->room->worker;
+	struct bridge_seat *seat = p->room->seat;
 
-	if (!w)
+	if (!seat)
 		return ERR_NOTFOUND;
-	worker_set_mode(w, mode, p, now);
+	seat_set_mode(seat, mode, p, now);
 	return 0;
 }
 
@@ -404,15 +404,15 @@ void participant_stats(const struct participant *p, struct participant_stats *ou
 
 void participant_each_member(const struct participant *p, void (*each)(void *ctx, const struct room_member *m), void *ctx)
 {
-	const struct worker *w = p->room->worker;
+	const struct bridge_seat *seat = p->room->seat;
 
 	list_each(it, &p->room->people, tmp) {
 		struct room_member m = participant_member(list_entry(it, struct participant, node));
 
 		each(ctx, &m);
 	}
-	if (w) {
-		struct room_member m = worker_member(w);
+	if (seat) {
+		struct room_member m = seat_member(seat);
 
 		each(ctx, &m);
 	}

@@ -59,7 +59,7 @@ static int give_bridge(struct room *r)
 		return ERR_NOMEM;
 	const struct bridge_ops *ops = opts->ops ? opts->ops : bridge_find(opts->type);
 
-	return ops ? worker_new(r, ops, opts, &r->worker) : ERR_NOTFOUND;
+	return ops ? seat_new(r, ops, opts, &r->seat) : ERR_NOTFOUND;
 }
 
 static int enter_name(struct room *r)
@@ -89,14 +89,14 @@ int room_new(struct rooms *rs, const struct room_rule *rule, const char *name, s
 		goto fail_room;
 	err = enter_name(r);
 	if (err)
-		goto fail_worker;
+		goto fail_seat;
 	grid_add(rs, r);
 	rs->stats.rooms++;
 	*out = r;
 	return 0;
 
-fail_worker:
-	worker_free(r->worker);
+fail_seat:
+	seat_free(r->seat);
 fail_room:
 	free(r);
 	return err;
@@ -107,7 +107,7 @@ void room_free(struct room *r)
 	assert(list_empty(&r->people) && list_empty(&r->outputs) && r->n_people == 0);
 	if (r->name[0])
 		map_remove(r->rooms->by_name, r->name, strlen(r->name));
-	worker_free(r->worker);
+	seat_free(r->seat);
 	grid_remove(r);
 	r->rooms->stats.rooms--;
 	free(r->leftover);
@@ -153,7 +153,7 @@ void room_tell_others(const struct participant *but, struct room_event *ev, nsec
 
 void room_flush(struct room *r, nsec now)
 {
-	const struct room_member bridge = {.id = r->worker->id, .name = worker_name(r->worker), .bridge = true};
+	const struct room_member bridge = {.id = r->seat->id, .name = seat_name(r->seat), .bridge = true};
 
 	r->rooms->stats.flushes++;
 	list_each(it, &r->people, tmp) {

@@ -8,7 +8,7 @@
  *   participant.c  one person in it
  *   tick.c         one mix
  *   path.c         limiter and resampler of what somebody hears, shared or his own
- *   worker.c       the bridge's seat
+ *   seat.c         the bridge's seat
  *   barge.c        who talks over the bridge
  */
 #pragma once
@@ -18,7 +18,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "room/room.h"
-#include "room/worker.h"
+#include "room/seat.h"
 
 enum {
 	TICK_SAMPLES_MAX = 48000 / 50, /* 20 ms at the highest rate */
@@ -50,8 +50,8 @@ struct rooms {
 	uint64_t frame_no;              /* of the tick that runs, on the grid of its slot; never 0 */
 	struct slot slots[SLOTS_MAX];   /* opts.frame_ms of them */
 	nsec due;                       /* the least of theirs */
-	struct list broken;             /* workers to be buried by the next rooms_run() */
-	struct list retry[RETRY_LEVELS]; /* workers that wait, one list for each pause: sorted by itself */
+	struct list failed;             /* seats whose driver failed, for the next rooms_run() */
+	struct list retry[RETRY_LEVELS]; /* seats that wait, one list for each pause: sorted by itself */
 	int calling;                    /* depth of calls into sinks and drivers */
 	double dropped_ms, bridge_dropped_ms, bridge_unheard_ms, depth_sum_ms;
 	struct list builtins;           /* options of the types that were named without a section */
@@ -99,7 +99,7 @@ struct room {
 	unsigned quiet;      /* ticks in a row without a sound, as of the last one; QUIET_TICKS in a new room */
 	nsec awake_since;
 	float *leftover;     /* the end of somebody who left while talking; for the next tick, else NULL */
-	struct worker *worker; /* NULL: no bridge here */
+	struct bridge_seat *seat; /* NULL: no bridge here */
 };
 
 struct participant {

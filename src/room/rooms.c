@@ -218,10 +218,10 @@ static void welcome(struct participant *p, nsec now)
 	struct bridge_event heard = {.kind = BRIDGE_JOINED, .participant = p->id, .name = p->name, .text = ""};
 
 	room_tell_others(p, &ev, now);
-	if (r->worker && r->n_people == 1)
-		worker_open(r->worker, now);
-	else if (r->worker)
-		worker_event(r->worker, &heard, now);
+	if (r->seat && r->n_people == 1)
+		seat_open(r->seat, now);
+	else if (r->seat)
+		seat_event(r->seat, &heard, now);
 }
 
 static int enter(struct rooms *rs, struct room *r, const struct participant_opts *opts,

@@ -30,7 +30,7 @@ void grid_init(struct rooms *rs)
 		rs->slots[i].next = nsec_from_ms(i);
 	}
 	rs->due = NSEC_NONE;
-	list_init(&rs->broken);
+	list_init(&rs->failed);
 	for (int i = 0; i < RETRY_LEVELS; i++)
 		list_init(&rs->retry[i]);
 }
@@ -149,10 +149,10 @@ void schedule_wake(struct room *r, nsec now)
 
 nsec rooms_deadline(const struct rooms *rs)
 {
-	nsec first = list_empty(&rs->broken) || rs->now > rs->due ? rs->due : rs->now;
+	nsec first = list_empty(&rs->failed) || rs->now > rs->due ? rs->due : rs->now;
 
 	for (int i = 0; i < RETRY_LEVELS && rs->stats.bridges_down > 0; i++) {
-		nsec at = worker_retry_at(&rs->retry[i]);
+		nsec at = seats_retry_at(&rs->retry[i]);
 
 		first = at < first ? at : first;
 	}
@@ -222,10 +222,10 @@ void rooms_run(struct rooms *rs, nsec now)
 {
 	assert(!rs->calling);
 	rs->now = now;
-	workers_run(rs, now);
+	seats_run(rs, now);
 	while (rs->due <= now) {
 		run_slot(rs, first_due(rs), now);
 		rs->due = first_due(rs)->due;
 	}
-	workers_run(rs, now); /* what failed in a tick is told at once */
+	seats_run(rs, now); /* what failed in a tick is told at once */
 }

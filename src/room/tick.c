@@ -4,7 +4,7 @@
  *
  *   each talker: jitter -> contributions[i] -> voice detection
  *                             | sum (once)
- *                             +-> worker hears, speaks -> sum
+ *                             +-> seat: the bridge hears, speaks -> sum
  *   each listener: sum - own -> path (limiter, resampler) -> sink
  */
 #include "audio/jitter.h"
@@ -20,7 +20,7 @@ struct tally {
 	uint32_t talkers; /* people, and what somebody who left still had to say */
 	bool speech;
 	bool stay_awake;
-	const struct participant *voice; /* see worker_ears */
+	const struct participant *voice; /* see seat_input */
 };
 
 /* The first or the last `len` samples, in the shape of half a cosine. */
@@ -133,10 +133,10 @@ bool room_tick(struct room *r, nsec now)
 
 	r->tick++;
 	struct tally t = hear_people(r, now);
-	struct worker_ears ears = {.people = rs->sum, .talkers = t.talkers, .speech = t.speech, .voice = t.voice};
+	struct seat_input input = {.people = rs->sum, .talkers = t.talkers, .speech = t.speech, .voice = t.voice};
 
-	if (r->worker)
-		t.stay_awake |= worker_tick(r->worker, &ears, rs->sum, &bridge_spoke, now);
+	if (r->seat)
+		t.stay_awake |= seat_tick(r->seat, &input, rs->sum, &bridge_spoke, now);
 	unsigned n_sources = t.talkers + bridge_spoke;
 
 	r->quiet = n_sources ? 0 : r->quiet + 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * worker - the bridge's seat in a room: opens and closes the driver, brings it what people say,
+ * seat - the bridge's seat in a room: opens and closes the driver, brings it what people say,
  * holds what it says until its time has come, and tries again after a failure. To the
  * room it is one more member.
  *
@@ -23,23 +23,23 @@ struct room;
 struct rooms;
 struct resample;
 
-enum { WORKER_MARKS = 32, WORKER_CARRY = 16, WORKER_WHY = 128 };
+enum { SEAT_MARKS = 32, SEAT_CARRY = 16, SEAT_WHY = 128 };
 
-enum worker_state {
-	WORKER_CLOSED, /* nobody is in the room */
-	WORKER_UP,     /* the driver is open */
-	WORKER_BROKEN, /* it failed and is to be closed and told about by the next rooms_run() */
-	WORKER_WAITS,  /* closed until retry_at */
+enum seat_state {
+	SEAT_CLOSED,  /* nobody is in the room */
+	SEAT_OPEN,    /* the driver is open */
+	SEAT_FAILED,  /* it failed and is to be closed and told about by the next rooms_run() */
+	SEAT_WAITING, /* closed until retry_at */
 };
 
 /* A stretch of the backlog that belongs to one utterance. */
-struct worker_mark {
+struct seat_mark {
 	uint64_t item;
 	size_t n;
 };
 
-struct worker {
-	struct list node;  /* in rooms.broken or rooms.retry[] */
+struct bridge_seat {
+	struct list node;  /* in rooms.failed or rooms.retry[] */
 	struct room *room;
 	const struct bridge_ops *ops;
 	const struct bridge_opts *opts;
@@ -47,12 +47,12 @@ struct worker {
 	uint32_t id;       /* as a member */
 	uint32_t rate_hz;
 	struct log log;
-	enum worker_state state;
+	enum seat_state state;
 	bool is_open;      /* ops->close is due */
 	bool in_call;
 	bool away;         /* people know that nobody is there: it failed, or its driver says so */
-	char told[WORKER_WHY]; /* why, as they were told */
-	char why[WORKER_WHY];
+	char told[SEAT_WHY]; /* why, as they were told */
+	char why[SEAT_WHY];
 	nsec opened_at, retry_at;
 	unsigned level;    /* of the back-off */
 	uint32_t n_pauses; /* so far */
@@ -70,7 +70,7 @@ struct worker {
 
 	/* speaks */
 	struct pcm_queue backlog;
-	struct worker_mark marks[WORKER_MARKS];
+	struct seat_mark marks[SEAT_MARKS];
 	unsigned n_marks;
 	uint64_t item;      /* played last or now */
 	size_t item_played; /* samples of it */
@@ -85,24 +85,24 @@ struct worker {
 	size_t ring_left;   /* samples until both have faded to nothing */
 	bool filter_rings;  /* the resampler has an end to give */
 	struct resample *speak; /* NULL: as hear */
-	float carry[WORKER_CARRY]; /* resampled, for the next tick */
+	float carry[SEAT_CARRY]; /* resampled, for the next tick */
 	size_t n_carry;
 	struct vad vad;     /* of its speech */
 };
 
 /* `opts` is borrowed. ERR_NOMEM, ERR_RANGE for its rate. */
-int worker_new(struct room *room, const struct bridge_ops *ops, const struct bridge_opts *opts, struct worker **out);
-void worker_free(struct worker *w);
-const char *worker_name(const struct worker *w);
-struct room_member worker_member(const struct worker *w);
+int seat_new(struct room *room, const struct bridge_ops *ops, const struct bridge_opts *opts, struct bridge_seat **out);
+void seat_free(struct bridge_seat *s);
+const char *seat_name(const struct bridge_seat *s);
+struct room_member seat_member(const struct bridge_seat *s);
 /* Never fails: what cannot be opened is tried again. Tells the driver who is there. */
-void worker_open(struct worker *w, nsec now);
-void worker_close(struct worker *w);
-/* Takes its speech back and its ears away, as the mode says, whatever the driver does; tells everybody. */
-void worker_set_mode(struct worker *w, enum bridge_mode mode, struct participant *by, nsec now);
-void worker_event(struct worker *w, const struct bridge_event *ev, nsec now);
+void seat_open(struct bridge_seat *s, nsec now);
+void seat_close(struct bridge_seat *s);
+/* Takes its speech back and its input away, as the mode says, whatever the driver does; tells everybody. */
+void seat_set_mode(struct bridge_seat *s, enum bridge_mode mode, struct participant *by, nsec now);
+void seat_event(struct bridge_seat *s, const struct bridge_event *ev, nsec now);
 
-struct worker_ears {
+struct seat_input {
 	const float *people; /* their sum, one tick at the room's rate */
 	uint32_t talkers;
 	bool speech;
@@ -110,9 +110,9 @@ struct worker_ears {
 };
 /* One tick. Adds its speech to `sum` (which may be `people`); `*spoke` tells whether there was any. Returns whether
  * it wants the next tick too. */
-bool worker_tick(struct worker *w, const struct worker_ears *ears, float *sum, bool *spoke, nsec now);
+bool seat_tick(struct bridge_seat *s, const struct seat_input *input, float *sum, bool *spoke, nsec now);
 
-/* Buries the broken and opens those whose pause is over. */
-void workers_run(struct rooms *rs, nsec now);
+/* Closes those that failed and opens those whose pause is over. */
+void seats_run(struct rooms *rs, nsec now);
 /* When the first of a list is to be tried again; NSEC_NONE. */
-nsec worker_retry_at(const struct list *retry);
+nsec seats_retry_at(const struct list *retry);
