@@ -8,7 +8,9 @@
  *   participant.c  one person in it
  *   tick.c         one mix
  *   path.c         limiter and resampler of what somebody hears, shared or his own
- *   seat.c         the bridge's seat
+ *   seat.c         the bridge's seat; seat_sink.c: what its driver calls
+ *   speech.c       what the bridge says, until it is mixed
+ *   retry.c        what failed, and when it is tried again
  *   barge.c        who talks over the bridge
  */
 #pragma once
@@ -24,7 +26,6 @@ enum {
 	TICK_SAMPLES_MAX = 48000 / 50, /* 20 ms at the highest rate */
 	OUT_SAMPLES_MAX = TICK_SAMPLES_MAX + 256, /* and what resample_out_max() wants to be free */
 	SLOTS_MAX = 20,
-	RETRY_LEVELS = 10,
 	QUIET_TICKS = 3, /* in a row: nobody is in the middle of a word, nor is a filter's end to come */
 };
 
@@ -50,8 +51,7 @@ struct rooms {
 	uint64_t frame_no;              /* of the tick that runs, on the grid of its slot; never 0 */
 	struct slot slots[SLOTS_MAX];   /* opts.frame_ms of them */
 	nsec due;                       /* the least of theirs */
-	struct list failed;             /* seats whose driver failed, for the next rooms_run() */
-	struct list retry[RETRY_LEVELS]; /* seats that wait, one list for each pause: sorted by itself */
+	struct retry_queue retry;       /* of the bridges that failed */
 	int calling;                    /* depth of calls into sinks and drivers */
 	double dropped_ms, bridge_dropped_ms, bridge_unheard_ms, depth_sum_ms;
 	struct list builtins;           /* options of the types that were named without a section */

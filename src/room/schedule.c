@@ -30,9 +30,7 @@ void grid_init(struct rooms *rs)
 		rs->slots[i].next = nsec_from_ms(i);
 	}
 	rs->due = NSEC_NONE;
-	list_init(&rs->failed);
-	for (int i = 0; i < RETRY_LEVELS; i++)
-		list_init(&rs->retry[i]);
+	retry_queue_init(&rs->retry);
 }
 
 void grid_add(struct rooms *rs, struct room *r)
@@ -149,14 +147,10 @@ void schedule_wake(struct room *r, nsec now)
 
 nsec rooms_deadline(const struct rooms *rs)
 {
-	nsec first = list_empty(&rs->failed) || rs->now > rs->due ? rs->due : rs->now;
+	nsec first = !retry_any_failed(&rs->retry) || rs->now > rs->due ? rs->due : rs->now;
+	nsec again = retry_deadline(&rs->retry);
 
-	for (int i = 0; i < RETRY_LEVELS && rs->stats.bridges_down > 0; i++) {
-		nsec at = seats_retry_at(&rs->retry[i]);
-
-		first = at < first ? at : first;
-	}
-	return first;
+	return again < first ? again : first;
 }
 
 static void note_lateness(struct rooms *rs, nsec late)

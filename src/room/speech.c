@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+#include "room/speech.h"
+
+#include "audio/mixer.h"
+#include "audio/resample.h"
+#include "base/err.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#define FADE_MS 5        /* at every beginning and end of speech */
+#define INAUDIBLE 1e-4f  /* -80 dBFS */
+
+static size_t samples(const struct speech *s, uint32_t ms)
+{
+	return (size_t)((uint64_t)s->rate_hz * ms / 1000);
+}
+
+int speech_init(struct speech *s, const struct resample_table *table, uint32_t rate_hz, uint32_t room_rate_hz,
+	uint32_t backlog_ms)
+{
+	*s = (struct speech){.rate_hz = rate_hz, .room_rate_hz = room_rate_hz};
+	pcm_queue_init(&s->backlog, samples(s, backlog_ms));
+	return rate_hz == room_rate_hz ? 0 : resample_new(table, rate_hz, room_rate_hz, &s->resample);
+}
+
+void speech_fini(struct speech *s)
+{
+	pcm_queue_clear(&s->backlog);
+	resample_free(s->resample);
+	s->resample = NULL;
+}
+
+void speech_trim(struct speech *s)
+{
+	if (s->backlog.len == 0)
+		pcm_queue_clear(&s->backlog);
+}
+
+/* ---- the backlog ---- */
+
+static int add_part(struct speech *s, uint64_t utterance, size_t n)
+{
+	struct speech_part *last = s->n_parts ? &s->parts[s->n_parts - 1] : NULL;
+
+	if (last && last->utterance == utterance) {
+		last->n += n;
+		return 0;
+	}
+	if (s->n_parts == SPEECH_UTTERANCES)
+		return ERR_LIMIT;
+	s->parts[s->n_parts++] = (struct speech_part){utterance, n};
+	return 0;
+}
+
+int speech_push(struct speech *s, uint64_t utterance, const int16_t *pcm, size_t n)
+{
+	size_t before = s->backlog.len;
+	int err = pcm_queue_push(&s->backlog, pcm, n);
+
+	if (!err && n > 0)
+		err = add_part(s, utterance, n);
+	if (err)
+		pcm_queue_cut(&s->backlog, before);
+	return err;
+}
+
+struct speech_cut speech_flush(struct speech *s, uint32_t unplayed_ms)
+{
+	uint32_t played_ms = (uint32_t)(1000 * (uint64_t)s->n_played / s->rate_hz);
+	struct speech_cut cut = {.utterance = s->n_parts ? s->parts[0].utterance : s->played};
+
+	if (cut.utterance == s->played && played_ms > unplayed_ms)
+		cut.heard_ms = played_ms - unplayed_ms;
+	pcm_queue_cut(&s->backlog, 0);
+	s->n_parts = 0;
+	return cut;
+}
+
+uint64_t speech_next(const struct speech *s)
+{
+	return s->n_parts ? s->parts[0].utterance : 0;
+}
+
+uint64_t speech_newest(const struct speech *s)
+{
+	return s->n_parts ? s->parts[s->n_parts - 1].utterance : s->played;
+}
+
+uint32_t speech_waiting_ms(const struct speech *s)
+{
+	return (uint32_t)((1000 * (uint64_t)s->backlog.len + s->rate_hz - 1) / s->rate_hz);
+}
+
+bool speech_silent(const struct speech *s)
+{
+	return s->backlog.len == 0 && !s->sounding && s->fade_tail.left == 0 && !s->filter_tail;
+}
+
+static void count_played(struct speech *s, size_t n)
+{
+	for (size_t k; n > 0 && s->n_parts > 0; n -= k) {
+		struct speech_part *part = &s->parts[0];
+
+		k = n < part->n ? n : part->n;
+		if (part->utterance != s->played) {
+			s->played = part->utterance;
+			s->n_played = 0;
+		}
+		s->n_played += k;
+		part->n -= k;
+		if (part->n == 0)
+			memmove(part, part + 1, --s->n_parts * sizeof *part);
+	}
+}
+
+/* ---- its ends ---- */
+
+static void fade_in(const struct speech *s, float *x, size_t n)
+{
+	size_t len = samples(s, FADE_MS);
+
+	for (size_t i = 0; i < n && i < len; i++) {
+		float t = (float)(i + 1) / (float)(len + 1);
+
+		x[i] *= t * t * (3 - 2 * t);
+	}
+}
+
+/* Adds the end of a sound that broke off. The slope, which would be heard as a click if it stopped at once, lasts for a third
+ * of the time that the value does. */
+static void fade_out(struct speech *s, float *x, size_t n)
+{
+	struct speech_fade *f = &s->fade_tail;
+	size_t len = samples(s, FADE_MS);
+
+	for (size_t i = 0; i < n && f->left > 0; i++, f->left--) {
+		float at = (float)(len - f->left + 1), t = at / (float)len, u = 3 * t;
+
+		x[i] += f->value * (1 - t) * (1 - t) * (1 + 2 * t);
+		if (u < 1)
+			x[i] += f->slope * at * (1 - u) * (1 - u);
+	}
+}
+
+/* Speech ran out. Returns whether there is something to fade. */
+static bool break_off(struct speech *s, float *x, size_t n)
+{
+	s->sounding = false;
+	if (fabsf(s->last) + fabsf(s->slope) < INAUDIBLE)
+		return false;
+	s->fade_tail = (struct speech_fade){s->last, s->slope, samples(s, FADE_MS)};
+	fade_out(s, x, n);
+	return true;
+}
+
+/* ---- playing: exactly a tick at a time ---- */
+
+static size_t pull_backlog(struct speech *s, float *x, size_t n)
+{
+	size_t got = pcm_queue_pull_float(&s->backlog, x, n);
+
+	if (got == 0)
+		return 0;
+	count_played(s, got);
+	if (!s->sounding)
+		fade_in(s, x, got);
+	s->slope = x[got - 1] - (got > 1 ? x[got - 2] : s->sounding ? s->last : 0);
+	s->last = x[got - 1];
+	s->sounding = true;
+	return got;
+}
+
+/* `n` samples at the driver's rate. Returns whether any may be other than silence. */
+static bool play(struct speech *s, float *x, size_t n)
+{
+	bool sounds = s->fade_tail.left > 0;
+	size_t got = pull_backlog(s, x, n);
+
+	mix_clear(x + got, n - got);
+	fade_out(s, x, n); /* an earlier end goes on under what comes */
+	if (s->sounding && got < n)
+		sounds |= break_off(s, x + got, n - got);
+	return sounds || got > 0;
+}
+
+/* Both resamplers of a seat round up what they have made so far, so a driver that says a sample for each it hears is
+ * never short of one. */
+static bool play_resampled(struct speech *s, float *out, size_t n)
+{
+	float x[SPEECH_TICK_MAX];
+	size_t have = s->n_carry;
+	bool played = false;
+
+	memcpy(out, s->carry, have * sizeof *out);
+	while (have < n) {
+		size_t want = ((n - have) * s->rate_hz + s->room_rate_hz - 1) / s->room_rate_hz;
+
+		played |= play(s, x, want);
+		have += resample_run(s->resample, x, want, out + have, SPEECH_OUT_MAX - have);
+	}
+	s->n_carry = have - n;
+	assert(s->n_carry <= SPEECH_CARRY);
+	memcpy(s->carry, out + n, s->n_carry * sizeof *out);
+	bool sounds = played || s->filter_tail;
+
+	s->filter_tail = played;
+	return sounds;
+}
+
+bool speech_pull(struct speech *s, float *out, size_t n)
+{
+	if (speech_silent(s))
+		return false;
+	return s->resample ? play_resampled(s, out, n) : play(s, out, n);
+}
