@@ -19,7 +19,7 @@ struct ai_person {
 	char name[AI_NAME_MAX];
 };
 
-/* Zero-initialise but for the two pointers. */
+/* Set the two pointers; the rest begins as zero. */
 struct ai_people {
 	const struct ai_context *cx;
 	struct ai_out *out;

@@ -5,8 +5,8 @@
  * heard. The room knows what it has mixed, so that after an interruption the model is told to the millisecond. (A
  * truncation beyond what was received is an error, after which some sessions stay silent for good.)
  *
- * Uses ai_out, ai_turn (whether somebody speaks), ai_history. One thread, the loop's; no clock; takes no memory but for
- * the history.
+ * Uses ai_out, ai_turn (whether somebody speaks), ai_history. One thread, the loop's; no clock; takes memory
+ * for the history only.
  */
 #pragma once
 #include "bridge/ai_turn.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ORDINARY = 65536 }; /* of such texts the buffer takes twelve times as much */
+enum { ORDINARY = 65536 }; /* bytes of text; the buffer for it is twelve times as large */
 
 static yyjson_val *read_big(struct json_pool *pool, char *text, size_t len)
 {

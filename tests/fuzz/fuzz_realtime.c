@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Any texts, one a line, from a provider of the OpenAI dialect, and from a worker in each WebSocket framing. The room
- * takes a little, and interrupts now and then. */
+/* Any texts, one a line, from a provider of the OpenAI dialect, and from a worker in each WebSocket framing. The room's backlog
+ * is short, and it interrupts now and then. */
 #include "base/err.h"
 #include "bridge/ai_events.h"
 #include "bridge/ws_worker.h"

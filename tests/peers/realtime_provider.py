@@ -1,7 +1,7 @@
-"""A strict server of the OpenAI Realtime dialect for tests: it enforces what the documentation says of clients, answers with
-sines instead of a model's voice, and misbehaves when it is told to.
+"""A strict server of the OpenAI Realtime dialect for tests: it enforces what the documentation asks of clients, answers with
+sines instead of a model's voice, and misbehaves on demand.
 
-What it says of a client that breaks a rule goes into `faults`, which a test ends with."""
+Each rule that a client breaks is noted in `faults`, which must be empty when a test ends."""
 import asyncio
 import base64
 import contextlib
@@ -90,7 +90,7 @@ class Session:
             self._change.set()
 
     def effective(self, session):
-        """What a session is in the end: what was asked for, over what it would be."""
+        """The effective configuration: the requested one over the defaults."""
         if self.provider.flat:
             return {"id": self.id, "object": "realtime.session", "model": self.query.get("model", "m"), **session}
         asked = session.get("audio", {})
@@ -130,7 +130,7 @@ class Session:
             self.provider.tasks.append(asyncio.ensure_future(self.act()))
 
     async def update_turns(self, session):
-        """What may be changed later: here nothing but who answers."""
+        """After the first update only turn_detection may change."""
         new, where = session, self.config
         if not self.provider.flat:
             if set(session) != {"type", "audio"} or set(session["audio"]) != {"input"}:
@@ -272,7 +272,7 @@ class Session:
             await self.provider.script(self)
 
     def as_item(self, item, status="completed"):
-        """As it is shown to the client. An answer has no content before it is done."""
+        """As the client sees it. A response has no content before it is done."""
         it = self.items.get(item, {"role": "assistant", "text": "", "kind": "output_audio"})  # it may have been deleted
         key = "text" if it["kind"].endswith("text") else "transcript"
         content = [] if status == "in_progress" else [{"type": it["kind"], key: it["text"] or ""}]
@@ -289,7 +289,7 @@ class Session:
         return item
 
     async def user_said(self, text, item=None):
-        """What people said, with its transcript if one was asked for."""
+        """An item of people's speech, with its transcript if one was requested."""
         item = await self.add_item("user", text, "input_audio", item)
         if text:
             half = len(text) // 2
@@ -300,7 +300,7 @@ class Session:
         return item
 
     async def speech_starts(self):
-        """As server VAD finds: a response that runs is cancelled, if the session says so."""
+        """As server VAD detects it: the running response is cancelled, if the session is configured so."""
         await self.send("input_audio_buffer.speech_started", audio_start_ms=0, item_id="item_next")
         turns = (self.config.get("audio", {}).get("input", {}).get("turn_detection") or {})
         if turns.get("interrupt_response", True) and not self.provider.flat:
@@ -372,7 +372,7 @@ class Session:
             await self.send("response.done", response=self.as_response(status, details, output))
 
     async def call(self, *calls, ways=("arguments", "item", "response"), status="completed", seconds=0):
-        """A response that calls tools, each as (name, arguments); told by the events that are asked for. Their ids."""
+        """A response that calls tools, each as (name, arguments), in the events named by `ways`. Returns the ids of the calls."""
         assert not self.response or self.response.done()
         self.response_id = self.next_id("resp")
         ids = [self.next_id("call") for _ in calls]

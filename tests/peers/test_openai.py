@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """mynahd with a voice model behind the OpenAI Realtime dialect: a strict provider that misbehaves on demand, and a person
-on aioquic who hears what comes of it."""
+on aioquic who listens."""
 import asyncio
 import json
 import logging
@@ -37,7 +37,7 @@ def daemon(provider, more="", profile="openai", room="", key=KEY, path="", log='
 
 
 async def hears(p, seconds, within=15):
-    """Waits until a person has heard so much."""
+    """Waits until a person has heard this many seconds of audio."""
     end = time.monotonic() + within
     while sum(len(f.samples) / f.rate for f in p.frames) < seconds:
         if time.monotonic() > end:
@@ -58,9 +58,9 @@ async def line(p, kind, start=0, seconds=15, **fields):
 
 
 class Sound(VoiceCase):
-    async def test_what_is_said_is_heard_by_both(self):
+    async def test_both_sides_hear_each_other_cleanly(self):
         async def script(s):
-            await asyncio.sleep(2.5)  # the person has finished: who talks over it turns it down
+            await asyncio.sleep(2.5)  # the person has finished: talking over it would duck it
             await s.respond(sine(700), seconds=2)
 
         async def attempt():
@@ -88,7 +88,7 @@ class Sound(VoiceCase):
             self.assertNotIn("OpenAI-Beta", first.headers)
             self.assertEqual(first.ended[0], 1000)
 
-    async def test_old_names_and_the_flat_shape(self):
+    async def test_events_and_sessions_of_the_beta_work(self):
         async def script(s):
             await s.respond(sine(700), seconds=1, text="What was said in the beta.")
 
@@ -112,7 +112,7 @@ class Sound(VoiceCase):
                     self.assertEqual(s.config["audio"]["input"]["transcription"], {"model": "gpt-transcribe"})
                     self.assertEqual(s.config["audio"]["input"]["turn_detection"]["type"], "semantic_vad")
 
-    async def test_over_tls_with_a_key_that_systemd_keeps(self):
+    async def test_a_key_from_systemd_goes_over_verified_tls(self):
         """The certificate is verified; the key is in no log, figure, line or list of processes."""
         with tempfile.TemporaryDirectory() as folder:
             cert = Certificate(folder)
@@ -146,7 +146,7 @@ class Sound(VoiceCase):
 
 
 class Talk(VoiceCase):
-    async def test_transcripts_name_who_spoke(self):
+    async def test_transcripts_name_the_speaker(self):
         async def script(s):
             await s.until(lambda: len(s.samples()) > RATE)
             await s.send("input_audio_buffer.speech_started", audio_start_ms=0, item_id="x")
@@ -165,7 +165,7 @@ class Talk(VoiceCase):
                     self.assertEqual(parts, sorted(parts, key=len))
                     self.assertTrue(all(parts[-1].startswith(t) for t in parts), parts)
 
-    async def test_who_talks_over_it_is_told_to_the_millisecond(self):
+    async def test_an_interrupted_item_is_truncated_to_what_was_heard(self):
         seen = {}
 
         async def script(s):
@@ -197,8 +197,8 @@ class Talk(VoiceCase):
             with daemon(provider) as server:
                 await self.again(attempt)
 
-    async def test_what_nobody_heard_is_deleted(self):
-        """Two answers wait; the second was not heard at all. And the server does not interrupt by itself."""
+    async def test_an_unheard_item_is_deleted(self):
+        """Two answers wait, and nothing of the second was heard. The server does not interrupt by itself."""
         async def script(s):
             await (await s.respond(sine(700), seconds=4, text="one", pace=50))
             await s.respond(sine(900), seconds=30, text="two", pace=20)
@@ -256,7 +256,7 @@ class Talk(VoiceCase):
                     self.assertEqual(len(s.got("response.create")), 1)
                     self.assertIn(("user", "third \u00fc"), s.spoken())
 
-    async def test_the_room_finds_out_who_has_finished(self):
+    async def test_the_room_detects_the_end_of_a_turn(self):
         async def attempt():
             async with session(server) as p:
                 s = await provider.session(len(provider.sessions) if provider.sessions and provider.sessions[-1].ended else 0)
@@ -294,7 +294,7 @@ class Life(VoiceCase):
                     self.assertEqual(s.got("response.create"), [])
                     server.wait_for_metric("mynah_bridges_down", 0)
 
-    async def test_what_was_not_heard_is_not_remembered(self):
+    async def test_only_what_was_heard_is_remembered(self):
         async def script(s):
             if len(provider.sessions) == 1:
                 await (await s.respond(seconds=4, text="0123456789" * 4, pace=50))
@@ -312,7 +312,7 @@ class Life(VoiceCase):
                     self.assertTrue(("0123456789" * 4).startswith(said))
                     self.assertTrue(4 <= len(said) <= 24, said)
 
-    async def test_who_comes_after_a_failure_is_told_in_his_welcome(self):
+    async def test_the_welcome_reports_a_failed_bridge(self):
         async with Provider() as provider:
             with daemon(provider, 'api_key_env = "MYNAH_NO_SUCH_KEY"') as server:
                 async with session(server) as p:  # without a key it has failed before the first one is in
@@ -320,7 +320,7 @@ class Life(VoiceCase):
                     self.assertEqual([(m["up"], m["text"]) for m in found], [(False, "the environment has no MYNAH_NO_SUCH_KEY")])
                 self.assertEqual(provider.attempts, 0)
 
-    async def test_a_key_that_is_refused_is_told_and_not_asked_again_soon(self):
+    async def test_a_refused_key_is_reported_and_not_tried_again_soon(self):
         async with Provider(key="another") as provider:
             with daemon(provider) as server:
                 async with session(server) as p:
@@ -333,7 +333,7 @@ class Life(VoiceCase):
                 self.assertNotIn("s3cret", server.log())
                 self.assertNotIn("sk-te", server.log())
 
-    async def test_refusals_are_told_apart(self):
+    async def test_each_kind_of_refusal_has_its_own_pause(self):
         quota = '{"error":{"code":"insufficient_quota"}}'
         for status, headers, body, words, retry in (403, {}, "", "403", 60000), (404, {}, "", "no such model", 60000), \
                 (429, {}, quota, "quota", 60000), (429, {"Retry-After": "7"}, "{}", "429", 7000), (500, {}, "", "500", 500), \
@@ -345,7 +345,7 @@ class Life(VoiceCase):
                         chosen = int(re.search(r"retry_ms=(\d+)$", server.log(), re.M).group(1))
                         self.assertTrue(retry <= chosen <= (retry if retry > 500 else 625), (chosen, retry))
 
-    async def test_errors_that_end_it_and_errors_that_do_not(self):
+    async def test_serious_errors_end_the_session_and_others_do_not(self):
         async def quota(s):
             await s.send("error", error={"type": "insufficient_quota", "code": "insufficient_quota", "message": "You sk-te**cret"})
 
@@ -372,8 +372,8 @@ class Life(VoiceCase):
                     await hears(p, 0.4)
                     self.assertFalse([x for x in p.lines if x["type"] == "bridge"])
 
-    async def test_expired_sessions_and_planned_ones(self):
-        """session_expired right away is a failure like any other; at the age that was planned nobody notices."""
+    async def test_a_session_that_expires_at_once_is_a_failure(self):
+        """At the planned age it would be a renewal that nobody notices."""
         async def script(s):
             if len(provider.sessions) == 1:
                 await s.send("error", error={"type": "invalid_request_error", "code": "session_expired"})
@@ -403,7 +403,7 @@ class Life(VoiceCase):
                     self.assertFalse([x for x in p.lines if x["type"] == "bridge"])
                     self.assertEqual(provider.sessions[0].ended[0], 1000)
 
-    async def test_garbage_and_storms(self):
+    async def test_garbage_and_floods_do_no_harm(self):
         async def script(s):
             n = len(provider.sessions)
             for text in ("", "{", "[]", "[" * 60000, '{"type":null}', '{"type":"response.output_audio.delta"}',
@@ -439,7 +439,7 @@ class Life(VoiceCase):
                     self.assertEqual(len(provider.sessions), 2)
 
     async def test_people_go_on_while_the_provider_stalls(self):
-        """It opens the session and never says that it is set up; the room is none the worse."""
+        """It opens the session and never confirms session.update. The room works on."""
         async with Provider() as provider:
             provider.mute_setup = True
             room = '[[room]]\nname = "r"\nbridge = "ai"\n'
@@ -452,7 +452,7 @@ class Life(VoiceCase):
                         self.assert_clean(heard[1600:14000], 16000, {500: -14})
                 await self.again(attempt)
 
-    async def test_the_end_of_the_room_in_every_state(self):
+    async def test_the_room_may_close_in_every_state(self):
         async def script(s):
             await s.respond(seconds=20, pace=3)
 
@@ -462,7 +462,7 @@ class Life(VoiceCase):
                     async with session(server, control=False):
                         await asyncio.sleep(wait)
                 server.wait_for_metric("mynah_bridges", 0)
-            provider.faults[:] = [f for f in provider.faults if "active response" not in f]  # of the script, which greets too
+            provider.faults[:] = [f for f in provider.faults if "active response" not in f]  # from the script, which starts a response of its own
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What each server event means: the whole driver but for its WebSocket, which is a recorder. */
+/* What each server event means, for the whole driver. A recorder stands for its WebSocket. */
 #include "ai_stage.h"
 
 #include "bridge/ai_events.h"

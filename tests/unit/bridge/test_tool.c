@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tools on a real loop: what a model is told, whatever they do. */
+/* Tools on a real loop: the result that a model gets, whatever the program does. */
 #include "support/test.h"
 
 #include "base/err.h"
@@ -25,7 +25,7 @@ struct bench {
 	struct log_out out;
 	struct log log;
 	struct tools *t;
-	size_t until;          /* answers */
+	size_t until;          /* results */
 	bool late, cancel_next;
 	size_t n;
 	uint64_t calls[BENCH_ANSWERS];
@@ -115,7 +115,7 @@ static void open_bench(struct bench *b)
 	uv_timer_start(&b->tick, on_tick, 20, 20);
 }
 
-/* Closes, and tells how long it took until nothing was left. */
+/* Returns how many milliseconds passed until nothing was left. */
 static uint64_t close_bench(struct bench *b)
 {
 	uint64_t before = uv_hrtime();
@@ -157,7 +157,7 @@ static void call(struct bench *b, uint64_t id, const char *name, const char *arg
 	tools_call(b->t, id, name, arguments, strlen(arguments));
 }
 
-/* Until there are so many answers. */
+/* Runs until there are `n` results. */
 static void await(struct bench *b, size_t n)
 {
 	b->until = n;
@@ -193,7 +193,7 @@ static const char *answer_to(const struct bench *b, uint64_t id)
 	return found;
 }
 
-static void every_outcome_is_told(void **state)
+static void every_outcome_is_reported(void **state)
 {
 	static const struct { const char *script, *answer; bool good; } cases[] = {
 		{"cat", "{\"a\":\"\xc3\xbc\"}", true},
@@ -232,12 +232,12 @@ static void every_outcome_is_told(void **state)
 		await(b, i + 1);
 		assert_string_equal(answer_to(b, i), cases[i].answer);
 		assert_int_equal(b->good[i], cases[i].good);
-		run_for(b, 1); /* and nothing comes after */
+		run_for(b, 1); /* nothing more follows */
 	}
 	assert_int_equal(b->n, n);
 }
 
-static void what_cannot_be_called_is_told_at_once(void **state)
+static void an_impossible_call_fails_at_once(void **state)
 {
 	struct bench *b = *state;
 	char *big = calloc(1, TOOL_ARGUMENTS_MAX + 2);
@@ -260,10 +260,10 @@ static void what_cannot_be_called_is_told_at_once(void **state)
 	assert_string_equal(answer_to(b, 3), "{\"error\":\"the arguments are not a JSON object\"}");
 	assert_string_equal(answer_to(b, 4), "{\"error\":\"the arguments are not a JSON object\"}");
 	assert_string_equal(answer_to(b, 6), "{\"error\":\"the arguments are too long\"}");
-	call(b, 7, "cat", ""); /* some models say nothing where there is nothing to say */
+	call(b, 7, "cat", ""); /* some models send no arguments where a tool takes none */
 	await(b, 7);
 	assert_string_equal(answer_to(b, 7), "{}");
-	/* the longest there may be, more than a pipe holds on some machines */
+	/* the longest result, more than a pipe holds on some machines */
 	memset(big, 'x', TOOL_RESULT_MAX);
 	memcpy(big, "{\"a\":\"", 6);
 	memcpy(big + TOOL_RESULT_MAX - 2, "\"}", 3);
@@ -290,7 +290,7 @@ static void calls_run_side_by_side(void **state)
 	assert_true(b->at_ms[6] < 6 * 500);
 }
 
-static void so_many_and_no_more(void **state)
+static void running_and_waiting_calls_are_bounded(void **state)
 {
 	struct bench *b = *state;
 
@@ -302,7 +302,7 @@ static void so_many_and_no_more(void **state)
 	for (uint64_t i = 0; i < TOOLS_RUNNING; i++)
 		call(b, i, "slow", "{}");
 	print_message("%d calls hold the loop for %.2f ms: one is started\n", TOOLS_RUNNING, (double)(uv_hrtime() - before) * 1e-6);
-	call(b, 8, "slow", "{}"); /* has to wait, and its time runs */
+	call(b, 8, "slow", "{}"); /* waits, and its time-out runs */
 	for (uint64_t i = 9; i < TOOLS_CALLS; i++)
 		call(b, i, "quick", "{}");
 	assert_int_equal(b->n, 0);
@@ -319,7 +319,7 @@ static bool gone(pid_t pid)
 	char path[64], text[256] = "";
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	FILE *f = fopen(path, "r"); /* a zombie is as good as gone: whoever adopted it may be slow */
+	FILE *f = fopen(path, "r"); /* a zombie counts as gone: the process that adopted it may be slow */
 
 	if (!f)
 		return true;
@@ -350,7 +350,7 @@ static bool goes_soon(pid_t pid)
 
 #define FAMILY "trap '' TERM; sleep 60 & echo child=$! >&2; echo own=$$ >&2; echo '{}'; wait; sleep 60"
 
-static void on_time_out_the_whole_group_is_ended(void **state)
+static void a_time_out_kills_the_whole_group(void **state)
 {
 	struct bench *b = *state;
 
@@ -364,7 +364,7 @@ static void on_time_out_the_whole_group_is_ended(void **state)
 	assert_true(goes_soon(pid_in_log(b, "child=")) && goes_soon(pid_in_log(b, "own=")));
 }
 
-static void closing_ends_them_and_says_nothing_more(void **state)
+static void closing_kills_the_tools_and_reports_nothing(void **state)
 {
 	struct bench *b = *state;
 
@@ -382,7 +382,7 @@ static void closing_ends_them_and_says_nothing_more(void **state)
 	assert_true(goes_soon(child) && goes_soon(own));
 }
 
-static void who_was_cancelled_is_not_answered_and_others_are(void **state)
+static void cancelled_calls_get_no_result_and_later_ones_do(void **state)
 {
 	struct bench *b = *state;
 
@@ -397,7 +397,7 @@ static void who_was_cancelled_is_not_answered_and_others_are(void **state)
 	run_for(b, 700);
 	assert_int_equal(b->n, 1);
 	assert_string_equal(answer_to(b, 50), "2");
-	/* cancelling from an answer, too */
+	/* cancelling from within a result */
 	b->cancel_next = true;
 	for (uint64_t i = 60; i < 63; i++)
 		call(b, i, "quick", "{}");
@@ -406,7 +406,7 @@ static void who_was_cancelled_is_not_answered_and_others_are(void **state)
 	assert_int_equal(b->n, 2);
 }
 
-static void it_inherits_neither_keys_nor_descriptors(void **state)
+static void a_tool_inherits_neither_keys_nor_descriptors(void **state)
 {
 	struct bench *b = *state;
 	static const struct openai_opts shop = {.key.env = "SHOP_KEY"};
@@ -471,14 +471,14 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(every_outcome_is_told),
-		CASE(what_cannot_be_called_is_told_at_once),
+		CASE(every_outcome_is_reported),
+		CASE(an_impossible_call_fails_at_once),
 		CASE(calls_run_side_by_side),
-		CASE(so_many_and_no_more),
-		CASE(on_time_out_the_whole_group_is_ended),
-		CASE(closing_ends_them_and_says_nothing_more),
-		CASE(who_was_cancelled_is_not_answered_and_others_are),
-		CASE(it_inherits_neither_keys_nor_descriptors),
+		CASE(running_and_waiting_calls_are_bounded),
+		CASE(a_time_out_kills_the_whole_group),
+		CASE(closing_kills_the_tools_and_reports_nothing),
+		CASE(cancelled_calls_get_no_result_and_later_ones_do),
+		CASE(a_tool_inherits_neither_keys_nor_descriptors),
 		CASE(stderr_goes_to_the_log),
 	};
 
