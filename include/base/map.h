@@ -28,6 +28,3 @@ void *map_next(const struct map *m, size_t *it);
 
 /* SipHash-1-3 of `len` bytes under a 16-byte key. */
 uint64_t siphash13(const uint8_t key[16], const void *p, size_t len);
-
-/* Fills `p` from the kernel's generator; never fails (aborts if the kernel has none). */
-void random_bytes(void *p, size_t len);

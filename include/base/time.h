@@ -13,10 +13,9 @@ typedef uint64_t nsec;
 static inline nsec nsec_from_us(uint64_t us) { return us * 1000u; }
 static inline nsec nsec_from_ms(uint64_t ms) { return ms * 1000000u; }
 static inline nsec nsec_from_s(uint64_t s) { return s * 1000000000u; }
-static inline uint64_t nsec_to_ms(nsec t) { return t / 1000000u; }
 
-/* The time from `from` until `to`, 0 if that has passed. */
-static inline nsec nsec_until(nsec from, nsec to) { return to > from ? to - from : 0; }
+/* The time that has passed since `then`; 0 if `then` is still to come. */
+static inline nsec nsec_since(nsec then, nsec now) { return now > then ? now - then : 0; }
 
 /* CLOCK_MONOTONIC, for pacing and deadlines. */
 nsec clock_now(void);

@@ -2,12 +2,11 @@
 #include "base/map.h"
 
 #include "base/err.h"
+#include "base/random.h"
 
 #include <endian.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 /* Slots lie side by side in one block: the value (NULL = free), the key's length, the key. */
 struct slot {
@@ -238,20 +237,4 @@ uint64_t siphash13(const uint8_t key[16], const void *data, size_t len)
 	for (int i = 0; i < 3; i++)
 		sip_round(v);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
-}
-
-void random_bytes(void *p, size_t len)
-{
-	uint8_t *b = p;
-
-	while (len > 0) {
-		ssize_t n = getrandom(b, len, 0);
-
-		if (n < 0 && errno != EINTR)
-			abort();
-		if (n > 0) {
-			b += n;
-			len -= (size_t)n;
-		}
-	}
 }

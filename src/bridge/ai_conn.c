@@ -4,11 +4,11 @@
 #include "base/backoff.h"
 #include "base/closing_uv.h"
 #include "base/err.h"
+#include "base/random.h"
 #include "bridge/dial.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 enum { PAUSE_FIRST_MS = 500, PAUSE_MOST_MS = 30000, WORKED_MS = 10000, BUSY_MOST_S = 600 };
 
@@ -54,9 +54,9 @@ void ai_conn_close(struct ai_conn *c)
 
 static uint64_t next_backoff_ms(const struct ai_conn *c)
 {
-	uint32_t jitter = 0;
+	uint32_t jitter;
 
-	(void)!getrandom(&jitter, sizeof jitter, 0);
+	random_bytes(&jitter, sizeof jitter);
 	return backoff_ms(PAUSE_FIRST_MS, PAUSE_MOST_MS, c->failures, jitter);
 }
 

@@ -3,6 +3,7 @@
 
 #include "audio/pcm.h"
 #include "base/err.h"
+#include "base/random.h"
 #include "bridge/stream_events.h"
 
 #include <assert.h>
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 enum {
 	PIECE = 512,
@@ -137,14 +137,11 @@ static void send_event(struct stream_worker *w, const struct bridge_event *ev)
 	free(json);
 }
 
-/* Random, version 4 of RFC 9562. */
 static void send_uuid(struct stream_worker *w)
 {
-	uint8_t id[AS_UUID_LEN] = {0};
+	uint8_t id[AS_UUID_LEN];
 
-	(void)!getrandom(id, sizeof id, 0);
-	id[6] = (uint8_t)((id[6] & 0x0f) | 0x40);
-	id[8] = (uint8_t)((id[8] & 0x3f) | 0x80);
+	random_uuid(id);
 	send_parts(w, AS_UUID, id, sizeof id);
 }
 

@@ -5,21 +5,17 @@
  * older ones by the other.
  */
 #include "base/err.h"
+#include "base/random.h"
 #include "bridge/ws_worker.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
-/* RFC 9562, version 4. */
 static void make_uuid(char out[37])
 {
-	uint8_t r[16] = {0};
+	uint8_t r[16];
 
-	if (getrandom(r, sizeof r, 0) < 0)
-		memset(r, 0, sizeof r);
-	r[6] = (uint8_t)((r[6] & 0x0f) | 0x40);
-	r[8] = (uint8_t)((r[8] & 0x3f) | 0x80);
+	random_uuid(r);
 	snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3], r[4],
 		r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
 }

@@ -6,21 +6,20 @@
 #include "audio/g711.h"
 #include "base/base64.h"
 #include "base/err.h"
+#include "base/random.h"
 #include "bridge/ws_worker.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 static const char account_sid[] = "AC00000000000000000000000000000000";
 
 /* Two letters and 32 hexadecimal digits. */
 static void make_sid(const char *kind, char out[35])
 {
-	uint8_t r[16] = {0};
+	uint8_t r[16];
 
-	if (getrandom(r, sizeof r, 0) < 0)
-		memset(r, 0, sizeof r);
+	random_bytes(r, sizeof r);
 	snprintf(out, 35, "%s", kind);
 	for (size_t i = 0; i < sizeof r; i++)
 		snprintf(out + 2 + 2 * i, 3, "%02x", r[i]);

@@ -362,7 +362,7 @@ static void run_grid(struct call *c, nsec now)
 /* QUIC notices after half a minute that nobody is there any more. Seconds in which this process did not run count as one. */
 static void look_for_life(struct call *c, nsec now)
 {
-	if (nsec_until(c->looked_at, now) < nsec_from_s(1))
+	if (nsec_since(c->looked_at, now) < nsec_from_s(1))
 		return;
 	c->looked_at = now;
 	c->silent_ms += 1000;

@@ -6,7 +6,7 @@
 #include "client/proc.h"
 
 #include "base/err.h"
-#include "base/map.h"
+#include "base/random.h"
 
 #include <getopt.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include "audio/packet.h"
 #include "audio/pcm.h"
 #include "base/err.h"
-#include "base/map.h"
+#include "base/random.h"
 #include "client/mark.h"
 
 #include <stdio.h>
@@ -147,7 +147,7 @@ static void note_delay(struct load *l, nsec delay, size_t after)
 {
 	nsec early = (nsec)after * nsec_from_s(1) / MARK_RATE_HZ;
 
-	histogram_add(&l->report.delay_us, nsec_until(early, delay) / 1000);
+	histogram_add(&l->report.delay_us, nsec_since(early, delay) / 1000);
 }
 
 struct hearing {
@@ -175,7 +175,7 @@ static void on_mark(void *ctx, const struct mark *m, size_t after)
 	} else if (l->sessions[m->talker].room != s->room) {
 		l->report.wrong_room++;
 	} else if (s->measured && in_measured(l, t, m->seq)) {
-		note_delay(l, nsec_until(t->sent_at[m->seq % SENT_RING], e->now), after);
+		note_delay(l, nsec_since(t->sent_at[m->seq % SENT_RING], e->now), after);
 		note_heard(l, &s->heard[m->talker / l->opts.rooms], m->seq);
 	}
 }
@@ -403,7 +403,7 @@ static void take_line(struct session *s, nsec now)
 	if (s->ping_at == 0 || s->line_len < sizeof pong - 1 || memcmp(s->line, pong, sizeof pong - 1) != 0)
 		return;
 	if (l->state == LOAD_MEASURE)
-		histogram_add(&l->report.rtt_us, nsec_until(s->ping_at, now) / 1000);
+		histogram_add(&l->report.rtt_us, nsec_since(s->ping_at, now) / 1000);
 	s->ping_at = 0;
 }
 

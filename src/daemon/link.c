@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "base/limit.h"
 #include "base/list.h"
-#include "base/map.h"
+#include "base/random.h"
 #include "daemon/control.h"
 #include "daemon/join.h"
 #include "daemon/stats_timer.h"
@@ -408,7 +408,7 @@ static void link_closed(void *user, const struct wt_close *why, nsec now)
 	participant_stats(l->participant, &st);
 	log_info(&l->log, "left end=%s%s%s code=%u reason=%s seconds=%llu frames_in=%llu frames_out=%llu",
 		ends[why->end], why->end == WT_END_CONN ? "/" : "", why->end == WT_END_CONN ? quic_end_name(why->conn.end) : "",
-		why->code, log_quoted(why->reason, text, sizeof text), (unsigned long long)(nsec_until(l->joined_at, now) / 1000000000u),
+		why->code, log_quoted(why->reason, text, sizeof text), (unsigned long long)(nsec_since(l->joined_at, now) / 1000000000u),
 		(unsigned long long)st.frames_in, (unsigned long long)st.frames_out);
 	snprintf(text, sizeof text, "%s", participant_room(l->participant));
 	participant_leave(l->participant, reason, now);
@@ -652,10 +652,8 @@ void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now)
 	list_each (it, &ls->all, tmp) {
 		struct link *l = list_entry(it, struct link, node);
 		struct buf b = line_buf();
-		uint32_t spread = 0; /* so that not all come back in the same moment */
+		uint32_t spread = random_below(reconnect_ms / 2 + 1); /* so that not all come back in the same moment */
 
-		random_bytes(&spread, sizeof spread);
-		spread %= reconnect_ms / 2 + 1;
 		if (l->control)
 			control_send(l, &b, control_bye(&b, "shutdown", "the server is shutting down", reconnect_ms + spread), now);
 	}

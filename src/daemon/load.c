@@ -10,12 +10,12 @@ void load_except(struct load *l, nsec spent)
 
 bool load_due(const struct load *l, nsec now)
 {
-	return nsec_until(l->at, now) >= nsec_from_ms(LOOK_MS);
+	return nsec_since(l->at, now) >= nsec_from_ms(LOOK_MS);
 }
 
 void load_look(struct load *l, nsec idle, nsec now)
 {
-	nsec time = nsec_until(l->at, now), not_ours = nsec_until(l->idle, idle) + l->except;
+	nsec time = nsec_since(l->at, now), not_ours = nsec_since(l->idle, idle) + l->except;
 
 	if (!load_due(l, now))
 		return;

@@ -355,7 +355,7 @@ bool shard_healthy(struct shard *s, nsec now)
 {
 	nsec due = s->opts.index == 0 ? rooms_deadline(s->stack.rooms) : atomic_load_explicit(&s->due, memory_order_relaxed);
 
-	return due == NSEC_NONE || nsec_until(due, now) < unhealthy_after;
+	return due == NSEC_NONE || nsec_since(due, now) < unhealthy_after;
 }
 
 void shard_leftover(unsigned to, struct mail *m)

@@ -2,7 +2,7 @@
 #include "ep.h"
 
 #include "base/err.h"
-
+#include "base/random.h"
 
 enum {
 	RESET_MIN = 21,      /* bytes of the shortest stateless reset (RFC 9000 10.3) */
@@ -42,7 +42,7 @@ void ep_send_version_negotiation(struct quic_endpoint *ep, const struct quic_pat
 	}
 	if (!stateless_allowed(ep))
 		return;
-	RAND_bytes(&r, 1);
+	random_bytes(&r, 1);
 	uint8_t *b = ep->out.slot(ep->out.ctx);
 
 	if (send_stateless(ep, path,
@@ -65,8 +65,9 @@ static void send_reset(struct quic_endpoint *ep, const struct quic_path *path, c
 	if (!stateless_allowed(ep))
 		return;
 	ngtcp2_cid_init(&cid, vc->dcid, vc->dcidlen);
-	if (reset_token_make(&ep->secret, &cid, token.data) || RAND_bytes(noise, (int)n) != 1)
+	if (reset_token_make(&ep->secret, &cid, token.data))
 		return;
+	random_bytes(noise, n);
 	uint8_t *b = ep->out.slot(ep->out.ctx);
 
 	if (send_stateless(ep, path, ngtcp2_pkt_write_stateless_reset2(b, QUIC_PACKET_MAX, &token, noise, n)))

@@ -2,6 +2,7 @@
 #include "quic/tls.h"
 
 #include "base/err.h"
+#include "base/random.h"
 #include "ossl.h"
 
 #include <errno.h>
@@ -122,8 +123,7 @@ static bool set_serial(X509 *x)
 	uint8_t b[SERIAL_BYTES];
 	BIGNUM *n = NULL;
 
-	if (RAND_bytes(b, sizeof b) != 1)
-		return false;
+	random_bytes(b, sizeof b);
 	b[0] = (uint8_t)((b[0] & 0x7f) | 0x40); /* positive and of full length (RFC 5280 4.1.2.2) */
 	n = BN_bin2bn(b, sizeof b, NULL);
 	bool ok = n && BN_to_ASN1_INTEGER(n, X509_get_serialNumber(x));

@@ -2,6 +2,7 @@
 #include "ep.h"
 
 #include "base/err.h"
+#include "base/random.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -256,7 +257,7 @@ static int start_client(struct quic_conn *c, const char *server_name)
 
 	set_params(c, &s, &p);
 	ep_random_cid(c->ep, &scid);
-	RAND_bytes(dcid.data, (int)dcid.datalen);
+	random_bytes(dcid.data, dcid.datalen);
 	if (ngtcp2_conn_client_new(&c->q, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1, &qconn_callbacks_client, &s, &p, NULL,
 		    c))
 		return ERR_NOMEM;
@@ -450,7 +451,7 @@ static void heard(struct quic_conn *c)
 
 void qconn_listen(struct quic_conn *c)
 {
-	nsec silence = nsec_until(c->heard_at, c->ep->now);
+	nsec silence = nsec_since(c->heard_at, c->ep->now);
 
 	if (silence < nsec_from_ms(UNANSWERED_MIN_MS)) /* nearly always */
 		return;
@@ -479,7 +480,7 @@ static void watch_from(struct quic_conn *c, const ngtcp2_conn_info *info, nsec n
 
 bool qconn_try_large(struct quic_conn *c)
 {
-	nsec now = c->ep->now, pause = nsec_until(c->hole.last, now);
+	nsec now = c->ep->now, pause = nsec_since(c->hole.last, now);
 	ngtcp2_conn_info info;
 
 	if (c->hole.found)
@@ -488,7 +489,7 @@ bool qconn_try_large(struct quic_conn *c)
 	c->hole.last = now;
 	if (pause > nsec_from_ms(HOLE_PAUSE_MS))
 		watch_from(c, &info, now);
-	if (nsec_until(c->hole.first, now) <= nsec_from_ms(HOLE_MS) + HOLE_PTOS * ngtcp2_conn_get_pto(c->q))
+	if (nsec_since(c->hole.first, now) <= nsec_from_ms(HOLE_MS) + HOLE_PTOS * ngtcp2_conn_get_pto(c->q))
 		return true;
 	if (info.bytes_in_flight + (info.bytes_lost - c->hole.lost_before) < c->hole.sent / 10 * 9) {
 		watch_from(c, &info, now);

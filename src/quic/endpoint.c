@@ -2,6 +2,7 @@
 #include "ep.h"
 
 #include "base/err.h"
+#include "base/random.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -138,7 +139,7 @@ void quic_endpoint_refuse(struct quic_endpoint *ep, bool refuse)
 void ep_random_cid(struct quic_endpoint *ep, ngtcp2_cid *cid)
 {
 	cid->datalen = CID_LEN;
-	RAND_bytes(cid->data, CID_LEN);
+	random_bytes(cid->data, CID_LEN);
 	cid->data[0] = ep->opts.shard;
 }
 

@@ -15,6 +15,7 @@
 #include "ep.h"
 
 #include "base/err.h"
+#include "base/random.h"
 
 #include <assert.h>
 #include <stdatomic.h>

@@ -92,7 +92,7 @@ bool lobby_admit(struct lobby *l, struct quic_endpoint *ep, nsec now)
 	while (lobby_waiting(l) > 0) {
 		struct waiting *w = take(l->known.n > 0 ? &l->known : &l->strangers);
 
-		if (nsec_until(w->at, now) > nsec_from_ms(LOBBY_STALE_MS)) {
+		if (nsec_since(w->at, now) > nsec_from_ms(LOBBY_STALE_MS)) {
 			l->stats.stale++;
 			continue;
 		}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "token.h"
 
-#include "base/map.h"
+#include "base/random.h"
 
 #include <ngtcp2/ngtcp2_crypto.h>
 #include <string.h>

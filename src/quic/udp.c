@@ -497,7 +497,7 @@ static void plan_reading(struct udp *u, int all, int most, nsec now)
 
 bool udp_run(struct udp *u, nsec tick, nsec now)
 {
-	bool grid = u->grid_at != NSEC_NONE, late = nsec_until(tick, now) > nsec_from_us(LATE_US);
+	bool grid = u->grid_at != NSEC_NONE, late = nsec_since(tick, now) > nsec_from_us(LATE_US);
 	int all = 0, most = 0;
 
 	if (!late && !(grid && (now >= u->grid_at || now >= tick)))

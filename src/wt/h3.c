@@ -8,7 +8,7 @@
 #include "wt/conn.h"
 #include "base/cursor.h"
 #include "base/err.h"
-#include "base/map.h"
+#include "base/random.h"
 
 #include <assert.h>
 #include <string.h>

@@ -83,7 +83,7 @@ static void on_mark(void *ctx, const struct mark *m, size_t after)
 {
 	const struct hearing *h = ctx;
 	struct session *s = h->s;
-	nsec early = (nsec)after * nsec_from_s(1) / MARK_RATE_HZ, delay = nsec_until(s->sent_at[m->seq % SENT_RING], h->now);
+	nsec early = (nsec)after * nsec_from_s(1) / MARK_RATE_HZ, delay = nsec_since(s->sent_at[m->seq % SENT_RING], h->now);
 	uint16_t end = g.phase == MEASURING ? s->next : s->end;
 
 	if (m->talker != (uint16_t)s->index || (g.phase != MEASURING && g.phase != TRAILING))
@@ -92,7 +92,7 @@ static void on_mark(void *ctx, const struct mark *m, size_t after)
 		return;
 	g.heard++;
 	if ((uint16_t)(s->next - m->seq) <= SENT_RING)
-		histogram_add(&g.delay_us, nsec_until(early, delay) / 1000);
+		histogram_add(&g.delay_us, nsec_since(early, delay) / 1000);
 }
 
 static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)

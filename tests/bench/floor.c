@@ -212,7 +212,7 @@ static void take_echoes(void)
 			if (h.seq < c.first || h.seq >= c.end)
 				continue;
 			c.heard++;
-			histogram_add(&c.delay_us, nsec_until(h.sent_at, now) / 1000);
+			histogram_add(&c.delay_us, nsec_since(h.sent_at, now) / 1000);
 		}
 		if (n > 0)
 			batch_arm(&in, (size_t)n);
@@ -324,7 +324,7 @@ static int timer(double seconds)
 		sleep_until(due);
 		nsec now = clock_now();
 
-		histogram_add(&late_us, nsec_until(due, now) / 1000);
+		histogram_add(&late_us, nsec_since(due, now) / 1000);
 		if (now > due + nsec_from_ms(1))
 			due = now;
 	}

@@ -83,7 +83,7 @@ static void tick(void *ctx, nsec now)
 	struct world *w = ctx;
 
 	for (size_t i = 0; i < w->n_people; i++)
-		if (nsec_to_ms(now) % 20 == w->people[i].phase_ms)
+		if (now / nsec_from_ms(1) % 20 == w->people[i].phase_ms)
 			say(&w->people[i], now);
 
 	for (unsigned i = 0; i < w->n_shards; i++) {

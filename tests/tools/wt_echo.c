@@ -121,7 +121,7 @@ static void arm(struct echo *e)
 	if (at == NSEC_NONE)
 		uv_timer_stop(&e->timer);
 	else
-		uv_timer_start(&e->timer, on_timer, nsec_to_ms(nsec_until(now, at) + 999999), 0);
+		uv_timer_start(&e->timer, on_timer, at > now ? (at - now + 999999) / 1000000 : 0, 0);
 }
 
 static void on_packet(void *ctx, const struct quic_path *path, uint8_t ecn, uint8_t *p, size_t len, nsec now)
