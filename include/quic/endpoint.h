@@ -99,9 +99,6 @@ struct quic_app {
 	 * be 0). Give credit back with quic_stream_consume(). */
 	void (*on_stream_data)(void *user, int64_t id, const uint8_t *p, size_t len, bool fin, nsec now);
 	void (*on_stream_reset)(void *user, int64_t id, uint64_t code, nsec now); /* RESET_STREAM came */
-	/* STOP_SENDING came; our side was reset with `code` already. ngtcp2 1.22 keeps this to itself, so it
-	 * is not called today: data_refused tells at the next attempt to send, on_stream_closed at the end. */
-	void (*on_stop_sending)(void *user, int64_t id, uint64_t code, nsec now);
 	void (*on_stream_acked)(void *user, int64_t id, uint64_t len);            /* the next `len` bytes arrived */
 	void (*on_stream_credit)(void *user, int64_t id);                         /* a blocked stream may go on */
 	void (*on_stream_closed)(void *user, int64_t id, uint64_t code, nsec now);/* both sides done; credit was given back */
@@ -111,7 +108,8 @@ struct quic_app {
 	void (*next_data)(void *user, struct quic_send *out);
 	/* The first `len` bytes of the last offer were taken (and its FIN, if `fin`). */
 	void (*data_sent)(void *user, int64_t id, size_t len, bool fin);
-	/* The stream has no credit (skip it until on_stream_credit) or is reset already. */
+	/* The stream has no credit (skip it until on_stream_credit); or it was reset, by us or because the peer sent
+	 * STOP_SENDING, of which ngtcp2 says nothing else. */
 	void (*data_blocked)(void *user, int64_t id);
 	void (*data_refused)(void *user, int64_t id);
 	void (*on_timer)(void *user, nsec now); /* set by quic_conn_set_timer() */

@@ -143,8 +143,6 @@ size_t wt_stream_room(const struct wt_stream *st); /* bytes that wt_stream_send(
 /* Resets our side and asks the peer to stop, with an application code below 256 (Chrome shows no more). */
 void wt_stream_abort(struct wt_stream *st, uint32_t code, nsec now);
 bool wt_stream_is_bidi(const struct wt_stream *st);
-bool wt_stream_is_ours(const struct wt_stream *st);
-struct wt_session *wt_stream_session(const struct wt_stream *st);
 void wt_stream_set_user(struct wt_stream *st, void *user);
 void *wt_stream_user(const struct wt_stream *st);
 

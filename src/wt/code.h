@@ -5,7 +5,6 @@
  * 4.3; every 31st value is skipped, because those are reserved for greasing). Pure.
  */
 #pragma once
-#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -30,15 +29,4 @@ enum {
 static inline uint64_t wt_code_to_h3(uint32_t n)
 {
 	return WT_CODE_FIRST + n + n / 0x1e;
-}
-
-/* False if `h` carries no application code. */
-static inline bool wt_code_from_h3(uint64_t h, uint32_t *n)
-{
-	if (h < WT_CODE_FIRST || h > WT_CODE_FIRST + UINT32_MAX + UINT32_MAX / 0x1e || (h - 0x21) % 0x1f == 0)
-		return false;
-	uint64_t shifted = h - WT_CODE_FIRST;
-
-	*n = (uint32_t)(shifted - shifted / 0x1f);
-	return true;
 }

@@ -211,7 +211,6 @@ void h3_data_blocked(struct wt_conn *c, int64_t id);
 void h3_data_refused(struct wt_conn *c, int64_t id);
 void h3_credit(struct wt_conn *c, int64_t id);
 void h3_stream_acked(struct wt_conn *c, int64_t id, uint64_t len);
-bool h3_is_critical(const struct wt_conn *c, int64_t id);
 
 /* stream.c */
 struct wt_stream *stream_find(struct wt_conn *c, int64_t id);
@@ -219,7 +218,6 @@ struct wt_stream *stream_new(struct wt_conn *c, int64_t id, enum stream_kind kin
 void stream_free(struct wt_stream *st);
 void stream_input(struct wt_stream *st, const uint8_t *p, size_t len, bool fin);
 void stream_reset_by_peer(struct wt_stream *st, uint64_t code);
-void stream_stopped_by_peer(struct wt_stream *st);
 void stream_gone(struct wt_stream *st);                 /* tells the application, once */
 void stream_refuse(struct wt_stream *st, uint64_t code); /* both sides; then KIND_DISCARD */
 void stream_offer(struct wt_stream *st, struct quic_send *out);

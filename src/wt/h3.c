@@ -186,11 +186,6 @@ void h3_close(struct wt_conn *c)
 	c->h3 = NULL;
 }
 
-bool h3_is_critical(const struct wt_conn *c, int64_t id)
-{
-	return id == c->control || id == c->qpack_enc || id == c->qpack_dec;
-}
-
 /* RFC 9114 5.2: the id says which requests are not looked at any more; it may never grow. */
 void h3_goaway(struct wt_conn *c)
 {
@@ -343,7 +338,7 @@ void h3_data_refused(struct wt_conn *c, int64_t id)
 	struct wt_stream *st;
 
 	if (id == c->control)
-		c->control_sent = c->control_len; /* STOP_SENDING, whose callback ends the connection */
+		c->control_sent = c->control_len; /* the peer sent STOP_SENDING: the stream closes, and with it the connection */
 	else if ((st = own_stream(c, id)))
 		stream_give_up(st);
 	else

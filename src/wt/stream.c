@@ -313,20 +313,6 @@ void stream_reset_by_peer(struct wt_stream *st, uint64_t code)
 	}
 }
 
-void stream_stopped_by_peer(struct wt_stream *st)
-{
-	struct wt_conn *c = st->c;
-	struct wt_close why = {.end = WT_END_RESET, .reason = ""};
-
-	if (st->kind != KIND_H3) {
-		stream_give_up(st);
-		return;
-	}
-	nghttp3_conn_shutdown_stream_write(c->h3, st->id);
-	if (st->req && st->req->session)
-		session_end(st->req->session, &why);
-}
-
 /* --- with the session ----------------------------------------------------------------- */
 
 void streams_of_session_open(struct wt_session *s)
@@ -570,16 +556,6 @@ void wt_stream_abort(struct wt_stream *st, uint32_t code, nsec now)
 bool wt_stream_is_bidi(const struct wt_stream *st)
 {
 	return quic_stream_is_bidi(st->id);
-}
-
-bool wt_stream_is_ours(const struct wt_stream *st)
-{
-	return st->ours;
-}
-
-struct wt_session *wt_stream_session(const struct wt_stream *st)
-{
-	return st->c->session;
 }
 
 void wt_stream_set_user(struct wt_stream *st, void *user)

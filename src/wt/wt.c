@@ -212,24 +212,6 @@ static void on_stream_reset(void *user, int64_t id, uint64_t code, nsec now)
 		stream_reset_by_peer(st, code);
 }
 
-static void on_stop_sending(void *user, int64_t id, uint64_t code, nsec now)
-{
-	struct wt_conn *c = user;
-
-	(void)code;
-	c->now = now;
-	if (c->dead)
-		return;
-	if (h3_is_critical(c, id)) {
-		h3_fail(c, H3_CLOSED_CRITICAL_STREAM, "peer stopped a critical stream");
-		return;
-	}
-	struct wt_stream *st = stream_find(c, id);
-
-	if (st)
-		stream_stopped_by_peer(st);
-}
-
 static void on_stream_acked(void *user, int64_t id, uint64_t len)
 {
 	struct wt_conn *c = user;
@@ -277,6 +259,8 @@ static void on_stream_closed(void *user, int64_t id, uint64_t code, nsec now)
 	c->now = now;
 	if (st)
 		stream_gone(st);
+	if (!c->dead && id == c->control) /* the peer sent STOP_SENDING, which RFC 9114 6.2.1 forbids */
+		h3_fail(c, H3_CLOSED_CRITICAL_STREAM, "critical stream closed");
 	if (!c->dead && c->h3) {
 		int rv = nghttp3_conn_close_stream(c->h3, id, code);
 
@@ -401,7 +385,6 @@ const struct quic_app *wt_quic_app(void)
 		.on_handshake = on_handshake,
 		.on_stream_data = on_stream_data,
 		.on_stream_reset = on_stream_reset,
-		.on_stop_sending = on_stop_sending,
 		.on_stream_acked = on_stream_acked,
 		.on_stream_credit = on_stream_credit,
 		.on_stream_closed = on_stream_closed,

@@ -157,7 +157,6 @@ static void do_step(struct client *f, enum step step, uint8_t where, const uint8
 		if (!fake_find(&f->c, id) || (id & 3) == 2)
 			return;
 		quic_stream_reset(&f->c, id, where);
-		f->c.app->on_stop_sending(f->c.user, id, where, f->c.now);
 		break;
 	case ACK:
 		fake_ack(&f->c);

@@ -897,7 +897,6 @@ static void raw_on_reset(void *user, int64_t id, uint64_t code, nsec now)
 	s->code = code;
 }
 
-static void raw_on_stop(void *user, int64_t id, uint64_t code, nsec now) { (void)user, (void)id, (void)code, (void)now; }
 static void raw_on_acked(void *user, int64_t id, uint64_t len) { (void)user, (void)id, (void)len; }
 static void raw_on_credit(void *user, int64_t id)
 {
@@ -957,7 +956,7 @@ static void raw_on_closed(void *user, const struct quic_close *why, nsec now)
 
 static const struct quic_app raw_app = {
 	.on_open = raw_on_open, .on_handshake = raw_on_handshake, .on_stream_data = raw_on_stream_data,
-	.on_stream_reset = raw_on_reset, .on_stop_sending = raw_on_stop, .on_stream_acked = raw_on_acked,
+	.on_stream_reset = raw_on_reset, .on_stream_acked = raw_on_acked,
 	.on_stream_credit = raw_on_credit, .on_stream_closed = raw_on_stream_closed, .on_datagram = raw_on_datagram,
 	.next_data = raw_next_data, .data_sent = raw_data_sent, .data_blocked = raw_data_blocked,
 	.data_refused = raw_data_refused, .on_timer = raw_on_timer, .on_closed = raw_on_closed,

@@ -105,10 +105,16 @@ TEST(our_prefix_is_what_a_peer_expects)
 	assert_int_equal(classify_prefix(b, false, ((uint64_t)1 << 62) - 4), CLASSIFY_PREFIX_MAX);
 }
 
-TEST(application_codes_go_there_and_back)
+/* What a peer makes of a code: draft-ietf-webtrans-http3 4.3. */
+static uint32_t application_code(uint64_t h)
 {
-	uint32_t n;
+	uint64_t shifted = h - 0x52e4a40fa8db;
 
+	return (uint32_t)(shifted - shifted / 0x1f);
+}
+
+TEST(a_peer_reads_our_application_codes_back)
+{
 	assert_int_equal(wt_code_to_h3(0), 0x52e4a40fa8db);
 	assert_int_equal(wt_code_to_h3(255), 0x52e4a40fa9e2); /* the last of the drafts with eight bits */
 	assert_int_equal(wt_code_to_h3(UINT32_MAX), 0x52e5ac983162);
@@ -116,13 +122,8 @@ TEST(application_codes_go_there_and_back)
 		uint64_t h = wt_code_to_h3((uint32_t)i);
 
 		assert_true((h - 0x21) % 0x1f != 0); /* never a greased one */
-		assert_true(wt_code_from_h3(h, &n));
-		assert_int_equal(n, i);
+		assert_int_equal(application_code(h), i);
 	}
-	assert_false(wt_code_from_h3(0x52e4a40fa8da, &n));
-	assert_false(wt_code_from_h3(0x52e5ac983163, &n));
-	assert_false(wt_code_from_h3(0x52e4a40fa8db + 30, &n));
-	assert_false(wt_code_from_h3(WT_SESSION_GONE, &n));
 }
 
 int main(void)
@@ -132,7 +133,7 @@ int main(void)
 		cmocka_unit_test(all_else_is_replayed_from_its_first_byte),
 		cmocka_unit_test(a_stream_cut_in_its_head_is_not_known),
 		cmocka_unit_test(our_prefix_is_what_a_peer_expects),
-		cmocka_unit_test(application_codes_go_there_and_back),
+		cmocka_unit_test(a_peer_reads_our_application_codes_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

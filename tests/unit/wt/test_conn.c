@@ -596,19 +596,6 @@ static void a_reset_of_the_connect_stream_ends_the_session(void **state)
 	assert_true(r->c.closed);
 }
 
-static void stop_sending_on_the_connect_stream_ends_it_too(void **state)
-{
-	struct rig *r = *state;
-
-	open_session(r);
-	quic_stream_reset(&r->c, REQ, 5);
-	r->c.app->on_stop_sending(r->c.user, REQ, 5, r->c.now);
-	fake_flush(&r->c);
-	assert_string_equal(r->app.log, "closed:reset:0: ");
-	fake_wait(&r->c, 4 * r->c.pto);
-	assert_true(r->c.closed);
-}
-
 static void a_lost_connection_ends_it(void **state)
 {
 	struct rig *r = *state;
@@ -1209,13 +1196,13 @@ static void a_critical_stream_must_stay(void **state)
 			fake_feed(&r->c, CTL, NULL, 0, true, 0);
 			break;
 		case 2:
-			r->c.app->on_stop_sending(r->c.user, 3, 0, r->c.now);
+			fake_close_stream(&r->c, 3, 0);
 			break;
 		case 3:
 			r->c.app->on_stream_reset(r->c.user, 10, 0, r->c.now);
 			break;
 		case 4:
-			r->c.app->on_stop_sending(r->c.user, 7, 0, r->c.now);
+			fake_close_stream(&r->c, 7, 0);
 			break;
 		}
 		assert_true(r->c.closed);
@@ -1488,7 +1475,8 @@ static void aborts_and_resets_of_streams(void **state)
 	fake_close_stream(&r->c, 8, 0);
 	send_stream(r, 12, 0, "z", false);
 	quic_stream_reset(&r->c, 12, 1);
-	r->c.app->on_stop_sending(r->c.user, 12, 1, r->c.now);
+	assert_int_equal(wt_stream_send(r->app.stream, "x", 1, false, r->c.now), 0);
+	fake_flush(&r->c); /* which learns of the reset */
 	assert_int_equal(wt_stream_send(r->app.stream, "x", 1, false, r->c.now), ERR_STATE);
 	fake_feed(&r->c, 12, "still", 5, true, 0);
 	assert_string_equal(r->app.log, "bidi data:x gone bidi data:y gone bidi data:z data:still| ");
@@ -1581,8 +1569,6 @@ static void a_stream_that_quic_refuses_takes_no_more(void **state)
 	send_stream(r, BIDI, 0, "x", false);
 	wt_stream_set_user(r->app.stream, r);
 	assert_ptr_equal(wt_stream_user(r->app.stream), r);
-	assert_ptr_equal(wt_stream_session(r->app.stream), r->app.session);
-	assert_false(wt_stream_is_ours(r->app.stream));
 	fake_find(&r->c, BIDI)->reset = true;
 	assert_int_equal(wt_stream_send(r->app.stream, "y", 1, false, r->c.now), 0);
 	fake_flush(&r->c);
@@ -1717,7 +1703,6 @@ int main(void)
 		CASE(our_close_waits_for_nobodys_credit),
 		CASE(our_close_is_one_capsule_and_a_fin),
 		CASE(a_reset_of_the_connect_stream_ends_the_session),
-		CASE(stop_sending_on_the_connect_stream_ends_it_too),
 		CASE(a_lost_connection_ends_it),
 		CASE(a_second_session_is_refused_and_the_first_lives),
 		CASE(a_refusal_is_a_status_a_line_and_then_the_end),
