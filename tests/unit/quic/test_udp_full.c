@@ -26,6 +26,7 @@ static int fake_sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags)
 
 #define sendmmsg fake_sendmmsg
 #include "quic/udp.c"
+#include "quic/udp_send.c"
 
 static void on_packet(void *ctx, const struct quic_path *path, uint8_t ecn, uint8_t *p, size_t len, nsec now)
 {
@@ -71,8 +72,8 @@ TEST(a_full_socket_keeps_one_batch_and_drops_the_rest)
 		post(u, &a, i);
 	udp_flush(u);
 	assert_int_equal(taken, 10);
-	assert_int_equal(u->tx.n, BATCH);
-	assert_int_equal(udp_stats(u)->send_dropped, 200 - 10 - BATCH);
+	assert_int_equal(u->tx.n, UDP_BATCH);
+	assert_int_equal(udp_stats(u)->send_dropped, 200 - 10 - UDP_BATCH);
 	room = 30;
 	udp_flush(u); /* nothing until the loop says that it is writable */
 	assert_int_equal(taken, 10);
@@ -83,10 +84,10 @@ TEST(a_full_socket_keeps_one_batch_and_drops_the_rest)
 	for (int i = 0; i < 5; i++)
 		uv_run(&loop, UV_RUN_NOWAIT);
 	udp_flush(u);
-	assert_int_equal(taken, 10 + BATCH + 1);
-	for (uint32_t i = 0; i < 10 + BATCH; i++)
+	assert_int_equal(taken, 10 + UDP_BATCH + 1);
+	for (uint32_t i = 0; i < 10 + UDP_BATCH; i++)
 		assert_int_equal(order[i], i); /* nothing lost or turned round among what was kept */
-	assert_int_equal(order[10 + BATCH], 1000);
+	assert_int_equal(order[10 + UDP_BATCH], 1000);
 	udp_close(u, NULL, NULL);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&loop), 0);
