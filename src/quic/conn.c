@@ -23,30 +23,17 @@ enum {
 	CLOSE_PTOS = 3,        /* RFC 9000 10.2 */
 };
 
-/*
- * Voice that nobody acknowledges fills the congestion window within half a second; then only ngtcp2's probes go out,
- * at intervals that double: after an outage of 18 seconds 13 more went by until anything was heard. So what is left
- * of the window when nobody answers is kept for probes of our own at a steady, small rate. They are PINGs, some 40
- * bytes each: the reserve lasts as long as the idle timeout. See tests/sim/test_call.c.
- */
-enum {
-	UNANSWERED_MIN_MS = 50, /* silence that is not looked at */
-	UNANSWERED_PTOS = 2,    /* silence after which nobody answers */
-	UNANSWERED_RESERVE = 3000,    /* bytes of the window: one datagram more, and 40 probes */
-	UNANSWERED_PROBE_MS = 500,
-};
-
 /* --- ids ---------------------------------------------------------------------------------- */
 
 int qconn_add_id(struct quic_conn *c, const ngtcp2_cid *cid)
 {
-	if (c->n_ids == CONN_IDS_MAX)
+	if (c->ids.n == CONN_IDS_MAX)
 		return ERR_LIMIT;
 	int err = cid_table_put(c->ep->cids, cid->data, cid->datalen, &c->owner);
 
 	if (err)
 		return err;
-	struct tomb_id *slot = &c->ids[c->n_ids++];
+	struct tomb_id *slot = &c->ids.id[c->ids.n++];
 
 	slot->len = (uint8_t)cid->datalen;
 	memcpy(slot->id, cid->data, cid->datalen);
@@ -55,11 +42,13 @@ int qconn_add_id(struct quic_conn *c, const ngtcp2_cid *cid)
 
 void qconn_drop_id(struct quic_conn *c, const ngtcp2_cid *cid)
 {
-	for (size_t i = 0; i < c->n_ids; i++) {
-		if (c->ids[i].len != cid->datalen || memcmp(c->ids[i].id, cid->data, cid->datalen) != 0)
+	struct cid_list *l = &c->ids;
+
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->id[i].len != cid->datalen || memcmp(l->id[i].id, cid->data, cid->datalen) != 0)
 			continue;
 		cid_table_remove(c->ep->cids, cid->data, cid->datalen, &c->owner);
-		c->ids[i] = c->ids[--c->n_ids];
+		l->id[i] = l->id[--l->n];
 		return;
 	}
 }
@@ -84,11 +73,11 @@ static struct quic_conn *conn_new(struct quic_endpoint *ep, const struct quic_pa
 	c->owner.kind = CID_CONN;
 	c->ep = ep;
 	c->path = *path;
-	c->tls = quic_tls_ref(tls);
+	c->tls.ctx = quic_tls_ref(tls);
 	c->id = ep_number(ep);
-	c->heard_at = ep->now;
+	c->silence.heard_at = ep->now;
 	c->app_timer = c->hold_until = NSEC_NONE;
-	c->ref = (ngtcp2_crypto_conn_ref){get_conn, c};
+	c->tls.ref = (ngtcp2_crypto_conn_ref){get_conn, c};
 	list_init(&c->dirty);
 	list_init(&c->hall);
 	dgram_queue_init(&c->dgrams);
@@ -98,15 +87,17 @@ static struct quic_conn *conn_new(struct quic_endpoint *ep, const struct quic_pa
 
 static void drop_tls(struct quic_conn *c)
 {
-	if (!c->ssl)
+	struct conn_tls *t = &c->tls;
+
+	if (!t->ssl)
 		return;
-	SSL_set_app_data(c->ssl, NULL); /* else OpenSSL calls into a connection that may be gone */
-	ngtcp2_crypto_ossl_ctx_set_ssl(c->ossl, NULL);
-	SSL_free(c->ssl);
-	c->ssl = NULL;
+	SSL_set_app_data(t->ssl, NULL); /* else OpenSSL calls into a connection that may be gone */
+	ngtcp2_crypto_ossl_ctx_set_ssl(t->ossl, NULL);
+	SSL_free(t->ssl);
+	t->ssl = NULL;
 	ngtcp2_conn_set_tls_native_handle(c->q, NULL);
-	ngtcp2_crypto_ossl_ctx_del(c->ossl);
-	c->ossl = NULL;
+	ngtcp2_crypto_ossl_ctx_del(t->ossl);
+	t->ossl = NULL;
 }
 
 void qconn_drop_dgrams(struct quic_conn *c)
@@ -120,17 +111,18 @@ void qconn_drop_dgrams(struct quic_conn *c)
 static void conn_free(struct quic_conn *c)
 {
 	struct quic_endpoint *ep = c->ep;
+
 	qconn_drop_dgrams(c);
 	qmove_cancel(c);
-	for (size_t i = 0; i < c->n_ids; i++)
-		cid_table_remove(ep->cids, c->ids[i].id, c->ids[i].len, &c->owner);
+	for (size_t i = 0; i < c->ids.n; i++)
+		cid_table_remove(ep->cids, c->ids.id[i].id, c->ids.id[i].len, &c->owner);
 	for (size_t i = 0; i < PEER_IDS + 1; i++)
 		if (c->resets[i].used)
 			map_remove(ep->resets, c->resets[i].b, sizeof c->resets[i].b);
 	drop_tls(c);
 	ngtcp2_conn_del(c->q);
-	ngtcp2_crypto_ossl_ctx_del(c->ossl);
-	quic_tls_unref(c->tls);
+	ngtcp2_crypto_ossl_ctx_del(c->tls.ossl);
+	quic_tls_unref(c->tls.ctx);
 	addr_limit_leave(ep->addrs, c->addr);
 	list_remove(&c->dirty);
 	if (c->slot != NO_SLOT)
@@ -165,28 +157,25 @@ static void set_params(struct quic_conn *c, ngtcp2_settings *s, ngtcp2_transport
 	p->max_udp_payload_size = QUIC_PACKET_MAX;
 }
 
-static void set_keep_alive(struct quic_conn *c, uint32_t ms)
-{
-	ngtcp2_conn_set_keep_alive_timeout(c->q, ms ? nsec_from_ms(ms) : UINT64_MAX);
-}
-
 /* Joins TLS to ngtcp2. Order of teardown: the SSL object first, see drop_tls(). */
 static int attach_tls(struct quic_conn *c, const char *server_name)
 {
-	if (ngtcp2_crypto_ossl_ctx_new(&c->ossl, NULL))
+	struct conn_tls *t = &c->tls;
+
+	if (ngtcp2_crypto_ossl_ctx_new(&t->ossl, NULL))
 		return ERR_NOMEM;
-	c->ssl = quic_tls_ssl(c->tls, server_name);
-	if (!c->ssl)
+	t->ssl = quic_tls_ssl(t->ctx, server_name);
+	if (!t->ssl)
 		return ERR_NOMEM;
-	ngtcp2_crypto_ossl_ctx_set_ssl(c->ossl, c->ssl);
-	SSL_set_app_data(c->ssl, &c->ref);
-	int rv = c->server ? ngtcp2_crypto_ossl_configure_server_session(c->ssl)
-	                   : ngtcp2_crypto_ossl_configure_client_session(c->ssl);
+	ngtcp2_crypto_ossl_ctx_set_ssl(t->ossl, t->ssl);
+	SSL_set_app_data(t->ssl, &t->ref);
+	int rv = c->server ? ngtcp2_crypto_ossl_configure_server_session(t->ssl)
+	                   : ngtcp2_crypto_ossl_configure_client_session(t->ssl);
 
 	if (rv)
 		return ERR_TLS;
-	ngtcp2_conn_set_tls_native_handle(c->q, c->ossl);
-	set_keep_alive(c, c->ep->opts.keep_alive_ms);
+	ngtcp2_conn_set_tls_native_handle(c->q, t->ossl);
+	silence_set_keep_alive(c->q, c->ep->opts.keep_alive_ms);
 	return 0;
 }
 
@@ -291,15 +280,14 @@ int quic_endpoint_connect(struct quic_endpoint *ep, struct quic_tls *tls, const 
 
 /* --- end ---------------------------------------------------------------------------------- */
 
-void qconn_end(struct quic_conn *c, enum quic_end how, bool app, uint64_t code, const ngtcp2_ccerr *goodbye)
+void qconn_end(struct quic_conn *c, enum quic_end end, bool app, uint64_t code, const ngtcp2_ccerr *close)
 {
-	if (c->state == CONN_ENDING)
+	if (qconn_ending(c))
 		return;
-	c->state = CONN_ENDING;
-	c->why = (struct quic_close){how, app, code};
-	c->silent = goodbye == NULL;
-	if (goodbye)
-		c->goodbye = *goodbye;
+	c->end.how = close ? ENDING_CLOSE : ENDING_SILENT;
+	c->end.why = (struct quic_close){end, app, code};
+	if (close)
+		c->end.close = *close;
 	qconn_touch(c);
 }
 
@@ -307,8 +295,9 @@ static void end_by_peer(struct quic_conn *c)
 {
 	const ngtcp2_ccerr *e = ngtcp2_conn_get_ccerr(c->q);
 
-	c->silent = true; /* also if we were about to close ourselves */
-	if (c->was_reset)
+	if (qconn_ending(c))
+		c->end.how = ENDING_SILENT; /* we were about to close ourselves */
+	if (c->end.was_reset)
 		qconn_end(c, QUIC_END_RESET, false, 0, NULL);
 	else
 		qconn_end(c, QUIC_END_PEER, e->type == NGTCP2_CCERR_TYPE_APPLICATION, e->error_code, NULL);
@@ -316,7 +305,7 @@ static void end_by_peer(struct quic_conn *c)
 
 void qconn_fail(struct quic_conn *c, int rv)
 {
-	enum quic_end how = c->state == CONN_HANDSHAKE ? QUIC_END_HANDSHAKE : QUIC_END_ERROR;
+	enum quic_end how = c->phase < CONN_COMPLETE ? QUIC_END_HANDSHAKE : QUIC_END_ERROR;
 	uint8_t alert = ngtcp2_conn_get_tls_alert(c->q);
 	ngtcp2_ccerr e;
 
@@ -357,12 +346,12 @@ static void announce_end(struct quic_conn *c)
 	struct quic_endpoint *ep = c->ep;
 
 	qconn_count_lost(c);
-	if (qconn_half_open(c) || (!c->server && !c->opened))
+	if (qconn_half_open(c) || (!c->server && !qconn_opened(c)))
 		ep->stats.handshake_failures++;
 	ep->stats.conns_closed++;
-	c->state = CONN_ENDING;
-	if (c->opened || c->user)
-		ep->app->on_closed(c->user, &c->why, ep->now);
+	c->end.how = ENDING_SILENT; /* nothing that the application asks for now has any effect */
+	if (qconn_opened(c) || c->user)
+		ep->app->on_closed(c->user, &c->end.why, ep->now);
 }
 
 void qconn_destroy(struct quic_conn *c)
@@ -377,7 +366,7 @@ bool qconn_drop_oldest_half_open(struct quic_endpoint *ep)
 		return false;
 	struct quic_conn *c = list_entry(ep->half_open.next, struct quic_conn, hall);
 
-	c->why = (struct quic_close){QUIC_END_HANDSHAKE, false, 0};
+	c->end.why = (struct quic_close){QUIC_END_HANDSHAKE, false, 0};
 	qconn_destroy(c);
 	return true;
 }
@@ -385,14 +374,16 @@ bool qconn_drop_oldest_half_open(struct quic_endpoint *ep)
 /* Timeouts leave nothing: the peer is gone. After a close late packets are to be expected. */
 static bool leaves_tomb(const struct quic_conn *c)
 {
-	return c->why.end != QUIC_END_IDLE && c->why.end != QUIC_END_RESET &&
-		!(c->why.end == QUIC_END_HANDSHAKE && c->silent) && c->ep->n_tombs < c->ep->opts.max_conns;
+	const struct conn_end *e = &c->end;
+
+	return e->why.end != QUIC_END_IDLE && e->why.end != QUIC_END_RESET &&
+		!(e->why.end == QUIC_END_HANDSHAKE && e->how == ENDING_SILENT) && c->ep->n_tombs < c->ep->opts.max_conns;
 }
 
 static void leave_tomb(struct quic_conn *c, const uint8_t *close, size_t len)
 {
 	struct quic_endpoint *ep = c->ep;
-	struct tomb *t = tomb_new(c->ids, c->n_ids, close, len);
+	struct tomb *t = tomb_new(c->ids.id, c->ids.n, close, len);
 
 	if (!t)
 		return;
@@ -410,10 +401,11 @@ static void leave_tomb(struct quic_conn *c, const uint8_t *close, size_t len)
 static void bury(struct quic_conn *c)
 {
 	uint8_t close[QUIC_PACKET_MAX];
-	size_t len = c->silent ? 0 : qconn_write_close(c, close);
+	size_t len = c->end.how == ENDING_CLOSE ? qconn_write_close(c, close) : 0;
+	bool leaves = leaves_tomb(c);
 
 	announce_end(c);
-	if (leaves_tomb(c))
+	if (leaves)
 		leave_tomb(c, close, len);
 	conn_free(c);
 }
@@ -440,72 +432,12 @@ static void plan(struct quic_conn *c, bool wrote)
 	schedule_set(&ep->sched, c->slot, at < c->app_timer ? at : c->app_timer);
 }
 
-static void heard(struct quic_conn *c)
-{
-	c->heard_at = c->ep->now;
-	if (!c->unanswered)
-		return;
-	c->unanswered = false;
-	set_keep_alive(c, c->ep->opts.keep_alive_ms);
-}
-
-void qconn_listen(struct quic_conn *c)
-{
-	nsec silence = nsec_since(c->heard_at, c->ep->now);
-
-	if (silence < nsec_from_ms(UNANSWERED_MIN_MS)) /* nearly always */
-		return;
-	if (c->unanswered || c->state != CONN_LIVE || ngtcp2_conn_get_cwnd_left(c->q) >= UNANSWERED_RESERVE ||
-		silence <= UNANSWERED_PTOS * ngtcp2_conn_get_pto(c->q))
-		return;
-	c->unanswered = true;
-	set_keep_alive(c, UNANSWERED_PROBE_MS);
-}
-
-/*
- * A path can shrink under a connection: a route changes, a tunnel is put in. ngtcp2 does not look for that, and every
- * packet of the size once found is lost from then on. So large datagrams are watched: when nearly all bytes of theirs
- * of two seconds are under way still, or lost, packets are as short as QUIC allows until the peer's address changes
- * (RFC 9000 14.4, RFC 8899 4.3). An outage looks the same, and costs a packet more for each large frame afterwards.
- * (ngtcp2 would tell of each datagram that arrives, at a price of 130 instructions for every one.)
- */
-enum { HOLE_MS = 1500, HOLE_PTOS = 3, HOLE_PAUSE_MS = 500 };
-
-static void watch_from(struct quic_conn *c, const ngtcp2_conn_info *info, nsec now)
-{
-	c->hole.first = now;
-	c->hole.sent = 0;
-	c->hole.lost_before = info->bytes_lost;
-}
-
-bool qconn_try_large(struct quic_conn *c)
-{
-	nsec now = c->ep->now, pause = nsec_since(c->hole.last, now);
-	ngtcp2_conn_info info;
-
-	if (c->hole.found)
-		return true; /* as large as now goes is not large any more */
-	ngtcp2_conn_get_conn_info(c->q, &info);
-	c->hole.last = now;
-	if (pause > nsec_from_ms(HOLE_PAUSE_MS))
-		watch_from(c, &info, now);
-	if (nsec_since(c->hole.first, now) <= nsec_from_ms(HOLE_MS) + HOLE_PTOS * ngtcp2_conn_get_pto(c->q))
-		return true;
-	if (info.bytes_in_flight + (info.bytes_lost - c->hole.lost_before) < c->hole.sent / 10 * 9) {
-		watch_from(c, &info, now);
-		return true;
-	}
-	c->hole.found = true;
-	c->ep->stats.black_holes++;
-	return false;
-}
-
 int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len)
 {
 	ngtcp2_path view = qpath_of(path);
 	ngtcp2_pkt_info pi = {.ecn = ecn};
 
-	if (c->state == CONN_ENDING)
+	if (qconn_ending(c))
 		return 0;
 	int rv = ngtcp2_conn_read_pkt(c->q, &view, &pi, p, len, c->ep->now);
 
@@ -515,11 +447,11 @@ int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, c
 		return ERR_STATE;
 	}
 	if (rv == 0)
-		heard(c);
+		silence_heard(&c->silence, c->q, c->ep->opts.keep_alive_ms, c->ep->now);
 	c->held++;
 	if (c->hold_until == NSEC_NONE)
 		c->hold_until = c->ep->now + nsec_from_ms(ACK_HOLD_MS);
-	if (!c->confirmed || c->blocked || !quic_addr_equal(&path->remote, &c->path.remote) ||
+	if (c->phase < CONN_CONFIRMED || c->blocked || !quic_addr_equal(&path->remote, &c->path.remote) ||
 		!quic_addr_equal(&path->local, &c->path.local))
 		c->want_plain = true;
 	qconn_touch(c);
@@ -533,11 +465,11 @@ void qconn_expire(struct quic_conn *c)
 	struct quic_endpoint *ep = c->ep;
 
 	qconn_touch(c);
-	if (c->state == CONN_ENDING)
+	if (qconn_ending(c))
 		return;
 	if (c->app_timer <= ep->now) {
 		c->app_timer = NSEC_NONE;
-		if (c->opened)
+		if (qconn_opened(c))
 			ep->app->on_timer(c->user, ep->now);
 	}
 	bool due = ngtcp2_conn_get_expiry(c->q) <= ep->now;
@@ -557,9 +489,9 @@ void qconn_flush(struct quic_conn *c)
 {
 	bool wrote = false;
 
-	if (c->state != CONN_ENDING) {
+	if (!qconn_ending(c)) {
 		/* 15 KB less for each connection; key updates need only ngtcp2's own secrets. */
-		if (c->server && c->confirmed)
+		if (c->server && c->phase == CONN_CONFIRMED)
 			drop_tls(c);
 		if (c->held >= ACK_HOLD_PACKETS)
 			c->want_plain = true;
@@ -567,7 +499,7 @@ void qconn_flush(struct quic_conn *c)
 		if (wrote)
 			qconn_write(c);
 	}
-	if (c->state == CONN_ENDING)
+	if (qconn_ending(c))
 		bury(c);
 	else if (c->move)
 		qconn_depart(c);

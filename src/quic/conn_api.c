@@ -11,7 +11,7 @@
 
 void quic_conn_wake(struct quic_conn *c)
 {
-	if (c->state == CONN_ENDING)
+	if (qconn_ending(c))
 		return;
 	c->want_stream = true;
 	qconn_touch(c);
@@ -28,7 +28,7 @@ void quic_conn_close(struct quic_conn *c, uint64_t app_code)
 void quic_conn_set_timer(struct quic_conn *c, nsec at)
 {
 	c->app_timer = at;
-	if (c->state != CONN_ENDING && at < schedule_at(&c->ep->sched, c->slot))
+	if (!qconn_ending(c) && at < schedule_at(&c->ep->sched, c->slot))
 		schedule_set(&c->ep->sched, c->slot, at);
 }
 
@@ -37,7 +37,7 @@ size_t quic_conn_datagram_max(const struct quic_conn *c)
 	enum { SHORT_HEADER = 1 + 4, AEAD_TAG = 16, FRAME = 1 + 2 };
 	const ngtcp2_transport_params *p = ngtcp2_conn_get_remote_transport_params(c->q);
 
-	if (c->state == CONN_ENDING || !c->opened || !p || p->max_datagram_frame_size <= FRAME)
+	if (qconn_ending(c) || !qconn_opened(c) || !p || p->max_datagram_frame_size <= FRAME)
 		return 0;
 	size_t path = ngtcp2_conn_get_path_max_tx_udp_payload_size(c->q);
 
@@ -94,7 +94,7 @@ int quic_conn_send_datagram(struct quic_conn *c, const struct quic_vec *v, size_
 
 int quic_stream_open(struct quic_conn *c, bool bidi, int64_t *id)
 {
-	if (c->state == CONN_ENDING)
+	if (qconn_ending(c))
 		return ERR_STATE;
 	int rv = bidi ? ngtcp2_conn_open_bidi_stream(c->q, id, NULL) : ngtcp2_conn_open_uni_stream(c->q, id, NULL);
 
@@ -116,7 +116,7 @@ static void touch_plain(struct quic_conn *c)
 
 void quic_stream_reset(struct quic_conn *c, int64_t id, uint64_t code)
 {
-	if (c->state == CONN_ENDING)
+	if (qconn_ending(c))
 		return;
 	ngtcp2_conn_shutdown_stream_write(c->q, 0, id, code);
 	touch_plain(c);
@@ -124,7 +124,7 @@ void quic_stream_reset(struct quic_conn *c, int64_t id, uint64_t code)
 
 void quic_stream_stop(struct quic_conn *c, int64_t id, uint64_t code)
 {
-	if (c->state == CONN_ENDING)
+	if (qconn_ending(c))
 		return;
 	ngtcp2_conn_shutdown_stream_read(c->q, 0, id, code);
 	touch_plain(c);
@@ -132,7 +132,7 @@ void quic_stream_stop(struct quic_conn *c, int64_t id, uint64_t code)
 
 void quic_stream_consume(struct quic_conn *c, int64_t id, size_t len)
 {
-	if (c->state == CONN_ENDING || len == 0)
+	if (qconn_ending(c) || len == 0)
 		return;
 	ngtcp2_conn_extend_max_stream_offset(c->q, id, len); /* a closed stream is no error here */
 	ngtcp2_conn_extend_max_offset(c->q, len);
@@ -187,7 +187,7 @@ int quic_conn_update_keys(struct quic_conn *c, nsec now)
 {
 	if (now > c->ep->now)
 		c->ep->now = now;
-	if (c->state != CONN_LIVE || ngtcp2_conn_initiate_key_update(c->q, c->ep->now))
+	if (!qconn_live(c) || ngtcp2_conn_initiate_key_update(c->q, c->ep->now))
 		return ERR_STATE;
 	touch_plain(c);
 	return 0;
@@ -199,7 +199,7 @@ int quic_conn_migrate(struct quic_conn *c, const struct quic_path *path, nsec no
 
 	if (now > c->ep->now)
 		c->ep->now = now;
-	if (c->server || c->state != CONN_LIVE || ngtcp2_conn_initiate_migration(c->q, &view, c->ep->now))
+	if (c->server || !qconn_live(c) || ngtcp2_conn_initiate_migration(c->q, &view, c->ep->now))
 		return ERR_STATE;
 	touch_plain(c);
 	return 0;

@@ -15,10 +15,12 @@
 #include "base/limit.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "black_hole.h"
 #include "cid_table.h"
 #include "dgram.h"
 #include "quic/endpoint.h"
 #include "schedule.h"
+#include "silence.h"
 #include "tls_ctx.h"
 #include "token.h"
 #include "tomb.h"
@@ -73,10 +75,40 @@ struct reset_token {
 	uint8_t b[NGTCP2_STATELESS_RESET_TOKENLEN];
 };
 
-enum conn_state {
+/* How far the handshake has come; never goes back. */
+enum conn_phase {
 	CONN_HANDSHAKE, /* keys are being agreed */
-	CONN_LIVE,      /* the handshake is complete */
-	CONN_ENDING,    /* `why` is known; the next flush says goodbye and frees */
+	CONN_OPEN,      /* a server has 1-RTT keys for sending: the application knows it */
+	CONN_COMPLETE,  /* the handshake is complete; a client's application knows it, too */
+	CONN_CONFIRMED, /* and confirmed (RFC 9001 4.1.2) */
+};
+
+/* What the next flush does with it. */
+enum conn_ending {
+	ENDING_NOT,    /* goes on */
+	ENDING_CLOSE,  /* writes CONNECTION_CLOSE and frees it */
+	ENDING_SILENT, /* frees it without a packet */
+};
+
+/* How it ends. */
+struct conn_end {
+	enum conn_ending how;
+	bool was_reset; /* a stateless reset came */
+	struct quic_close why;
+	ngtcp2_ccerr close; /* what CONNECTION_CLOSE says */
+};
+
+struct conn_tls {
+	struct quic_tls *ctx;
+	SSL *ssl; /* NULL once a server needs it no more */
+	ngtcp2_crypto_ossl_ctx *ossl;
+	ngtcp2_crypto_conn_ref ref;
+};
+
+/* Our connection ids. */
+struct cid_list {
+	size_t n;
+	struct tomb_id id[CONN_IDS_MAX];
 };
 
 struct quic_conn {
@@ -86,7 +118,9 @@ struct quic_conn {
 	void *user;
 	struct list dirty;
 	struct list hall; /* in ep->half_open while its handshake is under way */
-	enum conn_state state;
+	bool server;
+	enum conn_phase phase;
+	struct conn_end end;
 	uint32_t slot; /* in the schedule; NO_SLOT: it is on its way to another endpoint */
 
 	/* What the next flush has to do. */
@@ -96,38 +130,39 @@ struct quic_conn {
 	uint32_t held;    /* packets read since the last write, their ACK waits for company */
 	nsec hold_until;  /* but not longer than this */
 
-	nsec heard_at; /* the last packet of the peer's */
-	bool unanswered;     /* the peer is silent and the window nearly full, see qconn_listen() */
-
-	/* What a path that shrank swallows, see qconn_try_large(). */
-	struct {
-		nsec first, last; /* large datagrams are watched since; the last was tried */
-		uint64_t sent, lost_before; /* bytes of them; of all that was lost before */
-		bool found;
-	} hole;
-
+	struct silence silence;
+	struct black_hole black_hole;
 	struct dgram_queue dgrams;
 	uint64_t dgrams_dropped;
 	nsec app_timer;
 
 	struct quic_path path; /* validated; what the application sees */
-	bool server, opened, confirmed, was_reset, silent;
-	struct quic_close why;
-	ngtcp2_ccerr goodbye;
-
-	SSL *ssl; /* NULL once a server needs it no more */
-	ngtcp2_crypto_ossl_ctx *ossl;
-	ngtcp2_crypto_conn_ref ref;
-	struct quic_tls *tls;
+	struct conn_tls tls;
 	struct addr_entry *addr;
 	struct quic_move *move; /* it is to go elsewhere at the next flush */
 	struct quic_move *home; /* it came from elsewhere; goes back when no packet of it can come any more */
-	struct tomb_id ids[CONN_IDS_MAX]; /* ours in the table, the client's first choice among them */
-	size_t n_ids;
+	struct cid_list ids; /* ours in the table, the client's first choice among them */
 	struct reset_token resets[PEER_IDS + 1];
 	uint64_t id, packets_lost;
 	uint32_t key_preparations;
 };
+
+static inline bool qconn_ending(const struct quic_conn *c)
+{
+	return c->end.how != ENDING_NOT;
+}
+
+/* on_open was called. */
+static inline bool qconn_opened(const struct quic_conn *c)
+{
+	return c->phase >= CONN_OPEN;
+}
+
+/* The handshake is complete and the end not decided. */
+static inline bool qconn_live(const struct quic_conn *c)
+{
+	return c->phase >= CONN_COMPLETE && !qconn_ending(c);
+}
 
 /* --- endpoint.c */
 void ep_random_cid(struct quic_endpoint *ep, ngtcp2_cid *cid);
@@ -167,31 +202,18 @@ int qconn_accept(struct quic_endpoint *ep, const struct quic_path *path, const n
 /* One packet. ERR_STATE: ngtcp2 wants the client to prove its address by Retry; `c` is gone. */
 int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len);
 void qconn_expire(struct quic_conn *c);
-/* One of more than HOLE_LARGE bytes is about to be sent. False: the path is found to take none of these. */
-bool qconn_try_large(struct quic_conn *c);
-
-enum { HOLE_LARGE = 1150 };
-
-/* Otherwise the datagram has to wait, until it is too old if need be. */
-static inline bool qconn_may_try(struct quic_conn *c, size_t len)
-{
-	return !c->unanswered && (len <= HOLE_LARGE || qconn_try_large(c));
-}
-
 /* The longest packet that the path is believed to carry. */
 static inline size_t qconn_packet_max(const struct quic_conn *c)
 {
-	return c->hole.found ? INITIAL_MIN : QUIC_PACKET_MAX;
+	return c->black_hole.found ? INITIAL_MIN : QUIC_PACKET_MAX;
 }
 
-/* Before datagrams are written: decides whether the peer is `unanswered`. */
-void qconn_listen(struct quic_conn *c);
 void qconn_flush(struct quic_conn *c);
 /* An id that leads to `c`: ERR_EXISTS, ERR_LIMIT, ERR_NOMEM. */
 int qconn_add_id(struct quic_conn *c, const ngtcp2_cid *cid);
 void qconn_drop_id(struct quic_conn *c, const ngtcp2_cid *cid);
-/* Decides how `c` ends; the next flush does it. `goodbye` NULL: without a word. */
-void qconn_end(struct quic_conn *c, enum quic_end how, bool app, uint64_t code, const ngtcp2_ccerr *goodbye);
+/* Decides how `c` ends; the next flush does it. `close` NULL: without a packet. */
+void qconn_end(struct quic_conn *c, enum quic_end end, bool app, uint64_t code, const ngtcp2_ccerr *close);
 /* ngtcp2 gave up with `rv`: decides how the connection ends. */
 void qconn_fail(struct quic_conn *c, int rv);
 /* Ends it now, without a packet and without remains. */

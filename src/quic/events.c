@@ -10,7 +10,7 @@
 /* The application hears nothing more once the end is decided. */
 static bool deaf(const struct quic_conn *c)
 {
-	return !c->opened || c->state == CONN_ENDING;
+	return !qconn_opened(c) || qconn_ending(c);
 }
 
 /* For what is no secret (which packet numbers to skip, what to grease). Asked now and then while packets are written,
@@ -73,7 +73,7 @@ static int on_crypto_data(ngtcp2_conn *q, ngtcp2_encryption_level level, uint64_
 	enum { UNEXPECTED_MESSAGE = 10 };
 	struct quic_conn *c = user;
 
-	if (!c->ssl) {
+	if (!c->tls.ssl) {
 		ngtcp2_conn_set_tls_alert(q, UNEXPECTED_MESSAGE);
 		return NGTCP2_ERR_CRYPTO;
 	}
@@ -84,11 +84,11 @@ static int on_crypto_data(ngtcp2_conn *q, ngtcp2_encryption_level level, uint64_
 
 static int open_app(struct quic_conn *c)
 {
-	if (c->opened || c->state == CONN_ENDING)
+	if (qconn_opened(c) || qconn_ending(c))
 		return 0;
 	if (c->ep->app->on_open(c->ep->app_ctx, c, &c->user, c->ep->now))
 		return NGTCP2_ERR_CALLBACK_FAILURE;
-	c->opened = true;
+	c->phase = CONN_OPEN;
 	c->want_stream = true;
 	return 0;
 }
@@ -109,18 +109,17 @@ static int on_handshake(ngtcp2_conn *q, void *user)
 	struct quic_conn *c = user;
 
 	/* OpenSSL does not ask us when the client offers no protocol at all. */
-	if (!quic_tls_alpn_ok(c->ssl)) {
+	if (!quic_tls_alpn_ok(c->tls.ssl)) {
 		ngtcp2_conn_set_tls_alert(q, NO_APPLICATION_PROTOCOL);
 		return NGTCP2_ERR_CALLBACK_FAILURE;
 	}
 	qconn_leave_hall(c);
 	c->ep->stats.handshakes++;
-	if (c->state == CONN_HANDSHAKE)
-		c->state = CONN_LIVE;
-	c->confirmed = c->server; /* RFC 9001 4.1.2 */
 	c->want_plain = true;
 	if (!c->server && open_app(c))
 		return NGTCP2_ERR_CALLBACK_FAILURE;
+	if (qconn_opened(c))
+		c->phase = c->server ? CONN_CONFIRMED : CONN_COMPLETE;
 	if (!deaf(c))
 		c->ep->app->on_handshake(c->user, c->ep->now);
 	return 0;
@@ -131,7 +130,8 @@ static int on_confirmed(ngtcp2_conn *q, void *user)
 	struct quic_conn *c = user;
 
 	(void)q;
-	c->confirmed = true;
+	if (qconn_opened(c))
+		c->phase = CONN_CONFIRMED;
 	return 0;
 }
 
@@ -239,8 +239,7 @@ static int on_path_validation(ngtcp2_conn *q, uint32_t flags, const ngtcp2_path 
 	qpath_copy(&now, path);
 	if (!quic_addr_equal(&now.remote, &c->path.remote) || !quic_addr_equal(&now.local, &c->path.local)) {
 		c->ep->stats.migrations++;
-		c->hole.found = false;
-		c->hole.last = 0;
+		black_hole_new_path(&c->black_hole);
 	}
 	c->path = now;
 	return 0;
@@ -252,7 +251,7 @@ static int on_stateless_reset(ngtcp2_conn *q, const ngtcp2_pkt_stateless_reset2 
 
 	(void)q;
 	(void)sr;
-	c->was_reset = true;
+	c->end.was_reset = true;
 	return 0;
 }
 

@@ -38,8 +38,7 @@ struct quic_move {
 	struct cid_owner owner; /* of the ids that stay */
 	struct list node;       /* in the old endpoint's `away` */
 	uint8_t from, to;
-	size_t n_ids;
-	struct tomb_id ids[CONN_IDS_MAX];
+	struct cid_list ids;
 };
 
 int quic_group_new(unsigned n, struct quic_group **out)
@@ -121,7 +120,7 @@ int quic_conn_move(struct quic_conn *c, unsigned to)
 	struct quic_endpoint *ep = c->ep;
 	struct quic_group *g = ep->group;
 
-	if (!g || !ep->relay.post || !c->server || c->state != CONN_LIVE || c->move || c->home)
+	if (!g || !ep->relay.post || !c->server || !qconn_live(c) || c->move || c->home)
 		return ERR_STATE;
 	if (to >= g->n || to == ep->opts.shard)
 		return ERR_RANGE;
@@ -158,10 +157,9 @@ void qmove_cancel(struct quic_conn *c)
 static void leave_ids(struct quic_conn *c, struct quic_move *m)
 {
 	m->owner.kind = CID_AWAY;
-	m->n_ids = c->n_ids;
-	memcpy(m->ids, c->ids, sizeof m->ids);
-	for (size_t i = 0; i < m->n_ids; i++)
-		cid_table_move(c->ep->cids, m->ids[i].id, m->ids[i].len, &c->owner, &m->owner);
+	m->ids = c->ids;
+	for (size_t i = 0; i < m->ids.n; i++)
+		cid_table_move(c->ep->cids, m->ids.id[i].id, m->ids.id[i].len, &c->owner, &m->owner);
 }
 
 void qconn_depart(struct quic_conn *c)
@@ -169,7 +167,7 @@ void qconn_depart(struct quic_conn *c)
 	struct quic_endpoint *ep = c->ep;
 	struct quic_move *m = c->move;
 
-	if (c->opened)
+	if (qconn_opened(c))
 		ep->app->moved_out(c->user);
 	qconn_drop_dgrams(c);
 	qconn_count_lost(c);
@@ -191,8 +189,8 @@ static int take_ids(struct quic_conn *c)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < c->n_ids && !err; i++)
-		err = cid_table_put(c->ep->cids, c->ids[i].id, c->ids[i].len, &c->owner);
+	for (size_t i = 0; i < c->ids.n && !err; i++)
+		err = cid_table_put(c->ep->cids, c->ids.id[i].id, c->ids.id[i].len, &c->owner);
 	return err;
 }
 
@@ -207,16 +205,16 @@ static void arrive(struct quic_endpoint *ep, struct quic_move *m)
 	c->move = NULL;
 	c->home = m;
 	ep->stats.conns++;
-	if (c->opened)
+	if (qconn_opened(c))
 		ep->app->moved_in(ep->app_ctx, c->user, ep->now);
 	if (schedule_add(&ep->sched, &c->owner, &c->slot) || take_ids(c)) {
-		c->why = (struct quic_close){QUIC_END_LOCAL, false, NGTCP2_INTERNAL_ERROR};
+		c->end.why = (struct quic_close){QUIC_END_LOCAL, false, NGTCP2_INTERNAL_ERROR};
 		qconn_destroy(c);
 		return;
 	}
 	c->want_plain = true; /* whatever it had to write when it left */
 	qconn_touch(c);
-	if (c->opened)
+	if (qconn_opened(c))
 		ep->app->moved(c->user, ep->now);
 }
 
@@ -243,8 +241,8 @@ void qmove_over(struct quic_endpoint *ep, struct quic_move *home)
 
 static void forget_ids(struct quic_endpoint *ep, struct quic_move *m)
 {
-	for (size_t i = 0; i < m->n_ids; i++)
-		cid_table_remove(ep->cids, m->ids[i].id, m->ids[i].len, &m->owner);
+	for (size_t i = 0; i < m->ids.n; i++)
+		cid_table_remove(ep->cids, m->ids.id[i].id, m->ids.id[i].len, &m->owner);
 	list_remove(&m->node);
 	ep->stats.away--;
 }

@@ -61,6 +61,21 @@ static void drop_head(struct quic_conn *c, uint64_t *counter)
 	++*counter;
 }
 
+/* False: the path was just found to carry none that are large. */
+static bool try_large(struct quic_conn *c)
+{
+	if (black_hole_try(&c->black_hole, c->q, c->ep->now))
+		return true;
+	c->ep->stats.black_holes++;
+	return false;
+}
+
+/* If not, the datagram waits, until it is too old if need be. */
+static bool may_send(struct quic_conn *c, size_t len)
+{
+	return !c->silence.unanswered && (len <= BLACK_HOLE_LARGE || try_large(c));
+}
+
 /* The oldest that is worth sending. One that fits no packet (the path shrank since it was
  * queued) must go at once: ngtcp2 would refuse it for ever and everything behind it. */
 static struct dgram *next_dgram(struct quic_conn *c)
@@ -72,7 +87,8 @@ static struct dgram *next_dgram(struct quic_conn *c)
 		return NULL;
 	size_t max = quic_conn_datagram_max(c);
 
-	qconn_listen(c);
+	if (!silence_short(&c->silence, ep->now) && qconn_live(c))
+		silence_check(&c->silence, c->q, ep->now);
 	while (c->dgrams.head) {
 		struct dgram *d = c->dgrams.head;
 
@@ -81,7 +97,7 @@ static struct dgram *next_dgram(struct quic_conn *c)
 		else if (d->len > max)
 			drop_head(c, &ep->stats.datagrams_dropped_size);
 		else
-			return qconn_may_try(c, d->len) ? d : NULL;
+			return may_send(c, d->len) ? d : NULL;
 	}
 	return NULL;
 }
@@ -99,7 +115,7 @@ static ngtcp2_ssize add_dgrams(struct quic_conn *c, struct packet *k)
 			0, &v, 1, c->ep->now);
 
 		if (taken) {
-			c->hole.sent += d->len > HOLE_LARGE ? d->len : 0;
+			black_hole_sent(&c->black_hole, d->len);
 			dgram_put(&c->ep->pool, dgram_pop(&c->dgrams));
 			c->ep->stats.datagrams_out++;
 		}
@@ -184,7 +200,7 @@ static ngtcp2_ssize fill(struct quic_conn *c, struct packet *k)
 {
 	ngtcp2_ssize n = add_dgrams(c, k);
 
-	if (n == NGTCP2_ERR_WRITE_MORE && c->opened)
+	if (n == NGTCP2_ERR_WRITE_MORE && qconn_opened(c))
 		n = add_streams(c, k);
 	if (n != NGTCP2_ERR_WRITE_MORE)
 		return n;
@@ -231,7 +247,7 @@ size_t qconn_write_close(struct quic_conn *c, uint8_t copy[QUIC_PACKET_MAX])
 	struct packet k;
 
 	begin(c, &k);
-	ngtcp2_ssize n = ngtcp2_conn_write_connection_close(c->q, &k.view, &k.pi, k.p, QUIC_PACKET_MAX, &c->goodbye,
+	ngtcp2_ssize n = ngtcp2_conn_write_connection_close(c->q, &k.view, &k.pi, k.p, QUIC_PACKET_MAX, &c->end.close,
 		c->ep->now);
 
 	if (n <= 0)
