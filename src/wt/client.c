@@ -142,7 +142,7 @@ void client_answered(struct wt_session *s, unsigned status)
 		session_count_open(s);
 	} else {
 		s->state = SESSION_ENDED;
-		s->fin_out = true;
+		s->out.fin = true;
 		h3_resume(c, s->id);
 		conn_end_after(c, LINGER_PTO);
 	}

@@ -18,6 +18,7 @@
 #include "wt/capsule.h"
 #include "wt/classify.h"
 #include "wt/code.h"
+#include "wt/sendbuf.h"
 #include "wt/settings.h"
 #include "wt/wt.h"
 
@@ -45,11 +46,19 @@ enum stream_kind {
 	KIND_DISCARD, /* what still comes is thrown away */
 };
 
-/* Bytes of ours that wait to be sent and then to be acknowledged; QUIC keeps pointers into them. */
-struct chunk {
-	struct chunk *next;
-	size_t len, cap;
-	uint8_t p[];
+/* Our side of a stream (RFC 9000 3.1). */
+enum send_state {
+	SEND_OPEN,
+	SEND_FIN,      /* FIN is queued behind the bytes */
+	SEND_FIN_SENT,
+	SEND_NONE,     /* reset, or there is no such side */
+};
+
+/* KIND_EARLY: what came before the session. */
+struct early_bytes {
+	uint8_t *p; /* opts.max_early_bytes */
+	uint32_t n;
+	bool fin;
 };
 
 struct wt_stream {
@@ -61,18 +70,17 @@ struct wt_stream {
 	bool ours;
 	bool announced;   /* on_stream was called, or it is ours: on_stream_closed is due */
 	bool peer_done;   /* FIN or RESET_STREAM came */
-	bool send_closed; /* FIN was queued, or our side was reset, or there is none */
-	bool fin, fin_sent, blocked, starved;
 	struct classifier head;
-	uint8_t *early;   /* KIND_EARLY: opts.max_early_bytes */
-	uint32_t n_early;
-	bool early_fin;
+	struct early_bytes early;
 	struct request *req;
 	void *user;
-	struct chunk *first, *last, *cur; /* unacknowledged; `cur` holds the next byte to send */
-	size_t first_acked, cur_sent;     /* within those */
-	size_t unacked;                   /* without the prefix */
-	size_t prefix;                    /* bytes of the prefix not acknowledged yet */
+
+	enum send_state send;
+	bool blocked;     /* the peer grants no credit */
+	bool starved;     /* the application was told that there is no room: on_stream_sent is due */
+	struct sendbuf out;
+	size_t unacked;   /* bytes in it, without the prefix */
+	size_t prefix;    /* bytes of the prefix not acknowledged yet */
 };
 
 /* --- requests (request.c) ------------------------------------------------------------- */
@@ -108,7 +116,31 @@ enum session_state {
 	SESSION_ENDED,   /* on_closed was called, or the answer was a refusal */
 };
 
+/* The peer's capsules. */
+enum capsules_state {
+	CAPSULES_READ,
+	CAPSULES_CLOSED,    /* CLOSE is complete */
+	CAPSULES_MALFORMED, /* they broke a rule */
+	CAPSULES_REJECTED,  /* and the peer was told */
+};
+
+struct session_in {
+	struct capsule_reader reader;
+	enum capsules_state state;
+	bool fin;
+	uint8_t *close; /* the value of the peer's CLOSE, as it comes; one byte more for the end */
+	size_t close_len;
+};
+
 enum { SESSION_OUT_CAPSULES = 5, SESSION_OUT_MAX = SESSION_OUT_CAPSULES * CAPSULE_SMALL_MAX };
+
+struct session_out {
+	uint8_t small[SESSION_OUT_MAX]; /* small capsules, each its own DATA frame */
+	uint8_t small_end[SESSION_OUT_CAPSULES], n_small, next_small;
+	uint8_t *close;
+	size_t close_len;
+	bool close_offered, fin;
+};
 
 struct wt_session {
 	struct wt_conn *c;
@@ -119,24 +151,17 @@ struct wt_session {
 	struct log log;
 	bool confirmed;     /* the peer showed that it saw the 200 */
 	nsec confirmed_by;  /* from then on we take it so */
-
-	struct capsule_reader in;
-	uint8_t *close_in;  /* the value of the peer's CLOSE, as it comes; one byte more for the end */
-	size_t close_in_len;
-	bool close_seen;    /* and it is complete */
-	bool malformed;     /* the peer's capsules broke a rule */
-	bool rejected;      /* and it was told */
-	bool fin_in;
 	bool blocked_logged;
-
-	uint8_t out[SESSION_OUT_MAX]; /* small capsules, each its own DATA frame */
-	uint8_t out_end[SESSION_OUT_CAPSULES], n_out, next_out;
-	uint8_t *close_out;
-	size_t close_out_len;
-	bool close_offered, fin_out;
-
+	struct session_in in;
+	struct session_out out;
 	char *authority, *path, *origin; /* client; one allocation, at `authority` */
 };
+
+/* The peer has ended the session, or broken its rules. */
+static inline bool session_peer_done(const struct wt_session *s)
+{
+	return s->in.fin || s->in.state != CAPSULES_READ;
+}
 
 /* --- the connection ------------------------------------------------------------------- */
 
@@ -155,6 +180,14 @@ enum {
 	H3_PRIORITY_AHEAD = 128,
 };
 
+/* Our control stream. */
+struct control_out {
+	int64_t id;
+	uint8_t bytes[CONTROL_OUT_MAX];
+	size_t len, sent;
+	bool blocked, goaway_sent;
+};
+
 struct wt_conn {
 	struct wt *w;
 	struct quic_conn *qc;
@@ -168,10 +201,8 @@ struct wt_conn {
 	uint64_t fail_code; /* why a callback of nghttp3 failed */
 	nsec now;           /* of the last call that told it */
 
-	int64_t control, qpack_enc, qpack_dec; /* ours */
-	uint8_t control_out[CONTROL_OUT_MAX];
-	size_t control_len, control_sent;
-	bool control_blocked, goaway_sent;
+	struct control_out control;
+	int64_t qpack_enc, qpack_dec; /* ours */
 	struct settings_reader peer;
 
 	struct list streams, sendq;
@@ -252,7 +283,7 @@ void session_settle(struct wt_session *s);
 void session_end(struct wt_session *s, const struct wt_close *why);
 void session_drain(struct wt_session *s);
 void session_datagram(struct wt_conn *c, const uint8_t *p, size_t len);
-void session_heard(struct wt_session *s);
+void session_confirm(struct wt_session *s); /* the peer showed that it saw the 200 */
 void session_drop_early(struct wt_conn *c);
 nghttp3_ssize session_read_data(struct wt_session *s, nghttp3_vec *vec, uint32_t *flags);
 

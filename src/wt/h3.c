@@ -95,7 +95,7 @@ static int end_stream(nghttp3_conn *h3, int64_t id, void *conn, void *stream)
 	(void)h3, (void)stream;
 	if (!r || !r->session)
 		return 0;
-	r->session->fin_in = true;
+	r->session->in.fin = true;
 	c->unsettled = true;
 	return 0;
 }
@@ -153,7 +153,7 @@ static int make_nghttp3(struct wt_conn *c)
 int h3_open(struct wt_conn *c)
 {
 	struct quic_conn_info info;
-	int err = quic_stream_open(c->qc, false, &c->control);
+	int err = quic_stream_open(c->qc, false, &c->control.id);
 
 	if (!err)
 		err = quic_stream_open(c->qc, false, &c->qpack_enc);
@@ -175,7 +175,7 @@ int h3_open(struct wt_conn *c)
 		.grease = (uint8_t)info.id,
 	};
 
-	c->control_len = settings_write(&own, c->control_out);
+	c->control.len = settings_write(&own, c->control.bytes);
 	quic_conn_wake(c->qc);
 	return 0;
 }
@@ -189,16 +189,17 @@ void h3_close(struct wt_conn *c)
 /* RFC 9114 5.2: the id says which requests are not looked at any more; it may never grow. */
 void h3_goaway(struct wt_conn *c)
 {
-	uint8_t *p = c->control_out + c->control_len;
+	struct control_out *o = &c->control;
+	uint8_t *p = o->bytes + o->len;
 
-	if (c->goaway_sent)
+	if (o->goaway_sent)
 		return;
-	c->goaway_sent = true;
+	o->goaway_sent = true;
 	*p++ = FRAME_GOAWAY;
 	*p++ = (uint8_t)varint_len((uint64_t)c->next_bidi);
 	p = varint_put(p, (uint64_t)c->next_bidi);
-	c->control_len = (size_t)(p - c->control_out);
-	assert(c->control_len <= CONTROL_OUT_MAX);
+	o->len = (size_t)(p - o->bytes);
+	assert(o->len <= CONTROL_OUT_MAX);
 }
 
 /* --- reading -------------------------------------------------------------------------- */
@@ -264,11 +265,13 @@ void h3_resume(struct wt_conn *c, int64_t id)
 
 static bool offer_control(struct wt_conn *c, struct quic_send *out)
 {
-	if (c->control_blocked || c->control_sent == c->control_len)
+	const struct control_out *o = &c->control;
+
+	if (o->blocked || o->sent == o->len)
 		return false;
-	out->id = c->control;
+	out->id = o->id;
 	out->n = 1;
-	out->v[0] = (struct quic_vec){c->control_out + c->control_sent, c->control_len - c->control_sent};
+	out->v[0] = (struct quic_vec){o->bytes + o->sent, o->len - o->sent};
 	return true;
 }
 
@@ -310,8 +313,8 @@ void h3_data_sent(struct wt_conn *c, int64_t id, size_t len, bool fin)
 {
 	struct wt_stream *st;
 
-	if (id == c->control) {
-		c->control_sent += len;
+	if (id == c->control.id) {
+		c->control.sent += len;
 	} else if ((st = own_stream(c, id))) {
 		stream_sent(st, len, fin);
 	} else if (nghttp3_conn_add_write_offset(c->h3, id, len)) {
@@ -323,8 +326,8 @@ void h3_data_blocked(struct wt_conn *c, int64_t id)
 {
 	struct wt_stream *st;
 
-	if (id == c->control) {
-		c->control_blocked = true;
+	if (id == c->control.id) {
+		c->control.blocked = true;
 	} else if ((st = own_stream(c, id))) {
 		st->blocked = true;
 		list_remove(&st->send_link);
@@ -337,8 +340,8 @@ void h3_data_refused(struct wt_conn *c, int64_t id)
 {
 	struct wt_stream *st;
 
-	if (id == c->control)
-		c->control_sent = c->control_len; /* the peer sent STOP_SENDING: the stream closes, and with it the connection */
+	if (id == c->control.id)
+		c->control.sent = c->control.len; /* the peer sent STOP_SENDING: the stream closes, and with it the connection */
 	else if ((st = own_stream(c, id)))
 		stream_give_up(st);
 	else
@@ -347,8 +350,8 @@ void h3_data_refused(struct wt_conn *c, int64_t id)
 
 void h3_credit(struct wt_conn *c, int64_t id)
 {
-	if (id == c->control)
-		c->control_blocked = false;
+	if (id == c->control.id)
+		c->control.blocked = false;
 	else if (c->h3)
 		nghttp3_conn_unblock_stream(c->h3, id);
 	quic_conn_wake(c->qc);
@@ -356,7 +359,7 @@ void h3_credit(struct wt_conn *c, int64_t id)
 
 void h3_stream_acked(struct wt_conn *c, int64_t id, uint64_t len)
 {
-	if (!c->h3 || id == c->control)
+	if (!c->h3 || id == c->control.id)
 		return;
 	/* The 200 is in the first bytes of its stream, and in one packet. */
 	if (c->session && c->session->id == id && c->session->state == SESSION_OPEN)

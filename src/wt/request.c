@@ -416,8 +416,7 @@ static void run_connect(struct request *r)
 		return; /* it tells whether the client can; conn->idle_at bounds the wait */
 	} else if (c->w->draining) {
 		request_refuse(r, 503);
-	} else if (strcmp(text(r, FIELD_SCHEME), "https") || !takes_datagrams(c) || s->fin_in || s->close_seen ||
-		   s->malformed) {
+	} else if (strcmp(text(r, FIELD_SCHEME), "https") || !takes_datagrams(c) || session_peer_done(s)) {
 		request_refuse(r, 400);
 	} else {
 		ask_for_session(r);

@@ -37,8 +37,8 @@ int session_new(struct wt_conn *c, int64_t id, struct wt_session **out)
 
 void session_free(struct wt_session *s)
 {
-	free(s->close_in);
-	free(s->close_out);
+	free(s->in.close);
+	free(s->out.close);
 	free(s->authority);
 	free(s);
 }
@@ -47,14 +47,14 @@ void session_free(struct wt_session *s)
 
 static void begin_capsule(struct wt_session *s)
 {
-	const struct capsule_reader *in = &s->in;
+	const struct capsule_reader *in = &s->in.reader;
 
 	switch (in->type) {
 	case CAPSULE_CLOSE:
 		if (in->len < CLOSE_CODE_BYTES || in->len > CLOSE_CODE_BYTES + CAPSULE_REASON_MAX)
-			s->malformed = true;
+			s->in.state = CAPSULES_MALFORMED;
 		else
-			s->close_in = malloc((size_t)in->len + 1);
+			s->in.close = malloc((size_t)in->len + 1);
 		break;
 	case CAPSULE_DATA_BLOCKED:
 	case CAPSULE_STREAMS_BLOCKED_BIDI:
@@ -74,37 +74,42 @@ static void begin_capsule(struct wt_session *s)
 
 static void capsule_event(struct wt_session *s, enum capsule_event ev)
 {
+	struct session_in *in = &s->in;
+
 	if (ev == CAPSULE_BEGIN) {
 		begin_capsule(s);
-	} else if (ev == CAPSULE_DATA && s->close_in) {
-		memcpy(s->close_in + s->close_in_len, s->in.p, s->in.n);
-		s->close_in_len += s->in.n;
-	} else if (ev == CAPSULE_END && s->in.type == CAPSULE_CLOSE) {
-		s->close_seen = true;
+	} else if (ev == CAPSULE_DATA && in->close) {
+		memcpy(in->close + in->close_len, in->reader.p, in->reader.n);
+		in->close_len += in->reader.n;
+	} else if (ev == CAPSULE_END && in->reader.type == CAPSULE_CLOSE) {
+		in->state = CAPSULES_CLOSED;
 	}
 }
 
 void session_capsules(struct wt_session *s, const uint8_t *p, size_t len)
 {
+	struct session_in *in = &s->in;
 	enum capsule_event ev;
 
-	if (s->malformed || (s->state == SESSION_ENDED && !s->close_seen))
+	if (in->state >= CAPSULES_MALFORMED || (s->state == SESSION_ENDED && in->state != CAPSULES_CLOSED))
 		return;
-	while (!s->close_seen && !s->malformed && (ev = capsule_read(&s->in, &p, &len)) != CAPSULE_NONE)
+	while (in->state == CAPSULES_READ && (ev = capsule_read(&in->reader, &p, &len)) != CAPSULE_NONE)
 		capsule_event(s, ev);
-	s->malformed |= s->close_seen && len; /* nothing may follow CLOSE */
-	s->c->unsettled |= s->close_seen || s->malformed;
+	if (in->state == CAPSULES_CLOSED && len)
+		in->state = CAPSULES_MALFORMED; /* nothing may follow CLOSE */
+	s->c->unsettled |= in->state != CAPSULES_READ;
 }
 
 /* --- capsules of ours ----------------------------------------------------------------- */
 
 static void queue_small(struct wt_session *s, const uint8_t *p, size_t len)
 {
-	size_t from = s->n_out ? s->out_end[s->n_out - 1] : 0;
+	struct session_out *o = &s->out;
+	size_t from = o->n_small ? o->small_end[o->n_small - 1] : 0;
 
-	assert(s->n_out < SESSION_OUT_CAPSULES);
-	memcpy(s->out + from, p, len);
-	s->out_end[s->n_out++] = (uint8_t)(from + len);
+	assert(o->n_small < SESSION_OUT_CAPSULES);
+	memcpy(o->small + from, p, len);
+	o->small_end[o->n_small++] = (uint8_t)(from + len);
 }
 
 static void queue_credit(struct wt_session *s)
@@ -124,30 +129,33 @@ static void queue_credit(struct wt_session *s)
 
 static void queue_close(struct wt_session *s, uint32_t code, const char *reason)
 {
+	struct session_out *o = &s->out;
 	size_t len = capsule_reason_len(reason);
 
-	s->close_out = malloc(CAPSULE_CLOSE_MAX - CAPSULE_REASON_MAX + len);
-	if (!s->close_out)
+	o->close = malloc(CAPSULE_CLOSE_MAX - CAPSULE_REASON_MAX + len);
+	if (!o->close)
 		return; /* then the FIN alone says it */
-	s->close_out_len = capsule_put_close(s->close_out, code, reason, len);
+	o->close_len = capsule_put_close(o->close, code, reason, len);
 }
 
 /* One capsule for each call: nghttp3 makes one DATA frame of it, and Safari wants it so. */
 nghttp3_ssize session_read_data(struct wt_session *s, nghttp3_vec *vec, uint32_t *flags)
 {
-	if (s->next_out < s->n_out) {
-		size_t from = s->next_out ? s->out_end[s->next_out - 1] : 0;
+	struct session_out *o = &s->out;
 
-		vec[0] = (nghttp3_vec){s->out + from, s->out_end[s->next_out++] - from};
+	if (o->next_small < o->n_small) {
+		size_t from = o->next_small ? o->small_end[o->next_small - 1] : 0;
+
+		vec[0] = (nghttp3_vec){o->small + from, o->small_end[o->next_small++] - from};
 		return 1;
 	}
-	if (s->close_out && !s->close_offered) {
-		s->close_offered = true;
-		vec[0] = (nghttp3_vec){s->close_out, s->close_out_len};
+	if (o->close && !o->close_offered) {
+		o->close_offered = true;
+		vec[0] = (nghttp3_vec){o->close, o->close_len};
 		*flags |= NGHTTP3_DATA_FLAG_EOF;
 		return 1;
 	}
-	if (!s->fin_out)
+	if (!o->fin)
 		return NGHTTP3_ERR_WOULDBLOCK;
 	*flags |= NGHTTP3_DATA_FLAG_EOF;
 	return 0;
@@ -220,7 +228,7 @@ void session_opened(struct wt_session *s)
 	s->confirmed = confirmed;
 }
 
-void session_heard(struct wt_session *s)
+void session_confirm(struct wt_session *s)
 {
 	s->confirmed = true;
 }
@@ -233,7 +241,7 @@ static void finish(struct wt_session *s, enum session_state was, bool with_close
 	struct wt_conn *c = s->c;
 	struct wt_stream *st = s->id < 0 ? NULL : stream_find(c, s->id);
 
-	s->fin_out = true;
+	s->out.fin = true;
 	if (st && c->server && was == SESSION_WAITING)
 		h3_reject(st, H3_REQUEST_CANCELLED); /* no answer was given and none is awaited */
 	else if (st)
@@ -255,7 +263,7 @@ void session_end(struct wt_session *s, const struct wt_close *why)
 	session_drop_early(c);
 	streams_of_session_end(s);
 	if (!c->dead)
-		finish(s, was, s->close_out != NULL);
+		finish(s, was, s->out.close != NULL);
 	if (was == SESSION_OPEN) {
 		c->w->stats.sessions--;
 		c->w->stats.sessions_closed++;
@@ -271,9 +279,9 @@ static void end_malformed(struct wt_session *s)
 	struct wt_stream *st = stream_find(c, s->id);
 	struct wt_close why = {.end = WT_END_ERROR, .reason = "malformed capsules"};
 
-	if (s->rejected)
+	if (s->in.state == CAPSULES_REJECTED)
 		return;
-	s->rejected = true;
+	s->in.state = CAPSULES_REJECTED;
 	c->w->stats.protocol_errors++;
 	log_info(&s->log, "closed: malformed capsules");
 	session_end(s, &why);
@@ -283,12 +291,12 @@ static void end_malformed(struct wt_session *s)
 
 static void end_by_close(struct wt_session *s)
 {
-	struct cursor in = cursor_of(s->close_in, s->close_in_len);
+	struct cursor in = cursor_of(s->in.close, s->in.close_len);
 	struct wt_close why = {.end = WT_END_PEER, .code = (uint32_t)cursor_be(&in, CLOSE_CODE_BYTES), .reason = ""};
 
-	if (s->close_in) {
-		s->close_in[s->close_in_len] = 0;
-		why.reason = (const char *)s->close_in + CLOSE_CODE_BYTES;
+	if (s->in.close) {
+		s->in.close[s->in.close_len] = 0;
+		why.reason = (const char *)s->in.close + CLOSE_CODE_BYTES;
 	}
 	session_end(s, &why);
 }
@@ -296,17 +304,18 @@ static void end_by_close(struct wt_session *s)
 void session_settle(struct wt_session *s)
 {
 	struct wt_close fin = {.end = WT_END_PEER, .reason = ""};
+	struct session_in *in = &s->in;
 
 	if (s->state == SESSION_WAITING || s->state == SESSION_ASKED)
 		return;
 	/* RFC 9297 3.3: a capsule that the end of the stream cuts is malformed, too. */
-	if (s->state == SESSION_OPEN && s->fin_in && !s->close_seen && !capsule_at_edge(&s->in))
-		s->malformed = true;
-	if (s->malformed)
+	if (s->state == SESSION_OPEN && in->fin && in->state == CAPSULES_READ && !capsule_at_edge(&in->reader))
+		in->state = CAPSULES_MALFORMED;
+	if (in->state >= CAPSULES_MALFORMED)
 		end_malformed(s);
-	else if (s->close_seen)
+	else if (in->state == CAPSULES_CLOSED)
 		end_by_close(s);
-	else if (s->fin_in)
+	else if (in->fin)
 		session_end(s, &fin);
 }
 

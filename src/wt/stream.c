@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_MIN = 512 };
-
 /* --- records -------------------------------------------------------------------------- */
 
 struct wt_stream *stream_find(struct wt_conn *c, int64_t id)
@@ -33,7 +31,7 @@ struct wt_stream *stream_new(struct wt_conn *c, int64_t id, enum stream_kind kin
 	st->kind = kind;
 	st->ours = ours;
 	st->peer_done = ours && !quic_stream_is_bidi(id);
-	st->send_closed = !ours && !quic_stream_is_bidi(id);
+	st->send = !ours && !quic_stream_is_bidi(id) ? SEND_NONE : SEND_OPEN;
 	list_init(&st->send_link);
 	list_append(&c->streams, &st->link);
 	if (!ours && quic_stream_is_bidi(id) && id >= c->next_bidi)
@@ -45,8 +43,8 @@ static void drop_early(struct wt_stream *st)
 {
 	if (st->kind != KIND_EARLY)
 		return;
-	free(st->early);
-	st->early = NULL;
+	free(st->early.p);
+	st->early.p = NULL;
 	st->kind = KIND_DISCARD;
 	st->c->n_early_streams--;
 }
@@ -57,10 +55,7 @@ void stream_free(struct wt_stream *st)
 	drop_early(st);
 	if (st->req)
 		request_free(st->req);
-	for (struct chunk *k = st->first, *next; k; k = next) {
-		next = k->next;
-		free(k);
-	}
+	sendbuf_fini(&st->out);
 	list_remove(&st->send_link);
 	list_remove(&st->link);
 	free(st);
@@ -82,10 +77,9 @@ void stream_gone(struct wt_stream *st)
 
 static void close_sending(struct wt_stream *st, uint64_t code)
 {
-	if (st->send_closed && !st->fin)
+	if (st->send == SEND_NONE)
 		return;
-	st->send_closed = true;
-	st->fin = false;
+	st->send = SEND_NONE;
 	list_remove(&st->send_link);
 	quic_stream_reset(st->c->qc, st->id, code);
 }
@@ -101,8 +95,7 @@ void stream_refuse(struct wt_stream *st, uint64_t code)
 
 void stream_give_up(struct wt_stream *st)
 {
-	st->send_closed = true;
-	st->fin = false;
+	st->send = SEND_NONE;
 	list_remove(&st->send_link);
 }
 
@@ -140,16 +133,17 @@ static bool announce(struct wt_stream *st)
 static void early_input(struct wt_stream *st, const uint8_t *p, size_t len, bool fin)
 {
 	struct wt_conn *c = st->c;
+	struct early_bytes *e = &st->early;
 
-	if (len > c->w->opts.max_early_bytes - st->n_early) {
+	if (len > c->w->opts.max_early_bytes - e->n) {
 		c->w->stats.streams_rejected++;
 		stream_refuse(st, WT_BUFFERED_STREAM_REJECTED);
 		return;
 	}
 	if (len)
-		memcpy(st->early + st->n_early, p, len);
-	st->n_early += (uint32_t)len;
-	st->early_fin = fin;
+		memcpy(e->p + e->n, p, len);
+	e->n += (uint32_t)len;
+	e->fin = fin;
 }
 
 static void keep_early(struct wt_stream *st)
@@ -157,8 +151,8 @@ static void keep_early(struct wt_stream *st)
 	struct wt_conn *c = st->c;
 
 	if (c->n_early_streams < c->w->opts.max_early_streams)
-		st->early = malloc(c->w->opts.max_early_bytes + 1);
-	if (!st->early) {
+		st->early.p = malloc(c->w->opts.max_early_bytes + 1);
+	if (!st->early.p) {
 		c->w->stats.streams_rejected++;
 		stream_refuse(st, WT_BUFFERED_STREAM_REJECTED);
 		return;
@@ -250,7 +244,7 @@ static void dispatch(struct wt_stream *st, const uint8_t *p, size_t len, bool fi
 		early_input(st, p, len, fin);
 		break;
 	case KIND_WT:
-		session_heard(c->session);
+		session_confirm(c->session);
 		if (len || fin)
 			deliver(st, p, len, fin);
 		break;
@@ -324,14 +318,14 @@ void streams_of_session_open(struct wt_session *s)
 
 		if (st->kind != KIND_EARLY || c->dead || s->state != SESSION_OPEN)
 			continue;
-		uint8_t *p = st->early;
+		uint8_t *p = st->early.p;
 
-		st->early = NULL;
+		st->early.p = NULL;
 		st->kind = KIND_DISCARD;
 		c->n_early_streams--;
 		join_session(st);
-		if (st->kind == KIND_WT && (st->n_early || st->early_fin))
-			deliver(st, p, st->n_early, st->early_fin);
+		if (st->kind == KIND_WT && (st->early.n || st->early.fin))
+			deliver(st, p, st->early.n, st->early.fin);
 		free(p);
 	}
 }
@@ -363,36 +357,9 @@ void streams_of_session_end(struct wt_session *s)
 
 /* --- to the peer ---------------------------------------------------------------------- */
 
-static int queue_bytes(struct wt_stream *st, const void *p, size_t len)
-{
-	struct chunk *k = st->last;
-
-	if (!k || k->cap - k->len < len) {
-		size_t cap = len > CHUNK_MIN ? len : CHUNK_MIN;
-
-		k = malloc(sizeof *k + cap);
-		if (!k)
-			return ERR_NOMEM;
-		*k = (struct chunk){.cap = cap};
-		if (st->last)
-			st->last->next = k;
-		else
-			st->first = st->cur = k;
-		st->last = k;
-	}
-	memcpy(k->p + k->len, p, len);
-	k->len += len;
-	return 0;
-}
-
-static bool all_sent(const struct wt_stream *st)
-{
-	return !st->cur || (st->cur == st->last && st->cur_sent == st->cur->len);
-}
-
 static void want_send(struct wt_stream *st)
 {
-	if (st->blocked || (all_sent(st) && (!st->fin || st->fin_sent)))
+	if (st->blocked || (sendbuf_all_sent(&st->out) && st->send != SEND_FIN))
 		return;
 	list_remove(&st->send_link);
 	list_append(&st->c->sendq, &st->send_link);
@@ -401,78 +368,29 @@ static void want_send(struct wt_stream *st)
 
 void stream_offer(struct wt_stream *st, struct quic_send *out)
 {
-	size_t from = st->cur_sent;
+	bool fin = st->send == SEND_FIN;
 
 	out->id = st->id;
-	for (struct chunk *k = st->cur; k && out->n < QUIC_SEND_VECS; k = k->next, from = 0) {
-		if (k->len > from)
-			out->v[out->n++] = (struct quic_vec){k->p + from, k->len - from};
-		out->fin = st->fin && !k->next;
-	}
-	if (!st->cur)
-		out->fin = st->fin;
+	out->fin = sendbuf_offer(&st->out, out) && fin;
 }
 
 void stream_sent(struct wt_stream *st, size_t len, bool fin)
 {
-	while (len) {
-		size_t left = st->cur->len - st->cur_sent;
-		size_t n = len < left ? len : left;
-
-		st->cur_sent += n;
-		len -= n;
-		if (st->cur_sent < st->cur->len || !st->cur->next)
-			break;
-		st->cur = st->cur->next;
-		st->cur_sent = 0;
-	}
-	assert(!len);
-	st->fin_sent |= fin;
+	sendbuf_sent(&st->out, len);
+	if (fin)
+		st->send = SEND_FIN_SENT;
 	list_remove(&st->send_link);
 	want_send(st); /* to the end of the queue: round and round */
-}
-
-/* The first chunk was acknowledged to its end: it is kept for what comes, or freed. */
-static void chunk_done(struct wt_stream *st)
-{
-	struct chunk *k = st->first;
-
-	st->first_acked = 0;
-	if (k->next) {
-		if (st->cur == k) {
-			st->cur = k->next;
-			st->cur_sent = 0;
-		}
-		st->first = k->next;
-		free(k);
-	} else if (k->cap > CHUNK_MIN) {
-		st->first = st->last = st->cur = NULL;
-		st->cur_sent = 0;
-		free(k);
-	} else {
-		k->len = 0;
-		st->cur_sent = 0;
-	}
 }
 
 void stream_acked(struct wt_stream *st, size_t len)
 {
 	const struct wt_app *app = &st->c->w->app;
-	size_t prefix = len < st->prefix ? len : st->prefix;
+	size_t prefix = len < st->prefix ? len : st->prefix, n = sendbuf_acked(&st->out, len);
 
 	st->prefix -= prefix;
-	while (len && st->first && st->first->len) {
-		size_t left = st->first->len - st->first_acked;
-		size_t n = len < left ? len : left;
-
-		st->first_acked += n;
-		st->unacked -= n - (n < prefix ? n : prefix);
-		prefix -= n < prefix ? n : prefix;
-		len -= n;
-		if (st->first_acked == st->first->len)
-			chunk_done(st);
-	}
-	if (!st->starved || !st->announced || st->send_closed)
+	st->unacked -= n - (n < prefix ? n : prefix);
+	if (!st->starved || !st->announced || st->send != SEND_OPEN)
 		return;
 	st->starved = false;
 	if (app->on_stream_sent)
@@ -507,7 +425,7 @@ int wt_stream_open(struct wt_session *s, bool bidi, struct wt_stream **out)
 	}
 	st->announced = true;
 	st->prefix = classify_prefix(prefix, bidi, (uint64_t)s->id);
-	if (queue_bytes(st, prefix, st->prefix)) {
+	if (sendbuf_append(&st->out, prefix, st->prefix)) {
 		st->announced = false;
 		stream_refuse(st, H3_INTERNAL_ERROR);
 		return ERR_NOMEM;
@@ -520,25 +438,26 @@ int wt_stream_open(struct wt_session *s, bool bidi, struct wt_stream **out)
 
 size_t wt_stream_room(const struct wt_stream *st)
 {
-	return st->send_closed ? 0 : st->c->w->opts.stream_send_bytes - st->unacked;
+	return st->send != SEND_OPEN ? 0 : st->c->w->opts.stream_send_bytes - st->unacked;
 }
 
 int wt_stream_send(struct wt_stream *st, const void *p, size_t len, bool fin, nsec now)
 {
 	if (now > st->c->now)
 		st->c->now = now;
-	if (st->send_closed || st->c->dead)
+	if (st->send != SEND_OPEN || st->c->dead)
 		return ERR_STATE;
 	if (len > wt_stream_room(st)) {
 		st->starved = true;
 		return ERR_LIMIT;
 	}
-	int err = len ? queue_bytes(st, p, len) : 0;
+	int err = len ? sendbuf_append(&st->out, p, len) : 0;
 
 	if (err)
 		return err;
 	st->unacked += len;
-	st->fin = st->send_closed = fin;
+	if (fin)
+		st->send = SEND_FIN;
 	st->starved = wt_stream_room(st) == 0;
 	want_send(st);
 	return 0;

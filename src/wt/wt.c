@@ -90,7 +90,7 @@ int conn_new(struct wt *w, struct quic_conn *qc, struct wt_conn **out)
 	c->w = w;
 	c->qc = qc;
 	c->server = info.server;
-	c->control = c->qpack_enc = c->qpack_dec = c->refused_id = -1;
+	c->control.id = c->qpack_enc = c->qpack_dec = c->refused_id = -1;
 	c->idle_at = c->end_at = NSEC_NONE;
 	c->early_tail = &c->early;
 	list_init(&c->streams);
@@ -259,7 +259,7 @@ static void on_stream_closed(void *user, int64_t id, uint64_t code, nsec now)
 	c->now = now;
 	if (st)
 		stream_gone(st);
-	if (!c->dead && id == c->control) /* the peer sent STOP_SENDING, which RFC 9114 6.2.1 forbids */
+	if (!c->dead && id == c->control.id) /* the peer sent STOP_SENDING, which RFC 9114 6.2.1 forbids */
 		h3_fail(c, H3_CLOSED_CRITICAL_STREAM, "critical stream closed");
 	if (!c->dead && c->h3) {
 		int rv = nghttp3_conn_close_stream(c->h3, id, code);

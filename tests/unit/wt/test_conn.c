@@ -1561,6 +1561,26 @@ static void a_connect_stream_that_is_gone_ends_the_session(void **state)
 	assert_true(r->c.closed);
 }
 
+/* A short message leaves an empty chunk behind, which must not stand in the way of what follows. */
+static void acknowledged_bytes_give_their_room_back_whatever_their_size(void **state)
+{
+	static const size_t sizes[] = {1, 600, 512, 5000, 1, 511, 513, 40000, 2};
+	static uint8_t bytes[40000];
+	struct rig *r = *state;
+
+	open_session(r);
+	send_stream(r, BIDI, 0, "x", false);
+	size_t room = wt_stream_room(r->app.stream);
+
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		assert_int_equal(wt_stream_send(r->app.stream, bytes, sizes[i], false, r->c.now), 0);
+		assert_int_equal(wt_stream_room(r->app.stream), room - sizes[i]);
+		fake_flush(&r->c);
+		fake_ack(&r->c);
+		assert_int_equal(wt_stream_room(r->app.stream), room);
+	}
+}
+
 static void a_stream_that_quic_refuses_takes_no_more(void **state)
 {
 	struct rig *r = *state;
@@ -1751,6 +1771,7 @@ int main(void)
 		CASE(a_request_cut_in_its_first_byte_is_an_error),
 		CASE(answers_that_make_no_sense_become_a_500),
 		CASE(a_connect_stream_that_is_gone_ends_the_session),
+		CASE(acknowledged_bytes_give_their_room_back_whatever_their_size),
 		CASE(a_stream_that_quic_refuses_takes_no_more),
 		CASE(a_client_asks_and_is_let_in),
 		CASE(a_server_without_webtransport_is_left),
