@@ -8,6 +8,7 @@
 #pragma once
 #include "base/err.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/time.h"
 
 #include <stdbool.h>
@@ -75,5 +76,6 @@ int http_server_listen(struct http_server *s, const char *host, uint16_t port, b
 /* For new connections from now on. PEM text, copied. ERR_TLS. */
 int http_server_set_certificate(struct http_server *s, const char *chain_pem, const char *key_pem);
 const struct http_stats *http_server_stats(const struct http_server *s);
+extern const struct metric_table http_metrics; /* of struct http_stats */
 /* Closes everything; `on_closed` (may be NULL) is called by the loop when the memory is gone. */
 void http_server_close(struct http_server *s, void (*on_closed)(void *ctx), void *ctx);

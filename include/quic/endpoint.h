@@ -13,6 +13,7 @@
  */
 #pragma once
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/mailbox.h"
 #include "base/time.h"
 #include "quic/addr.h"
@@ -165,6 +166,7 @@ nsec quic_endpoint_deadline(const struct quic_endpoint *ep);
 void quic_endpoint_expire(struct quic_endpoint *ep, nsec now); /* flushes, too */
 
 const struct quic_stats *quic_endpoint_stats(const struct quic_endpoint *ep);
+extern const struct metric_table quic_metrics; /* of struct quic_stats */
 
 /* --- several endpoints behind one address -------------------------------------------------
  *

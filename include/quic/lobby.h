@@ -8,6 +8,7 @@
  * One thread, no clock. Memory is taken once, at the start, and used only as it fills.
  */
 #pragma once
+#include "base/metric.h"
 #include "quic/endpoint.h"
 
 struct lobby;
@@ -37,3 +38,4 @@ void lobby_put(struct lobby *l, struct quic_endpoint *ep, const struct quic_path
 bool lobby_admit(struct lobby *l, struct quic_endpoint *ep, nsec now);
 uint32_t lobby_waiting(const struct lobby *l);
 const struct lobby_stats *lobby_stats(const struct lobby *l);
+extern const struct metric_table lobby_metrics; /* of struct lobby_stats */

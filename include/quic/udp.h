@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/time.h"
 #include "quic/addr.h"
 #include "quic/endpoint.h"
@@ -75,6 +76,7 @@ struct quic_out udp_out(struct udp *u);
  * it is writable; beyond that packets are dropped and counted. */
 void udp_flush(struct udp *u);
 const struct udp_stats *udp_stats(const struct udp *u);
+extern const struct metric_table udp_metrics; /* of struct udp_stats */
 /* Closes the sockets; `on_closed` (may be NULL) is called by the loop when the last is gone, at once where none was
  * bound. */
 void udp_close(struct udp *u, void (*on_closed)(void *ctx), void *ctx);

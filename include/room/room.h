@@ -14,6 +14,7 @@
 #pragma once
 #include "audio/frame.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/time.h"
 #include "bridge/bridge.h"
 
@@ -146,6 +147,7 @@ nsec rooms_deadline(const struct rooms *rs);
 /* Mixes every room that is due. */
 void rooms_run(struct rooms *rs, nsec now);
 const struct rooms_stats *rooms_stats(const struct rooms *rs);
+extern const struct metric_table rooms_metrics; /* of struct rooms_stats */
 
 /* Joins. ERR_LIMIT: the room is full, or there are max_rooms; ERR_NOTFOUND: no rule matches;
  * ERR_RANGE: bad name (empty after trimming, over-long, control characters, not UTF-8) or rate; ERR_NOMEM. */

@@ -10,6 +10,7 @@
  */
 #pragma once
 #include "base/log.h"
+#include "base/metric.h"
 #include "base/time.h"
 #include "quic/endpoint.h"
 
@@ -112,6 +113,7 @@ void wt_attach(struct wt *w, struct quic_endpoint *ep);
 /* After the endpoint is freed. Accepts NULL. */
 void wt_free(struct wt *w);
 const struct wt_stats *wt_stats(const struct wt *w);
+extern const struct metric_table wt_metrics; /* of struct wt_stats */
 
 /* Tells every connection GOAWAY and every session DRAIN; new sessions are refused with 503. */
 void wt_drain(struct wt *w);

@@ -4,6 +4,7 @@
  * stream to events and back. The only place where wt and room meet. One `struct links` for each shard.
  */
 #pragma once
+#include "base/metric.h"
 #include "config/config.h"
 #include "daemon/registry.h"
 #include "room/room.h"
@@ -42,6 +43,7 @@ void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now);
 /* Closes every session with `code`. */
 void links_close_all(struct links *ls, uint32_t code, const char *reason, nsec now);
 const struct links_stats *links_stats(const struct links *ls);
+extern const struct metric_table links_metrics; /* of struct links_stats */
 
 /* Session close codes; docs/protocol.md lists them. */
 enum { CLOSE_OK = 0, CLOSE_SHUTDOWN = 1 };

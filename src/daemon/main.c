@@ -27,7 +27,8 @@ enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 /* EX_CONFIG of sysexits.h */ };
 struct options {
 	const char *config; /* NULL: all defaults */
 	bool check, print;
-	int exit_now; /* -1: go on */
+	bool done;  /* nothing is left to do: exit with `status` */
+	int status;
 };
 
 struct app {
@@ -66,7 +67,7 @@ static struct options parse_options(int argc, char **argv)
 		{"help", no_argument, NULL, OPT_HELP},
 		{0},
 	};
-	struct options o = {.exit_now = -1};
+	struct options o = {.status = EXIT_SUCCESS};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1) {
@@ -74,29 +75,31 @@ static struct options parse_options(int argc, char **argv)
 		case 'c': o.config = optarg; break;
 		case OPT_CHECK: o.config = optarg; o.check = true; break;
 		case OPT_PRINT: o.print = true; break;
-		case OPT_VERSION: puts("mynahd " MYNAH_VERSION); o.exit_now = 0; return o;
+		case OPT_VERSION: puts("mynahd " MYNAH_VERSION); o.done = true; return o;
 		case 'h':
-		case OPT_HELP: usage(stdout); o.exit_now = 0; return o;
-		default: usage(stderr); o.exit_now = EXIT_USAGE; return o;
+		case OPT_HELP: usage(stdout); o.done = true; return o;
+		default: usage(stderr); o.done = true; o.status = EXIT_USAGE; return o;
 		}
 	}
 	if (optind < argc) {
 		fprintf(stderr, "mynahd: what is \"%s\"?\n", argv[optind]);
 		usage(stderr);
-		o.exit_now = EXIT_USAGE;
+		o.done = true;
+		o.status = EXIT_USAGE;
 	}
 	return o;
 }
 
-/* 0 to go on, else the exit status plus one. */
-static int configure(const struct options *o, struct config *cfg)
+/* Reads the configuration. True: serve with it; false: that was all, *status is the exit status. */
+static bool configure(const struct options *o, struct config *cfg, int *status)
 {
 	char why[CONFIG_ERROR];
 
 	config_default(cfg);
 	if (o->config && config_load(o->config, cfg, why)) {
 		fprintf(stderr, "mynahd: %s\n", why);
-		return EXIT_CONFIG + 1;
+		*status = EXIT_CONFIG;
+		return false;
 	}
 	if (o->print) {
 		struct buf b;
@@ -107,13 +110,15 @@ static int configure(const struct options *o, struct config *cfg)
 		if (!err)
 			fwrite(b.p, 1, b.len, stdout);
 		buf_fini(&b);
-		return (err ? EXIT_FAILURE : EXIT_SUCCESS) + 1;
+		*status = err ? EXIT_FAILURE : EXIT_SUCCESS;
+		return false;
 	}
 	if (o->check) {
 		printf("%s: fine\n", o->config);
-		return EXIT_SUCCESS + 1;
+		*status = EXIT_SUCCESS;
+		return false;
 	}
-	return 0;
+	return true;
 }
 
 /* --- signals and watchdog ---------------------------------------------------------------------- */
@@ -244,25 +249,32 @@ static bool stderr_is_journal(void)
 	return strcmp(mine, stream) == 0;
 }
 
+static int run(const struct options *o, struct app *a, struct config *cfg)
+{
+	int status;
+
+	if (!configure(o, cfg, &status))
+		return status;
+	const struct log_out out = {.fd = fd_unwaiting(STDERR_FILENO),
+		.level = cfg->log_level,
+		.format = cfg->log_format,
+		.journal = stderr_is_journal()};
+
+	a->log.out = &out;
+	return serve(a, cfg);
+}
+
 int main(int argc, char **argv)
 {
 	fd_open_standard();
 	struct options o = parse_options(argc, argv);
+
+	if (o.done)
+		return o.status;
 	struct app *a = calloc(1, sizeof *a);
 	struct config *cfg = calloc(1, sizeof *cfg);
-	int status = o.exit_now;
+	int status = a && cfg ? run(&o, a, cfg) : EXIT_FAILURE;
 
-	if (status < 0)
-		status = a && cfg ? configure(&o, cfg) - 1 : EXIT_FAILURE;
-	if (status < 0) {
-		const struct log_out out = {.fd = fd_unwaiting(STDERR_FILENO),
-			.level = cfg->log_level,
-			.format = cfg->log_format,
-			.journal = stderr_is_journal()};
-
-		a->log.out = &out;
-		status = serve(a, cfg);
-	}
 	free(cfg);
 	free(a);
 	return status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * metrics - the counters of all layers in the text form that Prometheus reads
- * (exposition format 0.0.4), added up over the shards. docs/operations.md explains each.
+ * metrics - the counters of all layers in the text form that Prometheus reads, added up over the shards. Each layer has
+ * its table (base/metric.h); here they are put together, with the few numbers that belong to the process.
  */
 #pragma once
 #include "base/buf.h"
@@ -9,7 +9,7 @@
 #include "http/server.h"
 
 struct metrics_sources {
-	const struct shard_report *sum; /* of all shards */
+	const struct shard_report *reports; /* n_shards of them */
 	unsigned n_shards;
 	const struct http_stats *http; /* may be NULL */
 	const char *version;
@@ -17,8 +17,7 @@ struct metrics_sources {
 	bool draining;
 };
 
-/* Adds all that `r` counts to `sum`. */
-void metrics_add(struct shard_report *sum, const struct shard_report *r);
-
 /* Appends the page to an empty `out`. ERR_NOMEM: it did not fit; `out` is empty and stays so. */
 int metrics_print(const struct metrics_sources *m, struct buf *out);
+/* Appends docs/metrics.md. */
+int metrics_reference(struct buf *out);

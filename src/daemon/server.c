@@ -4,7 +4,8 @@
 #include "base/closing_uv.h"
 #include "base/err.h"
 #include "daemon/certs.h"
-#include "daemon/metrics.h"
+#include "daemon/listen.h"
+#include "daemon/scrape.h"
 #include "daemon/shard.h"
 #include "daemon/web.h"
 
@@ -41,6 +42,7 @@ struct server {
 	struct certs *certs;
 	struct http_server *http;
 	struct web web, web_h3;
+	struct scraper scraper;
 	atomic_bool draining; /* what /healthz says */
 	uint16_t port, http_port;
 	uv_timer_t certs_timer, drain_timer;
@@ -101,89 +103,26 @@ static void on_http(void *ctx, const struct http_request *req, struct http_respo
 	web_answer(&s->web, req, res);
 }
 
-/* --- /metrics: every shard is asked for its counters, and nobody waits for anybody ---------------- */
+/* --- /metrics ---------------------------------------------------------------------------------- */
 
-struct survey {
-	struct server *server;
-	struct http_later *later;
-	unsigned missing;
-	struct shard_report reports[]; /* one for each shard */
-};
-
-static void print_metrics(struct server *s, const struct shard_report *sum, struct http_response *res)
+static void describe_process(void *ctx, struct metrics_sources *m)
 {
+	struct server *s = ctx;
 	struct quic_cert_info cert = certs_info(s->certs);
-	const struct metrics_sources m = {
-		.sum = sum,
-		.n_shards = s->n_shards,
-		.http = http_server_stats(s->http),
-		.version = s->version,
-		.started_s = s->started_s,
-		.now_s = clock_wall_s(),
-		.certificate_ends_s = cert.not_after_s,
-		.draining = s->draining,
-	};
-	struct buf b;
 
-	buf_init(&b, 1 << 20);
-	if (metrics_print(&m, &b)) {
-		buf_fini(&b);
-		*res = (struct http_response){.status = 500, .body = "out of memory\n", .len = 14, .static_body = true};
-		return;
-	}
-	res->content_type = "text/plain; version=0.0.4; charset=utf-8";
-	res->body = res->owned = b.p;
-	res->len = b.len;
-}
-
-static void finish_survey(struct survey *v, struct http_response *res)
-{
-	struct shard_report sum = {0};
-
-	for (unsigned i = 0; i < v->server->n_shards; i++)
-		metrics_add(&sum, &v->reports[i]);
-	print_metrics(v->server, &sum, res);
-	free(v);
-}
-
-static void on_report(struct shard_report *r)
-{
-	struct survey *v = r->ctx;
-	struct http_later *later = v->later;
-	struct http_response res = {.status = 200, .cache_control = "no-store"};
-
-	if (--v->missing > 0 || !later) /* without `later` who asked is still there */
-		return;
-	if (v->server->state < SERVER_QUITTING)
-		finish_survey(v, &res);
-	else
-		free(v); /* nobody hears it */
-	http_answer(later, &res);
+	m->http = http_server_stats(s->http);
+	m->version = s->version;
+	m->started_s = s->started_s;
+	m->now_s = clock_wall_s();
+	m->certificate_ends_s = cert.not_after_s;
+	m->draining = s->draining;
 }
 
 static void answer_metrics(void *ctx, const struct http_request *req, struct http_response *res)
 {
 	struct server *s = ctx;
-	struct survey *v = calloc(1, sizeof *v + s->n_shards * sizeof *v->reports);
 
-	if (!v) {
-		res->status = 500;
-		return;
-	}
-	v->server = s;
-	v->missing = s->n_shards;
-	v->later = s->n_shards > 1 ? http_later(req) : NULL;
-	if (s->n_shards > 1 && !v->later) {
-		free(v);
-		res->status = 500;
-		return;
-	}
-	for (unsigned i = 0; i < s->n_shards; i++) {
-		v->reports[i].ctx = v;
-		shard_report(s->shard[i], &v->reports[i]);
-	}
-	if (s->n_shards == 1)
-		finish_survey(v, res);
+	scrape_begin(&s->scraper, req, res);
 }
 
 /* --- certificates ----------------------------------------------------------------------------- */
@@ -225,26 +164,9 @@ static void on_certs_timer(uv_timer_t *t)
 
 /* --- listening -------------------------------------------------------------------------------- */
 
-/* The addresses that a configured host stands for; `implied` ones may be missing on this machine.
- * "localhost" and the wildcards are reached over 127.0.0.1 and ::1, since browsers try ::1 first. */
-struct listen_on {
-	const char *addr[2];
-	bool implied_second;
-};
-
-static struct listen_on addresses_of(const char *host)
+static int bind_voice(void *ctx, const char *host, bool implied)
 {
-	if (strcmp(host, "localhost") == 0 || strcmp(host, "127.0.0.1") == 0)
-		return (struct listen_on){{"127.0.0.1", "::1"}, true};
-	if (strcmp(host, "0.0.0.0") == 0)
-		return (struct listen_on){{host, "::1"}, true};
-	if (strcmp(host, "::") == 0)
-		return (struct listen_on){{host, "0.0.0.0"}, true};
-	return (struct listen_on){{host, NULL}, false};
-}
-
-static int bind_voice(struct server *s, const char *host, bool implied)
-{
+	struct server *s = ctx;
 	struct quic_addr addr, bound;
 	int err = quic_addr_parse(host, s->port, &addr);
 
@@ -265,8 +187,9 @@ static int bind_voice(struct server *s, const char *host, bool implied)
 	return err;
 }
 
-static int bind_http(struct server *s, const char *host, bool implied)
+static int bind_http(void *ctx, const char *host, bool implied)
 {
+	struct server *s = ctx;
 	uint16_t bound;
 	int err = http_server_listen(s->http, host, s->http_port, s->cfg->http.tls, &bound);
 
@@ -283,42 +206,15 @@ static int bind_http(struct server *s, const char *host, bool implied)
 	return err;
 }
 
-typedef int bind_fn(struct server *s, const char *host, bool implied);
-
-static int bind_all(struct server *s, const char (*hosts)[64], size_t n, bind_fn *bind)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct listen_on l = addresses_of(hosts[i]);
-		int err = bind(s, l.addr[0], false);
-
-		if (!err && l.addr[1])
-			err = bind(s, l.addr[1], l.implied_second);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-/* What a person would type: the first host, localhost for a wildcard. */
-static const char *spoken_host(const char *host)
-{
-	static const char *const local[] = {"0.0.0.0", "::", "127.0.0.1", "::1", "localhost"};
-
-	for (size_t i = 0; i < sizeof local / sizeof *local; i++)
-		if (strcmp(host, local[i]) == 0)
-			return "localhost";
-	return host;
-}
-
 static void describe(struct server *s)
 {
 	const struct config *cfg = s->cfg;
-	int n = snprintf(s->addresses, sizeof s->addresses, "url=https://%s:%u%s", spoken_host(cfg->server.host[0]), s->port,
+	int n = snprintf(s->addresses, sizeof s->addresses, "url=https://%s:%u%s", listen_typed_host(cfg->server.host[0]), s->port,
 		cfg->server.path);
 
 	if (s->http && n > 0 && (size_t)n < sizeof s->addresses)
 		snprintf(s->addresses + n, sizeof s->addresses - (size_t)n, " page=%s://%s:%u/", cfg->http.tls ? "https" : "http",
-			spoken_host(cfg->http.host[0]), s->http_port);
+			listen_typed_host(cfg->http.host[0]), s->http_port);
 }
 
 const char *server_addresses(const struct server *s)
@@ -356,7 +252,7 @@ static unsigned count_shards(const struct server *s)
 	return n;
 }
 
-static void on_answer(void *ctx, struct mail *m);
+static void on_reply(void *ctx, struct mail *m);
 
 static int open_shards(struct server *s)
 {
@@ -376,7 +272,7 @@ static int open_shards(struct server *s)
 			.exchange = s->exchange,
 			.tls = s->tls,
 			.on_request = on_request,
-			.on_mail = on_answer,
+			.on_mail = on_reply,
 			.ctx = s};
 
 		err = shard_new(&o, &s->log, &s->shard[i]);
@@ -391,7 +287,7 @@ static int open_voice(struct server *s)
 	int err = open_shards(s);
 
 	s->port = s->cfg->server.port;
-	return err ? err : bind_all(s, s->cfg->server.host, s->cfg->server.n_hosts, bind_voice);
+	return err ? err : listen_all(s->cfg->server.host, s->cfg->server.n_hosts, bind_voice, s);
 }
 
 static int open_page(struct server *s)
@@ -410,7 +306,7 @@ static int listen_page(struct server *s)
 	if (!s->http)
 		return 0;
 	s->http_port = s->cfg->http.port;
-	return bind_all(s, s->cfg->http.host, s->cfg->http.n_hosts, bind_http);
+	return listen_all(s->cfg->http.host, s->cfg->http.n_hosts, bind_http, s);
 }
 
 static int open_all(struct server *s)
@@ -436,6 +332,7 @@ static void prepare_pages(struct server *s)
 {
 	s->web = (struct web){.cfg = s->cfg, .registry = s->registry, .certs = s->certs, .port = s->port,
 		.version = s->version, .draining = &s->draining, .healthy = is_healthy, .metrics = answer_metrics, .ctx = s};
+	s->scraper = (struct scraper){.shards = s->shard, .n_shards = s->n_shards, .describe = describe_process, .ctx = s};
 	s->web_h3 = s->web;
 	s->web_h3.metrics = NULL;
 	s->web_h3.healthy = NULL;
@@ -450,7 +347,7 @@ static int start_shards(struct server *s)
 	return err;
 }
 
-static void give_up(struct server *s);
+static void quit(struct server *s);
 
 int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, const struct log *log,
 	struct server **out)
@@ -476,7 +373,7 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, c
 	}
 	if (err) {
 		log_error(&s->log, "not started: %s", err_str(err));
-		give_up(s);
+		quit(s);
 		uv_run(loop, UV_RUN_DEFAULT);
 		server_free(s);
 		return err;
@@ -509,26 +406,12 @@ static void close_handles(struct server *s)
 		shard_order(s->shard[0], SHARD_QUIT);
 }
 
+/* Ends all that runs. Some shards may not have been made or started. */
 static void quit(struct server *s)
 {
 	s->state = SERVER_QUITTING;
+	s->scraper.ended = true;
 	uv_timer_stop(&s->drain_timer);
-	if (s->http)
-		http_server_close(s->http, closing_done, &s->handles);
-	for (unsigned i = 1; i < s->n_shards; i++)
-		shard_order(s->shard[i], SHARD_QUIT);
-	if (s->n_shards == 1)
-		close_handles(s);
-}
-
-/* Not everything could be opened, or not every thread started. */
-static void give_up(struct server *s)
-{
-	bool alone = true;
-
-	for (unsigned i = 1; i < s->n_shards; i++)
-		alone = alone && !(s->shard[i] && shard_started(s->shard[i]));
-	s->state = SERVER_QUITTING;
 	if (s->http)
 		http_server_close(s->http, closing_done, &s->handles);
 	for (unsigned i = 1; i < s->n_shards; i++) {
@@ -537,18 +420,18 @@ static void give_up(struct server *s)
 		else
 			s->n_gone++;
 	}
-	if (alone)
+	if (s->n_gone == s->n_shards - 1)
 		close_handles(s);
 }
 
-/* What shards say. */
-static void on_answer(void *ctx, struct mail *m)
+/* Replies of the shards. */
+static void on_reply(void *ctx, struct mail *m)
 {
 	struct server *s = ctx;
 
 	switch (m->kind) {
 	case SHARD_REPORTED:
-		on_report((struct shard_report *)m);
+		scrape_report((struct shard_report *)m);
 		break;
 	case SHARD_CLOSED:
 		s->n_closed++;
@@ -585,7 +468,7 @@ static void close_sessions(struct server *s)
 	uv_timer_start(&s->drain_timer, on_closing, 0, DRAIN_LOOK_MS);
 }
 
-/* Until everybody has left by himself, or the time is up. */
+/* Until every session has ended by itself, or the time is up. */
 static void on_draining(uv_timer_t *t)
 {
 	struct server *s = t->data;

@@ -26,7 +26,7 @@ struct page {
 
 /* Each counter of the daemon gets a value of its own. */
 struct world {
-	struct shard_report sum;
+	struct shard_report sum; /* of the only shard */
 	struct http_stats http;
 	struct metrics_sources all;
 };
@@ -54,7 +54,7 @@ static void fill(struct world *w)
 	for (size_t i = 0; i < 9; i++)
 		w->sum.rooms.depth_bucket[i] = 10 * i;
 	w->http.requests = 44;
-	w->all = (struct metrics_sources){.sum = &w->sum, .n_shards = 3, .http = &w->http, .version = "1.2.3", .started_s = 1800000000, .now_s = 1800000100,
+	w->all = (struct metrics_sources){.reports = &w->sum, .n_shards = 1, .http = &w->http, .version = "1.2.3", .started_s = 1800000000, .now_s = 1800000100,
 		.certificate_ends_s = 1800000050, .draining = true};
 }
 
@@ -202,7 +202,7 @@ TEST(every_line_is_prometheus_text)
 	size_t before = p.n_families;
 
 	read_page(&w, &p);
-	assert_int_equal(before - p.n_families, 5);
+	assert_int_equal(before - p.n_families, 9);
 }
 
 static void check_histogram(const struct page *p, const char *name, size_t n_buckets, double total, double sum)
@@ -300,42 +300,115 @@ TEST(no_room_for_it_is_an_error)
 
 TEST(shards_are_added_up)
 {
-	struct shard_report sum = {0}, one = {0};
+	struct shard_report two[2] = {0};
+	struct world w = {.all = {.reports = two, .n_shards = 2, .version = "1"}};
+	struct page p;
 
-	one.quic = (struct quic_stats){.packets_in = 5, .forwarded = 7, .conns = 3, .half_open = UINT32_MAX / 2};
-	one.udp = (struct udp_stats){.recv_calls = 1, .kernel_dropped = UINT64_MAX / 4};
-	one.wt = (struct wt_stats){.sessions_opened = 11, .sessions = 9};
-	one.rooms = (struct rooms_stats){.rooms = 1, .participants = 2, .bridges = 3, .ticks = 4, .bridges_down = 5,
+	two[0].quic = (struct quic_stats){.packets_in = 5, .forwarded = 7, .conns = 3, .half_open = UINT32_MAX / 2};
+	two[0].udp = (struct udp_stats){.recv_calls = 1, .kernel_dropped = UINT64_MAX / 4096};
+	two[0].wt = (struct wt_stats){.sessions_opened = 11, .sessions = 9, .streams_rejected = 100};
+	two[0].rooms = (struct rooms_stats){.rooms = 1, .participants = 2, .bridges = 3, .ticks = 4, .bridges_down = 5,
 		.depth_sum_ms = 6, .late_bucket = {[9] = 8}};
-	one.links = (struct links_stats){.datagrams_in = 13, .refused = {[5] = 1}, .links = 17};
-	one.lobby = (struct lobby_stats){.packets = 23, .full = 1, .stale = 2};
-	one.forward_dropped = 19;
-	one.load = 0.5;
-	metrics_add(&sum, &one);
-	one.load = 0.25; /* the busiest counts */
-	metrics_add(&sum, &one);
-	assert_int_equal(sum.quic.packets_in, 10);
-	assert_int_equal(sum.quic.forwarded, 14);
-	assert_int_equal(sum.quic.conns, 6);
-	assert_int_equal(sum.quic.half_open, UINT32_MAX - 1);
-	assert_int_equal(sum.udp.recv_calls, 2);
-	assert_int_equal(sum.udp.kernel_dropped, UINT64_MAX / 4 * 2);
-	assert_int_equal(sum.wt.sessions_opened, 22);
-	assert_int_equal(sum.wt.sessions, 18);
-	assert_int_equal(sum.rooms.rooms, 2);
-	assert_int_equal(sum.rooms.participants, 4);
-	assert_int_equal(sum.rooms.bridges, 6);
-	assert_int_equal(sum.rooms.ticks, 8);
-	assert_int_equal(sum.rooms.bridges_down, 10);
-	assert_int_equal(sum.rooms.depth_sum_ms, 12);
-	assert_int_equal(sum.rooms.late_bucket[9], 16);
-	assert_int_equal(sum.links.datagrams_in, 26);
-	assert_int_equal(sum.links.refused[5], 2);
-	assert_int_equal(sum.links.links, 34);
-	assert_int_equal(sum.lobby.packets, 46);
-	assert_int_equal(sum.lobby.stale, 4);
-	assert_int_equal(sum.forward_dropped, 38);
-	assert_true(sum.load == 0.5);
+	two[0].links = (struct links_stats){.datagrams_in = 13, .refused = {[5] = 1}, .links = 17, .second_streams = 10};
+	two[0].lobby = (struct lobby_stats){.packets = 23, .full = 1, .stale = 2};
+	two[0].forward_dropped = 19;
+	two[0].load = 0.5;
+	two[1] = two[0];
+	two[1].load = 0.25; /* the busiest counts */
+	read_page(&w, &p);
+	assert_true(value(&p, "mynah_packets_in_total", "") == 10);
+	assert_true(value(&p, "mynah_packets_forwarded_total", "") == 14);
+	assert_true(value(&p, "mynah_connections", "") == 6);
+	assert_true(value(&p, "mynah_connections_half_open", "") == UINT32_MAX - 1);
+	assert_true(value(&p, "mynah_udp_receive_calls_total", "") == 2);
+	assert_true(value(&p, "mynah_udp_receive_dropped_total", "") == (double)(UINT64_MAX / 4096 * 2));
+	assert_true(value(&p, "mynah_sessions_opened_total", "") == 22);
+	assert_true(value(&p, "mynah_sessions", "") == 18);
+	assert_true(value(&p, "mynah_streams_rejected_total", "") == 220);
+	assert_true(value(&p, "mynah_rooms", "") == 2);
+	assert_true(value(&p, "mynah_participants", "") == 4);
+	assert_true(value(&p, "mynah_bridges", "") == 6);
+	assert_true(value(&p, "mynah_ticks_total", "") == 8);
+	assert_true(value(&p, "mynah_bridges_down", "") == 10);
+	assert_true(value(&p, "mynah_playout_depth_seconds_sum", "") == 0.012);
+	assert_true(value(&p, "mynah_tick_late_seconds_count", "") == 16);
+	assert_true(value(&p, "mynah_sessions_refused_total", "503") == 2);
+	assert_true(value(&p, "mynah_handshake_packets_total", "") == 46);
+	assert_true(value(&p, "mynah_handshake_packets_dropped_total", "stale") == 4);
+	assert_true(value(&p, "mynah_packets_forward_dropped_total", "") == 38);
+	assert_true(value(&p, "mynah_load", "") == 0.5);
+}
+
+/* Counters of a struct that no row of its table shows. */
+static unsigned count_unshown(const struct metric_table *t, size_t from, size_t bytes, const char *what)
+{
+	unsigned unshown = 0;
+
+	for (size_t at = from; at < bytes; at += sizeof(uint32_t)) {
+		bool shown = false;
+
+		for (size_t i = 0; i < t->n_rows && !shown; i++) {
+			const struct metric *m = &t->rows[i];
+			size_t end = m->offset + (m->number == METRIC_U32 ? 4u : 8u);
+
+			if (m->buckets)
+				end = m->offset + (m->buckets->n + 1) * 8;
+			shown = (at >= m->offset && at < end) || (m->buckets && at >= m->buckets->sum_offset && at < m->buckets->sum_offset + 8);
+		}
+		if (!shown)
+			print_message("%s: nothing shows the counter at byte %zu\n", what, at);
+		unshown += !shown;
+	}
+	return unshown;
+}
+
+TEST(every_counter_of_every_layer_is_shown)
+{
+	assert_int_equal(count_unshown(&quic_metrics, 0, offsetof(struct quic_stats, away) + 4, "quic"), 0);
+	assert_int_equal(count_unshown(&udp_metrics, 0, sizeof(struct udp_stats), "udp"), 0);
+	assert_int_equal(count_unshown(&lobby_metrics, 0, sizeof(struct lobby_stats), "lobby"), 0);
+	assert_int_equal(count_unshown(&wt_metrics, 0, offsetof(struct wt_stats, sessions) + 4, "wt"), 0);
+	assert_int_equal(count_unshown(&http_metrics, 0, offsetof(struct http_stats, conns) + 4, "http"), 0);
+	/* faults[FRAME_OK] counts nothing; bridges_down has four bytes of padding behind it */
+	assert_int_equal(count_unshown(&rooms_metrics, 0, sizeof(struct rooms_stats), "rooms"), 2 + 1 + 1);
+	/* datagrams_in and sent are those of wt, links that of sessions */
+	assert_int_equal(count_unshown(&links_metrics, 0, offsetof(struct links_stats, links), "links"), 4);
+}
+
+TEST(faults_of_frames_have_the_names_that_warnings_give_them)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < rooms_metrics.n_rows; i++) {
+		const struct metric *m = &rooms_metrics.rows[i];
+
+		if (strcmp(m->name, "frame_faults_total") != 0)
+			continue;
+		size_t fault = (m->offset - offsetof(struct rooms_stats, faults)) / sizeof(uint64_t);
+
+		assert_string_equal(m->value, frame_fault_name((enum frame_fault)fault));
+		n++;
+	}
+	assert_int_equal(n, FRAME_N_FAULTS - 1);
+}
+
+TEST(the_reference_is_up_to_date)
+{
+	struct buf b;
+	size_t len;
+	char *file;
+	FILE *f = fopen(TESTS_DIR "/../docs/metrics.md", "r");
+
+	assert_non_null(f);
+	file = calloc(1, 1 << 20);
+	len = fread(file, 1, (1 << 20) - 1, f);
+	fclose(f);
+	buf_init(&b, 1 << 20);
+	assert_int_equal(metrics_reference(&b), 0);
+	if (b.len != len || memcmp(b.p, file, len) != 0)
+		fail_msg("docs/metrics.md is out of date: build/sanitize/bin/metrics_doc >docs/metrics.md");
+	buf_fini(&b);
+	free(file);
 }
 
 int main(void)
@@ -347,6 +420,9 @@ int main(void)
 		cmocka_unit_test(every_refusal_is_in_one_line),
 		cmocka_unit_test(no_room_for_it_is_an_error),
 		cmocka_unit_test(shards_are_added_up),
+		cmocka_unit_test(every_counter_of_every_layer_is_shown),
+		cmocka_unit_test(faults_of_frames_have_the_names_that_warnings_give_them),
+		cmocka_unit_test(the_reference_is_up_to_date),
 	};
 
 	return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);

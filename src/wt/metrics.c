@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#include "wt/wt.h"
+
+static const struct metric wt_rows[] = {
+	{"sessions", METRIC_GAUGE,
+		"WebTransport sessions open now.", METRIC_AT(struct wt_stats, sessions)},
+	{"sessions_opened_total", METRIC_COUNTER,
+		"Sessions accepted.", METRIC_AT(struct wt_stats, sessions_opened)},
+	{"sessions_closed_total", METRIC_COUNTER,
+		"Sessions ended, for any reason.", METRIC_AT(struct wt_stats, sessions_closed)},
+	{"sessions_refused_total", .label = "status", .value = "429", METRIC_AT(struct wt_stats, second_sessions)},
+	{"sessions_refused_total", .label = "status", .value = "other", METRIC_AT(struct wt_stats, refused)},
+	{"sessions_refused_total", .label = "status", .value = "other", METRIC_AT(struct wt_stats, second_sessions), .sign = -1},
+	{"second_sessions_total", METRIC_COUNTER,
+		"CONNECT requests on a connection that has a session.", METRIC_AT(struct wt_stats, second_sessions)},
+	{"http3_requests_total", METRIC_COUNTER,
+		"Plain HTTP/3 requests answered.", METRIC_AT(struct wt_stats, requests)},
+	{"protocol_errors_total", METRIC_COUNTER,
+		"Connections ended because the peer broke HTTP/3 or WebTransport.", METRIC_AT(struct wt_stats, protocol_errors)},
+	{"streams_opened_total", METRIC_COUNTER,
+		"WebTransport streams opened by clients.", METRIC_AT(struct wt_stats, streams_opened)},
+	{"streams_rejected_total", METRIC_COUNTER,
+		"WebTransport streams rejected.", METRIC_AT(struct wt_stats, streams_rejected)},
+	{"capsules_skipped_total", METRIC_COUNTER,
+		"Capsules of a type that is not known.", METRIC_AT(struct wt_stats, capsules_skipped)},
+	{"datagrams_in_total", METRIC_COUNTER,
+		"Datagrams received in sessions.", METRIC_AT(struct wt_stats, datagrams_in)},
+	{"session_datagrams_out_total", METRIC_COUNTER,
+		"Datagrams that sessions gave to their connections.", METRIC_AT(struct wt_stats, datagrams_out)},
+	{"datagrams_dropped_total", METRIC_COUNTER,
+		"Datagrams dropped, by reason.", .label = "reason", .value = "unknown_session", METRIC_AT(struct wt_stats, datagrams_unknown)},
+	{"datagrams_dropped_total", .label = "reason", .value = "empty", METRIC_AT(struct wt_stats, datagrams_empty)},
+	{"datagrams_dropped_total", .label = "reason", .value = "early", METRIC_AT(struct wt_stats, early_dropped)},
+};
+const struct metric_table wt_metrics = METRIC_TABLE(wt_rows);
