@@ -8,11 +8,11 @@
  * One thread, no clock of its own. Memory is taken at join and with somebody's first frame; a tick allocates nothing. A room in
  * which nobody makes a sound is not mixed and sends nothing.
  *
- *   participant_audio -> jitter -> sum of all -> each listener: sum - own -> limiter ->
- *   resample to his rate -> sink.audio; silent listeners of one rate share all of it
+ *   participant_audio -> jitter -> sum of all -> each listener: sum - own -> limiter -> resample -> encode
+ *   -> sink.packet; silent listeners of one format share all of it but the packets' heads
  */
 #pragma once
-#include "audio/frame.h"
+#include "audio/packet.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/time.h"
@@ -24,6 +24,7 @@
 
 struct rooms;
 struct participant;
+struct tap;
 
 enum { ROOM_NAME_MAX = 64, PARTICIPANT_NAME_MAX = 64, MESSAGE_MAX = 4096 };
 
@@ -88,21 +89,41 @@ struct room_event {
 	uint8_t epoch;
 };
 
-/* What a participant receives. Both are called from rooms_run(), from the calls below (rooms_join() sets *out
- * before the newcomer's first event) and from a driver's own loop callbacks. They must not leave, join, run or free
+/* What a listener is sent. */
+struct listener_opts {
+	const struct codec *codec;  /* NULL: PCM */
+	uint32_t rate_hz;           /* 8000..48000, and one that the codec has */
+	uint32_t bitrate_bps;       /* 0: the codec's own choice */
+	enum packet_kind packets;
+};
+
+/* One packet of what a listener hears, ready to be sent. All is borrowed. */
+struct room_packet {
+	struct packet packet;       /* head and body */
+	const struct frame *frame;  /* what it was cut from: format, the whole payload, epoch, media time, silence around it */
+	uint64_t frame_no;          /* of the tick: time / frame_ms + 1. It goes on while the room is asleep, so a gap is silence */
+};
+
+/* How a listener receives. All are called from rooms_run(), from the calls below (rooms_join() sets *out
+ * before the newcomer's first event) and from a driver's own loop callbacks. They must not join, leave, listen, run or free
  * from inside (asserted); mute and message are fine, but what is sent in answer to an event of
  * the bridge does not reach that bridge. */
-struct participant_sink {
-	/* One frame of the mix of all others: `n` samples at `rate_hz`, little-endian bytes of PCM16. Borrowed. */
-	void (*audio)(void *user, uint32_t rate_hz, const int16_t *pcm, size_t n, nsec now);
-	/* Also tells the newcomer's own mute and messages back to him, not his own joining. */
+struct listener_sink {
+	/* Most bytes that one packet may have now, head included; asked once a frame. */
+	size_t (*packet_max)(void *user);
+	void (*packet)(void *user, const struct room_packet *p, nsec now);
+	/* A frame that packet_max left no room for: one packet is missing. May be NULL. */
+	void (*dropped)(void *user, nsec now);
+	/* Also reports a participant's own mute and messages back to it, not its own joining. May be NULL. */
 	void (*event)(void *user, const struct room_event *ev, nsec now);
+	/* To a tap alone: the room is empty, and the tap gone with it. May be NULL. */
+	void (*ended)(void *user, nsec now);
 };
 
 struct participant_opts {
 	const char *room;     /* NULL or "": a private room */
 	const char *name;     /* UTF-8; "": "guest-ID" is made up. Over-long is cut at a character */
-	uint32_t out_rate_hz; /* what he wants to hear, 8000..48000 */
+	struct listener_opts hears;
 };
 
 struct participant_stats {
@@ -146,28 +167,23 @@ void rooms_free(struct rooms *rs);
 nsec rooms_deadline(const struct rooms *rs);
 /* Mixes every room that is due. */
 void rooms_run(struct rooms *rs, nsec now);
-const struct rooms_stats *rooms_stats(const struct rooms *rs);
+/* Valid until free; summed up by each call. */
+const struct rooms_stats *rooms_stats(struct rooms *rs);
 extern const struct metric_table rooms_metrics; /* of struct rooms_stats */
 
 /* Joins. ERR_LIMIT: the room is full, or there are max_rooms; ERR_NOTFOUND: no rule matches;
- * ERR_RANGE: bad name (empty after trimming, over-long, control characters, not UTF-8) or rate; ERR_NOMEM. */
-int rooms_join(struct rooms *rs, const struct participant_opts *opts, const struct participant_sink *sink, void *user,
+ * ERR_RANGE: bad name (empty after trimming, over-long, control characters, not UTF-8) or rate; ERR_NOMEM.
+ * `sink` and `user` are borrowed until participant_leave(). */
+int rooms_join(struct rooms *rs, const struct participant_opts *opts, const struct listener_sink *sink, void *user,
 	nsec now, struct participant **out);
 /* The others are told; the pointer is invalid afterwards. */
 void participant_leave(struct participant *p, enum leave_reason reason, nsec now);
 
 /* The payload of one audio datagram, of either kind. Never fails: faults are counted and returned. */
 enum frame_fault participant_audio(struct participant *p, const uint8_t *data, size_t len, nsec now);
-/* What a v1 header says about the frame that his sink is being given, for that sink; valid inside that call. Epochs
- * begin with 0 and grow by one with each ROOM_FLUSH; media time runs on in silence. */
-struct frame_media {
-	uint32_t time;     /* of the first sample, at his rate */
-	uint8_t epoch;
-	bool begins, ends; /* silence lies before it; follows it for certain */
-};
-struct frame_media participant_media(const struct participant *p);
-/* He says that he has played so many samples of this epoch, at his rate. Who never does is taken to have heard
- * what he was sent. What cannot be true is ignored. */
+/* The participant reports that it has played this number of samples of the epoch, at the rate that it hears. One that never
+ * reports is taken to have heard what it was sent. A report that cannot be true is ignored. Epochs begin with 0 and grow by
+ * one with each ROOM_FLUSH. */
 void participant_played(struct participant *p, uint8_t epoch, uint64_t samples);
 void participant_mute(struct participant *p, bool muted, nsec now);
 /* Anybody may silence the bridge of his room, or have it back; until the room is empty. The others and the bridge are
@@ -184,3 +200,13 @@ uint32_t participant_room_rate(const struct participant *p);
 void participant_stats(const struct participant *p, struct participant_stats *out);
 /* Calls `each` for everybody in the room, the bridge too, himself included. */
 void participant_each_member(const struct participant *p, void (*each)(void *ctx, const struct room_member *m), void *ctx);
+
+/*
+ * A tap hears the room that somebody is in without being in it: it is not counted and not announced, and keeps the room neither
+ * awake nor alive. It hears all (it shares an output with silent people) and is told the events that all are told. `frame_no`
+ * and media time say how much silence lies between two packets. `sink` and `user` are borrowed until
+ * sink.ended or tap_leave(). ERR_RANGE for a rate, ERR_NOMEM.
+ */
+int room_listen(const struct participant *in, const struct listener_opts *opts, const struct listener_sink *sink, void *user,
+	struct tap **out);
+void tap_leave(struct tap *t);

@@ -44,8 +44,7 @@ struct link {
 	struct participant *participant;
 	struct log log;
 	uint32_t out_rate_hz;
-	bool v1;                   /* what he is sent carries the long header ... */
-	uint16_t seq;              /* ... with this number next */
+	bool v1;                   /* packets to it carry the long header */
 	struct wt_stream *control; /* the first bidirectional stream he opened; NULL before and after */
 	bool had_control;
 	uint64_t datagrams_in;
@@ -152,67 +151,31 @@ static void warn_once(struct link *l, unsigned bit, const char *code, const char
 
 /* --- the room, towards the client ---------------------------------------------------------- */
 
-static size_t payload_max(const struct link *l)
+static size_t room_packet_max(void *user)
 {
+	const struct link *l = user;
 	size_t path = wt_session_datagram_max(l->session), ceiling = l->owner->cfg->server.max_datagram_size;
 
 	return path < ceiling ? path : ceiling;
 }
 
-static void send_piece(struct link *l, const uint8_t *head, size_t head_len, const int16_t *pcm, size_t n, nsec now)
+static void on_room_packet(void *user, const struct room_packet *p, nsec now)
 {
-	if (wt_session_send(l->session, head, head_len, pcm, n * 2, now))
+	struct link *l = user;
+	const struct packet *k = &p->packet;
+
+	if (wt_session_send(l->session, k->head, k->head_len, k->body, k->body_len, now))
 		l->owner->stats.send_failed++;
 	else
 		l->owner->stats.sent++;
 }
 
-/* What could not be sent has its number all the same: to him it is lost. */
-static void send_v1(struct link *l, uint32_t rate_hz, const int16_t *pcm, size_t n, nsec now)
-{
-	const struct frame_media m = participant_media(l->participant);
-	size_t most = payload_max(l), more = FRAME_V1_BYTES - FRAME_HEADER_BYTES;
-	size_t pieces = most > more ? frame_pieces(n, most - more) : 0;
-	struct frame_v1 h = {.epoch = m.epoch, .time = m.time};
-	uint8_t head[FRAME_V1_BYTES];
-
-	for (size_t i = 0; i < pieces; i++) {
-		size_t k = frame_piece(n, pieces, i);
-
-		h.begins = m.begins && i == 0;
-		h.ends = m.ends && i == pieces - 1;
-		h.seq = l->seq++;
-		frame_v1_write(head, rate_hz, &h);
-		send_piece(l, head, sizeof head, pcm, k, now);
-		h.time += (uint32_t)k;
-		pcm += k;
-	}
-	if (!pieces) {
-		l->seq++;
-		l->owner->stats.send_failed++;
-	}
-}
-
-static void on_room_audio(void *user, uint32_t rate_hz, const int16_t *pcm, size_t n, nsec now)
+static void on_room_dropped(void *user, nsec now)
 {
 	struct link *l = user;
 
-	if (l->v1) {
-		send_v1(l, rate_hz, pcm, n, now);
-		return;
-	}
-	size_t pieces = frame_pieces(n, payload_max(l));
-	uint16_t field = frame_rate_field(rate_hz);
-	const uint8_t head[FRAME_HEADER_BYTES] = {(uint8_t)field, (uint8_t)(field >> 8)};
-
-	for (size_t i = 0; i < pieces; i++) {
-		size_t k = frame_piece(n, pieces, i);
-
-		send_piece(l, head, sizeof head, pcm, k, now);
-		pcm += k;
-	}
-	if (!pieces)
-		l->owner->stats.send_failed++;
+	(void)now;
+	l->owner->stats.send_failed++;
 }
 
 /* In ls->event. Written once, however many are told. */
@@ -236,7 +199,12 @@ static void on_room_event(void *user, const struct room_event *ev, nsec now)
 		control_write(l, &ls->event, event_line(ls, ev), now);
 }
 
-static const struct participant_sink room_sink = {.audio = on_room_audio, .event = on_room_event};
+static const struct listener_sink room_sink = {
+	.packet_max = room_packet_max,
+	.packet = on_room_packet,
+	.dropped = on_room_dropped,
+	.event = on_room_event,
+};
 
 /* --- joining ------------------------------------------------------------------------------- */
 
@@ -319,7 +287,11 @@ static struct link *link_new(struct links *ls, struct wt_session *s, const struc
 static int enter(struct links *ls, struct wt_session *s, const struct join *j, struct link **out, nsec now)
 {
 	struct link *l = link_new(ls, s, j, now);
-	const struct participant_opts opts = {.room = j->room, .name = j->name, .out_rate_hz = j->out_rate_hz};
+	const struct participant_opts opts = {
+		.room = j->room,
+		.name = j->name,
+		.hears = {.rate_hz = j->out_rate_hz, .packets = j->v1 ? PACKET_V1 : PACKET_LEGACY},
+	};
 	int err = l ? rooms_join(ls->rooms, &opts, &room_sink, l, now, &l->participant) : ERR_NOMEM;
 
 	if (!err) {

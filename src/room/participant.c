@@ -12,64 +12,6 @@
 
 /* ---- coming and going ---- */
 
-static struct output *find_output(struct room *r, uint32_t rate_hz)
-{
-	list_each(it, &r->outputs, tmp) {
-		struct output *o = list_entry(it, struct output, node);
-
-		if (o->rate_hz == rate_hz)
-			return o;
-	}
-	return NULL;
-}
-
-static int output_new(struct room *r, uint32_t rate_hz, struct output **out)
-{
-	struct output *o = calloc(1, sizeof *o);
-
-	if (!o)
-		return ERR_NOMEM;
-	o->rate_hz = rate_hz;
-	list_init(&o->members);
-	int err = path_init(&o->path, r->rooms->table, r->rate_hz, rate_hz);
-
-	if (err) {
-		free(o);
-		return err;
-	}
-	list_append(&r->outputs, &o->node);
-	*out = o;
-	return 0;
-}
-
-/* If nobody listens to it. */
-static void output_release(struct output *o)
-{
-	if (!list_empty(&o->members))
-		return;
-	list_remove(&o->node);
-	path_fini(&o->path);
-	free(o);
-}
-
-static int listen_at(struct participant *p, uint32_t rate_hz)
-{
-	struct room *r = p->room;
-	struct output *o = find_output(r, rate_hz);
-	int err = o ? 0 : output_new(r, rate_hz, &o);
-
-	if (err)
-		return err;
-	err = path_init(&p->path, r->rooms->table, r->rate_hz, rate_hz);
-	if (err) {
-		output_release(o);
-		return err;
-	}
-	p->output = o;
-	list_append(&o->members, &p->out_node);
-	return 0;
-}
-
 static int new_jitter(struct participant *p)
 {
 	const struct rooms_opts *o = &p->room->rooms->opts;
@@ -83,7 +25,7 @@ static int new_jitter(struct participant *p)
 	return jitter_new(&opts, p->room->rooms->table, &p->jitter);
 }
 
-static int take_name(struct participant *p, const char *name)
+static int set_name(struct participant *p, const char *name)
 {
 	if (name && name_clean_person(name, p->name, sizeof p->name))
 		return ERR_RANGE;
@@ -92,7 +34,7 @@ static int take_name(struct participant *p, const char *name)
 	return 0;
 }
 
-int participant_new(struct room *r, const struct participant_opts *opts, const struct participant_sink *sink,
+int participant_new(struct room *r, const struct participant_opts *opts, const struct listener_sink *sink,
 	void *user, struct participant **out)
 {
 	struct participant *p = calloc(1, sizeof *p);
@@ -102,16 +44,14 @@ int participant_new(struct room *r, const struct participant_opts *opts, const s
 		return ERR_NOMEM;
 	p->room = r;
 	p->id = rooms_next_id(r->rooms);
-	p->sink = *sink;
-	p->user = user;
 	vad_init(&p->vad, r->rate_hz);
-	err = take_name(p, opts->name);
+	err = set_name(p, opts->name);
 	if (err)
 		goto fail_participant;
 	err = new_jitter(p);
 	if (err)
 		goto fail_participant;
-	err = listen_at(p, opts->out_rate_hz);
+	err = listener_init(&p->listener, r, &opts->hears, sink, user);
 	if (err)
 		goto fail_jitter;
 	list_append(&r->people, &p->node);
@@ -130,11 +70,9 @@ fail_participant:
 void participant_free(struct participant *p)
 {
 	list_remove(&p->node);
-	list_remove(&p->out_node);
 	p->room->n_people--;
 	p->room->slot->n_people--;
-	output_release(p->output);
-	path_fini(&p->path);
+	listener_fini(&p->listener);
 	jitter_free(p->jitter);
 	free(p);
 }
@@ -152,8 +90,8 @@ static void count_order(struct participant *p)
 	p->counted = *o;
 }
 
-/* The others heard him until now: his sound ends softly, in the next tick. */
-static void leave_sound(struct participant *p, nsec now)
+/* The others heard this one until now: its sound ends softly, in the next tick. */
+static void leave_fade_tail(struct participant *p, nsec now)
 {
 	struct room *r = p->room;
 	struct rooms *rs = r->rooms;
@@ -163,14 +101,14 @@ static void leave_sound(struct participant *p, nsec now)
 		return;
 	if (jitter_get(p->jitter, x, r->n, now) == JITTER_IDLE)
 		return;
-	if (!r->leftover)
-		r->leftover = calloc(r->n, sizeof *r->leftover);
-	for (size_t i = 0; r->leftover && i < r->n; i++)
-		r->leftover[i] += x[i] * (float)(r->n - i - 1) / (float)r->n;
+	if (!r->fade_tail)
+		r->fade_tail = calloc(r->n, sizeof *r->fade_tail);
+	for (size_t i = 0; r->fade_tail && i < r->n; i++)
+		r->fade_tail[i] += x[i] * (float)(r->n - i - 1) / (float)r->n;
 	schedule_wake(r, now);
 }
 
-static void say_goodbye(struct room *r, const struct room_member *m, enum leave_reason reason, nsec now)
+static void announce_leaving(struct room *r, const struct room_member *m, enum leave_reason reason, nsec now)
 {
 	struct room_event ev = {.kind = ROOM_LEFT, .member = *m, .reason = reason, .text = ""};
 	struct bridge_event heard = {.kind = BRIDGE_LEFT, .participant = m->id, .name = m->name, .text = ""};
@@ -191,18 +129,18 @@ void participant_leave(struct participant *p, enum leave_reason reason, nsec now
 	rooms_see_time(rs, now);
 	memcpy(name, p->name, sizeof name);
 	m.name = name;
-	leave_sound(p, now);
+	leave_fade_tail(p, now);
 	count_order(p);
 	participant_free(p);
 	rs->stats.participants--;
 	rs->stats.leaves++;
 	log_debug(&r->log, "left participant=%u reason=%s people=%u", m.id, leave_reason_name(reason), r->n_people);
-	say_goodbye(r, &m, reason, now);
+	announce_leaving(r, &m, reason, now);
 	if (r->n_people > 0)
 		return;
 	if (r->seat)
 		seat_close(r->seat);
-	room_free(r);
+	room_end(r, now);
 }
 
 /* ---- speaking ---- */
@@ -216,15 +154,15 @@ static enum frame_fault count_fault(struct participant *p, enum frame_fault faul
 	return fault;
 }
 
-/* What his arrivals have shown, and this much for what they have not. */
-#define FOLLOW_SPARE_MS 4
+/* What the talker's arrivals have shown, and this much for what they have not. */
+#define ALIGN_SPARE_MS 4
 
 static void wake_room(struct participant *p, nsec now)
 {
 	struct jitter_stats j;
 
 	jitter_stats(p->jitter, &j);
-	schedule_follow(p->room, j.target_ms + 2 * j.jitter_ms + FOLLOW_SPARE_MS, now);
+	schedule_align(p->room, j.target_ms + 2 * j.jitter_ms + ALIGN_SPARE_MS, now);
 	schedule_wake(p->room, now);
 	p->room->quiet = 0;
 }
@@ -233,7 +171,7 @@ enum frame_fault participant_audio(struct participant *p, const uint8_t *data, s
 {
 	struct rooms *rs = p->room->rooms;
 	struct frame f;
-	enum frame_fault fault = frame_parse(data, len, rs->opts.input_rate_hz, &f);
+	enum frame_fault fault = packet_parse(data, len, rs->opts.input_rate_hz, &f);
 
 	rooms_see_time(rs, now);
 	if (fault != FRAME_OK && fault != FRAME_ODD)
@@ -253,11 +191,9 @@ enum frame_fault participant_audio(struct participant *p, const uint8_t *data, s
 	return count_fault(p, fault);
 }
 
-/* After the voice detection has looked at a tick; `before`: what it said until then. */
-void participant_set_speaking(struct participant *p, bool before, nsec now)
+/* The voice detection has found a change. */
+void participant_report_speaking(const struct participant *p, nsec now)
 {
-	if (before == p->vad.speaking)
-		return;
 	struct room_event ev = {.kind = ROOM_SPEAKING, .member = participant_member(p), .text = ""};
 	struct bridge_event heard = {
 		.kind = BRIDGE_SPEAKING,
@@ -288,34 +224,21 @@ void participant_mute(struct participant *p, bool muted, nsec now)
 	room_tell(p->room, &ev, now);
 	if (muted) {
 		vad_init(&p->vad, p->room->rate_hz);
-		participant_set_speaking(p, spoke, now);
+		if (spoke)
+			participant_report_speaking(p, now);
 	}
 }
 
 /* ---- hearing ---- */
 
-struct frame_media participant_media(const struct participant *p)
-{
-	return p->media;
-}
-
-/* Between two reports the distance stays what it was; a report that he has heard all is one from silence. */
 void participant_played(struct participant *p, uint8_t epoch, uint64_t samples)
 {
-	if (epoch == p->media.epoch && samples < p->sent)
-		p->unheard = p->sent - samples;
-}
-
-uint32_t participant_unheard_ms(const struct participant *p)
-{
-	uint64_t ms = 1000 * p->unheard / p->output->rate_hz;
-
-	return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+	listener_played(&p->listener, epoch, samples);
 }
 
 /* ---- writing ---- */
 
-static void bring_to_bridge(struct participant *p, const char *text, bool direct, nsec now)
+static void send_to_bridge(struct participant *p, const char *text, bool direct, nsec now)
 {
 	struct bridge_event ev = {.kind = BRIDGE_MESSAGE, .participant = p->id, .name = p->name, .text = text, .direct = direct};
 
@@ -337,11 +260,11 @@ int participant_message(struct participant *p, uint32_t to, const char *text, ns
 		room_tell(r, &ev, now);
 	} else {
 		if (other && other != p)
-			room_tell_one(other, &ev, now);
-		room_tell_one(p, &ev, now);
+			listener_report(&other->listener, &ev, now);
+		listener_report(&p->listener, &ev, now);
 	}
 	if (to_bridge)
-		bring_to_bridge(p, text, to != 0, now);
+		send_to_bridge(p, text, to != 0, now);
 	return 0;
 }
 
@@ -388,6 +311,7 @@ void participant_stats(const struct participant *p, struct participant_stats *ou
 
 	jitter_stats(p->jitter, &j);
 	*out = p->stats;
+	out->frames_out = p->listener.frames;
 	out->concealed = j.n_concealed;
 	out->dropped_ms = (uint64_t)j.dropped_ms;
 	out->rate_changes = j.n_rate_changes;

@@ -81,6 +81,7 @@ int room_new(struct rooms *rs, const struct room_rule *rule, const char *name, s
 	r->n = (size_t)rule->rate_hz * rs->opts.frame_ms / 1000;
 	r->quiet = QUIET_TICKS;
 	list_init(&r->people);
+	list_init(&r->taps);
 	list_init(&r->outputs);
 	snprintf(r->name, sizeof r->name, "%s", name);
 	log_child(&r->log, &rs->log, "room=%s", name[0] ? log_quoted(name, quoted, sizeof quoted) : "-");
@@ -104,30 +105,25 @@ fail_room:
 
 void room_free(struct room *r)
 {
-	assert(list_empty(&r->people) && list_empty(&r->outputs) && r->n_people == 0);
+	assert(list_empty(&r->people) && list_empty(&r->taps) && list_empty(&r->outputs) && r->n_people == 0);
 	if (r->name[0])
 		map_remove(r->rooms->by_name, r->name, strlen(r->name));
 	seat_free(r->seat);
 	grid_remove(r);
 	r->rooms->stats.rooms--;
-	free(r->leftover);
+	free(r->fade_tail);
 	free(r);
+}
+
+void room_end(struct room *r, nsec now)
+{
+	taps_end(r, now);
+	room_free(r);
 }
 
 bool room_is_full(const struct room *r)
 {
 	return r->n_people >= r->rule->max_participants;
-}
-
-void room_tell_one(struct participant *p, const struct room_event *ev, nsec now)
-{
-	struct rooms *rs = p->room->rooms;
-
-	if (!p->sink.event)
-		return;
-	rs->calling++;
-	p->sink.event(p->user, ev, now);
-	rs->calling--;
 }
 
 static void tell_all_but(struct room *r, const struct participant *but, struct room_event *ev, nsec now)
@@ -137,8 +133,10 @@ static void tell_all_but(struct room *r, const struct participant *but, struct r
 		struct participant *p = list_entry(it, struct participant, node);
 
 		if (p != but)
-			room_tell_one(p, ev, now);
+			listener_report(&p->listener, ev, now);
 	}
+	list_each(it, &r->taps, tmp)
+		listener_report(&list_entry(it, struct tap, node)->listener, ev, now);
 }
 
 void room_tell(struct room *r, struct room_event *ev, nsec now)
@@ -156,13 +154,10 @@ void room_flush(struct room *r, nsec now)
 	const struct room_member bridge = {.id = r->seat->id, .name = seat_name(r->seat), .bridge = true};
 
 	r->rooms->stats.flushes++;
-	list_each(it, &r->people, tmp) {
-		struct participant *p = list_entry(it, struct participant, node);
-		struct room_event ev = {.kind = ROOM_FLUSH, .member = bridge, .text = "", .epoch = ++p->media.epoch};
-
-		p->sent = 0;
-		room_tell_one(p, &ev, now);
-	}
+	list_each(it, &r->people, tmp)
+		listener_flush(&list_entry(it, struct participant, node)->listener, &bridge, now);
+	list_each(it, &r->taps, tmp)
+		listener_flush(&list_entry(it, struct tap, node)->listener, &bridge, now);
 }
 
 struct participant *room_find(struct room *r, uint32_t id)

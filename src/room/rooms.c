@@ -139,8 +139,10 @@ void rooms_free(struct rooms *rs)
 	free(rs);
 }
 
-const struct rooms_stats *rooms_stats(const struct rooms *rs)
+const struct rooms_stats *rooms_stats(struct rooms *rs)
 {
+	rs->stats.depth_sum_ms = (uint64_t)rs->depth_sum_ms;
+	rs->stats.dropped_ms = (uint64_t)rs->dropped_ms;
 	return &rs->stats;
 }
 
@@ -211,7 +213,7 @@ static int grow_scratch(struct rooms *rs, size_t n_talkers)
 	return 0;
 }
 
-static void welcome(struct participant *p, nsec now)
+static void announce(struct participant *p, nsec now)
 {
 	struct room *r = p->room;
 	struct room_event ev = {.kind = ROOM_JOINED, .member = participant_member(p), .text = ""};
@@ -225,7 +227,7 @@ static void welcome(struct participant *p, nsec now)
 }
 
 static int enter(struct rooms *rs, struct room *r, const struct participant_opts *opts,
-	const struct participant_sink *sink, void *user, nsec now, struct participant **out)
+	const struct listener_sink *sink, void *user, nsec now, struct participant **out)
 {
 	struct participant *p;
 	int err = grow_scratch(rs, r->n_people + 1);
@@ -238,11 +240,11 @@ static int enter(struct rooms *rs, struct room *r, const struct participant_opts
 	rs->stats.joins++;
 	log_debug(&r->log, "joined participant=%u people=%u", p->id, r->n_people);
 	*out = p;
-	welcome(p, now);
+	announce(p, now);
 	return 0;
 }
 
-int rooms_join(struct rooms *rs, const struct participant_opts *opts, const struct participant_sink *sink, void *user,
+int rooms_join(struct rooms *rs, const struct participant_opts *opts, const struct listener_sink *sink, void *user,
 	nsec now, struct participant **out)
 {
 	char name[ROOM_NAME_MAX + 1];
@@ -254,7 +256,7 @@ int rooms_join(struct rooms *rs, const struct participant_opts *opts, const stru
 	rooms_see_time(rs, now);
 	int err = find_place(rs, opts->room, name, &room, &rule);
 
-	if (!err && !audio_rate_ok(opts->out_rate_hz))
+	if (!err && !audio_rate_ok(opts->hears.rate_hz))
 		err = ERR_RANGE;
 	if (!err && !room) {
 		err = room_new(rs, rule, name, &room);

@@ -16,8 +16,8 @@ const double rooms_late_bound_ms[9] = {0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50};
 
 /* Neighbours in time are filled late: 7 has no factor in common with 10 and 20. */
 #define SLOT_STRIDE 7
-/* Places that a room looks at when it follows a talker. */
-#define FOLLOW_PLACES 4
+/* Places that a room looks at when it is aligned with a talker. */
+#define ALIGN_PLACES 4
 /* People in a place that others are led to: the fewer milliseconds have work, the less often the server wakes up. */
 #define CROWD_PEOPLE 32
 
@@ -82,23 +82,23 @@ static void move_awake(struct room *r, struct slot *to, nsec now)
 }
 
 /*
- * A room asleep that a talker wakes moves to a place soon after his frames come, so that they wait 6 to
+ * A room asleep that a talker wakes moves to a place soon after the talker's frames come, so that they wait 6 to
  * 11 ms for the tick and not anything up to a frame. So does one that was kept awake by its bridge alone, and was quiet: one
- * of its ticks comes a little early or late then. `slack_ms` is what his arrivals need to be in
+ * of its ticks comes a little early or late then. `slack_ms` is what the frames need to be in
  * time. Of the places after it one in which others are awake is filled first: a server with few rooms then wakes up seldom.
  * Without such it is the least taken, so that many rooms stay spread.
  */
-void schedule_follow(struct room *r, double slack_ms, nsec now)
+void schedule_align(struct room *r, double slack_ms, nsec now)
 {
 	struct rooms *rs = r->rooms;
 	uint32_t frame_ms = rs->opts.frame_ms;
-	double most = frame_ms > FOLLOW_PLACES ? frame_ms - FOLLOW_PLACES : 0;
+	double most = frame_ms > ALIGN_PLACES ? frame_ms - ALIGN_PLACES : 0;
 	nsec from = now + (nsec)((slack_ms < most ? slack_ms : most) * 1e6);
 	uint64_t first = (from + nsec_from_ms(1) - 1) / nsec_from_ms(1);
 	struct slot *least = &rs->slots[first % frame_ms], *crowd = NULL;
 
 	r->slot->n_people -= r->n_people;
-	for (uint32_t i = 0; i < FOLLOW_PLACES; i++) {
+	for (uint32_t i = 0; i < ALIGN_PLACES; i++) {
 		struct slot *s = &rs->slots[(first + i) % frame_ms];
 
 		if (s->n_people < least->n_people)

@@ -327,7 +327,7 @@ static void interrupt(struct bridge_seat *s, const struct participant *by)
 {
 	uint64_t newest = speech_newest(&s->speech);
 
-	seat_flush(s, participant_unheard_ms(by));
+	seat_flush(s, listener_playout_lag_ms(&by->listener));
 	end_utterances(s, newest);
 }
 
@@ -353,7 +353,7 @@ static void silence(struct bridge_seat *s, const struct participant *by)
 {
 	s->final_transcript = speech_waits(&s->speech);
 	if (speech_waits(&s->speech))
-		seat_flush(s, participant_unheard_ms(by));
+		seat_flush(s, listener_playout_lag_ms(&by->listener));
 }
 
 /* An utterance that began while it was silenced is not played from its middle on. */

@@ -5,7 +5,7 @@
  *   each talker: jitter -> contributions[i] -> voice detection
  *                             | sum (once)
  *                             +-> seat: the bridge hears, speaks -> sum
- *   each listener: sum - own -> path (limiter, resampler) -> sink
+ *   each output, each listener: sum - own -> limiter, resampler, encoder -> packets
  */
 #include "audio/jitter.h"
 #include "audio/mixer.h"
@@ -17,7 +17,7 @@
 #define FADE_IN_MS 5
 
 struct tally {
-	uint32_t talkers; /* people, and what somebody who left still had to say */
+	uint32_t talkers; /* people, and the end of somebody who left */
 	bool speech;
 	bool stay_awake;
 	const struct participant *voice; /* see seat_input */
@@ -46,13 +46,11 @@ static void note_depth(struct participant *p)
 		i++;
 	rs->stats.depth_bucket[i]++;
 	rs->depth_sum_ms += depth_ms;
-	rs->stats.depth_sum_ms = (uint64_t)rs->depth_sum_ms;
 	rs->dropped_ms += dropped_ms - p->dropped_ms;
-	rs->stats.dropped_ms = (uint64_t)rs->dropped_ms;
 	p->dropped_ms = dropped_ms;
 }
 
-/* One tick of what he sent, in `x`; false: nothing. Mute takes away what was waiting, softly. */
+/* One tick of what somebody sent, in `x`; false: nothing. Mute drops what was waiting, softly. */
 static bool pull(struct participant *p, float *x, nsec now)
 {
 	struct room *r = p->room;
@@ -76,51 +74,53 @@ static bool pull(struct participant *p, float *x, nsec now)
 	return true;
 }
 
-static void detect_voice(struct participant *p, nsec now)
+static void detect_voice(struct participant *p, const float *own, nsec now)
 {
 	bool before = p->vad.speaking;
 
-	if (p->own && !p->muted)
-		vad_run(&p->vad, p->own, p->room->n);
+	if (own && !p->muted)
+		vad_run(&p->vad, own, p->room->n);
 	else if (before || p->vad.above_ms > 0 || p->vad.level_dbfs > VAD_SILENCE_DBFS)
 		vad_run_silence(&p->vad, p->room->n);
-	participant_set_speaking(p, before, now);
+	if (before != p->vad.speaking)
+		participant_report_speaking(p, now);
 }
 
-static void hear_one(struct participant *p, struct tally *t, nsec now)
+static void mix_talker(struct participant *p, struct tally *t, nsec now)
 {
 	struct room *r = p->room;
 	float *x = r->rooms->contributions + t->talkers * r->n;
+	bool talks = pull(p, x, now);
 
-	p->own = NULL;
-	if (pull(p, x, now)) {
-		p->own = x;
+	if (talks) {
 		if (t->talkers++ == 0)
 			memcpy(r->rooms->sum, x, r->n * sizeof *x);
 		else
 			mix_add(r->rooms->sum, x, r->n);
-		path_leave_shared(p);
+		listener_talks(&p->listener, x);
+	} else {
+		p->listener.own = NULL;
 	}
-	detect_voice(p, now);
-	if (p->own && !p->muted && p->vad.above_ms > 0 && (!t->voice || p->vad.level_dbfs > t->voice->vad.level_dbfs))
+	detect_voice(p, talks ? x : NULL, now);
+	if (talks && !p->muted && p->vad.above_ms > 0 && (!t->voice || p->vad.level_dbfs > t->voice->vad.level_dbfs))
 		t->voice = p;
 	t->speech |= p->vad.speaking;
 	t->stay_awake |= p->vad.speaking || jitter_active(p->jitter);
 }
 
-static struct tally hear_people(struct room *r, nsec now)
+static struct tally mix_people(struct room *r, nsec now)
 {
 	struct tally t = {0};
 
 	list_each(it, &r->people, tmp)
-		hear_one(list_entry(it, struct participant, node), &t, now);
+		mix_talker(list_entry(it, struct participant, node), &t, now);
 	if (t.talkers == 0)
 		mix_clear(r->rooms->sum, r->n);
-	r->rooms->two = t.talkers == 2 && !r->leftover;
-	if (r->leftover) {
-		mix_add(r->rooms->sum, r->leftover, r->n);
-		free(r->leftover);
-		r->leftover = NULL;
+	r->rooms->two = t.talkers == 2 && !r->fade_tail;
+	if (r->fade_tail) {
+		mix_add(r->rooms->sum, r->fade_tail, r->n);
+		free(r->fade_tail);
+		r->fade_tail = NULL;
 		t.talkers++;
 	}
 	return t;
@@ -132,7 +132,7 @@ bool room_tick(struct room *r, nsec now)
 	bool bridge_spoke = false;
 
 	r->tick++;
-	struct tally t = hear_people(r, now);
+	struct tally t = mix_people(r, now);
 	struct seat_input input = {.people = rs->sum, .talkers = t.talkers, .speech = t.speech, .voice = t.voice};
 
 	if (r->seat)
@@ -143,7 +143,6 @@ bool room_tick(struct room *r, nsec now)
 
 	rs->two &= !bridge_spoke;
 
-	list_each(it, &r->outputs, tmp)
-		path_deliver(r, list_entry(it, struct output, node), n_sources, now);
+	outputs_deliver(r, n_sources, now);
 	return t.stay_awake || n_sources > 0; /* one tick more, for the ends of the filters */
 }

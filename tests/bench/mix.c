@@ -26,10 +26,16 @@ static double cpu_s(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void on_audio(void *user, uint32_t rate_hz, const int16_t *pcm, size_t n, nsec now)
+static size_t packet_max(void *user)
 {
-	(void)user, (void)rate_hz, (void)pcm, (void)n, (void)now;
-	frames_out++;
+	(void)user;
+	return 1200;
+}
+
+static void on_packet(void *user, const struct room_packet *p, nsec now)
+{
+	(void)user, (void)now;
+	frames_out += p->packet.body == p->frame->payload;
 }
 
 static void on_event(void *user, const struct room_event *ev, nsec now)
@@ -47,7 +53,7 @@ struct hall {
 
 static void enter(struct hall *h, uint32_t room_hz)
 {
-	static const struct participant_sink sink = {on_audio, on_event};
+	static const struct listener_sink sink = {.packet_max = packet_max, .packet = on_packet, .event = on_event};
 	static struct room_rule rule;
 	static const struct log_out out = {.fd = 2, .level = LOG_ERROR};
 	static const struct log log = {.out = &out};
@@ -63,7 +69,7 @@ static void enter(struct hall *h, uint32_t room_hz)
 	if (rooms_new(&o, &log, &h->rs))
 		abort();
 	for (uint32_t i = 0; i < h->n; i++) {
-		const struct participant_opts po = {name, "", h->rate_hz};
+		const struct participant_opts po = {name, "", {.rate_hz = h->rate_hz}};
 
 		snprintf(name, sizeof name, "r%u", i / h->size);
 		if (rooms_join(h->rs, &po, &sink, NULL, 0, &h->p[i]))

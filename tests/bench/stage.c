@@ -11,7 +11,7 @@
 
 enum { STEP_US = 1000, DELAY_MS = 10, WIRE = 4096, FRAME_MS = 20, FRAME_MAX = 48000 / 1000 * FRAME_MS };
 
-struct packet {
+struct udp_packet {
 	nsec at;
 	struct quic_path path;
 	uint8_t ecn;
@@ -23,7 +23,7 @@ struct packet {
 struct wire {
 	struct stage *s;
 	size_t first, end; /* counted up for ever */
-	struct packet ring[WIRE];
+	struct udp_packet ring[WIRE];
 };
 
 struct person {
@@ -82,7 +82,7 @@ static uint8_t *on_slot(void *ctx)
 static void on_commit(void *ctx, const struct quic_path *path, uint8_t ecn, size_t len)
 {
 	struct wire *w = ctx;
-	struct packet *p = &w->ring[w->end % WIRE];
+	struct udp_packet *p = &w->ring[w->end % WIRE];
 
 	p->at = w->s->now + nsec_from_ms(DELAY_MS);
 	p->path = *path;
@@ -95,7 +95,7 @@ static void on_commit(void *ctx, const struct quic_path *path, uint8_t ecn, size
 static void deliver(struct wire *w, struct quic_endpoint *to)
 {
 	for (; w->first < w->end && w->ring[w->first % WIRE].at <= w->s->now; w->first++) {
-		struct packet *p = &w->ring[w->first % WIRE];
+		struct udp_packet *p = &w->ring[w->first % WIRE];
 		struct quic_path path = {.local = p->path.remote, .remote = p->path.local};
 
 		quic_endpoint_recv(to, &path, p->ecn, p->data, p->len, w->s->now);

@@ -14,10 +14,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { PLACES = 8, N_ROOMS = 4 };
 
+struct place {
+	uint32_t rate_hz;
+	size_t packet_max;
+	struct tap **tap;     /* of a tap: where its owner keeps it */
+};
+
 struct crowd {
 	struct rooms *rooms;
 	struct participant *p[PLACES];
-	uint32_t rate_hz[PLACES];
+	struct place places[PLACES];
+	struct tap *tap;      /* in some room */
+	struct place tap_place;
 	nsec now;
 };
 
@@ -27,12 +35,20 @@ static void expect(bool ok)
 		abort();
 }
 
-static void on_audio(void *user, uint32_t rate_hz, const int16_t *pcm, size_t n, nsec now)
+static size_t packet_max(void *user)
 {
-	volatile int16_t last = pcm[n - 1];
+	return ((struct place *)user)->packet_max;
+}
+
+static void on_packet(void *user, const struct room_packet *p, nsec now)
+{
+	const struct place *place = user;
+	uint32_t rate_hz = p->frame->format.rate_hz;
+	volatile uint8_t last = p->packet.body[p->packet.body_len - 1];
 
 	(void)last, (void)now;
-	expect(n > 0 && n <= rate_hz / 50 + 2 && rate_hz == *(uint32_t *)user);
+	expect(p->packet.head_len + p->packet.body_len <= place->packet_max);
+	expect(p->frame->n_samples > 0 && p->frame->n_samples <= rate_hz / 50 + 2 && rate_hz == place->rate_hz);
 }
 
 static void on_event(void *user, const struct room_event *ev, nsec now)
@@ -79,14 +95,14 @@ static struct rooms *shared_rooms(void)
 static void join(struct crowd *c, size_t who, uint8_t number)
 {
 	static const uint32_t rates[] = {8000, 11025, 16000, 22050, 24000, 44100, 48000, 47900};
-	static const struct participant_sink sink = {on_audio, on_event};
+	static const struct listener_sink sink = {.packet_max = packet_max, .packet = on_packet, .event = on_event};
 	const char room[2] = {number % 5 ? (char)('a' + number % 5 - 1) : '\0'};
-	const struct participant_opts o = {.room = room, .name = number & 64 ? "Ann" : "", .out_rate_hz = rates[number / 5 % 8]};
+	const struct participant_opts o = {.room = room, .name = number & 64 ? "Ann" : "", .hears = {.rate_hz = rates[number / 5 % 8], .packets = number & 128 ? PACKET_V1 : PACKET_LEGACY}};
 
 	if (c->p[who])
 		return;
-	c->rate_hz[who] = o.out_rate_hz;
-	if (rooms_join(c->rooms, &o, &sink, &c->rate_hz[who], c->now, &c->p[who]))
+	c->places[who] = (struct place){.rate_hz = o.hears.rate_hz, .packet_max = number & 32 ? 4000 : number};
+	if (rooms_join(c->rooms, &o, &sink, &c->places[who], c->now, &c->p[who]))
 		c->p[who] = NULL;
 }
 
@@ -137,6 +153,27 @@ static void pass(struct crowd *c, nsec d)
 	c->now = end;
 }
 
+static void on_ended(void *user, nsec now)
+{
+	(void)now;
+	*((struct place *)user)->tap = NULL;
+}
+
+/* One tap at a time: in the room of somebody, or away again. */
+static void listen(struct crowd *c, size_t who)
+{
+	static const struct listener_sink sink = {.packet_max = packet_max, .packet = on_packet, .event = on_event, .ended = on_ended};
+	const struct listener_opts o = {.rate_hz = 11025, .packets = PACKET_V1};
+
+	if (c->tap) {
+		tap_leave(c->tap);
+		c->tap = NULL;
+		return;
+	}
+	c->tap_place = (struct place){11025, 4000, &c->tap};
+	expect(room_listen(c->p[who], &o, &sink, &c->tap_place, &c->tap) == 0);
+}
+
 static void leave(struct crowd *c, size_t who, uint8_t number)
 {
 	participant_leave(c->p[who], (enum leave_reason)(number % 3), c->now);
@@ -160,6 +197,8 @@ static void operate(struct crowd *c, uint8_t what, size_t who, uint8_t number, s
 		leave(c, who, number);
 	else if (what % 8 == 4 && number & 8)
 		participant_bridge(c->p[who], (enum bridge_mode)(number % 8 % 3), c->now);
+	else if (what % 8 == 4 && number & 16)
+		listen(c, who);
 	else if (what % 8 == 4)
 		participant_mute(c->p[who], number & 1, c->now);
 	else if (what % 8 == 5) {
@@ -195,7 +234,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pass(&c, nsec_from_ms(100));
 	const struct rooms_stats *st = rooms_stats(c.rooms);
 
-	expect(st->participants == 0 && st->rooms == 0 && st->bridges == 0 && st->joins == st->leaves);
+	expect(!c.tap && st->participants == 0 && st->rooms == 0 && st->bridges == 0 && st->joins == st->leaves);
 	expect(rooms_deadline(c.rooms) == NSEC_NONE);
 	now = c.now;
 	return 0;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stage - rooms with people in simulated time: each may send frames of tones on his own phase,
- * and everything that anybody is given is kept. Included by the room's tests.
+ * stage - rooms with people in simulated time: each may send frames of tones on a phase of its own,
+ * and everything that anybody receives is kept. Included by the room's tests.
  */
 #pragma once
 #include "support/test.h"
 
+#include "audio/pcm.h"
 #include "base/err.h"
 #include "room/room.h"
 #include "support/frames.h"
@@ -16,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { STAGE_ACTORS = 64, STAGE_EVENTS = 256, STAGE_FRAMES = 4096, ACTOR_TONES = 2 };
+enum { STAGE_ACTORS = 64, STAGE_EVENTS = 256, STAGE_FRAMES = 4096, ACTOR_TONES = 2, STAGE_PACKET = 4096 };
 
 struct stage_event {
 	enum room_event_kind kind;
@@ -40,17 +41,18 @@ struct actor {
 	double gate_hz;   /* > 0: a raised cosine on the level, as syllables have */
 	double noise;
 	uint32_t seed;
-	uint64_t sent;    /* samples of the rate he has now */
+	uint64_t sent;    /* samples of the rate it has now */
 	uint64_t frames_sent;
 	double turns[ACTOR_TONES];
 	nsec next_send, frame;
-	float *said;      /* what he sent, if kept; at rate_hz */
+	float *said;      /* what it sent, if kept; at rate_hz */
 	size_t n_said;
 	/* hears */
 	uint32_t out_rate_hz;
 	float *heard;
 	size_t n_heard, cap;
 	size_t n_frames;
+	uint8_t epoch;    /* by the last flush */
 	nsec frame_at[STAGE_FRAMES];
 	size_t frame_pos[STAGE_FRAMES];
 	struct stage_event events[STAGE_EVENTS];
@@ -69,25 +71,49 @@ struct stage {
 	size_t n_actors;
 };
 
-static void stage_audio(void *user, uint32_t rate_hz, const int16_t *pcm, size_t n, nsec now)
+/* `p` as it leaves the network at the other end; `bytes` holds it. */
+static inline void stage_parse(const struct room_packet *p, uint8_t bytes[STAGE_PACKET], struct frame *out)
+{
+	assert_true(p->packet.head_len + p->packet.body_len <= STAGE_PACKET);
+	memcpy(bytes, p->packet.head, p->packet.head_len);
+	memcpy(bytes + p->packet.head_len, p->packet.body, p->packet.body_len);
+	assert_int_equal(packet_parse(bytes, p->packet.head_len + p->packet.body_len, 16000, out), FRAME_OK);
+}
+
+static size_t stage_packet_max(void *user)
+{
+	(void)user;
+	return STAGE_PACKET;
+}
+
+static void stage_packet(void *user, const struct room_packet *p, nsec now)
 {
 	struct actor *a = user;
+	uint8_t bytes[STAGE_PACKET];
+	struct frame f;
 
-	assert_int_equal(rate_hz, a->out_rate_hz);
-	assert_true(n > 0);
+	stage_parse(p, bytes, &f);
+	assert_int_equal(f.format.rate_hz, a->out_rate_hz);
+	assert_int_equal(f.n_samples, p->frame->n_samples); /* whole */
+	assert_int_equal(p->frame->v1.epoch, a->epoch);
 	if (a->n_frames < STAGE_FRAMES) {
 		a->frame_at[a->n_frames] = now;
 		a->frame_pos[a->n_frames] = a->n_heard;
 	}
 	a->n_frames++;
-	for (size_t i = 0; i < n && a->n_heard < a->cap; i++)
-		a->heard[a->n_heard++] = (float)pcm[i] / 32768;
+	size_t n = f.n_samples < a->cap - a->n_heard ? f.n_samples : a->cap - a->n_heard;
+
+	if (n > 0)
+		pcm_to_float(a->heard + a->n_heard, f.payload, n);
+	a->n_heard += n;
 }
 
 static void stage_event(void *user, const struct room_event *ev, nsec now)
 {
 	struct actor *a = user;
 
+	if (ev->kind == ROOM_FLUSH)
+		a->epoch = ev->epoch;
 	assert_true(a->n_events < STAGE_EVENTS);
 	struct stage_event *e = &a->events[a->n_events++];
 
@@ -98,7 +124,7 @@ static void stage_event(void *user, const struct room_event *ev, nsec now)
 	snprintf(e->name, sizeof e->name, "%s", ev->member.name ? ev->member.name : "");
 }
 
-static const struct participant_sink stage_sink = {stage_audio, stage_event};
+static const struct listener_sink stage_sink = {.packet_max = stage_packet_max, .packet = stage_packet, .event = stage_event};
 
 /* One rule "*" without a bridge; change `opts`, `rules`, `bridges` and call stage_open(). */
 static inline struct stage *stage_new(void)
@@ -135,7 +161,7 @@ static inline struct stage *stage_with_bridge(const char *bridge)
 static inline struct actor *stage_join_at(struct stage *s, const char *room, uint32_t rate_hz)
 {
 	struct actor *a = &s->actors[s->n_actors++];
-	struct participant_opts o = {.room = room, .name = "", .out_rate_hz = rate_hz};
+	struct participant_opts o = {.room = room, .name = "", .hears.rate_hz = rate_hz};
 
 	assert_true(s->n_actors <= STAGE_ACTORS);
 	*a = (struct actor){.stage = s, .rate_hz = rate_hz, .out_rate_hz = rate_hz, .frame = nsec_from_ms(20),
@@ -264,7 +290,7 @@ static inline const struct stage_event *actor_last(const struct actor *a, enum r
 	return NULL;
 }
 
-/* Level of one tone in the last `ms` that he heard, dB. */
+/* Level of one tone in the last `ms` that it heard, dB. */
 static inline double actor_level_db(const struct actor *a, double hz, uint32_t ms)
 {
 	size_t n = (size_t)a->out_rate_hz * ms / 1000;

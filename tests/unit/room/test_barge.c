@@ -229,7 +229,7 @@ TEST(once_confirmed_it_is_taken_back_everywhere)
 	assert_int_equal(c.m.n_interrupted, 1);
 	assert_int_equal(c.m.interrupted.item, 1);
 	assert_near(c.m.interrupted.heard_ms, 1000 + after_ms, 41);
-	assert_int_equal(participant_media(c.t->p).epoch, 1);
+	assert_int_equal(c.t->epoch, 1);
 	memset(c.t->heard + c.t->n_heard, 0, 1000 * sizeof(float));
 	c.t->n_heard += 1000;
 	assert_below(click_db(c.t), -50);
@@ -242,7 +242,7 @@ TEST(once_confirmed_it_is_taken_back_everywhere)
 	stage_run(c.s, 1500);
 	assert_in_range(c.l->n_heard, 16000, 16000 + 2 * TICK);
 	assert_near(tick_db(c.l, 0, 10), 0, 0.1);
-	assert_int_equal(participant_media(c.l->p).epoch, 1);
+	assert_int_equal(c.l->epoch, 1);
 	stage_close(c.s);
 }
 
@@ -395,17 +395,17 @@ TEST(epochs_begin_with_his_session)
 		stage_run(c.s, 20);
 		c.t->n_events = c.l->n_events = 0;
 	}
-	assert_int_equal(participant_media(c.t->p).epoch, 260 & 255);
+	assert_int_equal(c.t->epoch, 260 & 255);
 	struct actor *late = stage_join(c.s, "r");
 
 	c.m.item++;
 	c.m.say = 16000;
 	stage_run(c.s, 200);
-	assert_int_equal(participant_media(late->p).epoch, 0);
+	assert_int_equal(late->epoch, 0);
 	c.m.flush = true;
 	stage_run(c.s, 100);
-	assert_int_equal(participant_media(late->p).epoch, 1);
-	assert_int_equal(participant_media(c.t->p).epoch, 261 & 255);
+	assert_int_equal(late->epoch, 1);
+	assert_int_equal(c.t->epoch, 261 & 255);
 	stage_close(c.s);
 }
 

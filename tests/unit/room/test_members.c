@@ -7,7 +7,7 @@
 static int try_join(struct stage *s, const char *room, const char *name, struct actor **out)
 {
 	struct actor *a = &s->actors[s->n_actors];
-	struct participant_opts o = {.room = room, .name = name, .out_rate_hz = 16000};
+	struct participant_opts o = {.room = room, .name = name, .hears.rate_hz = 16000};
 
 	*a = (struct actor){.stage = s, .out_rate_hz = 16000, .rate_hz = 16000, .frame = nsec_from_ms(20)};
 	int err = rooms_join(s->rooms, &o, &stage_sink, a, s->now, &a->p);
@@ -142,7 +142,7 @@ TEST(a_bad_output_rate_leaves_nothing_behind)
 
 	stage_open(s);
 	for (size_t i = 0; i < 3; i++) {
-		struct participant_opts o = {.room = "r", .name = "", .out_rate_hz = bad[i]};
+		struct participant_opts o = {.room = "r", .name = "", .hears.rate_hz = bad[i]};
 		struct participant *p;
 
 		assert_int_equal(rooms_join(s->rooms, &o, &stage_sink, NULL, s->now, &p), ERR_RANGE);
@@ -331,13 +331,13 @@ static void answer(void *user, const struct room_event *ev, nsec now)
 
 TEST(a_sink_may_send_from_inside)
 {
-	static const struct participant_sink sink = {stage_audio, answer};
+	static const struct listener_sink sink = {.packet_max = stage_packet_max, .packet = stage_packet, .event = answer};
 	struct stage *s = stage_new();
 	struct actor *a, *b = &s->actors[1];
 
 	stage_open(s);
 	assert_int_equal(try_join(s, "r", "Ann", &a), 0);
-	struct participant_opts o = {.room = "r", .name = "Bob", .out_rate_hz = 16000};
+	struct participant_opts o = {.room = "r", .name = "Bob", .hears.rate_hz = 16000};
 
 	s->n_actors++;
 	b->stage = s;

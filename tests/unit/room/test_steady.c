@@ -152,7 +152,7 @@ TEST(a_participant_is_cheap)
 
 	for (size_t k = 0; k < 2; k++) {
 		struct stage *s = stage_with_bridge(types[k]);
-		struct participant_opts o = {.room = "", .name = "", .out_rate_hz = 48000};
+		struct participant_opts o = {.room = "", .name = "", .hears.rate_hz = 48000};
 		struct participant *p[200];
 		size_t before = heap_in_use();
 
