@@ -9,6 +9,7 @@
  * Order at start: wt_new(), quic_endpoint_new(.., wt_quic_app(), wt, ..), wt_attach().
  */
 #pragma once
+#include "base/http.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/time.h"
@@ -33,30 +34,6 @@ struct wt_opts {
 };
 void wt_opts_default(struct wt_opts *o);
 
-/* A request as it came; strings are NUL-terminated, borrowed until return, "" if absent. */
-struct wt_request {
-	const char *method;    /* "CONNECT", "GET", "HEAD" ... */
-	const char *protocol;  /* of an extended CONNECT */
-	const char *authority, *path; /* path with its query */
-	const char *origin, *user_agent;
-	struct quic_path net;
-	uint64_t conn_id;
-};
-
-/* The answer to a request that is no session, and a refusal of one. */
-enum { WT_BODY_MAX = 1 << 20, WT_ELSEWHERE = 1 };
-struct wt_response {
-	unsigned shard;           /* with WT_ELSEWHERE */
-	unsigned status;          /* 200..599 */
-	const char *content_type; /* borrowed until return; NULL: text/plain */
-	const void *body;         /* borrowed until the response is sent if `static_body`, else copied */
-	size_t len;
-	bool static_body;
-	void *owned;              /* if set, freed with free() when `body` was copied or sent */
-	const char *cache_control; /* may be NULL */
-	const char *csp;           /* content-security-policy, may be NULL */
-};
-
 /* How a session ended. */
 enum wt_end {
 	WT_END_LOCAL,  /* wt_session_close() */
@@ -75,15 +52,12 @@ struct wt_close {
 
 /* What the application does. `ctx` is that of wt_new(), `user` what on_connect stored. */
 struct wt_app {
-	/* A session is asked for. Return 200 to accept (then *user is kept and the session is
-	 * open, answer on its way), else a status 400..599; `res` may then carry a body, and `s` is
-	 * gone on return, without on_closed. The connection of a refused client ends soon after.
-	 * WT_ELSEWHERE: the connection goes to the endpoint res->shard, where the wt of that one asks its application
-	 * again; only where on_connect has no effect yet. If it cannot go, the client is refused with 503. */
-	unsigned (*on_connect)(void *ctx, struct wt_session *s, const struct wt_request *req, struct wt_response *res,
+	/* A session is asked for, by a request with the method CONNECT. Return 200 to accept (then *user is kept and the
+	 * session is open, answer on its way), else a status 400..599; `res` (see http_response_init()) may then carry a
+	 * body, and `s` is gone on return, without on_closed. The connection of a refused client ends soon after.
+	 * Or call wt_session_move() and, if that succeeds, return 0. */
+	unsigned (*on_connect)(void *ctx, struct wt_session *s, const struct http_request *req, struct http_response *res,
 		void **user, nsec now);
-	/* Any other request; fill `res`. */
-	void (*on_request)(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now);
 	/* Client: the server's answer to wt_client_connect(). 200: the session is open. Anything else is
 	 * a refusal and the last call: no on_closed follows. */
 	void (*on_answer)(void *user, struct wt_session *s, unsigned status, nsec now);
@@ -110,6 +84,8 @@ int wt_new(const struct wt_opts *opts, const struct wt_app *app, void *ctx, cons
 /* To be given to quic_endpoint_new() with the wt as its ctx. */
 const struct quic_app *wt_quic_app(void);
 void wt_attach(struct wt *w, struct quic_endpoint *ep);
+/* Answers GET and HEAD; without it they are answered 404. The answer cannot wait. */
+void wt_on_request(struct wt *w, http_handler_fn *handler, void *ctx);
 /* After the endpoint is freed. Accepts NULL. */
 void wt_free(struct wt *w);
 const struct wt_stats *wt_stats(const struct wt *w);
@@ -133,6 +109,10 @@ void wt_session_close(struct wt_session *s, uint32_t code, const char *reason, n
 /* Of the connection beneath. */
 void wt_session_info(const struct wt_session *s, struct quic_conn_info *out);
 uint64_t wt_session_id(const struct wt_session *s); /* counts up within the wt; for logs */
+
+/* From on_connect: the whole connection goes to another endpoint of the group, and the `wt` of that one asks its
+ * application again. ERR_*: it cannot go; refuse or accept it here. */
+int wt_session_move(struct wt_session *s, unsigned shard);
 
 /* --- streams -------------------------------------------------------------------------- */
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/cmd.h"
 
+#include "base/hex.h"
+
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,22 +19,14 @@ int cmd_url(const char *command, const char *text, struct cmd_target *t)
 	return EXIT_USAGE;
 }
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* As /certificate.sha256 prints it, or with colons as openssl does. */
 int cmd_sha256(const char *command, const char *text, struct cmd_target *t)
 {
 	size_t n = 0;
 	const char *p = text;
 
-	while (n < sizeof t->sha256 && hex(p[0]) >= 0 && hex(p[1]) >= 0) {
-		t->sha256[n++] = (uint8_t)(hex(p[0]) << 4 | hex(p[1]));
+	while (n < sizeof t->sha256 && hex_digit(p[0]) >= 0 && hex_digit(p[1]) >= 0) {
+		t->sha256[n++] = (uint8_t)(hex_digit(p[0]) << 4 | hex_digit(p[1]));
 		p += 2;
 		if (*p == ':' && n < sizeof t->sha256)
 			p++;

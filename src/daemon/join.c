@@ -2,66 +2,13 @@
 #include "daemon/join.h"
 
 #include "audio/packet.h"
+#include "base/err.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* application/x-www-form-urlencoded; false for a bad escape, a NUL or no room. */
-static bool decode(const char *p, size_t len, char *out, size_t cap)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		int c = (unsigned char)p[i];
-
-		if (c == '+') {
-			c = ' ';
-		} else if (c == '%') {
-			int hi = i + 2 < len ? hex_digit(p[i + 1]) : -1;
-			int lo = i + 2 < len ? hex_digit(p[i + 2]) : -1;
-
-			if (hi < 0 || lo < 0)
-				return false;
-			c = hi << 4 | lo;
-			i += 2;
-		}
-		if (c == 0 || n + 1 >= cap)
-			return false;
-		out[n++] = (char)c;
-	}
-	out[n] = '\0';
-	return true;
-}
-
-bool join_query_get(const char *query, const char *key, char *out, size_t cap, bool *bad)
-{
-	size_t key_len = strlen(key);
-
-	while (*query) {
-		size_t len = strcspn(query, "&");
-
-		if (len >= key_len && memcmp(query, key, key_len) == 0 && (len == key_len || query[key_len] == '=')) {
-			const char *value = query + key_len + (len > key_len);
-
-			if (!decode(value, (size_t)(query + len - value), out, cap))
-				*bad = true;
-			return true;
-		}
-		query += len + (query[len] == '&');
-	}
-	return false;
-}
 
 static unsigned refuse(unsigned status, char why[JOIN_ERROR], const char *text)
 {
@@ -80,32 +27,37 @@ static uint32_t rate_of(const char *s)
 	return (uint32_t)v;
 }
 
-unsigned join_parse(const char *path_and_query, const char *path, uint32_t default_rate_hz, struct join *out,
+/* Is `key` there, as it should be or not? */
+static bool get(const char *query, const char *key, char *out, size_t cap, bool *bad)
+{
+	int err = http_query_get(query, key, out, cap);
+
+	*bad = err && err != ERR_NOTFOUND;
+	return err != ERR_NOTFOUND;
+}
+
+unsigned join_parse(const struct http_request *req, const char *path, uint32_t default_rate_hz, struct join *out,
 	char why[JOIN_ERROR])
 {
-	size_t path_len = strcspn(path_and_query, "?#");
-	const char *query = path_and_query[path_len] == '?' ? path_and_query + path_len + 1 : "";
 	char value[16];
-	bool bad = false;
+	bool bad;
 
 	*out = (struct join){.out_rate_hz = default_rate_hz};
-	if (path_len != strlen(path) || memcmp(path_and_query, path, path_len) != 0)
+	if (strcmp(req->path, path) != 0)
 		return refuse(404, why, "no voice at this path");
-	join_query_get(query, "room", out->room, sizeof out->room, &bad);
-	if (bad)
+	if (get(req->query, "room", out->room, sizeof out->room, &bad) && bad)
 		return refuse(400, why, "room: badly encoded or longer than 64 bytes");
-	join_query_get(query, "name", out->name, sizeof out->name, &bad);
-	if (bad)
+	if (get(req->query, "name", out->name, sizeof out->name, &bad) && bad)
 		return refuse(400, why, "name: badly encoded or longer than 64 bytes");
-	if (join_query_get(query, "rate", value, sizeof value, &bad)) {
+	if (get(req->query, "rate", value, sizeof value, &bad)) {
 		out->out_rate_hz = bad ? 0 : rate_of(value);
 		if (!out->out_rate_hz)
 			return refuse(400, why, "rate: use 8000 to 48000");
 	}
 	out->out_rate_hz = packet_rate(out->out_rate_hz); /* the sound must have the rate of its header */
-	if (join_query_get(query, "codec", value, sizeof value, &bad) && (bad || strcmp(value, "pcm") != 0))
+	if (get(req->query, "codec", value, sizeof value, &bad) && (bad || strcmp(value, "pcm") != 0))
 		return refuse(400, why, "codec: this server speaks pcm");
-	if (join_query_get(query, "frames", value, sizeof value, &bad)) {
+	if (get(req->query, "frames", value, sizeof value, &bad)) {
 		out->v1 = !bad && strcmp(value, "v1") == 0;
 		if (bad || (!out->v1 && strcmp(value, "legacy") != 0))
 			return refuse(400, why, "frames: this server speaks legacy and v1");

@@ -4,6 +4,7 @@
  * Pure functions over strings.
  */
 #pragma once
+#include "base/http.h"
 #include "config/config.h"
 
 #include <stdbool.h>
@@ -17,14 +18,10 @@ struct join {
 
 enum { JOIN_ERROR = 128 };
 
-/* Splits "/audio?room=a&name=b". Returns 200, or the status of the refusal (404 another path, 400 a bad
- * query) with one line in `why`. Unknown keys are ignored. `path` is that of [server]. */
-unsigned join_parse(const char *path_and_query, const char *path, uint32_t default_rate_hz, struct join *out,
+/* Returns 200, or the status of the refusal (404 another path, 400 a bad query) with one line in `why`. Unknown keys
+ * are ignored. `path` is that of [server]. */
+unsigned join_parse(const struct http_request *req, const char *path, uint32_t default_rate_hz, struct join *out,
 	char why[JOIN_ERROR]);
-
-/* The decoded value of `key` in a query; false if it is not there. A value that does not fit or is badly encoded
- * sets *bad. */
-bool join_query_get(const char *query, const char *key, char *out, size_t cap, bool *bad);
 
 /* May a page of `origin` connect to `authority`? No Origin: not a page, allowed. With a list: exactly those
  * ("*": all). Without: the same host, and localhost. */

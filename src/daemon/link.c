@@ -20,8 +20,6 @@ struct links {
 	struct rooms *rooms;
 	struct registry *registry;
 	unsigned shard;
-	request_fn *on_request;
-	void *request_ctx;
 	struct log log;
 	struct list all; /* of struct link */
 	struct list leaving; /* said bye */
@@ -239,18 +237,18 @@ unsigned links_refusal(int err, char *why, size_t why_len)
 	}
 }
 
-/* 200: he has a place in a room of this shard, until registry_leave(). WT_ELSEWHERE: in that of *shard. */
-static unsigned admit(struct links *ls, const struct wt_request *req, struct join *j, unsigned *shard, char *why,
+/* 200: they have a place in a room of this shard, until registry_leave(); or there is one in that of another *shard. */
+static unsigned admit(struct links *ls, const struct http_request *req, struct join *j, unsigned *shard, char *why,
 	size_t why_len)
 {
 	char text[JOIN_ERROR];
-	unsigned status = join_parse(req->path, ls->cfg->server.path, ls->cfg->server.output_sample_rate, j, text);
+	unsigned status = join_parse(req, ls->cfg->server.path, ls->cfg->server.output_sample_rate, j, text);
 
 	if (status != 200) {
 		snprintf(why, why_len, "%s", text);
 		return status;
 	}
-	if (!join_origin_ok(req->origin, req->authority, &ls->cfg->server)) {
+	if (!join_origin_ok(req->origin, req->host, &ls->cfg->server)) {
 		snprintf(why, why_len, "pages of this origin may not connect");
 		return 403;
 	}
@@ -262,7 +260,7 @@ static unsigned admit(struct links *ls, const struct wt_request *req, struct joi
 
 	if (err)
 		return links_refusal(err, why, why_len);
-	return *shard == ls->shard ? 200 : WT_ELSEWHERE;
+	return 200;
 }
 
 static struct link *link_new(struct links *ls, struct wt_session *s, const struct join *j, nsec now)
@@ -304,7 +302,7 @@ static int enter(struct links *ls, struct wt_session *s, const struct join *j, s
 }
 
 /* Whoever likes can be refused, as often as he likes. */
-static void log_refusal(struct links *ls, const struct wt_request *req, unsigned status, const char *remote,
+static void log_refusal(struct links *ls, const struct http_request *req, unsigned status, const char *remote,
 	const char *why, nsec now)
 {
 	char origin[80];
@@ -318,7 +316,7 @@ static void log_refusal(struct links *ls, const struct wt_request *req, unsigned
 		log_quoted(req->origin, origin, sizeof origin), why);
 }
 
-static void tell_refusal(struct links *ls, const struct wt_request *req, struct wt_response *res, unsigned status,
+static void tell_refusal(struct links *ls, const struct http_request *req, struct http_response *res, unsigned status,
 	const char *remote, const char *why, nsec now)
 {
 	count_refusal(ls, status);
@@ -328,19 +326,22 @@ static void tell_refusal(struct links *ls, const struct wt_request *req, struct 
 	res->len = res->owned ? strlen(why) : 0;
 }
 
-static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_request *req, struct wt_response *res,
+static unsigned on_connect(void *ctx, struct wt_session *s, const struct http_request *req, struct http_response *res,
 	void **user, nsec now)
 {
 	struct links *ls = ctx;
 	struct link *l = NULL;
 	struct join j;
 	char remote[QUIC_ADDR_TEXT], why[JOIN_ERROR];
-	unsigned status = admit(ls, req, &j, &res->shard, why, sizeof why);
-	int err = status == 200 ? enter(ls, s, &j, &l, now) : 0;
+	struct quic_conn_info info;
+	unsigned shard = ls->shard, status = admit(ls, req, &j, &shard, why, sizeof why);
 
-	if (status == WT_ELSEWHERE)
-		return status;
-	quic_addr_format(&req->net.remote, remote);
+	if (status == 200 && shard != ls->shard && wt_session_move(s, shard) == 0)
+		return 0;
+	int err = status != 200 ? 0 : shard != ls->shard ? ERR_LIMIT : enter(ls, s, &j, &l, now);
+
+	wt_session_info(s, &info);
+	quic_addr_format(&info.path.remote, remote);
 	if (err)
 		status = links_refusal(err, why, sizeof why);
 	if (status != 200) {
@@ -561,29 +562,12 @@ static void link_stream_closed(void *user, struct wt_stream *st, nsec now)
 		l->control = NULL;
 }
 
-/* --- requests ------------------------------------------------------------------------------- */
-
-static void on_request(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now)
-{
-	struct links *ls = ctx;
-
-	if (ls->on_request)
-		ls->on_request(ls->request_ctx, req, res, now);
-	else
-		res->status = 404;
-}
-
-void links_on_request(struct links *ls, request_fn *fn, void *ctx)
-{
-	ls->on_request = fn;
-	ls->request_ctx = ctx;
-}
+/* --- what the wt calls ---------------------------------------------------------------------- */
 
 const struct wt_app *links_app(void)
 {
 	static const struct wt_app app = {
 		.on_connect = on_connect,
-		.on_request = on_request,
 		.on_datagram = link_datagram,
 		.on_stream = link_stream,
 		.on_stream_data = link_stream_data,

@@ -28,9 +28,6 @@ void links_free(struct links *ls); /* accepts NULL; all sessions are closed befo
 
 /* What wt_new() wants, with the links as its ctx: a session joins a room, here or in the shard where that room lives. */
 const struct wt_app *links_app(void);
-/* Answers requests that are no session; without it they are answered 404. */
-typedef void request_fn(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now);
-void links_on_request(struct links *ls, request_fn *fn, void *ctx);
 
 /* Statistics that were asked for and sessions that asked to leave are due then; NSEC_NONE: nothing is. */
 nsec links_deadline(const struct links *ls);

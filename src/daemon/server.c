@@ -54,43 +54,11 @@ struct server {
 
 /* --- requests over HTTP/3, in any shard's thread ------------------------------------------------ */
 
-static struct wt_response text_response(unsigned status, const char *text)
-{
-	return (struct wt_response){.status = status, .body = text, .len = strlen(text), .static_body = true};
-}
-
-static void on_request(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now)
+static void on_request(void *ctx, const struct http_request *req, struct http_response *res)
 {
 	struct server *s = ctx;
-	char path[1024];
-	size_t n = strcspn(req->path, "?#");
 
-	(void)now;
-	if (strcmp(req->method, "GET") != 0 && strcmp(req->method, "HEAD") != 0) {
-		*res = text_response(405, "GET or HEAD only\n");
-		return;
-	}
-	if (n >= sizeof path) {
-		*res = text_response(414, "the path is too long\n");
-		return;
-	}
-	snprintf(path, sizeof path, "%.*s", (int)n, req->path);
-	const struct http_request plain = {.method = req->method,
-		.path = path,
-		.query = req->path[n] == '?' ? req->path + n + 1 : "",
-		.host = req->authority,
-		.origin = req->origin};
-	struct http_response a = {.status = 200};
-
-	web_answer(&s->web_h3, &plain, &a);
-	res->status = a.status;
-	res->content_type = a.content_type;
-	res->body = a.body;
-	res->len = a.len;
-	res->static_body = a.static_body;
-	res->cache_control = a.cache_control;
-	res->csp = a.csp;
-	res->owned = a.owned;
+	web_answer(&s->web_h3, req, res);
 }
 
 /* --- HTTP/1.1 -------------------------------------------------------------------------------- */

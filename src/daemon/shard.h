@@ -25,7 +25,7 @@ struct shard_opts {
 	struct quic_group *group;
 	struct exchange *exchange; /* NULL: there is one shard only */
 	struct quic_tls *tls;      /* a reference is taken */
-	request_fn *on_request;    /* called in each shard's thread */
+	http_handler_fn *on_request; /* called in each shard's thread */
 	/* Answers of the kinds below, in main's thread. */
 	void (*on_mail)(void *ctx, struct mail *m);
 	void *ctx;

@@ -28,8 +28,6 @@ static int open_rooms(struct stack *k, const struct stack_opts *o, const struct 
 
 	if (!err)
 		err = links_new(o->cfg, k->rooms, o->registry, o->shard, log, &k->links);
-	if (!err)
-		links_on_request(k->links, o->on_request, o->request_ctx);
 	return err;
 }
 
@@ -52,6 +50,7 @@ static int open_endpoint(struct stack *k, const struct stack_opts *o, const stru
 	if (o->group)
 		quic_endpoint_join(k->endpoint, o->group, o->relay);
 	wt_attach(k->wt, k->endpoint);
+	wt_on_request(k->wt, o->on_request, o->request_ctx);
 	return 0;
 }
 

@@ -16,7 +16,7 @@ struct stack_opts {
 	unsigned shard, n_shards;       /* this one's number; 1 at least */
 	struct quic_group *group;       /* of the endpoints of all shards; NULL: there is one */
 	const struct quic_relay *relay; /* between them; NULL: there is one */
-	request_fn *on_request;         /* see links_on_request(); may be NULL */
+	http_handler_fn *on_request;    /* see wt_on_request(); may be NULL */
 	void *request_ctx;
 };
 

@@ -14,20 +14,12 @@ static const char page_csp[] =
 	"default-src 'self'; connect-src 'self' https: wss:; img-src 'self' data:; media-src 'self' blob:; "
 	"worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-static void answer_text(struct http_response *res, unsigned status, const char *text)
-{
-	res->status = status;
-	res->body = text;
-	res->len = strlen(text);
-	res->static_body = true;
-}
-
 /* Hands the buffer over as the body. */
 static void answer_buf(struct http_response *res, struct buf *b, int err, const char *type)
 {
 	if (err) {
 		buf_fini(b);
-		answer_text(res, 500, "out of memory\n");
+		http_response_text(res, 500, "out of memory\n");
 		return;
 	}
 	res->content_type = type;
@@ -50,7 +42,7 @@ static void hex(const uint8_t digest[32], char out[65])
 		snprintf(out + 2 * i, 3, "%02x", digest[i]);
 }
 
-static void answer_certificate(const struct web *w, struct http_response *res)
+static void answer_certificate(const struct web *w, const struct http_request *req, struct http_response *res)
 {
 	uint8_t hashes[CERTS_MAX_HASHES][32];
 	size_t n = certs_hashes(w->certs, hashes);
@@ -58,6 +50,7 @@ static void answer_certificate(const struct web *w, struct http_response *res)
 	char text[65];
 	int err = 0;
 
+	(void)req;
 	if (n == 0) { /* not to be pinned, but still ours */
 		struct quic_cert_info info = certs_info(w->certs);
 
@@ -71,7 +64,7 @@ static void answer_certificate(const struct web *w, struct http_response *res)
 	answer_buf(res, &b, err, "text/plain; charset=utf-8");
 }
 
-static void answer_health(const struct web *w, struct http_response *res)
+static void answer_health(const struct web *w, const struct http_request *req, struct http_response *res)
 {
 	bool stuck = w->healthy && !w->healthy(w->ctx);
 	const char *status = *w->draining ? "draining" : stuck ? "stuck" : "ok";
@@ -79,6 +72,7 @@ static void answer_health(const struct web *w, struct http_response *res)
 	int err = buf_printf(&b, "{\"status\":\"%s\",\"version\":\"%s\",\"sessions\":%u}\n", status, w->version,
 		registry_sessions(w->registry));
 
+	(void)req;
 	res->cors = true; /* so that a page elsewhere can tell why it cannot connect */
 	answer_buf(res, &b, err, "application/json");
 	if (!err)
@@ -135,10 +129,9 @@ static unsigned check(const struct web *w, const char *room, char why[JOIN_ERROR
 static void answer_check(const struct web *w, const struct http_request *req, struct http_response *res)
 {
 	char room[ROOM_NAME_MAX + 1] = "", why[JOIN_ERROR] = "";
-	bool bad = false;
 	struct buf b = body_buf();
-
-	join_query_get(req->query, "room", room, sizeof room, &bad);
+	int found = http_query_get(req->query, "room", room, sizeof room);
+	bool bad = found && found != ERR_NOTFOUND;
 	unsigned status = bad ? 400 : check(w, room, why);
 	int err = status == 200 ? buf_printf(&b, "{\"ok\":true}\n")
 				: buf_printf(&b, "{\"ok\":false,\"status\":%u,\"reason\":\"%s\"}\n", status,
@@ -153,7 +146,7 @@ static void answer_metrics(const struct web *w, const struct http_request *req, 
 	if (w->metrics)
 		w->metrics(w->ctx, req, res);
 	else
-		answer_text(res, 404, "not here\n");
+		http_response_text(res, 404, "not here\n");
 }
 
 static void answer_from_disk(const struct web *w, const char *path, struct http_response *res)
@@ -162,7 +155,7 @@ static void answer_from_disk(const struct web *w, const char *path, struct http_
 	size_t len;
 
 	if (http_file_read(w->cfg->http.web_dir, path, 4u << 20, &data, &len)) {
-		answer_text(res, 404, "not found\n");
+		http_response_text(res, 404, "not found\n");
 		return;
 	}
 	res->body = data;
@@ -171,10 +164,10 @@ static void answer_from_disk(const struct web *w, const char *path, struct http_
 	res->content_type = path[strlen(path) - 1] == '/' ? "text/html; charset=utf-8" : http_content_type(path);
 }
 
-static void answer_file(const struct web *w, const char *path, struct http_response *res)
+static void answer_file(const struct web *w, const struct http_request *req, struct http_response *res)
 {
-	if (strcmp(path, "/") == 0)
-		path = "/index.html";
+	const char *path = strcmp(req->path, "/") == 0 ? "/index.html" : req->path;
+
 	res->csp = page_csp;
 	if (w->cfg->http.web_dir[0]) {
 		answer_from_disk(w, path, res);
@@ -183,7 +176,7 @@ static void answer_file(const struct web *w, const char *path, struct http_respo
 	const struct http_file *f = http_file_find(web_files, web_files_count, path);
 
 	if (!f) {
-		answer_text(res, 404, "not found\n");
+		http_response_text(res, 404, "not found\n");
 		return;
 	}
 	res->body = f->data;
@@ -193,19 +186,25 @@ static void answer_file(const struct web *w, const char *path, struct http_respo
 	res->cache_control = "no-cache"; /* the next version of the daemon brings the next page */
 }
 
+typedef void answer_fn(const struct web *w, const struct http_request *req, struct http_response *res);
+
+static const struct route {
+	const char *path;
+	answer_fn *answer;
+} routes[] = {
+	{"/healthz", answer_health},
+	{"/metrics", answer_metrics},
+	{"/mynah.json", answer_config},
+	{"/certificate.sha256", answer_certificate},
+	{"/check", answer_check},
+};
+
 void web_answer(const struct web *w, const struct http_request *req, struct http_response *res)
 {
-	res->status = 200;
-	if (strcmp(req->path, "/healthz") == 0)
-		answer_health(w, res);
-	else if (strcmp(req->path, "/metrics") == 0)
-		answer_metrics(w, req, res);
-	else if (strcmp(req->path, "/mynah.json") == 0)
-		answer_config(w, req, res);
-	else if (strcmp(req->path, "/certificate.sha256") == 0)
-		answer_certificate(w, res);
-	else if (strcmp(req->path, "/check") == 0)
-		answer_check(w, req, res);
-	else
-		answer_file(w, req->path, res);
+	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+		if (strcmp(req->path, routes[i].path) == 0) {
+			routes[i].answer(w, req, res);
+			return;
+		}
+	answer_file(w, req, res);
 }

@@ -25,7 +25,7 @@ struct web {
 	void *ctx;
 };
 
-/* Fills `res`. What it `owned`s is the caller's to free(). */
+/* Fills `res`, which is as http_response_init() leaves it. */
 void web_answer(const struct web *w, const struct http_request *req, struct http_response *res);
 
 /* The files of the page, embedded at build time. */

@@ -37,9 +37,7 @@ struct http_conn {
 	enum conn_state state;
 	struct request req;
 	struct buf pending;    /* of requests that came along with the one being answered */
-	const uint8_t *body;   /* what is left to send of it */
-	size_t body_len;
-	void *owned;           /* to be freed after it */
+	struct http_body body; /* what is left to send of it */
 	bool close_after;
 	size_t discarded;
 	struct closing handles; /* stream and timer */
@@ -89,34 +87,27 @@ static void count(struct http_stats *st, unsigned status)
 	(*by_class[status / 100 - 2])++;
 }
 
-static void drop_body(struct http_conn *c)
-{
-	free(c->owned);
-	c->owned = NULL;
-	c->body = NULL;
-	c->body_len = 0;
-}
-
 /* The next chunk. The rest follows when it is gone: a slow reader holds no more than this. */
 static void send_chunk(struct http_conn *c)
 {
-	size_t n = c->body_len < TLS_STREAM_CHUNK ? c->body_len : TLS_STREAM_CHUNK;
+	size_t n = c->body.len < TLS_STREAM_CHUNK ? c->body.len : TLS_STREAM_CHUNK;
 
-	if (tls_stream_send(c->stream, c->body, n)) {
+	if (tls_stream_send(c->stream, c->body.p, n)) {
 		http_conn_close(c);
 		return;
 	}
-	c->body += n;
-	c->body_len -= n;
+	c->body.p += n;
+	c->body.len -= n;
 	set_timer(c, c->server->opts.idle_timeout_ms);
 }
 
-static void send_head(struct http_conn *c, const struct http_response *res, const struct http_head *how)
+static void send_head(struct http_conn *c, const struct http_response *res)
 {
+	const struct http_head how = {.close = c->close_after, .old = c->req.old};
 	struct buf head;
 
 	buf_init(&head, HEAD_MAX);
-	int err = http_head(res, how, &head);
+	int err = http_head(res, &how, &head);
 
 	if (!err)
 		err = tls_stream_send(c->stream, head.p, head.len);
@@ -127,26 +118,8 @@ static void send_head(struct http_conn *c, const struct http_response *res, cons
 	}
 	count(&c->server->stats, res->status);
 	set_timer(c, c->server->opts.idle_timeout_ms);
-	if (c->body_len)
+	if (c->body.len)
 		send_chunk(c);
-}
-
-/* The body as it will be sent: the handler's own, static, or a copy. */
-static int take_body(struct http_conn *c, const struct http_response *res)
-{
-	c->owned = res->owned;
-	c->body = res->body;
-	c->body_len = res->len;
-	if (res->owned || res->static_body || res->len == 0)
-		return 0;
-	c->owned = malloc(res->len);
-	if (!c->owned) {
-		c->body_len = 0;
-		return ERR_NOMEM;
-	}
-	memcpy(c->owned, res->body, res->len);
-	c->body = c->owned;
-	return 0;
 }
 
 static void begin_answer(struct http_conn *c)
@@ -155,57 +128,57 @@ static void begin_answer(struct http_conn *c)
 	set_state(c, CONN_WRITING);
 }
 
-/* What the server says itself. */
+/* Takes over what `res` owns. */
+static void send_response(struct http_conn *c, const struct http_response *res)
+{
+	const struct http_response failed = http_response_of(500);
+
+	http_body_fini(&c->body);
+	if (http_body_init(&c->body, res)) {
+		res = &failed;
+		http_body_init(&c->body, res); /* is static: needs no memory */
+	}
+	if (c->req.head || !http_status_has_body(res->status))
+		c->body.len = 0;
+	send_head(c, res);
+}
+
+/* A response of the server's own. */
 static void answer_error(struct http_conn *c, unsigned status)
 {
-	char text[64];
-	int n = snprintf(text, sizeof text, "%s\n", http_reason(status));
-	struct http_response res = {.status = status, .content_type = "text/plain; charset=utf-8", .body = text,
-		.len = (size_t)n, .cache_control = "no-store"};
-	struct http_head how = {.close = c->close_after, .old = c->req.old, .allow = status == 405, .body_len = res.len};
+	const struct http_response res = http_response_of(status);
 
 	if (c->state == CONN_READING)
 		begin_answer(c);
-	drop_body(c);
-	if (take_body(c, &res)) {
-		http_conn_close(c);
-		return;
-	}
-	if (c->req.head)
-		c->body_len = 0;
-	send_head(c, &res, &how);
+	send_response(c, &res);
 }
 
-/* The answer of the handler. */
+/* The response of the handler. */
 static void respond(struct http_conn *c, const struct http_response *res)
 {
 	struct http_server *s = c->server;
-	struct http_head how = {.close = c->close_after, .old = c->req.old, .body_len = res->len};
-	bool too_long = res->len > s->opts.max_response_bytes;
+	size_t most = s->opts.max_response_bytes;
 
-	if (too_long || !http_response_ok(res) || take_body(c, res)) {
-		log_error(&s->log, "bad answer path=%.200s status=%u bytes=%zu%s", c->req.path, res->status, res->len,
-			too_long ? " (over http_max_response_bytes)" : "");
-		if (c->owned != res->owned)
-			free(res->owned);
+	if (!http_response_ok(res, most)) {
+		log_error(&s->log, "bad answer path=%.200s status=%u bytes=%zu%s", c->req.http.path, res->status, res->len,
+			res->len > most ? " (over http_max_response_bytes)" : "");
+		free(res->owned);
 		answer_error(c, 500);
 		return;
 	}
-	log_debug(&s->log, "%s %.200s %u", c->req.head ? "HEAD" : "GET", c->req.path, res->status);
-	if (c->req.head || !http_response_has_body(res->status))
-		c->body_len = 0;
-	send_head(c, res, &how);
+	log_debug(&s->log, "%s %.200s %u", c->req.http.method, c->req.http.path, res->status);
+	send_response(c, res);
 }
 
 static void serve(struct http_conn *c)
 {
 	struct http_server *s = c->server;
-	struct http_request req = {.method = c->req.head ? "HEAD" : "GET", .path = c->req.path, .query = c->req.query,
-		.host = c->req.host, .origin = c->req.origin, .conn = c};
-	struct http_response res = {.status = 200, .content_type = "text/plain; charset=utf-8", .cache_control = "no-store"};
+	struct http_response res;
 
 	begin_answer(c);
-	s->handler(s->ctx, &req, &res);
+	http_response_init(&res);
+	c->req.http.conn = c;
+	s->handler(s->ctx, &c->req.http, &res);
 	if (!c->later)
 		respond(c, &res);
 }
@@ -213,7 +186,7 @@ static void serve(struct http_conn *c)
 struct http_later *http_later(const struct http_request *req)
 {
 	struct http_conn *c = req->conn;
-	struct http_later *l = calloc(1, sizeof *l);
+	struct http_later *l = c ? calloc(1, sizeof *l) : NULL;
 
 	if (l) {
 		l->c = c;
@@ -327,11 +300,11 @@ static void on_sent(void *ctx)
 
 	if (c->state != CONN_WRITING)
 		return;
-	if (c->body_len) {
+	if (c->body.len) {
 		send_chunk(c);
 		return;
 	}
-	drop_body(c);
+	http_body_fini(&c->body);
 	if (c->close_after)
 		linger(c);
 	else
@@ -368,7 +341,7 @@ static void free_conn(void *ctx)
 {
 	struct http_conn *c = ctx;
 
-	drop_body(c);
+	http_body_fini(&c->body);
 	http_parse_fini(&c->req);
 	buf_fini(&c->pending);
 	free(c);

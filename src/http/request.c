@@ -15,13 +15,17 @@ static int refuse(struct request *r, unsigned status)
 	return HPE_USER;
 }
 
+/* Fits, with the NUL: the method and the names of fields, which are not kept, take more than the NULs. */
+static void append(struct request *r, const char *at, size_t len)
+{
+	memcpy(r->text + r->text_len, at, len);
+	r->text_len += len;
+	r->text[r->text_len] = '\0';
+}
+
 static int on_url(llhttp_t *p, const char *at, size_t len)
 {
-	struct request *r = p->data;
-
-	/* Fits: the request has max_bytes at most, and its version and lines take more than the NUL. */
-	memcpy(r->target + r->target_len, at, len);
-	r->target_len += len;
+	append(p->data, at, len);
 	return 0;
 }
 
@@ -35,41 +39,42 @@ static int on_field(llhttp_t *p, const char *at, size_t len)
 	return 0;
 }
 
-static bool is_field(const struct request *r, const char *name)
+static enum request_field field_of(const struct request *r)
 {
-	return r->name_len == strlen(name) && !strncasecmp(r->name, name, r->name_len);
+	static const char *const names[] = {[FIELD_HOST] = "host", [FIELD_ORIGIN] = "origin",
+		[FIELD_AUTHORIZATION] = "authorization", [FIELD_USER_AGENT] = "user-agent"};
+
+	for (int f = 0; f < FIELD_OTHER; f++)
+		if (r->name_len == strlen(names[f]) && !strncasecmp(r->name, names[f], r->name_len))
+			return (enum request_field)f;
+	return FIELD_OTHER;
 }
 
 static int on_field_done(llhttp_t *p)
 {
 	struct request *r = p->data;
 
-	r->n_host += is_field(r, "host");
-	r->n_origin += is_field(r, "origin");
+	r->field = field_of(r);
+	if (r->field == FIELD_OTHER)
+		return 0;
 	/* Two of these are two opinions, and somebody before us may have acted on the other one. */
-	return r->n_host > 1 || r->n_origin > 1 ? refuse(r, 400) : 0;
-}
-
-static bool append(char field[REQUEST_FIELD_MAX], size_t *field_len, const char *at, size_t len)
-{
-	if (len >= REQUEST_FIELD_MAX - *field_len)
-		return false;
-	memcpy(field + *field_len, at, len);
-	*field_len += len;
-	field[*field_len] = '\0';
-	return true;
+	if (r->begins[r->field])
+		return refuse(r, 400);
+	r->begins[r->field] = ++r->text_len;
+	append(r, "", 0);
+	return 0;
 }
 
 static int on_value(llhttp_t *p, const char *at, size_t len)
 {
 	struct request *r = p->data;
-	bool good = true;
 
-	if (is_field(r, "host"))
-		good = append(r->host, &r->host_len, at, len);
-	else if (is_field(r, "origin"))
-		good = append(r->origin, &r->origin_len, at, len);
-	return good ? 0 : refuse(r, 400);
+	if (r->field == FIELD_OTHER)
+		return 0;
+	append(r, at, len);
+	bool is_short = r->field == FIELD_HOST || r->field == FIELD_ORIGIN;
+
+	return is_short && r->text_len - r->begins[r->field] >= REQUEST_FIELD_MAX ? refuse(r, 400) : 0;
 }
 
 static int on_value_done(llhttp_t *p)
@@ -78,6 +83,11 @@ static int on_value_done(llhttp_t *p)
 
 	r->name_len = 0;
 	return 0;
+}
+
+static const char *value_of(const struct request *r, enum request_field f)
+{
+	return r->begins[f] ? r->text + r->begins[f] : "";
 }
 
 /* --- target ----------------------------------------------------------------------------- */
@@ -90,89 +100,32 @@ static bool is_host(const char *s)
 	return true;
 }
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-/* In place. No control character may come out of it, encoded or not. */
-static bool percent_decode(char *s)
-{
-	char *out = s;
-
-	for (; *s; s++) {
-		int c = (unsigned char)*s;
-
-		if (c == '%') {
-			int high = hex(s[1]), low = high < 0 ? -1 : hex(s[2]);
-
-			if (low < 0)
-				return false;
-			c = high * 16 + low;
-			s += 2;
-		}
-		if (c < 0x20 || c == 0x7f)
-			return false;
-		*out++ = (char)c;
-	}
-	*out = '\0';
-	return true;
-}
-
-/* "." and ".." mean a way through directories: a browser resolves them before it asks. */
-static bool has_dot_segment(const char *path)
-{
-	for (const char *p = path; *p; p += strcspn(p, "/")) {
-		p += *p == '/';
-		size_t n = strcspn(p, "/");
-
-		if ((n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
-			return true;
-	}
-	return false;
-}
-
-/* "http://host/path", as for a proxy, must be understood (RFC 9112 3.2.2); its host counts. */
-static char *take_authority(struct request *r, char *target)
+/* "http://host/path", as for a proxy, must be understood (RFC 9112 3.2.2); its host counts. The path, NULL: malformed. */
+static char *split_absolute(struct request *r, char *target)
 {
 	size_t skip = !strncasecmp(target, "http://", 7) ? 7 : !strncasecmp(target, "https://", 8) ? 8 : 0;
 
 	if (!skip)
 		return target;
-	char *host = target + skip, *end = host + strcspn(host, "/?");
+	char *host = target + skip;
+	size_t len = strcspn(host, "/?");
+	char *end = host + len;
 
-	r->host_len = 0;
-	if (end == host || !append(r->host, &r->host_len, host, (size_t)(end - host)))
+	if (len == 0 || len >= REQUEST_FIELD_MAX)
 		return NULL;
+	r->http.host = memmove(host - 2, host, len); /* makes room for a NUL, and a "/" if there is no path */
+	end[-2] = '\0';
 	if (*end == '/')
 		return end;
-	end[-1] = '/'; /* no path: "/", in a place that is not needed any more */
+	end[-1] = '/';
 	return end - 1;
 }
 
 static bool split_target(struct request *r)
 {
-	r->target[r->target_len] = '\0';
-	for (size_t i = 0; i < r->target_len; i++)
-		if ((unsigned char)r->target[i] <= ' ' || (unsigned char)r->target[i] >= 0x7f || r->target[i] == '#')
-			return false;
-	char *path = take_authority(r, r->target);
+	char *path = split_absolute(r, r->text);
 
-	if (!path || *path != '/')
-		return false;
-	char *query = strchr(path, '?');
-
-	if (query)
-		*query++ = '\0';
-	r->path = path;
-	r->query = query ? query : "";
-	return percent_decode(path) && !has_dot_segment(path);
+	return path && !http_target_parse(path, &r->http);
 }
 
 /* --- the whole -------------------------------------------------------------------------- */
@@ -181,20 +134,19 @@ static bool split_target(struct request *r)
 static unsigned judge(struct request *r)
 {
 	const llhttp_t *p = &r->parser;
-	bool known = p->method == HTTP_GET || p->method == HTTP_HEAD;
 	bool body = (p->flags & (F_CHUNKED | F_TRANSFER_ENCODING)) || ((p->flags & F_CONTENT_LENGTH) && p->content_length > 0);
 
 	if (p->http_major != 1 || p->http_minor > 1)
 		return 505;
-	if (p->http_minor == 1 && r->n_host == 0)
+	if (p->http_minor == 1 && !r->begins[FIELD_HOST])
 		return 400;
 	if (body || p->method == HTTP_CONNECT)
 		r->keep_alive = false;
-	if (!known)
+	if (!http_method_ok(r->http.method))
 		return 405;
 	if (body)
 		return 413;
-	return split_target(r) && is_host(r->host) ? 0 : 400;
+	return split_target(r) && is_host(r->http.host) ? 0 : 400;
 }
 
 static int on_headers(llhttp_t *p)
@@ -204,6 +156,13 @@ static int on_headers(llhttp_t *p)
 	r->old = p->http_major == 1 && p->http_minor == 0;
 	r->head = p->method == HTTP_HEAD;
 	r->keep_alive = llhttp_should_keep_alive(p);
+	r->http = (struct http_request){.method = llhttp_method_name((llhttp_method_t)p->method),
+		.path = "",
+		.query = "",
+		.host = value_of(r, FIELD_HOST),
+		.origin = value_of(r, FIELD_ORIGIN),
+		.authorization = value_of(r, FIELD_AUTHORIZATION),
+		.user_agent = value_of(r, FIELD_USER_AGENT)};
 	r->status = judge(r);
 	return HPE_PAUSED; /* there is no body to read: this request is complete */
 }
@@ -220,8 +179,8 @@ int http_parse_init(struct request *r, uint32_t max_bytes)
 {
 	memset(r, 0, sizeof *r);
 	r->max_bytes = max_bytes;
-	r->target = malloc((size_t)max_bytes + 1);
-	if (!r->target)
+	r->text = malloc((size_t)max_bytes + 1);
+	if (!r->text)
 		return ERR_NOMEM;
 	llhttp_settings_init(&r->settings);
 	r->settings.on_url = on_url;
@@ -236,8 +195,8 @@ int http_parse_init(struct request *r, uint32_t max_bytes)
 
 void http_parse_fini(struct request *r)
 {
-	free(r->target);
-	r->target = NULL;
+	free(r->text);
+	r->text = NULL;
 }
 
 void http_parse_next(struct request *r)
@@ -248,10 +207,11 @@ void http_parse_next(struct request *r)
 	r->status = 0;
 	r->n_bytes = 0;
 	r->keep_alive = r->old = r->head = false;
-	r->target_len = r->name_len = r->host_len = r->origin_len = 0;
-	r->host[0] = r->origin[0] = '\0';
-	r->n_host = r->n_origin = 0;
-	r->path = r->query = "";
+	r->text_len = r->name_len = 0;
+	r->text[0] = '\0';
+	memset(r->begins, 0, sizeof r->begins);
+	r->http = (struct http_request){.method = "", .path = "", .query = "", .host = "", .origin = "", .authorization = "",
+		.user_agent = ""};
 }
 
 static void set_state(struct request *r, llhttp_errno_t code)

@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * request - reads one HTTP/1.x request after the other out of bytes that come in any
- * pieces. Knows no socket. Requests with a body are refused, so a request ends with its
- * header fields. Memory is taken in init() only.
+ * pieces. Knows no socket. A request with a body is refused, so a request ends with its
+ * header fields. Allocates in init() only.
  */
 #pragma once
+#include "base/http.h"
+
 #include <llhttp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { REQUEST_FIELD_MAX = 256 };
+enum { REQUEST_FIELD_MAX = 256 }; /* of Host and Origin, with the NUL */
+
+/* Header fields that a handler is shown; each may come once. */
+enum request_field { FIELD_HOST, FIELD_ORIGIN, FIELD_AUTHORIZATION, FIELD_USER_AGENT, FIELD_OTHER };
 
 enum request_state {
 	REQUEST_MORE,  /* more bytes are needed */
-	REQUEST_READY, /* a whole request; `status` is 0, or 405 for a method that we don't have */
+	REQUEST_READY, /* a whole request; `status` is 0, or 405 for a method that is not served */
 	REQUEST_BAD,   /* `status` says how to answer; nothing more can be read from this connection */
 };
 
@@ -26,14 +31,13 @@ struct request {
 	uint32_t max_bytes, n_bytes; /* of this request */
 	bool keep_alive, old;        /* old: HTTP/1.0 */
 	bool head;                   /* HEAD */
-	char *target;                /* max_bytes; becomes path and query */
-	size_t target_len;
-	const char *path, *query;
+	struct http_request http;    /* while READY with status 0; its strings are in `text` */
+	char *text;                  /* max_bytes: the target, then the fields that are kept, each with its NUL */
+	size_t text_len;             /* up to the NUL of the last */
 	char name[16];               /* of the field being read, as far as it fits */
 	size_t name_len;
-	char host[REQUEST_FIELD_MAX], origin[REQUEST_FIELD_MAX];
-	size_t host_len, origin_len;
-	unsigned n_host, n_origin;   /* how often they came */
+	enum request_field field;    /* which one it is */
+	size_t begins[FIELD_OTHER];  /* where its value begins in `text`; 0: it has not come */
 };
 
 /* ERR_NOMEM. The struct must not be moved afterwards. */

@@ -126,7 +126,7 @@ const char *wt_session_refusal(const struct wt_session *s)
 {
 	const struct wt_stream *st = s->id < 0 ? NULL : stream_find(s->c, s->id);
 
-	return st && st->req && st->req->copy && s->state == SESSION_ENDED ? (const char *)st->req->copy : "";
+	return st && st->req && st->req->body.owned && s->state == SESSION_ENDED ? st->req->body.owned : "";
 }
 
 void client_answered(struct wt_session *s, unsigned status)

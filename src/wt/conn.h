@@ -28,6 +28,8 @@ struct wt {
 	struct wt_opts opts;
 	struct wt_app app;
 	void *ctx;
+	http_handler_fn *on_request; /* may be NULL */
+	void *request_ctx;
 	struct log log;
 	struct quic_endpoint *ep;
 	struct wt_stats stats;
@@ -86,7 +88,8 @@ struct wt_stream {
 /* --- requests (request.c) ------------------------------------------------------------- */
 
 enum field {
-	FIELD_METHOD, FIELD_PROTOCOL, FIELD_SCHEME, FIELD_AUTHORITY, FIELD_PATH, FIELD_ORIGIN, FIELD_USER_AGENT,
+	FIELD_METHOD, FIELD_PROTOCOL, FIELD_SCHEME, FIELD_AUTHORITY, FIELD_PATH, FIELD_ORIGIN, FIELD_AUTHORIZATION,
+	FIELD_USER_AGENT,
 	FIELD_N,
 };
 
@@ -101,9 +104,7 @@ struct request {
 	bool too_large;   /* of the fields */
 	bool bad;         /* a field that must be one came twice, or holds a NUL */
 	bool draft02;     /* the version field was there */
-	uint8_t *copy;       /* the body, if it is ours */
-	const uint8_t *body; /* what is to be sent, once */
-	size_t body_len;
+	struct http_body body; /* of the answer: what is to be sent, once; client: what the server says of a refusal */
 };
 
 /* --- sessions (session.c) ------------------------------------------------------------- */
@@ -267,7 +268,7 @@ void request_field(struct request *r, int32_t token, nghttp3_rcbuf *name, nghttp
 void request_headers_end(struct request *r);
 void request_body(struct request *r, const uint8_t *p, size_t len);
 void request_run(struct request *r); /* answers it, if it is time */
-void request_answer(struct request *r, const struct wt_response *res);
+void request_answer(struct request *r, const struct http_response *res);
 void request_refuse(struct request *r, unsigned status);
 nghttp3_ssize request_read_data(nghttp3_conn *h3, int64_t id, nghttp3_vec *vec, size_t cnt, uint32_t *flags, void *conn,
 	void *stream);

@@ -9,8 +9,9 @@
 
 enum {
 	FIELD_OVERHEAD = 32,        /* RFC 9114 4.2.2: what a field counts beside its bytes */
-	BODY_DISCARD_MAX = 1 << 16, /* of a request: nobody here wants one */
-	LINGER_PTO = 3,             /* a refused client goes after so many */
+	BODY_DISCARD_MAX = 1 << 16, /* of a request: nobody here reads one */
+	BODY_MAX = 4 << 20,         /* of a response, as over HTTP/1.1 */
+	LINGER_PTO = 3,             /* then the connection of a refused client ends */
 };
 
 struct request *request_new(struct wt_stream *st)
@@ -39,7 +40,7 @@ void request_free(struct request *r)
 	release_fields(r);
 	r->st->c->n_requests--;
 	r->st->req = NULL;
-	free(r->copy);
+	http_body_fini(&r->body);
 	free(r);
 }
 
@@ -65,6 +66,8 @@ static enum field field_of(int32_t token)
 		return FIELD_PATH;
 	case NGHTTP3_QPACK_TOKEN_ORIGIN:
 		return FIELD_ORIGIN;
+	case NGHTTP3_QPACK_TOKEN_AUTHORIZATION:
+		return FIELD_AUTHORIZATION;
 	case NGHTTP3_QPACK_TOKEN_USER_AGENT:
 		return FIELD_USER_AGENT;
 	default:
@@ -136,14 +139,14 @@ void request_headers_end(struct request *r)
 /* Client: the line that goes with a refusal, for people to read. */
 static void keep_refusal(struct request *r, const uint8_t *p, size_t len)
 {
-	char *text;
+	char *text = r->body.owned;
 
-	if (!r->copy)
-		r->copy = calloc(1, WT_REFUSAL_MAX + 1);
-	for (text = (char *)r->copy; text && len && r->body_len < WT_REFUSAL_MAX && *p >= ' ' && *p != 0x7f; len--)
-		text[r->body_len++] = (char)*p++;
+	if (!text)
+		text = r->body.owned = calloc(1, WT_REFUSAL_MAX + 1);
+	for (; text && len && r->body.len < WT_REFUSAL_MAX && *p >= ' ' && *p != 0x7f; len--)
+		text[r->body.len++] = (char)*p++;
 	if (len)
-		r->body_len = WT_REFUSAL_MAX; /* no more of it */
+		r->body.len = WT_REFUSAL_MAX; /* no more of it */
 }
 
 void request_body(struct request *r, const uint8_t *p, size_t len)
@@ -174,100 +177,46 @@ static nghttp3_nv pair(const char *name, const char *value)
 		NGHTTP3_NV_FLAG_NONE}; /* nghttp3 copies both */
 }
 
-static const char *phrase(unsigned status)
-{
-	switch (status) {
-	case 400:
-		return "bad request\n";
-	case 401:
-		return "unauthorized\n";
-	case 403:
-		return "forbidden\n";
-	case 404:
-		return "not found\n";
-	case 405:
-		return "method not allowed\n";
-	case 429:
-		return "too many\n";
-	case 431:
-		return "header fields too large\n";
-	case 501:
-		return "not implemented\n";
-	case 503:
-		return "unavailable\n";
-	default:
-		return status < 500 ? "refused\n" : "server error\n";
-	}
-}
-
-static struct wt_response plain(unsigned status)
-{
-	const char *body = phrase(status);
-
-	return (struct wt_response){
-		.status = status, .body = (const uint8_t *)body, .len = strlen(body), .static_body = true};
-}
-
-static bool take_body(struct request *r, const struct wt_response *res)
-{
-	r->body = res->body;
-	r->body_len = res->len;
-	r->copy = res->owned;
-	if (!res->len || res->static_body || res->owned)
-		return true;
-	r->copy = malloc(res->len);
-	if (!r->copy)
-		return false;
-	memcpy(r->copy, res->body, res->len);
-	r->body = r->copy;
-	return true;
-}
-
 static void submit(struct request *r, const nghttp3_nv *nv, size_t n, bool with_body)
 {
 	static const nghttp3_data_reader reader = {request_read_data};
 	struct wt_conn *c = r->st->c;
 
+	int rv = nghttp3_conn_submit_response(c->h3, r->st->id, nv, n, with_body ? &reader : NULL);
+
 	r->answered = true;
-	release_fields(r);
-	if (nghttp3_conn_submit_response(c->h3, r->st->id, nv, n, with_body ? &reader : NULL))
+	release_fields(r); /* after all: `nv` may point into them */
+	if (rv)
 		h3_fail(c, H3_INTERNAL_ERROR, "out of memory");
 	else
 		quic_conn_wake(c->qc);
 }
 
-void request_answer(struct request *r, const struct wt_response *res)
+void request_answer(struct request *r, const struct http_response *res)
 {
 	struct wt_conn *c = r->st->c;
-	struct wt_response failed = plain(500);
+	const struct http_response failed = http_response_of(500);
 	bool head = !strcmp(text(r, FIELD_METHOD), "HEAD");
-	char status[12], length[24];
-	nghttp3_nv nv[6];
+	struct http_fields fields;
+	nghttp3_nv nv[1 + HTTP_FIELDS_MAX];
+	char status[12];
 	size_t n = 0;
 
-	if (res->status < 200 || res->status > 599 || res->len > WT_BODY_MAX) {
+	if (!http_response_ok(res, BODY_MAX)) {
 		log_warn(&c->log, "answer refused: status=%u body_bytes=%zu", res->status, res->len);
-		failed.owned = res->owned;
+		free(res->owned);
 		res = &failed;
 	}
-	if (!take_body(r, res)) {
-		h3_reject(r->st, H3_INTERNAL_ERROR);
-		r->answered = true;
-		return;
+	if (http_body_init(&r->body, res)) {
+		res = &failed;
+		http_body_init(&r->body, res); /* is static: needs no memory */
 	}
+	http_response_fields(res, &fields);
 	snprintf(status, sizeof status, "%u", res->status);
-	snprintf(length, sizeof length, "%zu", res->len);
 	nv[n++] = pair(":status", status);
-	nv[n++] = pair("server", "mynah");
-	if (res->status != 204 && res->status != 304) {
-		nv[n++] = pair("content-type", res->content_type ? res->content_type : "text/plain");
-		nv[n++] = pair("content-length", length);
-	}
-	if (res->cache_control)
-		nv[n++] = pair("cache-control", res->cache_control);
-	if (res->csp)
-		nv[n++] = pair("content-security-policy", res->csp);
-	submit(r, nv, n, res->len && !head);
+	for (size_t i = 0; i < fields.n; i++)
+		nv[n++] = pair(fields.field[i].name, fields.field[i].value);
+	submit(r, nv, n, res->len && !head && http_status_has_body(res->status));
 }
 
 static void answer_connect(struct request *r)
@@ -292,14 +241,14 @@ nghttp3_ssize request_read_data(nghttp3_conn *h3, int64_t id, nghttp3_vec *vec, 
 	if (st->req->session)
 		return session_read_data(st->req->session, vec, flags);
 	*flags |= NGHTTP3_DATA_FLAG_EOF;
-	vec[0] = (nghttp3_vec){(uint8_t *)st->req->body, st->req->body_len}; /* nghttp3 only reads it */
+	vec[0] = (nghttp3_vec){(uint8_t *)st->req->body.p, st->req->body.len}; /* nghttp3 only reads it */
 	return 1;
 }
 
 /* --- the decision --------------------------------------------------------------------- */
 
-/* No session comes of this CONNECT: what waited for it goes, and soon the connection. */
-static void refuse_with(struct request *r, const struct wt_response *res)
+/* This CONNECT opens no session: what waited for it is dropped, and the connection ends soon. */
+static void refuse_with(struct request *r, const struct http_response *res)
 {
 	struct wt_conn *c = r->st->c;
 
@@ -319,76 +268,73 @@ static void refuse_with(struct request *r, const struct wt_response *res)
 
 void request_refuse(struct request *r, unsigned status)
 {
-	struct wt_response res = plain(status);
+	const struct http_response res = http_response_of(status);
 
 	refuse_with(r, &res);
 }
 
-static struct wt_request describe(const struct request *r)
+/* The request as the application sees it; its target is taken apart in a copy, to be freed after. 0, or how to refuse. */
+static unsigned describe(const struct request *r, struct http_request *req, char **target)
 {
-	struct quic_conn_info info;
-
-	quic_conn_info(r->st->c->qc, &info);
-	return (struct wt_request){
+	*req = (struct http_request){
 		.method = text(r, FIELD_METHOD),
-		.protocol = text(r, FIELD_PROTOCOL),
-		.authority = text(r, FIELD_AUTHORITY),
-		.path = text(r, FIELD_PATH),
+		.host = text(r, FIELD_AUTHORITY),
 		.origin = text(r, FIELD_ORIGIN),
+		.authorization = text(r, FIELD_AUTHORIZATION),
 		.user_agent = text(r, FIELD_USER_AGENT),
-		.net = info.path,
-		.conn_id = info.id,
 	};
+	*target = strdup(text(r, FIELD_PATH));
+	if (!*target)
+		return 503;
+	return http_target_parse(*target, req) ? 400 : 0;
 }
 
-/* It is asked again there: see moved() in wt.c. */
-static void send_elsewhere(struct request *r, unsigned shard)
+int wt_session_move(struct wt_session *s, unsigned shard)
 {
-	struct wt_conn *c = r->st->c;
+	struct wt_conn *c = s->c;
 	int err = quic_conn_move(c->qc, shard);
 
-	c->moving = !err;
-	if (!err)
-		return;
-	log_info(&c->log, "not moved to shard=%u: %s", shard, err_str(err));
-	request_refuse(r, 503);
+	c->moving = !err; /* the request is run again there: see moved() in wt.c */
+	if (err)
+		log_info(&c->log, "not moved to shard=%u: %s", shard, err_str(err));
+	return err;
+}
+
+static void open_session(struct request *r, void *user)
+{
+	struct wt_conn *c = r->st->c;
+	const struct wt_close why = {.end = WT_END_ERROR, .reason = "out of memory"};
+
+	answer_connect(r);
+	if (!c->dead)
+		session_accept(r->session, user);
+	else if (c->w->app.on_closed) /* the application has it open already */
+		c->w->app.on_closed(user, &why, c->now);
 }
 
 /* The application decides. */
-static void ask_for_session(struct request *r)
+static void ask_for_session(struct request *r, const struct http_request *req)
 {
 	struct wt_conn *c = r->st->c;
 	const struct wt_app *app = &c->w->app;
-	struct wt_request req = describe(r);
-	struct wt_response res = {0};
+	struct http_response res;
 	void *user = NULL;
 	unsigned status = 404;
 
+	http_response_init(&res);
 	if (app->on_connect)
-		status = app->on_connect(c->w->ctx, r->session, &req, &res, &user, c->now);
-	if (status == WT_ELSEWHERE) {
-		send_elsewhere(r, res.shard);
-		return;
-	}
-	if (status == 200) {
-		struct wt_close why = {.end = WT_END_ERROR, .reason = "out of memory"};
-
+		status = app->on_connect(c->w->ctx, r->session, req, &res, &user, c->now);
+	if (c->moving || status == 200) {
 		free(res.owned);
-		answer_connect(r);
-		if (!c->dead)
-			session_accept(r->session, user);
-		else if (app->on_closed) /* the application has it open already */
-			app->on_closed(user, &why, c->now);
+		if (!c->moving)
+			open_session(r, user);
 		return;
 	}
 	if (status < 400 || status > 599)
 		status = 500;
 	if (!res.len) {
-		struct wt_response text_only = plain(status);
-
-		text_only.cache_control = res.cache_control;
-		text_only.owned = res.owned;
-		res = text_only;
+		free(res.owned);
+		res = http_response_of(status);
 	}
 	res.status = status;
 	refuse_with(r, &res);
@@ -419,21 +365,35 @@ static void run_connect(struct request *r)
 	} else if (strcmp(text(r, FIELD_SCHEME), "https") || !takes_datagrams(c) || session_peer_done(s)) {
 		request_refuse(r, 400);
 	} else {
-		ask_for_session(r);
+		struct http_request req;
+		char *target;
+		unsigned fault = describe(r, &req, &target);
+
+		if (fault)
+			request_refuse(r, fault);
+		else
+			ask_for_session(r, &req);
+		free(target);
 	}
 }
 
 static void run_plain(struct request *r)
 {
-	struct wt_conn *c = r->st->c;
-	const struct wt_app *app = &c->w->app;
-	struct wt_request req = describe(r);
-	struct wt_response res = plain(404);
+	struct wt *w = r->st->c->w;
+	struct http_response res = http_response_of(404);
+	struct http_request req;
+	char *target = NULL;
+	unsigned fault = http_method_ok(text(r, FIELD_METHOD)) ? describe(r, &req, &target) : 405;
 
-	c->w->stats.requests++;
-	if (app->on_request)
-		app->on_request(c->w->ctx, &req, &res, c->now);
-	request_answer(r, &res);
+	w->stats.requests++;
+	if (fault) {
+		res = http_response_of(fault);
+	} else if (w->on_request) {
+		http_response_init(&res);
+		w->on_request(w->request_ctx, &req, &res);
+	}
+	request_answer(r, &res); /* copies what lies in `target` */
+	free(target);
 }
 
 void request_run(struct request *r)

@@ -46,6 +46,12 @@ void wt_attach(struct wt *w, struct quic_endpoint *ep)
 	w->ep = ep;
 }
 
+void wt_on_request(struct wt *w, http_handler_fn *handler, void *ctx)
+{
+	w->on_request = handler;
+	w->request_ctx = ctx;
+}
+
 void wt_free(struct wt *w)
 {
 	if (!w)

@@ -21,7 +21,7 @@ struct echo {
 	struct wt *w;
 };
 
-static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_request *req, struct wt_response *res,
+static unsigned on_connect(void *ctx, struct wt_session *s, const struct http_request *req, struct http_response *res,
 	void **user, nsec now)
 {
 	(void)ctx, (void)req, (void)res, (void)now;

@@ -28,12 +28,12 @@ static void tell(struct story *s, const char *word)
 
 static void check_clean(const struct request *r)
 {
-	assert(r->path[0] == '/');
-	for (const char *p = r->path; *p; p++)
+	assert(r->http.path[0] == '/');
+	for (const char *p = r->http.path; *p; p++)
 		assert((unsigned char)*p >= 0x20 && *p != 0x7f);
-	for (const char *p = strstr(r->path, "/.."); p; p = strstr(p + 1, "/.."))
+	for (const char *p = strstr(r->http.path, "/.."); p; p = strstr(p + 1, "/.."))
 		assert(p[3] != '/' && p[3] != '\0');
-	assert(strlen(r->host) < REQUEST_FIELD_MAX && strlen(r->origin) < REQUEST_FIELD_MAX);
+	assert(strlen(r->http.host) < REQUEST_FIELD_MAX && strlen(r->http.origin) < REQUEST_FIELD_MAX);
 }
 
 static void read_all(const uint8_t *data, size_t size, size_t step, struct story *s)
@@ -59,10 +59,10 @@ static void read_all(const uint8_t *data, size_t size, size_t step, struct story
 			continue;
 		if (r.status == 0) {
 			check_clean(&r);
-			tell(s, r.path);
-			tell(s, r.query);
-			tell(s, r.host);
-			tell(s, r.origin);
+			tell(s, r.http.path);
+			tell(s, r.http.query);
+			tell(s, r.http.host);
+			tell(s, r.http.origin);
 		}
 		tell(s, r.keep_alive ? "keep" : "close");
 		http_parse_next(&r);

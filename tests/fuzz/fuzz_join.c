@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Any bytes as a path with its query, an origin and an authority, separated by line ends. */
+/* Any bytes as a target, an origin and a host, separated by line ends. */
 #include "daemon/join.h"
 
 #include <stdlib.h>
@@ -10,6 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct config_server cfg;
+	struct http_request req;
 	struct join j;
 	char why[JOIN_ERROR];
 	char *text = malloc(size + 1);
@@ -18,12 +19,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(text, data, size);
 	text[size] = '\0';
-	join_parse(text, "/audio", 16000, &j, why);
-	char *origin = strchr(text, '\n'), *authority = origin ? strchr(origin + 1, '\n') : NULL;
+	char *origin = strchr(text, '\n'), *host = origin ? strchr(origin + 1, '\n') : NULL;
 
-	if (authority) {
-		*authority = '\0';
-		join_origin_ok(origin + 1, authority + 1, &cfg);
+	if (origin)
+		*origin = '\0';
+	if (!http_target_parse(text, &req))
+		join_parse(&req, "/audio", 16000, &j, why);
+	if (host) {
+		*host = '\0';
+		join_origin_ok(origin + 1, host + 1, &cfg);
 	}
 	free(text);
 	return 0;

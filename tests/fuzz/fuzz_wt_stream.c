@@ -21,7 +21,7 @@ struct client {
 	unsigned sessions, closed;
 };
 
-static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_request *req, struct wt_response *res,
+static unsigned on_connect(void *ctx, struct wt_session *s, const struct http_request *req, struct http_response *res,
 	void **user, nsec now)
 {
 	struct client *f = ctx;
@@ -36,10 +36,12 @@ static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_requ
 	return 200;
 }
 
-static void on_request(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now)
+static void on_request(void *ctx, const struct http_request *req, struct http_response *res)
 {
-	(void)ctx, (void)now;
-	*res = (struct wt_response){.status = 200, .body = req->path, .len = strlen(req->path)};
+	(void)ctx;
+	assert(req->path[0] == '/' && http_method_ok(req->method));
+	res->body = req->path;
+	res->len = strlen(req->path);
 }
 
 static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
@@ -191,7 +193,7 @@ static void do_step(struct client *f, enum step step, uint8_t where, const uint8
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 {
-	static const struct wt_app app = {.on_connect = on_connect, .on_request = on_request, .on_datagram = on_datagram,
+	static const struct wt_app app = {.on_connect = on_connect, .on_datagram = on_datagram,
 		.on_stream = on_stream, .on_stream_data = on_stream_data, .on_stream_closed = on_stream_closed,
 		.on_closed = on_closed};
 	static struct client f; /* 100 KB of it are streams */
@@ -205,6 +207,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 	opts.max_requests = 4;
 	if (wt_new(&opts, &app, &f, NULL, &f.w))
 		return 0;
+	wt_on_request(f.w, on_request, NULL);
 	fake_init(&f.c, wt_quic_app(), true);
 	if (!fake_open(&f.c, f.w))
 		fake_flush(&f.c);

@@ -65,7 +65,7 @@ static struct side *side_new(struct net *n, bool server)
 
 /* --- the application ------------------------------------------------------------------ */
 
-static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_request *req, struct wt_response *res,
+static unsigned on_connect(void *ctx, struct wt_session *s, const struct http_request *req, struct http_response *res,
 	void **user, nsec now)
 {
 	struct net *n = ctx;
@@ -81,17 +81,17 @@ static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_requ
 	d->open = true;
 	d->opened_at = now;
 	snprintf(d->origin, sizeof d->origin, "%s", req->origin);
-	snprintf(d->path, sizeof d->path, "%s", req->path);
+	snprintf(d->path, sizeof d->path, "%s?%s", req->path, req->query);
 	*user = d;
 	return 200;
 }
 
-static void on_request(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now)
+static void on_request(void *ctx, const struct http_request *req, struct http_response *res)
 {
 	struct net *n = ctx;
 
-	(void)req, (void)now;
-	*res = (struct wt_response){.status = 200, .content_type = "text/html", .body = n->page, .len = n->page_len,
+	(void)req;
+	*res = (struct http_response){.status = 200, .content_type = "text/html", .body = n->page, .len = n->page_len,
 		.static_body = n->page_static};
 }
 
@@ -196,7 +196,6 @@ static void on_closed(void *user, const struct wt_close *why, nsec now)
 
 static const struct wt_app app = {
 	.on_connect = on_connect,
-	.on_request = on_request,
 	.on_answer = on_answer,
 	.on_datagram = on_datagram,
 	.on_stream = on_stream,
@@ -238,6 +237,7 @@ static void net_start(struct net *n)
 	struct log log = {.out = getenv("MYNAH_TEST_LOG") ? &err : NULL};
 
 	assert_int_equal(wt_new(&n->wo, &app, n, &log, &n->sw), 0);
+	wt_on_request(n->sw, on_request, n);
 	assert_int_equal(quic_endpoint_new(&n->so, &out, wt_quic_app(), n->sw, n->st, &log, &n->se), 0);
 	wt_attach(n->sw, n->se);
 	sim_attach(n->sn, n->se);

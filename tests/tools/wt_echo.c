@@ -33,14 +33,14 @@ struct client {
 
 /* --- the application ------------------------------------------------------------------ */
 
-static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_request *req, struct wt_response *res,
+static unsigned on_connect(void *ctx, struct wt_session *s, const struct http_request *req, struct http_response *res,
 	void **user, nsec now)
 {
-	const char *close = strstr(req->path, "close=");
+	const char *close = strstr(req->query, "close=");
 
 	(void)ctx, (void)res, (void)now;
-	printf("connect sess=%llu path=%s origin=%s agent=%s\n", (unsigned long long)wt_session_id(s), req->path, req->origin,
-		req->user_agent);
+	printf("connect sess=%llu path=%s?%s origin=%s agent=%s\n", (unsigned long long)wt_session_id(s), req->path,
+		req->query, req->origin, req->user_agent);
 	if (strncmp(req->path, "/echo", 5) != 0)
 		return 404;
 	struct client *c = calloc(1, sizeof *c);
@@ -53,11 +53,11 @@ static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_requ
 	return 200;
 }
 
-static void on_request(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now)
+static void on_request(void *ctx, const struct http_request *req, struct http_response *res)
 {
-	(void)ctx, (void)now;
+	(void)ctx;
 	printf("request %s %s\n", req->method, req->path);
-	*res = (struct wt_response){.status = 200, .body = "hello\n", .len = 6, .static_body = true};
+	http_response_text(res, 200, "hello\n");
 }
 
 static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
@@ -183,7 +183,7 @@ static int listen_on(struct echo *e, uint16_t port, const struct quic_cert *cert
 static int serve(struct echo *e, uint16_t port, const struct log *log)
 {
 	static const char *const names[] = {"localhost", "127.0.0.1"};
-	static const struct wt_app app = {.on_connect = on_connect, .on_request = on_request, .on_datagram = on_datagram,
+	static const struct wt_app app = {.on_connect = on_connect, .on_datagram = on_datagram,
 		.on_stream_data = on_stream_data, .on_closed = on_closed};
 	struct quic_cert cert;
 	struct quic_tls *tls;
@@ -210,6 +210,7 @@ static int serve(struct echo *e, uint16_t port, const struct log *log)
 	if (err)
 		return err;
 	wt_attach(e->w, e->ep);
+	wt_on_request(e->w, on_request, NULL);
 	return 0;
 }
 

@@ -81,9 +81,11 @@ struct answer {
 
 static struct answer ask(struct stage *s, const char *path, const char *query, const char *host)
 {
-	const struct http_request req = {.method = "GET", .path = path, .query = query, .host = host, .origin = ""};
-	struct answer a = {.res = {.status = 200}};
+	const struct http_request req = {.method = "GET", .path = path, .query = query, .host = host, .origin = "",
+		.authorization = "", .user_agent = ""};
+	struct answer a;
 
+	http_response_init(&a.res);
 	web_answer(&s->web, &req, &a.res);
 	assert_true(a.res.len == 0 || a.res.body);
 	a.text = strndup(a.res.len ? a.res.body : "", a.res.len);

@@ -60,6 +60,7 @@ static const struct {
 	{"GET / HTTP/1.1\r\n\r\n", .status = 400},
 	{"GET / HTTP/1.1\r\n" H H "\r\n", .status = 400},
 	{"GET / HTTP/1.1\r\n" H "Origin: a\r\nOrigin: b\r\n\r\n", .status = 400},
+	{"GET / HTTP/1.1\r\n" H "Authorization: a\r\nAuthorization: b\r\n\r\n", .status = 400},
 	{"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", .status = 400},
 	{"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", .status = 400},
 	{"GET / HTTP/1.1\r\nHost: user@a\r\n\r\n", .status = 400},
@@ -111,10 +112,10 @@ static void check_case(size_t i, const struct request *r, size_t used, const cha
 		fail_msg("%s, %s: keep_alive %d", cases[i].bytes, how, r->keep_alive);
 	if (r->status)
 		return;
-	assert_string_equal(r->path, cases[i].path);
-	assert_string_equal(r->query, cases[i].query);
-	assert_string_equal(r->host, cases[i].host);
-	assert_string_equal(r->origin, cases[i].origin);
+	assert_string_equal(r->http.path, cases[i].path);
+	assert_string_equal(r->http.query, cases[i].query);
+	assert_string_equal(r->http.host, cases[i].host);
+	assert_string_equal(r->http.origin, cases[i].origin);
 	assert_int_equal(r->head, cases[i].head);
 }
 
@@ -161,6 +162,30 @@ static void every_request_byte_by_byte(void **state)
 	}
 }
 
+static void fields_for_handlers_are_kept(void **state)
+{
+	static const char bytes[] = "GET /x HTTP/1.1\r\nUser-Agent: voice/1 (x)\r\nAccept: */*\r\n" H
+				    "AUTHORIZATION: Bearer aaaa.bbbb.cccc\r\nAuthorizations: no\r\n\r\n";
+	struct request *r = *state;
+
+	for (size_t step = 1; step < sizeof bytes; step++) {
+		http_parse_next(r);
+		assert_string_equal(r->http.authorization, "");
+		for (size_t at = 0; at < sizeof bytes - 1;) {
+			size_t len = sizeof bytes - 1 - at < step ? sizeof bytes - 1 - at : step;
+
+			at += http_parse_feed(r, bytes + at, len);
+		}
+		assert_int_equal(r->state, REQUEST_READY);
+		assert_string_equal(r->http.method, "GET");
+		assert_string_equal(r->http.path, "/x");
+		assert_string_equal(r->http.host, "a.example");
+		assert_string_equal(r->http.origin, "");
+		assert_string_equal(r->http.authorization, "Bearer aaaa.bbbb.cccc");
+		assert_string_equal(r->http.user_agent, "voice/1 (x)");
+	}
+}
+
 static void a_request_ends_where_the_next_begins(void **state)
 {
 	static const char bytes[] = "GET /1 HTTP/1.1\r\n" H "\r\nHEAD /2 HTTP/1.1\r\n" H "Origin: o\r\n\r\nGET /3 HTTP/1.0\r\n\r\n";
@@ -178,8 +203,8 @@ static void a_request_ends_where_the_next_begins(void **state)
 				continue;
 			assert_int_equal(r->state, REQUEST_READY);
 			n++;
-			assert_int_equal(r->path[1], '0' + (int)n);
-			assert_string_equal(r->origin, n == 2 ? "o" : "");
+			assert_int_equal(r->http.path[1], '0' + (int)n);
+			assert_string_equal(r->http.origin, n == 2 ? "o" : "");
 			http_parse_next(r);
 		}
 		assert_int_equal(n, 3);
@@ -247,6 +272,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(every_request_split_at_every_place),
 		CASE(every_request_byte_by_byte),
+		CASE(fields_for_handlers_are_kept),
 		CASE(a_request_ends_where_the_next_begins),
 		CASE(a_request_is_bounded),
 	};

@@ -543,7 +543,7 @@ static void an_unfit_answer_becomes_500(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		assert_int_equal(ask(w, requests[i], &a, false), 500);
 		assert_null(strstr(a.head, "Cookie"));
-		assert_true(body_is(&a, "Internal Server Error\n"));
+		assert_true(body_is(&a, "internal server error\n"));
 		buf_fini(&a.rest);
 	}
 	assert_int_equal(http_server_stats(w->server)->responses_5xx, 3);

@@ -24,7 +24,7 @@ struct app {
 	struct wt_session *session;
 	struct wt_stream *stream;
 	bool echo, close_in_data;
-	char origin[64], path[64];
+	char origin[64], path[64], authorization[64];
 	const char *body;
 	unsigned bad_status;
 	bool static_body, own;
@@ -48,7 +48,7 @@ __attribute__((format(printf, 2, 3))) static void note(struct app *a, const char
 	assert_true(a->n < sizeof a->log);
 }
 
-static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_request *req, struct wt_response *res,
+static unsigned on_connect(void *ctx, struct wt_session *s, const struct http_request *req, struct http_response *res,
 	void **user, nsec now)
 {
 	struct app *a = ctx;
@@ -56,7 +56,9 @@ static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_requ
 	(void)now;
 	note(a, "connect ");
 	snprintf(a->origin, sizeof a->origin, "%s", req->origin);
-	snprintf(a->path, sizeof a->path, "%s", req->path);
+	snprintf(a->path, sizeof a->path, "%s?%s", req->path, req->query);
+	snprintf(a->authorization, sizeof a->authorization, "%s", req->authorization);
+	assert_null(req->conn);
 	if (a->own)
 		res->owned = strdup(a->body);
 	if (a->answer == 200) {
@@ -72,21 +74,18 @@ static unsigned on_connect(void *ctx, struct wt_session *s, const struct wt_requ
 	return a->answer;
 }
 
-static void on_request(void *ctx, const struct wt_request *req, struct wt_response *res, nsec now)
+static void on_request(void *ctx, const struct http_request *req, struct http_response *res)
 {
 	struct app *a = ctx;
 
-	(void)now;
 	note(a, "%s:%s ", req->method, req->path);
-	*res = (struct wt_response){.status = 200, .content_type = "text/html", .cache_control = "no-store",
-		.csp = "default-src 'self'", .body = (const uint8_t *)a->body, .len = a->body ? strlen(a->body) : 0,
+	*res = (struct http_response){.status = 200, .content_type = "text/html", .cache_control = "no-store",
+		.csp = "default-src 'self'", .body = a->body, .len = a->body ? strlen(a->body) : 0,
 		.static_body = a->static_body};
 	if (a->own)
 		res->body = res->owned = strdup(a->body);
 	if (a->bad_status)
 		res->status = a->bad_status;
-	else if (strcmp(req->method, "GET") != 0 && strcmp(req->method, "HEAD") != 0)
-		res->status = 405;
 }
 
 static void on_answer(void *user, struct wt_session *s, unsigned status, nsec now)
@@ -154,7 +153,6 @@ static void on_closed(void *user, const struct wt_close *why, nsec now)
 
 static const struct wt_app app = {
 	.on_connect = on_connect,
-	.on_request = on_request,
 	.on_answer = on_answer,
 	.on_datagram = on_datagram,
 	.on_stream = on_stream,
@@ -171,6 +169,7 @@ static int setup(void **state)
 
 	wt_opts_default(&opts);
 	assert_int_equal(wt_new(&opts, &app, &r->app, NULL, &r->w), 0);
+	wt_on_request(r->w, on_request, &r->app);
 	r->app.answer = 200;
 	buf_init(&r->b, 8 << 20);
 	fake_init(&r->c, wt_quic_app(), true);
@@ -640,6 +639,7 @@ static void a_refusal_is_a_status_a_line_and_then_the_end(void **state)
 	assert_string_equal(r->app.log, "connect ");
 	assert_int_equal(status_of(r, REQ), 404);
 	p = nth_data(r, REQ, 0, &n);
+	assert_int_equal(n, 10);
 	assert_memory_equal(p, "not found\n", n);
 	assert_true(fake_find(&r->c, REQ)->out_fin);
 	assert_int_equal(fake_find(&r->c, 4)->stop_code, WT_SESSION_GONE);
@@ -1367,9 +1367,9 @@ static void get_and_head_are_answered(void **state)
 		raw_headers(&r->b, all[i]);
 		fake_feed(&r->c, 4 * i, r->b.p, r->b.len, i < 2, 0);
 		assert_int_equal(status_of(r, 4 * i), i == 2 ? 405 : 200);
-		assert_frames(r, 4 * i, i == 1 ? "H |" : "H D11 |");
+		assert_frames(r, 4 * i, i == 0 ? "H D11 |" : i == 1 ? "H |" : "H D19 |");
 	}
-	assert_string_equal(r->app.log, "GET:/x HEAD:/x POST:/x ");
+	assert_string_equal(r->app.log, "GET:/x HEAD:/x "); /* other methods are refused without it */
 	assert_int_equal(wt_stats(r->w)->requests, 3);
 	static uint8_t upload[20000];
 
@@ -1386,6 +1386,66 @@ static void get_and_head_are_answered(void **state)
 	assert_false(r->c.closed);
 	fake_wait(&r->c, nsec_from_s(2)); /* nothing more was asked */
 	assert_true(r->c.closed);
+}
+
+/* A request whose target is taken apart as over HTTP/1.1: http_target_parse() has the table. */
+static unsigned ask(struct rig *r, int64_t id, const char *method, const char *target)
+{
+	const char *const fields[] = {":method", method, ":scheme", "https", ":authority", "a", ":path", target, NULL};
+
+	r->b.len = 0;
+	raw_headers(&r->b, fields);
+	fake_feed(&r->c, id, r->b.p, r->b.len, true, 0);
+	return status_of(r, id);
+}
+
+static void targets_are_decoded(void **state)
+{
+	struct rig *r = *state;
+
+	r->app.body = "x";
+	assert_int_equal(ask(r, 0, "GET", "/%6dynah%2Ejson?a=%41"), 200);
+	assert_string_equal(r->app.log, "GET:/mynah.json ");
+	assert_int_equal(ask(r, 4, "HEAD", "/a%2fb"), 200);
+	assert_string_equal(r->app.log, "GET:/mynah.json HEAD:/a/b ");
+	r->app.n = 0;
+	r->app.log[0] = 0;
+	assert_int_equal(ask(r, 8, "GET", "/%zz"), 400);
+	assert_int_equal(ask(r, 12, "GET", "/a/%2e%2e/b"), 400);
+	assert_int_equal(ask(r, 16, "GET", "/%00"), 400);
+	assert_int_equal(ask(r, 20, "HEAD", "/a#b"), 400);
+	assert_int_equal(ask(r, 24, "PUT", "/%zz"), 405); /* the method is looked at first */
+	assert_string_equal(r->app.log, "");
+	assert_int_equal(wt_stats(r->w)->requests, 7);
+}
+
+static void a_connect_is_decoded_too(void **state)
+{
+	static const char *const fields[] = {":method", "CONNECT", ":protocol", "webtransport", ":scheme", "https", ":authority",
+		"a", ":path", "/%61udio?room=%41", "authorization", "Bearer abc.def", NULL};
+	struct rig *r = *state;
+
+	send_settings(r);
+	r->b.len = 0;
+	raw_connect(&r->b, "/audio/%zz", "https://example.com");
+	fake_feed(&r->c, REQ, r->b.p, r->b.len, false, 0);
+	assert_int_equal(status_of(r, REQ), 400);
+	assert_string_equal(r->app.log, "");
+	r->b.len = 0;
+	raw_headers(&r->b, fields);
+	fake_feed(&r->c, REQ2, r->b.p, r->b.len, false, 0);
+	assert_int_equal(status_of(r, REQ2), 200);
+	assert_string_equal(r->app.path, "/audio?room=%41");
+	assert_string_equal(r->app.authorization, "Bearer abc.def");
+}
+
+static void without_a_handler_nothing_is_there(void **state)
+{
+	struct rig *r = *state;
+
+	wt_on_request(r->w, NULL, NULL);
+	assert_int_equal(ask(r, 0, "GET", "/"), 404);
+	assert_int_equal(ask(r, 4, "POST", "/"), 405);
 }
 
 static void requests_are_bounded(void **state)
@@ -1762,6 +1822,9 @@ int main(void)
 		CASE(safari_is_given_credit),
 		CASE(drain_says_goaway_and_drain),
 		CASE(get_and_head_are_answered),
+		CASE(targets_are_decoded),
+		CASE(a_connect_is_decoded_too),
+		CASE(without_a_handler_nothing_is_there),
 		CASE(requests_are_bounded),
 		CASE(fields_are_bounded),
 		CASE(a_field_twice_is_refused),
