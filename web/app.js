@@ -101,19 +101,19 @@ function isWorthARetry(outcome) {
 /* One session from start to end: { kind, text, ... , wasLive }. */
 async function once(signal, onLive) {
 	const started = performance.now();
-	const room = roomField();
+	const room = roomField(), name = shortName($('name').value);
 	let info = null;
 	try {
 		setState('connecting', 'Connecting');
 		info = await serverInfo({ signal });
 		view.showVersion(info.version);
-		const call = await connectRemote({ ...info, room, name: shortName($('name').value), rate, signal });
+		const call = await connectRemote({ ...info, room, name, rate, signal });
 		onLive();
 		return { ...(await live(call, signal)), wasLive: true };
 	} catch (error) {
 		if (!(error instanceof MynahError))
 			throw error;
-		return diagnose({ error, tookMs: performance.now() - started, used: info?.certificateHashes, room });
+		return diagnose({ error, tookMs: performance.now() - started, used: info?.certificateHashes, room, name });
 	}
 }
 

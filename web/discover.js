@@ -40,10 +40,11 @@ export async function serverInfo({ base = globalThis.location?.href, fetch = glo
 }
 
 /* Why a session did not open. Browsers hide it, HTTP does not: asks the page's server.
- * `error` is what connect() threw, `tookMs` how long that took, `used` the hashes it had.
+ * `error` is what connect() threw, `tookMs` how long that took, `used` the hashes it had,
+ * `room` and `name` what was asked for.
  * Returns { kind, text }; kind: insecure, unsupported, gone, restarting, refused (with
  * status), certificate_changed, lost (it opened, but did not last), certificate, blocked. */
-export async function diagnose({ error, tookMs = 0, used = [], room = '', base = globalThis.location?.href, fetch = globalThis.fetch }) {
+export async function diagnose({ error, tookMs = 0, used = [], room = '', name = '', base = globalThis.location?.href, fetch = globalThis.fetch }) {
 	if (['insecure', 'unsupported', 'bye', 'aborted', 'gone'].includes(error.kind))
 		return { kind: error.kind, text: error.message, ...error.facts };
 	const ask = async (path) => {
@@ -54,7 +55,7 @@ export async function diagnose({ error, tookMs = 0, used = [], room = '', base =
 		const health = await ask('/healthz');
 		if (health.status >= 500)
 			return { kind: 'restarting', text: `the server answers ${health.status}` };
-		const check = await ask('/check?room=' + encodeURIComponent(room));
+		const check = await ask('/check?' + new URLSearchParams({ room, name }));
 		if (check.body?.ok === false)
 			return { kind: 'refused', status: check.body.status, text: check.body.reason ?? '' };
 		const info = await ask('/mynah.json');

@@ -55,6 +55,8 @@ void rooms_opts_default(struct rooms_opts *o);
 /* What room `wish` would be: its name as it is kept ("" or NULL: a private one) and its rule. ERR_RANGE: bad name;
  * ERR_NOTFOUND: no rule matches. Looks at nothing but the options: any thread. */
 int rooms_place(const struct rooms_opts *o, const char *wish, char name[ROOM_NAME_MAX + 1], const struct room_rule **rule);
+/* Would rooms_join() take this as a participant's name? "" or NULL: none is given. Any thread. */
+bool participant_name_ok(const char *name);
 
 /* Why somebody left; goes to the others' control streams. */
 enum leave_reason { LEAVE_CLOSED, LEAVE_LOST, LEAVE_SHUTDOWN };

@@ -3,18 +3,11 @@
 
 #include "audio/packet.h"
 #include "base/err.h"
+#include "base/http.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-static unsigned refuse(unsigned status, char why[JOIN_ERROR], const char *text)
-{
-	snprintf(why, JOIN_ERROR, "%s", text);
-	return status;
-}
 
 /* 0 if it is not a rate. */
 static uint32_t rate_of(const char *s)
@@ -27,89 +20,62 @@ static uint32_t rate_of(const char *s)
 	return (uint32_t)v;
 }
 
-/* Is `key` there, as it should be or not? */
-static bool get(const char *query, const char *key, char *out, size_t cap, bool *bad)
+static enum verdict parse_room(const char *query, struct join *out)
 {
-	int err = http_query_get(query, key, out, cap);
+	int err = http_query_get(query, "room", out->room, sizeof out->room);
 
-	*bad = err && err != ERR_NOTFOUND;
-	return err != ERR_NOTFOUND;
+	return err && err != ERR_NOTFOUND ? VERDICT_BAD_ROOM : VERDICT_ADMITTED;
 }
 
-unsigned join_parse(const struct http_request *req, const char *path, uint32_t default_rate_hz, struct join *out,
-	char why[JOIN_ERROR])
+static enum verdict parse_name(const char *query, struct join *out)
+{
+	int err = http_query_get(query, "name", out->name, sizeof out->name);
+
+	if (err && err != ERR_NOTFOUND)
+		return VERDICT_BAD_NAME;
+	return participant_name_ok(out->name) ? VERDICT_ADMITTED : VERDICT_BAD_TEXT;
+}
+
+static enum verdict parse_rate(const char *query, struct join *out)
 {
 	char value[16];
-	bool bad;
+	int err = http_query_get(query, "rate", value, sizeof value);
+
+	if (err != ERR_NOTFOUND)
+		out->out_rate_hz = err ? 0 : rate_of(value);
+	if (!out->out_rate_hz)
+		return VERDICT_BAD_RATE;
+	out->out_rate_hz = packet_rate(out->out_rate_hz); /* the sound must have the rate of its header */
+	return VERDICT_ADMITTED;
+}
+
+static enum verdict parse_codec(const char *query, struct join *out)
+{
+	char value[16];
+	int err = http_query_get(query, "codec", value, sizeof value);
+
+	(void)out; /* there is one codec */
+	return err == ERR_NOTFOUND || (!err && !strcmp(value, "pcm")) ? VERDICT_ADMITTED : VERDICT_BAD_CODEC;
+}
+
+static enum verdict parse_frames(const char *query, struct join *out)
+{
+	char value[16];
+	int err = http_query_get(query, "frames", value, sizeof value);
+
+	out->v1 = !err && !strcmp(value, "v1");
+	return err == ERR_NOTFOUND || out->v1 || (!err && !strcmp(value, "legacy")) ? VERDICT_ADMITTED : VERDICT_BAD_FRAMES;
+}
+
+enum verdict join_parse(const char *query, uint32_t default_rate_hz, struct join *out)
+{
+	static enum verdict (*const keys[])(const char *query, struct join *out) = {
+		parse_room, parse_name, parse_rate, parse_codec, parse_frames,
+	};
+	enum verdict v = VERDICT_ADMITTED;
 
 	*out = (struct join){.out_rate_hz = default_rate_hz};
-	if (strcmp(req->path, path) != 0)
-		return refuse(404, why, "no voice at this path");
-	if (get(req->query, "room", out->room, sizeof out->room, &bad) && bad)
-		return refuse(400, why, "room: badly encoded or longer than 64 bytes");
-	if (get(req->query, "name", out->name, sizeof out->name, &bad) && bad)
-		return refuse(400, why, "name: badly encoded or longer than 64 bytes");
-	if (get(req->query, "rate", value, sizeof value, &bad)) {
-		out->out_rate_hz = bad ? 0 : rate_of(value);
-		if (!out->out_rate_hz)
-			return refuse(400, why, "rate: use 8000 to 48000");
-	}
-	out->out_rate_hz = packet_rate(out->out_rate_hz); /* the sound must have the rate of its header */
-	if (get(req->query, "codec", value, sizeof value, &bad) && (bad || strcmp(value, "pcm") != 0))
-		return refuse(400, why, "codec: this server speaks pcm");
-	if (get(req->query, "frames", value, sizeof value, &bad)) {
-		out->v1 = !bad && strcmp(value, "v1") == 0;
-		if (bad || (!out->v1 && strcmp(value, "legacy") != 0))
-			return refuse(400, why, "frames: this server speaks legacy and v1");
-	}
-	return 200;
-}
-
-/* --- origins ----------------------------------------------------------------------------- */
-
-/* The host of "host", "host:port" or "[v6]:port", brackets included. */
-static size_t host_len(const char *authority)
-{
-	if (authority[0] == '[') {
-		const char *end = strchr(authority, ']');
-
-		return end ? (size_t)(end - authority) + 1 : 0;
-	}
-	return strcspn(authority, ":/?#");
-}
-
-static bool is_localhost(const char *host, size_t len)
-{
-	static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (strlen(names[i]) == len && strncasecmp(names[i], host, len) == 0)
-			return true;
-	return false;
-}
-
-static bool same_host_or_localhost(const char *origin, const char *authority)
-{
-	const char *host = strstr(origin, "://");
-
-	if (!host)
-		return false; /* "null": a sandboxed or opaque page */
-	host += 3;
-	size_t n = host_len(host), m = host_len(authority);
-
-	if (n == 0 || (host[n] != '\0' && host[n] != ':'))
-		return false;
-	return is_localhost(host, n) || (n == m && strncasecmp(host, authority, n) == 0);
-}
-
-bool join_origin_ok(const char *origin, const char *authority, const struct config_server *cfg)
-{
-	if (!origin[0])
-		return true;
-	if (cfg->n_origins == 0)
-		return same_host_or_localhost(origin, authority);
-	for (size_t i = 0; i < cfg->n_origins; i++)
-		if (strcmp(cfg->origins[i], "*") == 0 || strcasecmp(cfg->origins[i], origin) == 0)
-			return true;
-	return false;
+	for (size_t i = 0; i < sizeof keys / sizeof *keys && v == VERDICT_ADMITTED; i++)
+		v = keys[i](query, out);
+	return v;
 }

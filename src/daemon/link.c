@@ -6,7 +6,6 @@
 #include "base/list.h"
 #include "base/random.h"
 #include "daemon/control.h"
-#include "daemon/join.h"
 #include "daemon/stats_timer.h"
 #include "session/lines.h"
 
@@ -18,7 +17,7 @@
 struct links {
 	const struct config *cfg;
 	struct rooms *rooms;
-	struct registry *registry;
+	struct admission admission;
 	unsigned shard;
 	struct log log;
 	struct list all; /* of struct link */
@@ -31,8 +30,6 @@ struct links {
 	uint64_t event_serial;   /* ... and which it is; 0: of none */
 	struct links_stats stats;
 };
-
-const unsigned links_refusals[6] = {400, 401, 403, 404, 429, 503};
 
 struct link {
 	struct links *owner;
@@ -81,7 +78,7 @@ int links_new(const struct config *cfg, struct rooms *rooms, struct registry *re
 		return ERR_NOMEM;
 	ls->cfg = cfg;
 	ls->rooms = rooms;
-	ls->registry = registry;
+	ls->admission = (struct admission){cfg, registry};
 	ls->shard = shard;
 	ls->log = *log;
 	list_init(&ls->all);
@@ -206,63 +203,6 @@ static const struct listener_sink room_sink = {
 
 /* --- joining ------------------------------------------------------------------------------- */
 
-static void count_refusal(struct links *ls, unsigned status)
-{
-	for (size_t i = 0; i < sizeof links_refusals / sizeof *links_refusals; i++)
-		if (links_refusals[i] == status)
-			ls->stats.refused[i]++;
-}
-
-unsigned links_refusal(int err, char *why, size_t why_len)
-{
-	switch (err) {
-	case ERR_STATE:
-		snprintf(why, why_len, "the server is full");
-		return 503;
-	case ERR_DENIED:
-		snprintf(why, why_len, "the server is busy");
-		return 503;
-	case ERR_LIMIT:
-		snprintf(why, why_len, "the room is full");
-		return 503;
-	case ERR_NOTFOUND:
-		snprintf(why, why_len, "there is no such room here");
-		return 404;
-	case ERR_RANGE:
-		snprintf(why, why_len, "room and name: 1 to 64 bytes of UTF-8 without control characters");
-		return 400;
-	default:
-		snprintf(why, why_len, "the server cannot take more people now");
-		return 503;
-	}
-}
-
-/* 200: they have a place in a room of this shard, until registry_leave(); or there is one in that of another *shard. */
-static unsigned admit(struct links *ls, const struct http_request *req, struct join *j, unsigned *shard, char *why,
-	size_t why_len)
-{
-	char text[JOIN_ERROR];
-	unsigned status = join_parse(req, ls->cfg->server.path, ls->cfg->server.output_sample_rate, j, text);
-
-	if (status != 200) {
-		snprintf(why, why_len, "%s", text);
-		return status;
-	}
-	if (!join_origin_ok(req->origin, req->host, &ls->cfg->server)) {
-		snprintf(why, why_len, "pages of this origin may not connect");
-		return 403;
-	}
-	if (ls->draining) {
-		snprintf(why, why_len, "the server is shutting down");
-		return 503;
-	}
-	int err = registry_enter(ls->registry, j->room, ls->shard, shard);
-
-	if (err)
-		return links_refusal(err, why, why_len);
-	return 200;
-}
-
 static struct link *link_new(struct links *ls, struct wt_session *s, const struct join *j, nsec now)
 {
 	struct link *l = calloc(1, sizeof *l);
@@ -281,8 +221,19 @@ static struct link *link_new(struct links *ls, struct wt_session *s, const struc
 	return l;
 }
 
-/* Into the room where he has a place. */
-static int enter(struct links *ls, struct wt_session *s, const struct join *j, struct link **out, nsec now)
+static enum verdict verdict_of(int err)
+{
+	switch (err) {
+	case 0: return VERDICT_ADMITTED;
+	case ERR_LIMIT: return VERDICT_ROOM_FULL;
+	case ERR_NOTFOUND: return VERDICT_NO_SUCH_ROOM;
+	case ERR_RANGE: return VERDICT_BAD_TEXT;
+	default: return VERDICT_NO_MEMORY;
+	}
+}
+
+/* Into the room where they have a place. */
+static enum verdict enter(struct links *ls, struct wt_session *s, const struct join *j, struct link **out, nsec now)
 {
 	struct link *l = link_new(ls, s, j, now);
 	const struct participant_opts opts = {
@@ -294,16 +245,26 @@ static int enter(struct links *ls, struct wt_session *s, const struct join *j, s
 
 	if (!err) {
 		*out = l;
-		return 0;
+		return VERDICT_ADMITTED;
 	}
-	registry_leave(ls->registry, j->room);
+	registry_leave(ls->admission.registry, j->room);
 	free(l);
-	return err;
+	return verdict_of(err);
 }
 
-/* Whoever likes can be refused, as often as he likes. */
-static void log_refusal(struct links *ls, const struct http_request *req, unsigned status, const char *remote,
-	const char *why, nsec now)
+static enum verdict admit(struct links *ls, struct wt_session *s, const struct http_request *req, struct join *j,
+	struct link **out, nsec now)
+{
+	unsigned shard;
+	enum verdict v = admission_enter(&ls->admission, req, ls->shard, j, &shard);
+
+	if (v == VERDICT_MOVED && wt_session_move(s, shard))
+		return VERDICT_NOT_MOVED;
+	return v == VERDICT_ADMITTED ? enter(ls, s, j, out, now) : v;
+}
+
+/* A refusal costs whoever provokes it nothing, so the number of lines about them is limited. */
+static void log_refusal(struct links *ls, const struct http_request *req, enum verdict v, const char *remote, nsec now)
 {
 	char origin[80];
 	uint64_t left_out;
@@ -312,18 +273,8 @@ static void log_refusal(struct links *ls, const struct http_request *req, unsign
 		return;
 	if (left_out)
 		log_info(&ls->log, "refused lines_left_out=%llu", (unsigned long long)left_out);
-	log_info(&ls->log, "refused status=%u peer=%s origin=%s why=\"%s\"", status, remote,
-		log_quoted(req->origin, origin, sizeof origin), why);
-}
-
-static void tell_refusal(struct links *ls, const struct http_request *req, struct http_response *res, unsigned status,
-	const char *remote, const char *why, nsec now)
-{
-	count_refusal(ls, status);
-	log_refusal(ls, req, status, remote, why, now);
-	res->owned = strdup(why);
-	res->body = res->owned;
-	res->len = res->owned ? strlen(why) : 0;
+	log_info(&ls->log, "refused status=%u peer=%s origin=%s why=\"%s\"", verdict_status(v), remote,
+		log_quoted(req->origin, origin, sizeof origin), verdict_text(v));
 }
 
 static unsigned on_connect(void *ctx, struct wt_session *s, const struct http_request *req, struct http_response *res,
@@ -332,21 +283,19 @@ static unsigned on_connect(void *ctx, struct wt_session *s, const struct http_re
 	struct links *ls = ctx;
 	struct link *l = NULL;
 	struct join j;
-	char remote[QUIC_ADDR_TEXT], why[JOIN_ERROR];
 	struct quic_conn_info info;
-	unsigned shard = ls->shard, status = admit(ls, req, &j, &shard, why, sizeof why);
+	char remote[QUIC_ADDR_TEXT];
+	enum verdict v = admit(ls, s, req, &j, &l, now);
 
-	if (status == 200 && shard != ls->shard && wt_session_move(s, shard) == 0)
+	if (v == VERDICT_MOVED)
 		return 0;
-	int err = status != 200 ? 0 : shard != ls->shard ? ERR_LIMIT : enter(ls, s, &j, &l, now);
-
 	wt_session_info(s, &info);
 	quic_addr_format(&info.path.remote, remote);
-	if (err)
-		status = links_refusal(err, why, sizeof why);
-	if (status != 200) {
-		tell_refusal(ls, req, res, status, remote, why, now);
-		return status;
+	if (v != VERDICT_ADMITTED) {
+		refusals_count(&ls->stats.refused, v);
+		log_refusal(ls, req, v, remote, now);
+		http_response_text(res, verdict_status(v), verdict_text(v));
+		return res->status;
 	}
 	char room[2 * ROOM_NAME_MAX + 3], name[2 * PARTICIPANT_NAME_MAX + 3];
 
@@ -385,7 +334,7 @@ static void link_closed(void *user, const struct wt_close *why, nsec now)
 		(unsigned long long)st.frames_in, (unsigned long long)st.frames_out);
 	snprintf(text, sizeof text, "%s", participant_room(l->participant));
 	participant_leave(l->participant, reason, now);
-	registry_leave(l->owner->registry, text);
+	registry_leave(l->owner->admission.registry, text);
 	list_remove(&l->node);
 	list_remove(&l->leaving);
 	stats_timer_set(&l->owner->stats_timer, &l->stats, 0, now);
@@ -605,6 +554,7 @@ void links_run(struct links *ls, nsec now)
 void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now)
 {
 	ls->draining = true;
+	registry_drain(ls->admission.registry);
 	list_each (it, &ls->all, tmp) {
 		struct link *l = list_entry(it, struct link, node);
 		struct buf b = line_buf();

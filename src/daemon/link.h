@@ -6,7 +6,7 @@
 #pragma once
 #include "base/metric.h"
 #include "config/config.h"
-#include "daemon/registry.h"
+#include "daemon/admission.h"
 #include "room/room.h"
 #include "wt/wt.h"
 
@@ -14,12 +14,11 @@ struct links;
 
 struct links_stats {
 	uint64_t datagrams_in, rate_limited, sent, send_failed;
-	uint64_t refused[6];       /* 400, 401, 403, 404, 429, 503 */
+	struct refusals refused;
 	uint64_t control_in, control_bad, control_limited, control_lost;
 	uint64_t second_streams;   /* streams beside the control stream: refused */
 	uint32_t links;            /* now */
 };
-extern const unsigned links_refusals[6];
 
 /* Borrows everything until free. `shard`: the number of the one that all this belongs to. */
 int links_new(const struct config *cfg, struct rooms *rooms, struct registry *registry, unsigned shard,
@@ -32,10 +31,8 @@ const struct wt_app *links_app(void);
 /* Statistics that were asked for and sessions that asked to leave are due then; NSEC_NONE: nothing is. */
 nsec links_deadline(const struct links *ls);
 void links_run(struct links *ls, nsec now);
-/* The status of a refusal for what registry_enter() or rooms_join() said, and its one line. */
-unsigned links_refusal(int err, char *why, size_t why_len);
 
-/* From now on everybody new is refused with 503, and those here are told to come back later. */
+/* From now on everybody new is refused, in all shards, and those here are told to come back later. */
 void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now);
 /* Closes every session with `code`. */
 void links_close_all(struct links *ls, uint32_t code, const char *reason, nsec now);

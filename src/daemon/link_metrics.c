@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The statuses are those of links_refusals. */
 #include "daemon/link.h"
 
 static const struct metric links_rows[] = {
 	{"sessions_refused_total", METRIC_COUNTER,
-		"CONNECT requests refused, by status; other: malformed, not WebTransport, too large, or while shutting down.", .label = "status", .value = "400", METRIC_AT(struct links_stats, refused[0])},
-	{"sessions_refused_total", .label = "status", .value = "401", METRIC_AT(struct links_stats, refused[1])},
-	{"sessions_refused_total", .label = "status", .value = "403", METRIC_AT(struct links_stats, refused[2])},
-	{"sessions_refused_total", .label = "status", .value = "404", METRIC_AT(struct links_stats, refused[3])},
-	{"sessions_refused_total", .label = "status", .value = "429", METRIC_AT(struct links_stats, refused[4])},
-	{"sessions_refused_total", .label = "status", .value = "503", METRIC_AT(struct links_stats, refused[5])},
-	{"sessions_refused_total", .label = "status", .value = "other", METRIC_AT(struct links_stats, refused[0]), .sign = -1},
-	{"sessions_refused_total", .label = "status", .value = "other", METRIC_AT(struct links_stats, refused[1]), .sign = -1},
-	{"sessions_refused_total", .label = "status", .value = "other", METRIC_AT(struct links_stats, refused[2]), .sign = -1},
-	{"sessions_refused_total", .label = "status", .value = "other", METRIC_AT(struct links_stats, refused[3]), .sign = -1},
-	{"sessions_refused_total", .label = "status", .value = "other", METRIC_AT(struct links_stats, refused[4]), .sign = -1},
-	{"sessions_refused_total", .label = "status", .value = "other", METRIC_AT(struct links_stats, refused[5]), .sign = -1},
+		"CONNECT requests refused, by status; other: malformed, not WebTransport, too large, or while shutting down.",
+		.label = "status", .value = "400", METRIC_AT(struct links_stats, refused.status_400)},
+	{"sessions_refused_total", .label = "status", .value = "403", METRIC_AT(struct links_stats, refused.status_403)},
+	{"sessions_refused_total", .label = "status", .value = "404", METRIC_AT(struct links_stats, refused.status_404)},
+	{"sessions_refused_total", .label = "status", .value = "503", METRIC_AT(struct links_stats, refused.status_503)},
+	{"sessions_refused_total", .label = "status", .value = "other", METRIC_AT(struct links_stats, refused.status_400), .sign = -1},
+	{"sessions_refused_total", .label = "status", .value = "other", METRIC_AT(struct links_stats, refused.status_403), .sign = -1},
+	{"sessions_refused_total", .label = "status", .value = "other", METRIC_AT(struct links_stats, refused.status_404), .sign = -1},
+	{"sessions_refused_total", .label = "status", .value = "other", METRIC_AT(struct links_stats, refused.status_503), .sign = -1},
 	{"control_messages_total", METRIC_COUNTER,
 		"Lines on control streams, by outcome.", .label = "outcome", .value = "taken", METRIC_AT(struct links_stats, control_in)},
 	{"control_messages_total", .label = "outcome", .value = "bad", METRIC_AT(struct links_stats, control_bad)},

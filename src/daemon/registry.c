@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ struct registry {
 	uint32_t sessions;
 	unsigned n_shards;
 	uint64_t busy;      /* one bit for each */
+	atomic_bool draining;
 };
 
 int registry_new(const struct config *cfg, unsigned n_shards, struct registry **out)
@@ -50,15 +52,26 @@ void registry_free(struct registry *r)
 	free(r);
 }
 
-/* The entry, NULL if there is none yet, or why nobody may come. */
-static int look(const struct registry *r, const char *name, const struct room_rule *rule, struct entry **out)
+/* The name as it is kept, and its rule. */
+static enum verdict place(const struct registry *r, const char *room, char name[ROOM_NAME_MAX + 1],
+	const struct room_rule **rule)
+{
+	if (r->draining)
+		return VERDICT_DRAINING;
+	int err = rooms_place(&r->cfg->rooms, room, name, rule);
+
+	return !err ? VERDICT_ADMITTED : err == ERR_NOTFOUND ? VERDICT_NO_SUCH_ROOM : VERDICT_BAD_TEXT;
+}
+
+/* Is there a place for one more? *out is the entry of the room, NULL if there is none yet. */
+static enum verdict look(const struct registry *r, const char *name, const struct room_rule *rule, struct entry **out)
 {
 	*out = name[0] ? map_get(r->rooms, name, strlen(name)) : NULL;
 	if (r->sessions >= r->cfg->limits.max_sessions)
-		return ERR_STATE;
+		return VERDICT_SERVER_FULL;
 	if (*out)
-		return (*out)->people >= rule->max_participants ? ERR_LIMIT : 0;
-	return map_count(r->rooms) + r->n_private >= r->cfg->rooms.max_rooms ? ERR_LIMIT : 0;
+		return (*out)->people >= rule->max_participants ? VERDICT_ROOM_FULL : VERDICT_ADMITTED;
+	return map_count(r->rooms) + r->n_private >= r->cfg->rooms.max_rooms ? VERDICT_TOO_MANY_ROOMS : VERDICT_ADMITTED;
 }
 
 static bool is_busy(const struct registry *r, unsigned shard)
@@ -67,69 +80,74 @@ static bool is_busy(const struct registry *r, unsigned shard)
 }
 
 /* Where a new room goes: here, unless others have more time. */
-static int choose(const struct registry *r, unsigned here, unsigned *shard)
+static enum verdict choose(const struct registry *r, unsigned here, unsigned *shard)
 {
 	for (unsigned i = 0; i < r->n_shards; i++) {
 		*shard = (here + i) % r->n_shards;
 		if (!is_busy(r, *shard))
-			return 0;
+			return *shard == here ? VERDICT_ADMITTED : VERDICT_MOVED;
 	}
-	return ERR_DENIED;
+	return VERDICT_SERVER_BUSY;
 }
 
-static int add(struct registry *r, const char *name, unsigned shard, struct entry **out)
+/* To where a room is: that shard knows best whether it is busy. */
+static enum verdict go_to(const struct registry *r, const struct entry *e, unsigned here, unsigned *shard)
+{
+	*shard = e->shard;
+	if (e->shard != here)
+		return VERDICT_MOVED;
+	return is_busy(r, here) ? VERDICT_SERVER_BUSY : VERDICT_ADMITTED;
+}
+
+static struct entry *add(struct registry *r, const char *name, unsigned shard)
 {
 	struct entry *e = calloc(1, sizeof *e);
-	int err = e ? map_put(r->rooms, name, strlen(name), e) : ERR_NOMEM;
 
-	if (err) {
+	if (!e || map_put(r->rooms, name, strlen(name), e)) {
 		free(e);
-		return err;
+		return NULL;
 	}
 	e->shard = shard;
-	*out = e;
-	return 0;
+	return e;
 }
 
-static int enter(struct registry *r, const char *name, const struct room_rule *rule, unsigned here, unsigned *shard)
+static enum verdict count_in(struct registry *r, const char *name, struct entry *e, unsigned here)
 {
-	struct entry *e;
-	int err = look(r, name, rule, &e);
-
-	if (err)
-		return err;
-	if (!e)
-		err = choose(r, here, shard);
-	else if (e->shard == here && is_busy(r, here))
-		err = ERR_DENIED;
-	else
-		*shard = e->shard; /* which knows best whether it is busy */
-	if (err || *shard != here)
-		return err;
 	if (name[0] && !e)
-		err = add(r, name, here, &e);
-	if (err)
-		return err;
+		e = add(r, name, here);
+	if (name[0] && !e)
+		return VERDICT_NO_MEMORY;
 	r->sessions++;
 	if (name[0])
 		e->people++;
 	else
 		r->n_private++;
-	return 0;
+	return VERDICT_ADMITTED;
 }
 
-int registry_enter(struct registry *r, const char *room, unsigned here, unsigned *shard)
+static enum verdict enter(struct registry *r, const char *name, const struct room_rule *rule, unsigned here,
+	unsigned *shard)
+{
+	struct entry *e;
+	enum verdict v = look(r, name, rule, &e);
+
+	if (v == VERDICT_ADMITTED)
+		v = e ? go_to(r, e, here, shard) : choose(r, here, shard);
+	return v == VERDICT_ADMITTED ? count_in(r, name, e, here) : v;
+}
+
+enum verdict registry_enter(struct registry *r, const char *room, unsigned here, unsigned *shard)
 {
 	char name[ROOM_NAME_MAX + 1];
 	const struct room_rule *rule;
-	int err = rooms_place(&r->cfg->rooms, room, name, &rule);
+	enum verdict v = place(r, room, name, &rule);
 
-	if (err)
-		return err;
+	if (v != VERDICT_ADMITTED)
+		return v;
 	pthread_mutex_lock(&r->lock);
-	err = enter(r, name, rule, here, shard);
+	v = enter(r, name, rule, here, shard);
 	pthread_mutex_unlock(&r->lock);
-	return err;
+	return v;
 }
 
 static void leave(struct registry *r, const char *name)
@@ -160,24 +178,22 @@ void registry_leave(struct registry *r, const char *room)
 	pthread_mutex_unlock(&r->lock);
 }
 
-int registry_check(struct registry *r, const char *room)
+enum verdict registry_check(struct registry *r, const char *room)
 {
 	char name[ROOM_NAME_MAX + 1];
 	const struct room_rule *rule;
 	struct entry *e;
 	unsigned shard;
-	int err = rooms_place(&r->cfg->rooms, room, name, &rule);
+	enum verdict v = place(r, room, name, &rule);
 
-	if (err)
-		return err;
+	if (v != VERDICT_ADMITTED)
+		return v;
 	pthread_mutex_lock(&r->lock);
-	err = look(r, name, rule, &e);
-	if (!err && e)
-		err = is_busy(r, e->shard) ? ERR_DENIED : 0;
-	else if (!err)
-		err = choose(r, 0, &shard);
+	v = look(r, name, rule, &e);
+	if (v == VERDICT_ADMITTED)
+		v = e ? go_to(r, e, e->shard, &shard) : choose(r, 0, &shard);
 	pthread_mutex_unlock(&r->lock);
-	return err;
+	return v == VERDICT_MOVED ? VERDICT_ADMITTED : v;
 }
 
 void registry_set_busy(struct registry *r, unsigned shard, bool busy)
@@ -187,6 +203,11 @@ void registry_set_busy(struct registry *r, unsigned shard, bool busy)
 	pthread_mutex_lock(&r->lock);
 	r->busy = busy ? r->busy | bit : r->busy & ~bit;
 	pthread_mutex_unlock(&r->lock);
+}
+
+void registry_drain(struct registry *r)
+{
+	r->draining = true;
 }
 
 uint32_t registry_sessions(struct registry *r)

@@ -14,9 +14,7 @@ struct scrape {
 
 static void fail(struct http_response *res)
 {
-	static const char text[] = "out of memory\n";
-
-	*res = (struct http_response){.status = 500, .body = text, .len = sizeof text - 1, .static_body = true};
+	http_response_text(res, 500, "out of memory\n");
 }
 
 static void print(const struct scrape *sc, struct http_response *res)
@@ -39,8 +37,9 @@ static void print(const struct scrape *sc, struct http_response *res)
 void scrape_report(struct shard_report *r)
 {
 	struct scrape *sc = r->ctx;
-	struct http_response res = {.status = 200, .cache_control = "no-store"};
+	struct http_response res;
 
+	http_response_init(&res);
 	if (--sc->missing > 0 || !sc->begun)
 		return;
 	if (sc->later && !sc->scraper->ended)

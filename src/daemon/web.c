@@ -2,8 +2,7 @@
 #include "daemon/web.h"
 
 #include "base/err.h"
-#include "daemon/join.h"
-#include "daemon/link.h"
+#include "daemon/admission.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,28 +113,14 @@ static void answer_config(const struct web *w, const struct http_request *req, s
 	answer_buf(res, &b, err, "application/json");
 }
 
-/* As a CONNECT would be answered. */
-static unsigned check(const struct web *w, const char *room, char why[JOIN_ERROR])
-{
-	if (*w->draining) {
-		snprintf(why, JOIN_ERROR, "the server is shutting down");
-		return 503;
-	}
-	int err = registry_check(w->registry, room);
-
-	return err ? links_refusal(err, why, JOIN_ERROR) : 200;
-}
-
 static void answer_check(const struct web *w, const struct http_request *req, struct http_response *res)
 {
-	char room[ROOM_NAME_MAX + 1] = "", why[JOIN_ERROR] = "";
+	const struct admission a = {w->cfg, w->registry};
+	enum verdict v = admission_check(&a, req);
 	struct buf b = body_buf();
-	int found = http_query_get(req->query, "room", room, sizeof room);
-	bool bad = found && found != ERR_NOTFOUND;
-	unsigned status = bad ? 400 : check(w, room, why);
-	int err = status == 200 ? buf_printf(&b, "{\"ok\":true}\n")
-				: buf_printf(&b, "{\"ok\":false,\"status\":%u,\"reason\":\"%s\"}\n", status,
-					  bad ? "room: badly encoded or longer than 64 bytes" : why);
+	int err = v == VERDICT_ADMITTED ? buf_printf(&b, "{\"ok\":true}\n")
+					: buf_printf(&b, "{\"ok\":false,\"status\":%u,\"reason\":\"%s\"}\n", verdict_status(v),
+						  verdict_text(v));
 
 	res->cors = true;
 	answer_buf(res, &b, err, "application/json");

@@ -2,6 +2,7 @@
 #include "room/names.h"
 
 #include "base/err.h"
+#include "room/room.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -58,6 +59,13 @@ int name_clean_person(const char *s, char *out, size_t cap)
 		fits--;
 	copy(out, s, fits);
 	return 0;
+}
+
+bool participant_name_ok(const char *name)
+{
+	char clean[PARTICIPANT_NAME_MAX + 1];
+
+	return !name || !name_clean_person(name, clean, sizeof clean);
 }
 
 /* Remembers the last star only: a later one can do all that an earlier one could. */

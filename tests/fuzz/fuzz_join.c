@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Any bytes as a target, an origin and a host, separated by line ends. */
-#include "daemon/join.h"
+#include "daemon/admission.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const struct config_server cfg;
 	struct http_request req;
 	struct join j;
-	char why[JOIN_ERROR];
 	char *text = malloc(size + 1);
 
 	if (!text)
@@ -24,10 +23,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (origin)
 		*origin = '\0';
 	if (!http_target_parse(text, &req))
-		join_parse(&req, "/audio", 16000, &j, why);
+		join_parse(req.query, 16000, &j);
 	if (host) {
 		*host = '\0';
-		join_origin_ok(origin + 1, host + 1, &cfg);
+		admission_origin_ok(origin + 1, host + 1, &cfg);
 	}
 	free(text);
 	return 0;

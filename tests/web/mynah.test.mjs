@@ -179,6 +179,14 @@ for (const [name, table, error, extra, kind] of [
 	});
 }
 
+test('the check is asked with what the session asked for', async () => {
+	const asked = [];
+	const fetch = (url) => asked.push(new URL(url)) && answers(well)(url);
+	await diagnose({ error: new MynahError('failed', ''), used: ['aa'], base, fetch, room: 'a&b', name: 'Ann + Bob' });
+	const { searchParams } = asked.find((url) => url.pathname === '/check');
+	assert.deepEqual(Object.fromEntries(searchParams), { room: 'a&b', name: 'Ann + Bob' });
+});
+
 test('every problem has a title, a text and a way on', () => {
 	for (const kind of [...KINDS, 'never heard of', 'aborted']) {
 		const { title, text, retry } = explain(kind);

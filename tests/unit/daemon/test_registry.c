@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "support/test.h"
 
-#include "base/err.h"
 #include "daemon/registry.h"
 
 #include <pthread.h>
@@ -43,7 +42,7 @@ static void enter(struct world *w, const char *room, unsigned here)
 {
 	unsigned shard = 99;
 
-	assert_int_equal(registry_enter(w->r, room, here, &shard), 0);
+	assert_int_equal(registry_enter(w->r, room, here, &shard), VERDICT_ADMITTED);
 	assert_int_equal(shard, here);
 }
 
@@ -53,12 +52,12 @@ static void a_room_lives_where_it_was_made_until_the_last_one_leaves(void **stat
 	unsigned shard;
 
 	enter(w, "team-a", 1);
-	assert_int_equal(registry_enter(w->r, "team-a", 0, &shard), 0);
+	assert_int_equal(registry_enter(w->r, "team-a", 0, &shard), VERDICT_MOVED);
 	assert_int_equal(shard, 1);
-	assert_int_equal(registry_sessions(w->r), 1); /* he is to ask again there */
+	assert_int_equal(registry_sessions(w->r), 1); /* nothing is counted until that shard has decided */
 	enter(w, "  team-a ", 1);
 	registry_leave(w->r, "team-a");
-	assert_int_equal(registry_enter(w->r, "team-a", 0, &shard), 0);
+	assert_int_equal(registry_enter(w->r, "team-a", 0, &shard), VERDICT_MOVED);
 	assert_int_equal(shard, 1);
 	registry_leave(w->r, " team-a");
 	enter(w, "team-a", 0);
@@ -72,17 +71,17 @@ static void limits_hold_for_all_shards_together(void **state)
 
 	enter(w, "team-a", 0);
 	enter(w, "team-a", 0);
-	assert_int_equal(registry_enter(w->r, "team-a", 1, &shard), ERR_LIMIT); /* of the room */
-	assert_int_equal(registry_check(w->r, "team-a"), ERR_LIMIT);
+	assert_int_equal(registry_enter(w->r, "team-a", 1, &shard), VERDICT_ROOM_FULL);
+	assert_int_equal(registry_check(w->r, "team-a"), VERDICT_ROOM_FULL);
 	enter(w, "", 1);
 	enter(w, NULL, 0);
-	assert_int_equal(registry_enter(w->r, "team-b", 0, &shard), ERR_LIMIT); /* of rooms */
-	assert_int_equal(registry_check(w->r, ""), ERR_LIMIT);
+	assert_int_equal(registry_enter(w->r, "team-b", 0, &shard), VERDICT_TOO_MANY_ROOMS);
+	assert_int_equal(registry_check(w->r, ""), VERDICT_TOO_MANY_ROOMS);
 	registry_leave(w->r, "");
 	enter(w, "team-b", 1);
 	enter(w, "team-b", 1);
-	assert_int_equal(registry_enter(w->r, "team-c", 1, &shard), ERR_STATE); /* of people */
-	assert_int_equal(registry_check(w->r, "team-b"), ERR_STATE);
+	assert_int_equal(registry_enter(w->r, "team-c", 1, &shard), VERDICT_SERVER_FULL);
+	assert_int_equal(registry_check(w->r, "team-b"), VERDICT_SERVER_FULL);
 	assert_int_equal(registry_sessions(w->r), 5);
 	registry_leave(w->r, "team-b");
 	registry_leave(w->r, "team-b");
@@ -96,10 +95,10 @@ static void names_are_judged_as_rooms_do(void **state)
 	struct world *w = *state;
 	unsigned shard;
 
-	assert_int_equal(registry_enter(w->r, "kitchen", 0, &shard), ERR_NOTFOUND);
-	assert_int_equal(registry_check(w->r, "   "), ERR_RANGE);
-	assert_int_equal(registry_check(w->r, "team-\x01"), ERR_RANGE);
-	assert_int_equal(registry_check(w->r, "team-x"), 0);
+	assert_int_equal(registry_enter(w->r, "kitchen", 0, &shard), VERDICT_NO_SUCH_ROOM);
+	assert_int_equal(registry_check(w->r, "   "), VERDICT_BAD_TEXT);
+	assert_int_equal(registry_check(w->r, "team-\x01"), VERDICT_BAD_TEXT);
+	assert_int_equal(registry_check(w->r, "team-x"), VERDICT_ADMITTED);
 }
 
 static void busy_shards_get_nobody_new(void **state)
@@ -109,27 +108,42 @@ static void busy_shards_get_nobody_new(void **state)
 
 	enter(w, "team-a", 0);
 	registry_set_busy(w->r, 0, true);
-	assert_int_equal(registry_enter(w->r, "team-a", 0, &shard), ERR_DENIED); /* into a room that is here */
-	assert_int_equal(registry_check(w->r, "team-a"), ERR_DENIED);
-	assert_int_equal(registry_enter(w->r, "team-a", 1, &shard), 0); /* it may know better by then */
+	assert_int_equal(registry_enter(w->r, "team-a", 0, &shard), VERDICT_SERVER_BUSY); /* into a room that is here */
+	assert_int_equal(registry_check(w->r, "team-a"), VERDICT_SERVER_BUSY);
+	assert_int_equal(registry_enter(w->r, "team-a", 1, &shard), VERDICT_MOVED); /* it may know better by then */
 	assert_int_equal(shard, 0);
-	assert_int_equal(registry_enter(w->r, "team-b", 0, &shard), 0); /* a new one goes where there is time */
+	assert_int_equal(registry_enter(w->r, "team-b", 0, &shard), VERDICT_MOVED); /* a new one goes where there is time */
 	assert_int_equal(shard, 1);
-	assert_int_equal(registry_enter(w->r, "", 0, &shard), 0);
+	assert_int_equal(registry_enter(w->r, "", 0, &shard), VERDICT_MOVED);
 	assert_int_equal(shard, 1);
 	registry_set_busy(w->r, 1, true);
-	assert_int_equal(registry_enter(w->r, "team-b", 1, &shard), 0);
+	assert_int_equal(registry_enter(w->r, "team-b", 1, &shard), VERDICT_MOVED);
 	assert_int_equal(shard, 2);
-	assert_int_equal(registry_check(w->r, "team-b"), 0);
+	assert_int_equal(registry_check(w->r, "team-b"), VERDICT_ADMITTED);
 	registry_set_busy(w->r, 2, true);
-	assert_int_equal(registry_enter(w->r, "team-b", 2, &shard), ERR_DENIED);
-	assert_int_equal(registry_check(w->r, ""), ERR_DENIED);
+	assert_int_equal(registry_enter(w->r, "team-b", 2, &shard), VERDICT_SERVER_BUSY);
+	assert_int_equal(registry_check(w->r, ""), VERDICT_SERVER_BUSY);
 	registry_set_busy(w->r, 0, false);
 	enter(w, "team-a", 0);
-	assert_int_equal(registry_check(w->r, "team-b"), 0);
+	assert_int_equal(registry_check(w->r, "team-b"), VERDICT_ADMITTED);
 	registry_leave(w->r, "team-a");
 	registry_leave(w->r, "team-a");
 	assert_int_equal(registry_sessions(w->r), 0);
+}
+
+static void a_draining_server_lets_nobody_in(void **state)
+{
+	struct world *w = *state;
+	unsigned shard;
+
+	enter(w, "team-a", 0);
+	registry_drain(w->r);
+	assert_int_equal(registry_enter(w->r, "team-a", 0, &shard), VERDICT_DRAINING);
+	assert_int_equal(registry_enter(w->r, "team-a", 1, &shard), VERDICT_DRAINING);
+	assert_int_equal(registry_enter(w->r, "kitchen", 1, &shard), VERDICT_DRAINING);
+	assert_int_equal(registry_check(w->r, ""), VERDICT_DRAINING);
+	assert_int_equal(registry_sessions(w->r), 1);
+	registry_leave(w->r, "team-a");
 }
 
 /* --- several threads ---------------------------------------------------------------------------- */
@@ -151,13 +165,18 @@ static void *come_and_go(void *ctx)
 		unsigned shard;
 
 		snprintf(room, sizeof room, "team-%u", i % 4);
-		if (registry_enter(g->w->r, room, g->shard, &shard))
-			g->refused++;
-		else if (shard != g->shard)
-			g->elsewhere++;
-		else {
+		switch (registry_enter(g->w->r, room, g->shard, &shard)) {
+		case VERDICT_ADMITTED:
+			assert_int_equal(shard, g->shard);
 			g->entered++;
 			registry_leave(g->w->r, room);
+			break;
+		case VERDICT_MOVED:
+			assert_int_not_equal(shard, g->shard);
+			g->elsewhere++;
+			break;
+		default:
+			g->refused++;
 		}
 	}
 	return NULL;
@@ -178,7 +197,7 @@ static void threads_may_ask_at_once(void **state)
 	for (unsigned i = 0; i < THREADS; i++)
 		assert_int_equal(g[i].entered + g[i].refused + g[i].elsewhere, TURNS);
 	assert_int_equal(registry_sessions(w->r), 0);
-	assert_int_equal(registry_check(w->r, "team-0"), 0);
+	assert_int_equal(registry_check(w->r, "team-0"), VERDICT_ADMITTED);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, open_world, close_world)
@@ -190,6 +209,7 @@ int main(void)
 		CASE(limits_hold_for_all_shards_together),
 		CASE(names_are_judged_as_rooms_do),
 		CASE(busy_shards_get_nobody_new),
+		CASE(a_draining_server_lets_nobody_in),
 		CASE(threads_may_ask_at_once),
 	};
 

@@ -238,6 +238,9 @@ static void check_answers_as_a_connect_would_be(void **state)
 		{"room=a%0Ab", 400},
 		{"room=%ff", 400},
 		{"room=\"},{", 404},
+		{"name=a%0Ab", 400},
+		{"rate=1", 400},
+		{"frames=v2", 400},
 		{"room=01234567890123456789012345678901234567890123456789012345678901234", 400},
 		{"name=x&room=team-%22", 200},
 	};
@@ -258,7 +261,7 @@ static void check_answers_as_a_connect_would_be(void **state)
 		yyjson_doc_free(doc);
 		end(&a);
 	}
-	s->draining = true;
+	registry_drain(s->registry);
 	struct answer a = ask(s, "/check", "room=team-1", "localhost");
 
 	assert_string_equal(a.text, "{\"ok\":false,\"status\":503,\"reason\":\"the server is shutting down\"}\n");
