@@ -334,15 +334,15 @@ int control_event(struct buf *out, const struct room_event *ev, int64_t wall_ms)
 }
 
 int control_stats(struct buf *out, uint64_t datagrams_in, const struct participant_stats *p,
-	const struct quic_conn_info *c)
+	const struct session_info *s)
 {
 	struct line l = line_of("stats");
 
-	put_ms(&l, "rtt_ms", (double)c->rtt_us / 1000);
+	put_ms(&l, "rtt_ms", (double)s->rtt_us / 1000);
 	put_uint(&l, "received_packets", datagrams_in);
-	put_uint(&l, "sent_packets", c->packets_out);
-	put_uint(&l, "lost_packets", c->packets_lost);
-	put_uint(&l, "dropped_datagrams", c->datagrams_dropped);
+	put_uint(&l, "sent_packets", s->packets_sent);
+	put_uint(&l, "lost_packets", s->packets_lost);
+	put_uint(&l, "dropped_datagrams", s->audio_dropped);
 	put_uint(&l, "frames_in", p->frames_in);
 	put_uint(&l, "frames_out", p->frames_out);
 	put_uint(&l, "buffer_ms", p->buffer_ms);

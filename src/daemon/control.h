@@ -5,8 +5,8 @@
  */
 #pragma once
 #include "base/buf.h"
-#include "quic/endpoint.h"
 #include "room/room.h"
+#include "session/session.h"
 
 enum control_type {
 	CONTROL_MESSAGE, /* text, to (0: the room) */
@@ -49,7 +49,7 @@ int control_welcome(struct buf *out, const struct control_welcome *w);
 size_t control_welcome_max(uint32_t people);
 int control_event(struct buf *out, const struct room_event *ev, int64_t wall_ms);
 int control_stats(struct buf *out, uint64_t datagrams_in, const struct participant_stats *p,
-	const struct quic_conn_info *c);
+	const struct session_info *s);
 int control_pong(struct buf *out, double t);
 int control_warning(struct buf *out, const char *code, const char *text);
 int control_error(struct buf *out, const char *code, const char *text);

@@ -1,147 +1,71 @@
 /* SPDX-License-Identifier: MIT */
-#include "daemon/link.h"
+#include "daemon/link_private.h"
 
 #include "base/err.h"
-#include "base/limit.h"
-#include "base/list.h"
 #include "base/random.h"
 #include "daemon/control.h"
-#include "daemon/stats_timer.h"
-#include "session/lines.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-struct links {
-	const struct config *cfg;
-	struct rooms *rooms;
-	struct admission admission;
-	unsigned shard;
-	struct log log;
-	struct list all; /* of struct link */
-	struct list leaving; /* said bye */
-	struct stats_timer stats_timer;
-	struct rate datagrams, messages, bytes; /* of one link; `bytes`: of its lines */
-	bool draining;
-	struct log_limit refusals;
-	struct buf event;        /* the line of one that a whole room is told ... */
-	uint64_t event_serial;   /* ... and which it is; 0: of none */
-	struct links_stats stats;
+enum {
+	REFUSALS_LOGGED = 20,    /* lines in ten seconds about sessions that were refused */
+	LONGEST_LINE = 4 << 20,  /* the welcome to a room of ten thousand */
+	LONGEST_KEPT = 64 << 10, /* the memory of a longer one is freed before the next */
 };
 
-struct link {
-	struct links *owner;
-	struct list node;
-	struct list leaving;
-	struct wt_session *session;
-	struct participant *participant;
+/* Made when there is something to log, which is seldom: it is larger than the link. */
+static struct log log_of(const struct link *l)
+{
 	struct log log;
-	uint32_t out_rate_hz;
-	bool v1;                   /* packets to it carry the long header */
-	struct wt_stream *control; /* the first bidirectional stream he opened; NULL before and after */
-	bool had_control;
-	uint64_t datagrams_in;
-	uint32_t warned;           /* kinds of fault that he was told of, one bit each */
-	struct lines lines;
-	struct limit datagrams, messages, bytes;
-	struct stats_wish stats;
-	nsec joined_at;
-};
 
-/* Lines in ten seconds about sessions that were refused. */
-enum { REFUSALS_LOGGED = 20 };
-
-/* Bits of `warned` beyond the frame faults. */
-enum { WARNED_RATE_LIMIT = FRAME_N_FAULTS, WARNED_MESSAGES };
-
-static struct rate rate_per_s(uint32_t n)
-{
-	return rate_make(n, nsec_from_s(1), nsec_from_s(2));
+	log_child(&log, &l->owner->log, "sess=%llu", (unsigned long long)l->session->id);
+	return log;
 }
 
-static struct buf line_buf(void)
-{
-	struct buf b;
+/* --- lines to the client --------------------------------------------------------------------- */
 
-	buf_init(&b, 4 << 20); /* the welcome to a room of ten thousand */
-	return b;
+bool link_has_lines(const struct link *l)
+{
+	return session_has_lines(l->session);
 }
 
-int links_new(const struct config *cfg, struct rooms *rooms, struct registry *registry, unsigned shard,
-	const struct log *log, struct links **out)
+struct buf *links_line(struct links *ls)
 {
-	struct links *ls = calloc(1, sizeof *ls);
-
-	if (!ls)
-		return ERR_NOMEM;
-	ls->cfg = cfg;
-	ls->rooms = rooms;
-	ls->admission = (struct admission){cfg, registry};
-	ls->shard = shard;
-	ls->log = *log;
-	list_init(&ls->all);
-	ls->event = line_buf();
-	list_init(&ls->leaving);
-	stats_timer_init(&ls->stats_timer);
-	ls->datagrams = rate_per_s(cfg->limits.datagrams_per_s);
-	ls->messages = rate_per_s(cfg->limits.control_messages_per_s);
-	ls->bytes = rate_per_s(cfg->limits.control_bytes_per_s);
-	*out = ls;
-	return 0;
-}
-
-void links_free(struct links *ls)
-{
-	if (ls)
-		buf_fini(&ls->event);
-	free(ls);
-}
-
-const struct links_stats *links_stats(const struct links *ls)
-{
-	return &ls->stats;
-}
-
-/* --- control stream, towards the client ---------------------------------------------------- */
-
-static int64_t wall_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* Sends the lines in `b`. A client that does not read loses the stream, not the sound. */
-static void control_write(struct link *l, const struct buf *b, int err, nsec now)
-{
-	if (!err && l->control)
-		err = wt_stream_send(l->control, b->p, b->len, false, now);
-	if (err && l->control) {
-		log_info(&l->log, "control stream lost: %s", err_str(err));
-		l->owner->stats.control_lost++;
-		wt_stream_abort(l->control, 1, now);
-		l->control = NULL;
+	if (ls->line.cap > LONGEST_KEPT) {
+		buf_fini(&ls->line);
+		buf_init(&ls->line, LONGEST_LINE);
 	}
+	ls->line.len = 0;
+	ls->line_serial = 0;
+	return &ls->line;
 }
 
-/* Ends `b`, too. */
-static void control_send(struct link *l, struct buf *b, int err, nsec now)
+void link_send(struct link *l, int err, nsec now)
 {
-	control_write(l, b, err, now);
-	buf_fini(b);
+	const struct buf *line = &l->owner->line;
+
+	if (!link_has_lines(l))
+		return;
+	if (err)
+		session_end_lines(l->session, now);
+	else
+		err = session_send_line(l->session, line->p, line->len, now);
+	if (!err)
+		return;
+	const struct log log = log_of(l);
+
+	log_info(&log, "control stream lost: %s", err_str(err));
+	l->owner->stats.control_lost++;
 }
 
-static void warn_once(struct link *l, unsigned bit, const char *code, const char *text, nsec now)
+void link_warn_once(struct link *l, unsigned bit, const char *code, const char *text, nsec now)
 {
-	struct buf b = line_buf();
-
-	if (l->warned & 1u << bit || !l->control)
+	if (l->warned & 1u << bit || !link_has_lines(l))
 		return;
 	l->warned |= 1u << bit;
-	control_send(l, &b, control_warning(&b, code, text), now);
+	link_send(l, control_warning(links_line(l->owner), code, text), now);
 }
 
 /* --- the room, towards the client ---------------------------------------------------------- */
@@ -149,7 +73,7 @@ static void warn_once(struct link *l, unsigned bit, const char *code, const char
 static size_t room_packet_max(void *user)
 {
 	const struct link *l = user;
-	size_t path = wt_session_datagram_max(l->session), ceiling = l->owner->cfg->server.max_datagram_size;
+	size_t path = session_audio_max(l->session), ceiling = l->owner->opts.cfg->server.max_datagram_size;
 
 	return path < ceiling ? path : ceiling;
 }
@@ -159,10 +83,8 @@ static void on_room_packet(void *user, const struct room_packet *p, nsec now)
 	struct link *l = user;
 	const struct packet *k = &p->packet;
 
-	if (wt_session_send(l->session, k->head, k->head_len, k->body, k->body_len, now))
+	if (session_send_audio(l->session, k->head, k->head_len, k->body, k->body_len, now))
 		l->owner->stats.send_failed++;
-	else
-		l->owner->stats.sent++;
 }
 
 static void on_room_dropped(void *user, nsec now)
@@ -173,25 +95,24 @@ static void on_room_dropped(void *user, nsec now)
 	l->owner->stats.send_failed++;
 }
 
-/* In ls->event. Written once, however many are told. */
-static int event_line(struct links *ls, const struct room_event *ev)
+/* Written once, however many links it is sent to. */
+static int write_event(struct links *ls, const struct room_event *ev)
 {
-	if (ev->serial && ev->serial == ls->event_serial)
+	if (ev->serial && ev->serial == ls->line_serial)
 		return 0;
-	ls->event.len = 0;
-	int err = control_event(&ls->event, ev, wall_ms());
+	int64_t wall_ms = ls->opts.wall_ms && ev->kind == ROOM_MESSAGE ? ls->opts.wall_ms() : 0;
+	int err = control_event(links_line(ls), ev, wall_ms);
 
-	ls->event_serial = err ? 0 : ev->serial;
+	ls->line_serial = err ? 0 : ev->serial;
 	return err;
 }
 
 static void on_room_event(void *user, const struct room_event *ev, nsec now)
 {
 	struct link *l = user;
-	struct links *ls = l->owner;
 
-	if (l->control)
-		control_write(l, &ls->event, event_line(ls, ev), now);
+	if (link_has_lines(l))
+		link_send(l, write_event(l->owner, ev), now);
 }
 
 static const struct listener_sink room_sink = {
@@ -203,7 +124,7 @@ static const struct listener_sink room_sink = {
 
 /* --- joining ------------------------------------------------------------------------------- */
 
-static struct link *link_new(struct links *ls, struct wt_session *s, const struct join *j, nsec now)
+static struct link *link_new(struct links *ls, struct session *s, const struct join *j, nsec now)
 {
 	struct link *l = calloc(1, sizeof *l);
 
@@ -213,11 +134,8 @@ static struct link *link_new(struct links *ls, struct wt_session *s, const struc
 	l->session = s;
 	l->out_rate_hz = j->out_rate_hz;
 	l->v1 = j->v1;
-	list_init(&l->leaving);
 	stats_wish_init(&l->stats);
 	l->joined_at = now;
-	lines_init(&l->lines, ls->cfg->limits.control_line_bytes);
-	log_child(&l->log, &ls->log, "sess=%llu", (unsigned long long)wt_session_id(s));
 	return l;
 }
 
@@ -232,8 +150,8 @@ static enum verdict verdict_of(int err)
 	}
 }
 
-/* Into the room where they have a place. */
-static enum verdict enter(struct links *ls, struct wt_session *s, const struct join *j, struct link **out, nsec now)
+/* Joins the room where admission has counted the session already. */
+static enum verdict enter(struct links *ls, struct session *s, const struct join *j, struct link **out, nsec now)
 {
 	struct link *l = link_new(ls, s, j, now);
 	const struct participant_opts opts = {
@@ -241,7 +159,7 @@ static enum verdict enter(struct links *ls, struct wt_session *s, const struct j
 		.name = j->name,
 		.hears = {.rate_hz = j->out_rate_hz, .packets = j->v1 ? PACKET_V1 : PACKET_LEGACY},
 	};
-	int err = l ? rooms_join(ls->rooms, &opts, &room_sink, l, now, &l->participant) : ERR_NOMEM;
+	int err = l ? rooms_join(ls->opts.rooms, &opts, &room_sink, l, now, &l->participant) : ERR_NOMEM;
 
 	if (!err) {
 		*out = l;
@@ -252,94 +170,108 @@ static enum verdict enter(struct links *ls, struct wt_session *s, const struct j
 	return verdict_of(err);
 }
 
-static enum verdict admit(struct links *ls, struct wt_session *s, const struct http_request *req, struct join *j,
-	struct link **out, nsec now)
+static enum verdict admit(struct links *ls, struct session *s, const struct http_request *req, struct link **out, nsec now)
 {
+	struct join j;
 	unsigned shard;
-	enum verdict v = admission_enter(&ls->admission, req, ls->shard, j, &shard);
+	enum verdict v = admission_enter(&ls->admission, req, ls->opts.shard, &j, &shard);
 
-	if (v == VERDICT_MOVED && wt_session_move(s, shard))
+	if (v == VERDICT_MOVED && session_move(s, shard))
 		return VERDICT_NOT_MOVED;
-	return v == VERDICT_ADMITTED ? enter(ls, s, j, out, now) : v;
+	return v == VERDICT_ADMITTED ? enter(ls, s, &j, out, now) : v;
 }
 
-/* A refusal costs whoever provokes it nothing, so the number of lines about them is limited. */
-static void log_refusal(struct links *ls, const struct http_request *req, enum verdict v, const char *remote, nsec now)
+/* Refusals cost an attacker nothing, so their lines in the log are limited. */
+static void log_refusal(struct links *ls, const struct session *s, const struct http_request *req, enum verdict v, nsec now)
 {
-	char origin[80];
+	char origin[80], peer[SESSION_PEER_TEXT];
 	uint64_t left_out;
 
 	if (!log_limit_take(&ls->refusals, REFUSALS_LOGGED, now, &left_out))
 		return;
 	if (left_out)
 		log_info(&ls->log, "refused lines_left_out=%llu", (unsigned long long)left_out);
-	log_info(&ls->log, "refused status=%u peer=%s origin=%s why=\"%s\"", verdict_status(v), remote,
+	session_peer(s, peer);
+	log_info(&ls->log, "refused status=%u peer=%s origin=%s why=\"%s\"", verdict_status(v), peer,
 		log_quoted(req->origin, origin, sizeof origin), verdict_text(v));
 }
 
-static unsigned on_connect(void *ctx, struct wt_session *s, const struct http_request *req, struct http_response *res,
-	void **user, nsec now)
+static void log_joined(const struct link *l)
+{
+	const struct participant *p = l->participant;
+	const struct log log = log_of(l);
+	char peer[SESSION_PEER_TEXT], room[2 * ROOM_NAME_MAX + 3], name[2 * PARTICIPANT_NAME_MAX + 3];
+
+	session_peer(l->session, peer);
+	log_info(&log, "joined peer=%s room=%s name=%s participant=%u rate=%u", peer,
+		log_quoted(participant_room(p), room, sizeof room), log_quoted(participant_name(p), name, sizeof name),
+		participant_id(p), l->out_rate_hz);
+}
+
+static void refuse(struct links *ls, const struct session *s, const struct http_request *req, enum verdict v,
+	struct session_answer *out, nsec now)
+{
+	refusals_count(&ls->stats.refused, v);
+	log_refusal(ls, s, req, v, now);
+	out->decision = SESSION_REFUSED;
+	out->status = verdict_status(v);
+	out->why = verdict_text(v);
+}
+
+static void on_open(void *ctx, struct session *s, const struct http_request *req, struct session_answer *out, nsec now)
 {
 	struct links *ls = ctx;
 	struct link *l = NULL;
-	struct join j;
-	struct quic_conn_info info;
-	char remote[QUIC_ADDR_TEXT];
-	enum verdict v = admit(ls, s, req, &j, &l, now);
+	enum verdict v = admit(ls, s, req, &l, now);
 
-	if (v == VERDICT_MOVED)
-		return 0;
-	wt_session_info(s, &info);
-	quic_addr_format(&info.path.remote, remote);
-	if (v != VERDICT_ADMITTED) {
-		refusals_count(&ls->stats.refused, v);
-		log_refusal(ls, req, v, remote, now);
-		http_response_text(res, verdict_status(v), verdict_text(v));
-		return res->status;
+	if (v == VERDICT_MOVED) {
+		out->decision = SESSION_MOVED;
+		return;
 	}
-	char room[2 * ROOM_NAME_MAX + 3], name[2 * PARTICIPANT_NAME_MAX + 3];
-
+	if (v != VERDICT_ADMITTED) {
+		refuse(ls, s, req, v, out, now);
+		return;
+	}
 	list_append(&ls->all, &l->node);
 	ls->stats.links++;
-	log_info(&l->log, "joined peer=%s room=%s name=%s participant=%u rate=%u", remote,
-		log_quoted(participant_room(l->participant), room, sizeof room),
-		log_quoted(participant_name(l->participant), name, sizeof name), participant_id(l->participant), j.out_rate_hz);
-	*user = l;
-	return 200;
+	log_joined(l);
+	out->decision = SESSION_ADMITTED;
+	out->user = l;
 }
 
-static void link_closed(void *user, const struct wt_close *why, nsec now)
+static void log_left(const struct link *l, const struct session_close *why, nsec now)
 {
-	struct link *l = user;
-	static const char *const ends[] = {
-		[WT_END_LOCAL] = "local",
-		[WT_END_PEER] = "peer",
-		[WT_END_RESET] = "reset",
-		[WT_END_CONN] = "connection",
-		[WT_END_ERROR] = "error",
-	};
-	enum leave_reason reason = why->end == WT_END_PEER ? LEAVE_CLOSED : LEAVE_LOST;
-
-	if (why->end == WT_END_CONN && why->conn.end == QUIC_END_PEER)
-		reason = LEAVE_CLOSED;
-	if (why->end == WT_END_LOCAL)
-		reason = l->owner->draining ? LEAVE_SHUTDOWN : LEAVE_CLOSED;
+	const struct log log = log_of(l);
 	struct participant_stats st;
 	char text[128];
 
 	participant_stats(l->participant, &st);
-	log_info(&l->log, "left end=%s%s%s code=%u reason=%s seconds=%llu frames_in=%llu frames_out=%llu",
-		ends[why->end], why->end == WT_END_CONN ? "/" : "", why->end == WT_END_CONN ? quic_end_name(why->conn.end) : "",
-		why->code, log_quoted(why->reason, text, sizeof text), (unsigned long long)(nsec_since(l->joined_at, now) / 1000000000u),
-		(unsigned long long)st.frames_in, (unsigned long long)st.frames_out);
-	snprintf(text, sizeof text, "%s", participant_room(l->participant));
-	participant_leave(l->participant, reason, now);
-	registry_leave(l->owner->admission.registry, text);
+	log_info(&log, "left end=%s code=%u reason=%s seconds=%llu frames_in=%llu frames_out=%llu", why->how, why->code,
+		log_quoted(why->reason, text, sizeof text),
+		(unsigned long long)(nsec_since(l->joined_at, now) / nsec_from_s(1)), (unsigned long long)st.frames_in,
+		(unsigned long long)st.frames_out);
+}
+
+static enum leave_reason leave_reason(const struct links *ls, const struct session_close *why)
+{
+	if (why->end == SESSION_END_LOST)
+		return LEAVE_LOST;
+	return why->end == SESSION_END_LOCAL && ls->draining ? LEAVE_SHUTDOWN : LEAVE_CLOSED;
+}
+
+static void on_closed(void *user, const struct session_close *why, nsec now)
+{
+	struct link *l = user;
+	struct links *ls = l->owner;
+	char room[ROOM_NAME_MAX + 1];
+
+	log_left(l, why, now);
+	snprintf(room, sizeof room, "%s", participant_room(l->participant));
+	participant_leave(l->participant, leave_reason(ls, why), now);
+	registry_leave(ls->admission.registry, room);
 	list_remove(&l->node);
-	list_remove(&l->leaving);
-	stats_timer_set(&l->owner->stats_timer, &l->stats, 0, now);
-	l->owner->stats.links--;
-	lines_fini(&l->lines);
+	stats_timer_set(&ls->stats_timer, &l->stats, 0, now);
+	ls->stats.links--;
 	free(l);
 }
 
@@ -357,198 +289,84 @@ static const char *fault_text(enum frame_fault f)
 	}
 }
 
-static void link_datagram(void *user, const uint8_t *p, size_t len, nsec now)
+static void on_audio(void *user, const uint8_t *p, size_t len, nsec now)
 {
 	struct link *l = user;
 
 	l->datagrams_in++;
-	l->owner->stats.datagrams_in++;
 	if (!limit_take(&l->datagrams, &l->owner->datagrams, 1, now)) {
 		l->owner->stats.rate_limited++;
-		warn_once(l, WARNED_RATE_LIMIT, "rate_limited", "too many datagrams a second; some were dropped", now);
+		link_warn_once(l, WARNED_RATE_LIMIT, "rate_limited", "too many datagrams a second; some were dropped", now);
 		return;
 	}
 	enum frame_fault f = participant_audio(l->participant, p, len, now);
 
 	if (f != FRAME_OK)
-		warn_once(l, f, frame_fault_name(f), fault_text(f), now);
+		link_warn_once(l, f, frame_fault_name(f), fault_text(f), now);
 }
 
-/* --- control stream, from the client ------------------------------------------------------- */
+static const struct session_app session_app = {
+	.on_open = on_open,
+	.on_ready = link_ready,
+	.on_audio = on_audio,
+	.on_line = link_line,
+	.on_long_line = link_long_line,
+	.on_closed = on_closed,
+};
 
-static void send_error(struct link *l, const char *code, const char *text, nsec now)
+/* --- all links --------------------------------------------------------------------------------- */
+
+static struct rate rate_per_s(uint32_t n)
 {
-	struct buf b = line_buf();
-
-	l->owner->stats.control_bad++;
-	if (l->control)
-		control_send(l, &b, control_error(&b, code, text), now);
-	else
-		buf_fini(&b);
+	return rate_make(n, nsec_from_s(1), nsec_from_s(2));
 }
 
-static void send_stats(struct link *l, nsec now)
+int links_new(const struct links_opts *o, const struct log *log, struct links **out)
 {
-	struct participant_stats ps;
-	struct quic_conn_info info;
-	struct buf b = line_buf();
+	struct links *ls = calloc(1, sizeof *ls);
 
-	participant_stats(l->participant, &ps);
-	wt_session_info(l->session, &info);
-	control_send(l, &b, control_stats(&b, l->datagrams_in, &ps, &info), now);
+	if (!ls)
+		return ERR_NOMEM;
+	ls->opts = *o;
+	ls->admission = (struct admission){o->cfg, o->registry};
+	ls->log = *log;
+	ls->host = (struct session_host){.app = &session_app, .ctx = ls, .line_bytes = o->cfg->limits.control_line_bytes};
+	list_init(&ls->all);
+	stats_timer_init(&ls->stats_timer);
+	ls->datagrams = rate_per_s(o->cfg->limits.datagrams_per_s);
+	ls->messages = rate_per_s(o->cfg->limits.control_messages_per_s);
+	ls->bytes = rate_per_s(o->cfg->limits.control_bytes_per_s);
+	buf_init(&ls->line, LONGEST_LINE);
+	*out = ls;
+	return 0;
 }
 
-static void say(struct link *l, const struct control_msg *m, nsec now)
+void links_free(struct links *ls)
 {
-	int err = participant_message(l->participant, m->to, m->text, now);
-
-	if (err == ERR_NOTFOUND)
-		send_error(l, "no_such_participant", "nobody with that id is in the room", now);
-	else if (err)
-		send_error(l, "bad_message", "text must be 1 to 4096 bytes of UTF-8", now);
+	if (ls)
+		buf_fini(&ls->line);
+	free(ls);
 }
 
-static void obey(struct link *l, const struct control_msg *m, nsec now)
+struct session_host *links_host(struct links *ls)
 {
-	struct buf b = line_buf();
-
-	switch (m->type) {
-	case CONTROL_MESSAGE:
-		say(l, m, now);
-		break;
-	case CONTROL_MUTE:
-		participant_mute(l->participant, m->muted, now);
-		break;
-	case CONTROL_BRIDGE:
-		if (participant_bridge(l->participant, m->mode, now))
-			send_error(l, "no_bridge", "there is no bridge in this room", now);
-		break;
-	case CONTROL_STATS:
-		stats_timer_set(&l->owner->stats_timer, &l->stats, m->every_ms, now);
-		send_stats(l, now);
-		break;
-	case CONTROL_PLAYED:
-		participant_played(l->participant, m->epoch, m->samples);
-		break;
-	case CONTROL_PING:
-		control_send(l, &b, control_pong(&b, m->t), now);
-		break;
-	case CONTROL_BYE: /* closing from here would pull the stream away under its reader */
-		list_remove(&l->leaving);
-		list_append(&l->owner->leaving, &l->leaving);
-		break;
-	default:
-		break;
-	}
+	return &ls->host;
 }
 
-static void take_line(struct link *l, const char *line, size_t len, nsec now)
+const struct links_stats *links_stats(struct links *ls)
 {
-	static const char blanks[] = " \t\r";
-	struct control_msg m;
-	char why[CONTROL_WHY];
-
-	while (len > 0 && memchr(blanks, line[len - 1], 3))
-		len--;
-	if (len == 0)
-		return;
-	/* A message of one goes to everybody in the room: too many of them would take the way of their voice. */
-	if (!limit_take(&l->messages, &l->owner->messages, 1, now) || !limit_take(&l->bytes, &l->owner->bytes, len, now)) {
-		l->owner->stats.control_limited++;
-		warn_once(l, WARNED_MESSAGES, "rate_limited", "too many messages a second; some were ignored", now);
-		return;
-	}
-	l->owner->stats.control_in++;
-	if (control_parse(line, len, &m, why))
-		send_error(l, "bad_message", why, now);
-	else
-		obey(l, &m, now);
+	ls->stats.second_streams = ls->host.streams_refused;
+	return &ls->stats;
 }
-
-static void link_stream(void *user, struct wt_stream *st, nsec now)
-{
-	struct link *l = user;
-
-	if (l->had_control || !wt_stream_is_bidi(st)) {
-		l->owner->stats.second_streams++;
-		wt_stream_abort(st, 2, now);
-		return;
-	}
-	l->control = st;
-	l->had_control = true;
-	struct buf b = line_buf();
-	const struct control_welcome w = {.session = wt_session_id(l->session),
-		.participant = l->participant,
-		.rate_hz = l->out_rate_hz,
-		.frame_ms = l->owner->cfg->rooms.frame_ms,
-		.v1 = l->v1};
-
-	control_send(l, &b, control_welcome(&b, &w), now);
-}
-
-static void link_stream_data(void *user, struct wt_stream *st, const uint8_t *p, size_t len, bool fin, nsec now)
-{
-	struct link *l = user;
-	enum lines_event ev;
-	const char *line;
-	size_t n;
-
-	(void)fin; /* a client may end its side and still listen to ours */
-	while (st == l->control && (ev = lines_read(&l->lines, &p, &len, &line, &n)) != LINES_MORE) {
-		if (ev == LINES_LINE)
-			take_line(l, line, n, now);
-		else
-			send_error(l, "line_too_long", "the line was longer than the server takes and was skipped", now);
-	}
-}
-
-static void link_stream_closed(void *user, struct wt_stream *st, nsec now)
-{
-	struct link *l = user;
-
-	(void)now;
-	if (st == l->control)
-		l->control = NULL;
-}
-
-/* --- what the wt calls ---------------------------------------------------------------------- */
-
-const struct wt_app *links_app(void)
-{
-	static const struct wt_app app = {
-		.on_connect = on_connect,
-		.on_datagram = link_datagram,
-		.on_stream = link_stream,
-		.on_stream_data = link_stream_data,
-		.on_stream_closed = link_stream_closed,
-		.on_closed = link_closed,
-	};
-
-	return &app;
-}
-
-/* --- everybody ----------------------------------------------------------------------------- */
 
 nsec links_deadline(const struct links *ls)
 {
-	return list_empty(&ls->leaving) ? ls->stats_timer.due : 0;
-}
-
-static void stats_due(struct stats_wish *w, nsec now)
-{
-	struct link *l = (struct link *)((char *)w - offsetof(struct link, stats));
-
-	if (l->control)
-		send_stats(l, now);
-	if (!l->control) /* nobody can be sent any more */
-		stats_timer_set(&l->owner->stats_timer, w, 0, now);
+	return ls->stats_timer.due;
 }
 
 void links_run(struct links *ls, nsec now)
 {
-	list_each (it, &ls->leaving, tmp)
-		wt_session_close(list_entry(it, struct link, leaving)->session, CLOSE_OK, "bye", now); /* ends in link_closed */
-	stats_timer_run(&ls->stats_timer, now, stats_due);
+	stats_timer_run(&ls->stats_timer, now, link_stats_due);
 }
 
 void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now)
@@ -557,16 +375,16 @@ void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now)
 	registry_drain(ls->admission.registry);
 	list_each (it, &ls->all, tmp) {
 		struct link *l = list_entry(it, struct link, node);
-		struct buf b = line_buf();
 		uint32_t spread = random_below(reconnect_ms / 2 + 1); /* so that not all come back in the same moment */
 
-		if (l->control)
-			control_send(l, &b, control_bye(&b, "shutdown", "the server is shutting down", reconnect_ms + spread), now);
+		if (link_has_lines(l))
+			link_send(l,
+				control_bye(links_line(ls), "shutdown", "the server is shutting down", reconnect_ms + spread), now);
 	}
 }
 
 void links_close_all(struct links *ls, uint32_t code, const char *reason, nsec now)
 {
 	list_each (it, &ls->all, tmp)
-		wt_session_close(list_entry(it, struct link, node)->session, code, reason, now);
+		session_close(list_entry(it, struct link, node)->session, code, reason, now);
 }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* So late with anything means that the shard is stuck. */
 static const nsec unhealthy_after = 1000000000u;
@@ -369,6 +370,14 @@ void shard_leftover(unsigned to, struct mail *m)
 /* --- beginning ----------------------------------------------------------------------------------- */
 
 /* Bridges with sockets and children of their own work on the loop of the room. */
+static int64_t wall_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static int open_stack(struct shard *s)
 {
 	const struct shard_opts *o = &s->opts;
@@ -393,7 +402,8 @@ static int open_stack(struct shard *s)
 		.group = o->group,
 		.relay = &relay,
 		.on_request = o->on_request,
-		.request_ctx = o->ctx};
+		.request_ctx = o->ctx,
+		.wall_ms = wall_ms};
 
 	return stack_init(&s->stack, &vo, &out, o->tls, &s->log);
 }

@@ -2,6 +2,7 @@
 #include "daemon/stack.h"
 
 #include "daemon/control.h"
+#include "session/session_wt.h"
 
 #include <string.h>
 
@@ -26,9 +27,12 @@ static int open_rooms(struct stack *k, const struct stack_opts *o, const struct 
 	rooms.id_step = o->n_shards;
 	int err = rooms_new(&rooms, log, &k->rooms);
 
-	if (!err)
-		err = links_new(o->cfg, k->rooms, o->registry, o->shard, log, &k->links);
-	return err;
+	if (err)
+		return err;
+	const struct links_opts links = {
+		.cfg = o->cfg, .rooms = k->rooms, .registry = o->registry, .shard = o->shard, .wall_ms = o->wall_ms};
+
+	return links_new(&links, log, &k->links);
 }
 
 static int open_endpoint(struct stack *k, const struct stack_opts *o, const struct quic_out *out, struct quic_tls *tls,
@@ -41,7 +45,7 @@ static int open_endpoint(struct stack *k, const struct stack_opts *o, const stru
 	wt.id_first = o->shard + 1;
 	wt.id_step = o->n_shards;
 	quic.shard = (uint8_t)o->shard;
-	int err = wt_new(&wt, links_app(), k->links, log, &k->wt);
+	int err = wt_new(&wt, session_wt_app(), links_host(k->links), log, &k->wt);
 
 	if (!err)
 		err = quic_endpoint_new(&quic, out, wt_quic_app(), k->wt, tls, log, &k->endpoint);

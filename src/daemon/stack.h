@@ -8,6 +8,7 @@
 #pragma once
 #include "daemon/link.h"
 #include "daemon/registry.h"
+#include "wt/wt.h"
 
 struct stack_opts {
 	const struct config *cfg;
@@ -18,6 +19,7 @@ struct stack_opts {
 	const struct quic_relay *relay; /* between them; NULL: there is one */
 	http_handler_fn *on_request;    /* see wt_on_request(); may be NULL */
 	void *request_ctx;
+	int64_t (*wall_ms)(void);       /* see links_opts; may be NULL */
 };
 
 /* To be looked at, and each part used as its header says; made and freed together. */

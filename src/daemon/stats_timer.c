@@ -55,7 +55,8 @@ void stats_timer_run(struct stats_timer *t, nsec now, void (*send)(struct stats_
 		w->next = next_after(w, w->next);
 		if (w->next <= now)
 			w->next = next_after(w, now);
-		due_at(t, w->next);
-		send(w, now); /* last: it may set or drop the wish */
+		send(w, now); /* it may change the wish */
+		if (w->every_ms)
+			due_at(t, w->next);
 	}
 }

@@ -25,5 +25,5 @@ void stats_timer_init(struct stats_timer *t);
 void stats_wish_init(struct stats_wish *w);
 /* From `now` on `w` is due each `every_ms`; 0: no more. May be called from inside stats_timer_run(), for the wish that is due. */
 void stats_timer_set(struct stats_timer *t, struct stats_wish *w, uint32_t every_ms, nsec now);
-/* Calls `send` for each that is due; it may drop that one. When the thread was stuck, what was missed is not made up for. */
+/* Calls `send` for each that is due; it may set that wish anew, not free it. When the thread was stuck, what was missed is not made up for. */
 void stats_timer_run(struct stats_timer *t, nsec now, void (*send)(struct stats_wish *w, nsec now));

@@ -6,6 +6,7 @@
  */
 #include "base/cursor.h"
 #include "daemon/link.h"
+#include "session/session_wt.h"
 #include "support/fake_quic.h"
 #include "support/h3_raw.h"
 
@@ -256,8 +257,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	o.stream_send_bytes = 2000;
 	o.max_streams = 4;
 	expect(registry_new(configuration(), 1, &w->registry) == 0);
-	expect(links_new(configuration(), w->rooms, w->registry, 0, &silent, &w->links) == 0);
-	expect(wt_new(&o, links_app(), w->links, &silent, &w->wt) == 0);
+	const struct links_opts links = {.cfg = configuration(), .rooms = w->rooms, .registry = w->registry};
+
+	expect(links_new(&links, &silent, &w->links) == 0);
+	expect(wt_new(&o, session_wt_app(), links_host(w->links), &silent, &w->wt) == 0);
 	while (cursor_left(&in) >= 2) {
 		uint8_t what = (uint8_t)cursor_le(&in, 1);
 

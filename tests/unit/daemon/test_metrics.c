@@ -309,7 +309,7 @@ TEST(shards_are_added_up)
 	two[0].wt = (struct wt_stats){.sessions_opened = 11, .sessions = 9, .streams_rejected = 100};
 	two[0].rooms = (struct rooms_stats){.rooms = 1, .participants = 2, .bridges = 3, .ticks = 4, .bridges_down = 5,
 		.depth_sum_ms = 6, .late_bucket = {[9] = 8}};
-	two[0].links = (struct links_stats){.datagrams_in = 13, .refused = {.status_503 = 1}, .links = 17, .second_streams = 10};
+	two[0].links = (struct links_stats){.refused = {.status_503 = 1}, .links = 17, .second_streams = 10};
 	two[0].lobby = (struct lobby_stats){.packets = 23, .full = 1, .stale = 2};
 	two[0].forward_dropped = 19;
 	two[0].load = 0.5;
@@ -371,8 +371,8 @@ TEST(every_counter_of_every_layer_is_shown)
 	assert_int_equal(count_unshown(&http_metrics, 0, offsetof(struct http_stats, conns) + 4, "http"), 0);
 	/* faults[FRAME_OK] counts nothing; bridges_down has four bytes of padding behind it */
 	assert_int_equal(count_unshown(&rooms_metrics, 0, sizeof(struct rooms_stats), "rooms"), 2 + 1 + 1);
-	/* datagrams_in and sent are those of wt, links that of sessions */
-	assert_int_equal(count_unshown(&links_metrics, 0, offsetof(struct links_stats, links), "links"), 4);
+	/* `links` is that of sessions */
+	assert_int_equal(count_unshown(&links_metrics, 0, offsetof(struct links_stats, links), "links"), 0);
 }
 
 TEST(faults_of_frames_have_the_names_that_warnings_give_them)

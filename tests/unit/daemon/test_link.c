@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: MIT */
+/* Links over a session that is made of nothing: real rooms, and every packet and line is seen here. */
+#include "support/test.h"
+
+#include "base/err.h"
+#include "daemon/link.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PEOPLE_MAX = 4, NONE = 0xffffffff };
+
+static int64_t wall_ms(void)
+{
+	return 1800000000123;
+}
+
+/* --- a session ----------------------------------------------------------------------------------- */
+
+struct client {
+	struct session base; /* first */
+	struct world *w;
+	struct session_answer answer;
+	char lines[8192];    /* what it was sent, since it was last looked at */
+	size_t n_lines;
+	unsigned n_audio;
+	size_t audio_max, audio_bytes;
+	int line_result;
+	uint32_t closed_with; /* NONE: it is not closed */
+	char reason[64];
+};
+
+struct world {
+	struct config *cfg;
+	struct rooms *rooms;
+	struct registry *registry;
+	struct links *links;
+	struct client client[PEOPLE_MAX];
+	size_t n_clients;
+	nsec now;
+};
+
+static const struct session_app *app_of(const struct client *c)
+{
+	return links_host(c->w->links)->app;
+}
+
+static int send_audio(struct session *s, const void *head, size_t head_len, const void *body, size_t len, nsec now)
+{
+	struct client *c = (struct client *)s;
+
+	(void)head, (void)body, (void)now;
+	assert_true(head_len + len <= c->audio_max);
+	c->n_audio++;
+	c->audio_bytes += head_len + len;
+	return 0;
+}
+
+static size_t audio_max(const struct session *s)
+{
+	return ((const struct client *)s)->audio_max;
+}
+
+static void end_lines(struct session *s, nsec now)
+{
+	(void)now;
+	s->lines = SESSION_LINES_LOST;
+}
+
+static int send_line(struct session *s, const void *p, size_t len, nsec now)
+{
+	struct client *c = (struct client *)s;
+
+	if (c->line_result) {
+		end_lines(s, now);
+		return c->line_result;
+	}
+	assert_true(c->n_lines + len < sizeof c->lines);
+	memcpy(c->lines + c->n_lines, p, len);
+	c->n_lines += len;
+	c->lines[c->n_lines] = '\0';
+	return 0;
+}
+
+static void info(const struct session *s, struct session_info *out)
+{
+	(void)s;
+	*out = (struct session_info){.rtt_us = 1500, .packets_sent = 10, .packets_lost = 2, .audio_dropped = 3};
+}
+
+static void peer(const struct session *s, char out[SESSION_PEER_TEXT])
+{
+	(void)s;
+	strcpy(out, "192.0.2.7:5000");
+}
+
+static int move(struct session *s, unsigned shard)
+{
+	(void)s;
+	fail_msg("moved to %u of one shard", shard);
+	return 0;
+}
+
+static void ended(struct client *c, enum session_end end)
+{
+	const struct session_close why = {.end = end, .reason = "", .how = "test"};
+
+	c->base.lines = SESSION_LINES_LOST;
+	app_of(c)->on_closed(c->base.user, &why, c->w->now);
+	if (c->closed_with == NONE)
+		c->closed_with = 0;
+}
+
+static void close_session(struct session *s, uint32_t code, const char *reason, nsec now)
+{
+	struct client *c = (struct client *)s;
+
+	(void)now;
+	c->closed_with = code;
+	snprintf(c->reason, sizeof c->reason, "%s", reason);
+	ended(c, SESSION_END_LOCAL);
+}
+
+static const struct session_ops ops = {
+	.send_audio = send_audio,
+	.audio_max = audio_max,
+	.send_line = send_line,
+	.end_lines = end_lines,
+	.info = info,
+	.peer = peer,
+	.move = move,
+	.close = close_session,
+};
+
+/* --- a world ------------------------------------------------------------------------------------- */
+
+static void world_init(struct world *w)
+{
+	static const struct log quiet;
+
+	memset(w, 0, sizeof *w);
+	w->now = nsec_from_s(100);
+	w->cfg = calloc(1, sizeof *w->cfg);
+	assert_non_null(w->cfg);
+	config_default(w->cfg);
+	assert_int_equal(rooms_new(&w->cfg->rooms, &quiet, &w->rooms), 0);
+	assert_int_equal(registry_new(w->cfg, 1, &w->registry), 0);
+	const struct links_opts o = {.cfg = w->cfg, .rooms = w->rooms, .registry = w->registry, .wall_ms = wall_ms};
+
+	assert_int_equal(links_new(&o, &quiet, &w->links), 0);
+}
+
+static void world_end(struct world *w)
+{
+	for (size_t i = 0; i < w->n_clients; i++)
+		if (w->client[i].answer.decision == SESSION_ADMITTED && w->client[i].closed_with == NONE)
+			ended(&w->client[i], SESSION_END_PEER);
+	assert_int_equal(links_stats(w->links)->links, 0);
+	assert_true(links_deadline(w->links) == NSEC_NONE);
+	links_free(w->links);
+	assert_int_equal(registry_sessions(w->registry), 0);
+	registry_free(w->registry);
+	rooms_free(w->rooms);
+	free(w->cfg);
+}
+
+static struct client *ask(struct world *w, const char *path, const char *query, const char *origin)
+{
+	struct client *c = &w->client[w->n_clients++];
+	char target[256];
+	struct http_request req = {.method = "CONNECT", .host = "localhost:4433", .origin = origin};
+
+	*c = (struct client){.base.ops = &ops, .base.id = w->n_clients, .w = w, .audio_max = 1200, .closed_with = NONE};
+	snprintf(target, sizeof target, "%s?%s", path, query);
+	assert_int_equal(http_target_parse(target, &req), 0);
+	app_of(c)->on_open(links_host(w->links)->ctx, &c->base, &req, &c->answer, w->now);
+	c->base.user = c->answer.user;
+	return c;
+}
+
+static void read_lines(struct client *c, char *out, size_t size)
+{
+	snprintf(out, size, "%s", c->lines);
+	c->lines[0] = '\0';
+	c->n_lines = 0;
+}
+
+static void open_lines(struct client *c)
+{
+	c->base.lines = SESSION_LINES_OPEN;
+	app_of(c)->on_ready(c->base.user, c->w->now);
+}
+
+/* Somebody in room x whose lines are open; the welcome is read already. */
+static struct client *join(struct world *w)
+{
+	struct client *c = ask(w, "/audio", "room=x", "");
+	char welcome[4096];
+
+	assert_int_equal(c->answer.decision, SESSION_ADMITTED);
+	open_lines(c);
+	read_lines(c, welcome, sizeof welcome);
+	for (size_t i = 0; i < w->n_clients; i++)
+		read_lines(&w->client[i], welcome, sizeof welcome);
+	return c;
+}
+
+static void write_line(struct client *c, const char *line)
+{
+	char *copy = malloc(strlen(line) + 1); /* exactly this long, and without its NUL */
+
+	memcpy(copy, line, strlen(line) + 1);
+	app_of(c)->on_line(c->base.user, copy, strlen(line), c->w->now);
+	free(copy);
+}
+
+/* Everything that `c` was sent since it was last asked. */
+static void assert_was_sent(struct client *c, const char *want)
+{
+	char text[8192];
+
+	read_lines(c, text, sizeof text);
+	assert_string_equal(text, want);
+}
+
+static void assert_was_sent_with(struct client *c, const char *part)
+{
+	char text[8192];
+
+	read_lines(c, text, sizeof text);
+	if (!strstr(text, part))
+		fail_msg("no %s in %s", part, text);
+}
+
+static void run_until(struct world *w, nsec end)
+{
+	while (links_deadline(w->links) <= end) {
+		w->now = links_deadline(w->links);
+		links_run(w->links, w->now);
+	}
+	w->now = end;
+}
+
+/* --- coming and going ------------------------------------------------------------------------------ */
+
+TEST(the_welcome_names_the_session_and_the_room)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *c = ask(&w, "/audio", "room=x&name=Ann&rate=24000", "");
+
+	assert_int_equal(c->answer.decision, SESSION_ADMITTED);
+	assert_was_sent(c, "");
+	open_lines(c);
+	assert_was_sent(c, "{\"type\":\"welcome\",\"session\":\"s1\",\"participant\":1,\"name\":\"Ann\",\"room\":\"x\",\"private\":false,"
+			   "\"rate\":24000,\"room_rate\":16000,\"codec\":\"pcm\",\"frames\":\"legacy\",\"frame_ms\":20,\"participants\":"
+			   "[{\"id\":1,\"name\":\"Ann\",\"muted\":false,\"speaking\":false}],\"bridge\":null}\n");
+	world_end(&w);
+}
+
+TEST(refusals_have_a_status_and_a_reason)
+{
+	struct world w;
+
+	world_init(&w);
+	assert_int_equal(ask(&w, "/elsewhere", "room=x", "")->answer.status, 404);
+	assert_int_equal(ask(&w, "/audio", "room=x&rate=7", "")->answer.status, 400);
+	assert_int_equal(ask(&w, "/audio", "room=x", "https://elsewhere.example")->answer.status, 403);
+	links_drain(w.links, 1000, w.now);
+	assert_int_equal(ask(&w, "/audio", "room=x", "")->answer.status, 503);
+	for (size_t i = 0; i < w.n_clients; i++) {
+		assert_int_equal(w.client[i].answer.decision, SESSION_REFUSED);
+		assert_true(w.client[i].answer.why != NULL);
+	}
+	world_end(&w);
+}
+
+static void leaves_with(enum session_end end, bool draining, const char *line)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *a = join(&w), *b = join(&w);
+
+	if (draining) {
+		links_drain(w.links, 1000, w.now);
+		assert_was_sent_with(a, "{\"type\":\"bye\",\"reason\":\"shutdown\"");
+	}
+	ended(b, end);
+	assert_was_sent(a, line);
+	world_end(&w);
+}
+
+TEST(the_others_are_told_why_somebody_left)
+{
+	leaves_with(SESSION_END_PEER, false, "{\"type\":\"left\",\"id\":2,\"reason\":\"closed\"}\n");
+	leaves_with(SESSION_END_LOST, false, "{\"type\":\"left\",\"id\":2,\"reason\":\"lost\"}\n");
+	leaves_with(SESSION_END_LOCAL, false, "{\"type\":\"left\",\"id\":2,\"reason\":\"closed\"}\n");
+	leaves_with(SESSION_END_LOCAL, true, "{\"type\":\"left\",\"id\":2,\"reason\":\"shutdown\"}\n");
+}
+
+TEST(all_links_are_closed_with_one_code)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *a = join(&w), *b = join(&w);
+
+	links_close_all(w.links, CLOSE_SHUTDOWN, "the end", w.now);
+	assert_int_equal(a->closed_with, CLOSE_SHUTDOWN);
+	assert_int_equal(b->closed_with, CLOSE_SHUTDOWN);
+	assert_string_equal(b->reason, "the end");
+	assert_int_equal(links_stats(w.links)->links, 0);
+	world_end(&w);
+}
+
+/* --- what clients ask for -------------------------------------------------------------------------- */
+
+TEST(a_message_goes_to_everybody_in_one_and_the_same_line)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *a = join(&w), *b = join(&w);
+	static const char line[] = "{\"type\":\"message\",\"from\":1,\"to\":null,\"text\":\"hi\",\"time\":1800000000123}\n";
+
+	write_line(a, "{\"type\":\"message\",\"text\":\"hi\"}");
+	assert_was_sent(a, line);
+	assert_was_sent(b, line);
+	world_end(&w);
+}
+
+TEST(a_line_for_one_is_not_taken_for_that_of_everybody)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *a = join(&w), *b = join(&w);
+
+	write_line(a, "{\"type\":\"message\",\"text\":\"all\"}");
+	write_line(a, "{\"type\":\"ping\",\"t\":1}");
+	write_line(a, "{\"type\":\"message\",\"text\":\"you\",\"to\":2}");
+	write_line(a, "{\"type\":\"mute\",\"muted\":true}");
+	char text[1024];
+
+	read_lines(b, text, sizeof text);
+	assert_string_equal(text, "{\"type\":\"message\",\"from\":1,\"to\":null,\"text\":\"all\",\"time\":1800000000123}\n"
+				  "{\"type\":\"message\",\"from\":1,\"to\":2,\"text\":\"you\",\"time\":1800000000123}\n"
+				  "{\"type\":\"mute\",\"id\":1,\"muted\":true}\n");
+	assert_was_sent_with(a, "{\"type\":\"pong\",\"t\":1.0}\n");
+	world_end(&w);
+}
+
+TEST(a_ping_is_answered_and_a_bye_ends_the_session)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *c = join(&w);
+
+	write_line(c, "{\"type\":\"ping\",\"t\":2.5} \r");
+	assert_was_sent(c, "{\"type\":\"pong\",\"t\":2.5}\n");
+	write_line(c, "{\"type\":\"of a later version\"}");
+	write_line(c, " \t");
+	write_line(c, "");
+	assert_was_sent(c, "");
+	write_line(c, "{\"type\":\"bye\"}");
+	assert_int_equal(c->closed_with, CLOSE_OK);
+	assert_string_equal(c->reason, "bye");
+	assert_int_equal(links_stats(w.links)->control_in, 3);
+	world_end(&w);
+}
+
+TEST(what_cannot_be_done_is_answered_with_an_error)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *c = join(&w);
+
+	write_line(c, "hello");
+	assert_was_sent_with(c, "{\"type\":\"error\",\"code\":\"bad_message\"");
+	write_line(c, "{\"type\":\"message\",\"text\":\"x\",\"to\":99}");
+	assert_was_sent_with(c, "{\"type\":\"error\",\"code\":\"no_such_participant\"");
+	write_line(c, "{\"type\":\"bridge\",\"mode\":\"muted\"}");
+	assert_was_sent_with(c, "{\"type\":\"error\",\"code\":\"no_bridge\"");
+	app_of(c)->on_long_line(c->base.user, w.now);
+	assert_was_sent_with(c, "{\"type\":\"error\",\"code\":\"line_too_long\"");
+	assert_int_equal(links_stats(w.links)->control_bad, 4);
+	world_end(&w);
+}
+
+TEST(lines_over_the_limit_are_ignored_and_warned_of_once)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *c = join(&w);
+	unsigned burst = 2 * w.cfg->limits.control_messages_per_s;
+
+	for (unsigned i = 0; i < burst; i++)
+		write_line(c, "{\"type\":\"played\",\"epoch\":0,\"samples\":0}");
+	assert_was_sent(c, "");
+	write_line(c, "{\"type\":\"ping\"}");
+	assert_was_sent_with(c, "{\"type\":\"warning\",\"code\":\"rate_limited\"");
+	write_line(c, "{\"type\":\"ping\"}");
+	assert_was_sent(c, "");
+	assert_int_equal(links_stats(w.links)->control_limited, 2);
+	w.now += nsec_from_s(1);
+	write_line(c, "{\"type\":\"ping\"}");
+	assert_was_sent_with(c, "pong");
+	world_end(&w);
+}
+
+/* --- statistics ------------------------------------------------------------------------------------ */
+
+TEST(statistics_come_as_often_as_asked_and_tell_of_the_connection)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *c = join(&w);
+
+	write_line(c, "{\"type\":\"stats\"}");
+	assert_was_sent_with(c, "{\"type\":\"stats\",\"rtt_ms\":1.5,\"received_packets\":0,\"sent_packets\":10,\"lost_packets\":2,"
+				"\"dropped_datagrams\":3,");
+	assert_true(links_deadline(w.links) == NSEC_NONE);
+	write_line(c, "{\"type\":\"stats\",\"every_ms\":500}");
+	assert_was_sent_with(c, "stats");
+	run_until(&w, w.now + nsec_from_ms(499));
+	assert_was_sent(c, "");
+	run_until(&w, w.now + nsec_from_ms(1));
+	assert_was_sent_with(c, "stats");
+	write_line(c, "{\"type\":\"stats\",\"every_ms\":0}");
+	assert_was_sent_with(c, "stats");
+	run_until(&w, w.now + nsec_from_s(5));
+	assert_was_sent(c, "");
+	world_end(&w);
+}
+
+TEST(no_statistics_are_made_for_a_client_whose_lines_are_lost)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *c = join(&w);
+
+	write_line(c, "{\"type\":\"stats\",\"every_ms\":200}");
+	c->base.lines = SESSION_LINES_LOST; /* the client closed its stream */
+	run_until(&w, w.now + nsec_from_ms(200));
+	assert_true(links_deadline(w.links) == NSEC_NONE);
+	assert_int_equal(links_stats(w.links)->control_lost, 0);
+	world_end(&w);
+}
+
+TEST(a_client_that_does_not_read_is_counted_once_and_stays)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *a = join(&w), *b = join(&w);
+
+	write_line(a, "{\"type\":\"stats\",\"every_ms\":200}");
+	a->line_result = ERR_LIMIT;
+	run_until(&w, w.now + nsec_from_ms(200));
+	assert_int_equal(links_stats(w.links)->control_lost, 1);
+	assert_true(links_deadline(w.links) == NSEC_NONE);
+	write_line(b, "{\"type\":\"message\",\"text\":\"hi\"}");
+	assert_int_equal(links_stats(w.links)->control_lost, 1);
+	assert_int_equal(links_stats(w.links)->links, 2);
+	assert_int_equal(a->closed_with, NONE);
+	world_end(&w);
+}
+
+/* --- audio ----------------------------------------------------------------------------------------- */
+
+static void write_audio(struct client *c)
+{
+	static const uint8_t frame[2 + 640] = {160, 0, 1, 2, 3, 4};
+
+	app_of(c)->on_audio(c->base.user, frame, sizeof frame, c->w->now);
+}
+
+static void mix(struct world *w, unsigned frames)
+{
+	nsec end = w->now + nsec_from_ms(20 * frames);
+
+	while (rooms_deadline(w->rooms) <= end) {
+		w->now = rooms_deadline(w->rooms) > w->now ? rooms_deadline(w->rooms) : w->now;
+		rooms_run(w->rooms, w->now);
+	}
+	w->now = end;
+}
+
+TEST(the_others_hear_in_packets_that_fit)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *a = join(&w), *b = join(&w);
+
+	b->audio_max = 400;
+	for (int i = 0; i < 10; i++) {
+		write_audio(a);
+		mix(&w, 1);
+	}
+	assert_true(b->n_audio >= 10 && b->n_audio % 2 == 0); /* each frame in two */
+	assert_int_equal(b->audio_bytes, b->n_audio * (2 + 320));
+	assert_int_equal(a->n_audio, 0);
+	assert_int_equal(links_stats(w.links)->send_failed, 0);
+	b->audio_max = 0; /* a path that carries none */
+	write_audio(a);
+	mix(&w, 3);
+	assert_true(links_stats(w.links)->send_failed > 0);
+	mix(&w, 100); /* until the room sleeps */
+	world_end(&w);
+}
+
+TEST(audio_over_the_limit_is_dropped_and_warned_of_once)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *c = join(&w);
+	unsigned burst = 2 * w.cfg->limits.datagrams_per_s;
+
+	for (unsigned i = 0; i < burst + 10; i++)
+		write_audio(c);
+	assert_int_equal(links_stats(w.links)->rate_limited, 10);
+	assert_was_sent_with(c, "{\"type\":\"warning\",\"code\":\"rate_limited\"");
+	write_audio(c);
+	assert_was_sent(c, "");
+	world_end(&w);
+}
+
+TEST(each_kind_of_broken_frame_is_warned_of_once)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *c = join(&w);
+
+	app_of(c)->on_audio(c->base.user, (const uint8_t *)"x", 1, w.now);
+	assert_was_sent_with(c, "{\"type\":\"warning\",\"code\":\"");
+	app_of(c)->on_audio(c->base.user, (const uint8_t *)"x", 1, w.now);
+	assert_was_sent(c, "");
+	app_of(c)->on_audio(c->base.user, (const uint8_t *)"\xa0\x00", 2, w.now);
+	assert_was_sent_with(c, "{\"type\":\"warning\",\"code\":\"");
+	world_end(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_welcome_names_the_session_and_the_room),
+		cmocka_unit_test(refusals_have_a_status_and_a_reason),
+		cmocka_unit_test(the_others_are_told_why_somebody_left),
+		cmocka_unit_test(all_links_are_closed_with_one_code),
+		cmocka_unit_test(a_message_goes_to_everybody_in_one_and_the_same_line),
+		cmocka_unit_test(a_line_for_one_is_not_taken_for_that_of_everybody),
+		cmocka_unit_test(a_ping_is_answered_and_a_bye_ends_the_session),
+		cmocka_unit_test(what_cannot_be_done_is_answered_with_an_error),
+		cmocka_unit_test(lines_over_the_limit_are_ignored_and_warned_of_once),
+		cmocka_unit_test(statistics_come_as_often_as_asked_and_tell_of_the_connection),
+		cmocka_unit_test(no_statistics_are_made_for_a_client_whose_lines_are_lost),
+		cmocka_unit_test(a_client_that_does_not_read_is_counted_once_and_stays),
+		cmocka_unit_test(the_others_hear_in_packets_that_fit),
+		cmocka_unit_test(audio_over_the_limit_is_dropped_and_warned_of_once),
+		cmocka_unit_test(each_kind_of_broken_frame_is_warned_of_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
