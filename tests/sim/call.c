@@ -29,7 +29,7 @@ static void on_forwarded(void *ctx, const struct quic_path *path, uint8_t ecn, u
 	quic_endpoint_recv(r->ep, path, ecn, p, len, r->now);
 }
 
-static void take_news(struct world *w, unsigned shard, nsec now)
+static void read_exchange(struct world *w, unsigned shard, nsec now)
 {
 	struct reader r = {w->shard[shard].endpoint, now};
 	const struct exchange_reader reader = {&r, on_mail, on_forwarded};
@@ -39,7 +39,7 @@ static void take_news(struct world *w, unsigned shard, nsec now)
 	exchange_take(w->exchange, shard, &reader);
 }
 
-static void leftover(unsigned to, struct mail *m)
+static void drop_mail(unsigned to, struct mail *m)
 {
 	(void)to;
 	quic_endpoint_mail(NULL, m, 0);
@@ -77,18 +77,18 @@ static void open_shards(struct world *w)
 
 /* --- the clock -------------------------------------------------------------------------------- */
 
-/* Every millisecond: what shards passed one another, rooms that are due, people whose moment it is. */
+/* Every millisecond: mail and packets between shards, rooms that are due, clients that are due to send. */
 static void tick(void *ctx, nsec now)
 {
 	struct world *w = ctx;
 
 	for (size_t i = 0; i < w->n_people; i++)
 		if (now / nsec_from_ms(1) % 20 == w->people[i].phase_ms)
-			say(&w->people[i], now);
+			send_frame(&w->people[i], now);
 
 	for (unsigned i = 0; i < w->n_shards; i++) {
 		if (w->exchange && !w->hold[i])
-			take_news(w, i, now);
+			read_exchange(w, i, now);
 		if (rooms_deadline(w->shard[i].rooms) <= now)
 			rooms_run(w->shard[i].rooms, now);
 		if (links_deadline(w->shard[i].links) <= now)
@@ -111,25 +111,25 @@ static void on_answer(void *user, struct wt_session *s, unsigned status, nsec no
 		wt_stream_send(p->control, "{\"type\":\"stats\"}\n", 17, false, now);
 }
 
-static void hear_v1(struct person *p, const uint8_t *b, size_t len)
+static void check_v1(struct person *p, const uint8_t *b, size_t len)
 {
 	struct frame f = {0};
 
 	assert_int_equal(packet_parse(b, len, 16000, &f), FRAME_OK);
 	assert_true(f.is_v1);
-	int16_t ahead = (int16_t)(f.v1.seq - p->heard_seq);
+	int16_t ahead = (int16_t)(f.v1.seq - p->last_seq);
 
-	if (p->heard > 0 && ahead > 0) {
+	if (p->received > 0 && ahead > 0) {
 		p->missing += (uint64_t)ahead - 1;
-		p->disordered += f.v1.time - p->heard_time != (uint32_t)ahead * FRAME_SAMPLES;
+		p->disordered += f.v1.time - p->last_time != (uint32_t)ahead * FRAME_SAMPLES;
 	}
-	if (p->heard == 0 || ahead > 0) {
-		p->heard_seq = f.v1.seq;
-		p->heard_time = f.v1.time;
+	if (p->received == 0 || ahead > 0) {
+		p->last_seq = f.v1.seq;
+		p->last_time = f.v1.time;
 	}
 }
 
-static void on_heard(void *user, const uint8_t *b, size_t len, nsec now)
+static void on_packet(void *user, const uint8_t *b, size_t len, nsec now)
 {
 	struct person *p = user;
 	size_t head = p->v1 ? PACKET_V1_HEAD : PACKET_LEGACY_HEAD;
@@ -138,8 +138,8 @@ static void on_heard(void *user, const uint8_t *b, size_t len, nsec now)
 	if (len != head + 2 * FRAME_SAMPLES)
 		return;
 	if (p->v1)
-		hear_v1(p, b, len);
-	p->heard++;
+		check_v1(p, b, len);
+	p->received++;
 	p->last = (int16_t)(b[head + FRAME_SAMPLES] | b[head + FRAME_SAMPLES + 1] << 8);
 	if (p->expect && abs(p->last - p->expect) > 2)
 		p->wrong++;
@@ -153,7 +153,7 @@ static void on_line(void *user, struct wt_stream *st, const uint8_t *b, size_t l
 	buf_append(&p->lines, b, len);
 }
 
-static void on_gone(void *user, const struct wt_close *why, nsec now)
+static void on_closed(void *user, const struct wt_close *why, nsec now)
 {
 	struct person *p = user;
 
@@ -176,24 +176,24 @@ static void on_stream_closed(void *user, struct wt_stream *st, nsec now)
 
 static const struct wt_app client_app = {
 	.on_answer = on_answer,
-	.on_datagram = on_heard,
+	.on_datagram = on_packet,
 	.on_stream = on_stream,
 	.on_stream_data = on_line,
 	.on_stream_closed = on_stream_closed,
-	.on_closed = on_gone,
+	.on_closed = on_closed,
 };
 
-void say(struct person *p, nsec now)
+void send_frame(struct person *p, nsec now)
 {
 	uint8_t bytes[PACKET_V1_HEAD + 2 * FRAME_SAMPLES], payload[2 * FRAME_SAMPLES];
 	struct packet_writer w = {.kind = p->v1 ? PACKET_V1 : PACKET_LEGACY, .next_seq = p->seq};
 	struct frame f = {PCM_FRAME(p->rate_hz, payload, FRAME_SAMPLES), .v1 = {.time = p->media_time}};
 
-	if (!p->session || !p->says)
+	if (!p->session || !p->sample)
 		return;
 	for (size_t i = 0; i < sizeof payload; i += 2) {
-		payload[i] = (uint8_t)p->says;
-		payload[i + 1] = (uint8_t)((uint16_t)p->says >> 8);
+		payload[i] = (uint8_t)p->sample;
+		payload[i + 1] = (uint8_t)((uint16_t)p->sample >> 8);
 	}
 	size_t len = datagram_of(bytes, &w, &f);
 
@@ -246,13 +246,13 @@ void world_init_shards(struct world *w, uint64_t seed, size_t n_people, unsigned
 	w->people = calloc(n_people, sizeof *w->people);
 }
 
-struct person *join(struct world *w, const char *room, int16_t says)
+struct person *join(struct world *w, const char *room, int16_t sample)
 {
 	struct person *p = &w->people[w->n_people++];
 	const struct quic_path path = sim_path(w->cn, w->sn);
 
 	p->w = w;
-	p->says = says;
+	p->sample = sample;
 	p->rate_hz = 16000;
 	p->v1 = strstr(room, "frames=v1") != NULL;
 	buf_init(&p->lines, 65536);
@@ -263,7 +263,7 @@ struct person *join(struct world *w, const char *room, int16_t says)
 	return p;
 }
 
-static bool everybody_is_in(void *ctx)
+static bool all_have_sessions(void *ctx)
 {
 	struct world *w = ctx;
 
@@ -278,9 +278,9 @@ void run(struct world *w, nsec time)
 	sim_run(w->sim, NULL, NULL, time);
 }
 
-void gather(struct world *w)
+void wait_for_all(struct world *w)
 {
-	assert_true(sim_run(w->sim, everybody_is_in, w, nsec_from_s(20)));
+	assert_true(sim_run(w->sim, all_have_sessions, w, nsec_from_s(20)));
 }
 
 void world_end(struct world *w)
@@ -295,7 +295,7 @@ void world_end(struct world *w)
 		assert_int_equal(links_stats(w->shard[i].links)->links, 0);
 		stack_fini(&w->shard[i]);
 	}
-	exchange_free(w->exchange, leftover);
+	exchange_free(w->exchange, drop_mail);
 	quic_group_free(w->group);
 	assert_int_equal(registry_sessions(w->registry), 0);
 	registry_free(w->registry);
@@ -309,10 +309,10 @@ void world_end(struct world *w)
 	free(w->cfg);
 }
 
-/* From here on: what is heard is counted, and compared with `expect`. */
-void listen_from_now(struct world *w)
+/* From here on: what is received is counted, and compared with `expect`. */
+void count_from_now(struct world *w)
 {
 	for (size_t i = 0; i < w->n_people; i++)
-		w->people[i].heard = w->people[i].wrong = 0;
+		w->people[i].received = w->people[i].wrong = 0;
 }
 

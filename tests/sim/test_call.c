@@ -17,14 +17,14 @@ TEST(two_people_hear_each_other_fifty_times_a_second)
 	world_init(&w, 1, 2);
 	struct person *a = join(&w, "x", 1000), *b = join(&w, "x", 2000);
 
-	gather(&w);
+	wait_for_all(&w);
 	run(&w, nsec_from_s(1));
 	a->expect = 2000;
 	b->expect = 1000;
-	listen_from_now(&w);
+	count_from_now(&w);
 	run(&w, nsec_from_s(10));
-	assert_in_range(a->heard, 499, 501);
-	assert_in_range(b->heard, 499, 501);
+	assert_in_range(a->received, 499, 501);
+	assert_in_range(b->received, 499, 501);
 	assert_int_equal(a->wrong + b->wrong, 0);
 	world_end(&w);
 }
@@ -46,17 +46,17 @@ TEST(a_thousand_sessions_hear_their_own_rooms_and_nothing_else)
 		if (i % ROOM)
 			p->expect = (int16_t)(100 + i / ROOM * ROOM * 20);
 	}
-	gather(&w);
+	wait_for_all(&w);
 	run(&w, nsec_from_s(1));
-	listen_from_now(&w);
+	count_from_now(&w);
 	run(&w, nsec_from_s(2));
 	for (int i = 0; i < N; i++) {
 		struct person *p = &w.people[i];
 
 		if (i % ROOM == 0)
-			assert_int_equal(p->heard, 0); /* he alone talks: nobody to hear */
+			assert_int_equal(p->received, 0); /* the only talker of its room */
 		else
-			assert_in_range(p->heard, 99, 101);
+			assert_in_range(p->received, 99, 101);
 		assert_int_equal(p->wrong, 0);
 	}
 	assert_int_equal(rooms_stats(w.shard[0].rooms)->rooms, N / ROOM);
@@ -64,7 +64,7 @@ TEST(a_thousand_sessions_hear_their_own_rooms_and_nothing_else)
 	world_end(&w);
 }
 
-TEST(loss_jitter_and_reordering_cost_only_what_was_lost)
+TEST(loss_jitter_and_reordering_cost_only_the_lost_frames)
 {
 	static const struct sim_link rough = {
 		.loss = 0.05, .duplicate = 0.02, .reorder = 0.05, .reorder_us = 8000, .delay_us = 30000, .jitter_us = 15000};
@@ -74,19 +74,19 @@ TEST(loss_jitter_and_reordering_cost_only_what_was_lost)
 	sim_both(w.cn, &rough);
 	struct person *a = join(&w, "x", 1000), *b = join(&w, "x", 2000);
 
-	gather(&w);
+	wait_for_all(&w);
 	run(&w, nsec_from_s(2));
-	listen_from_now(&w);
+	count_from_now(&w);
 	run(&w, nsec_from_s(20));
 	/* 5 % are lost on the way to the listener; what is lost on the way here is concealed. */
-	assert_in_range(a->heard, 900, 1000);
-	assert_in_range(b->heard, 900, 1000);
+	assert_in_range(a->received, 900, 1000);
+	assert_in_range(b->received, 900, 1000);
 	assert_false(a->closed || b->closed);
 	world_end(&w);
 }
 
-/* Both ways the losses show in the numbers, and nothing but what was lost is missing. */
-TEST(numbered_frames_tell_what_was_lost)
+/* In both directions the numbers show the losses, and only lost frames are missing. */
+TEST(numbered_frames_show_what_was_lost)
 {
 	static const struct sim_link rough = {.loss = 0.1, .delay_us = 30000, .jitter_us = 2000};
 	struct world w;
@@ -94,13 +94,13 @@ TEST(numbered_frames_tell_what_was_lost)
 	world_init(&w, 9, 2);
 	struct person *a = join(&w, "x&frames=v1", 1000), *b = join(&w, "x&frames=v1", 2000);
 
-	gather(&w);
+	wait_for_all(&w);
 	run(&w, nsec_from_s(2));
 	sim_both(w.cn, &rough);
 	run(&w, nsec_from_s(1));
 	uint64_t lost = rooms_stats(w.shard[0].rooms)->frames_lost, sent = a->sent + b->sent, in = rooms_stats(w.shard[0].rooms)->frames_in;
 
-	listen_from_now(&w);
+	count_from_now(&w);
 	a->missing = b->missing = 0;
 	a->expect = 2000;
 	b->expect = 1000;
@@ -108,21 +108,21 @@ TEST(numbered_frames_tell_what_was_lost)
 	sent = a->sent + b->sent - sent;
 	in = rooms_stats(w.shard[0].rooms)->frames_in - in;
 	lost = rooms_stats(w.shard[0].rooms)->frames_lost - lost;
-	print_message("sent %lu, came %lu, lost %lu by number; heard %lu and %lu, missing %lu and %lu, concealed %lu\n",
-		(unsigned long)sent, (unsigned long)in, (unsigned long)lost, (unsigned long)a->heard, (unsigned long)b->heard,
+	print_message("sent %lu, arrived %lu, lost %lu by number; received %lu and %lu, missing %lu and %lu, concealed %lu\n",
+		(unsigned long)sent, (unsigned long)in, (unsigned long)lost, (unsigned long)a->received, (unsigned long)b->received,
 		(unsigned long)a->missing, (unsigned long)b->missing, (unsigned long)rooms_stats(w.shard[0].rooms)->concealed);
 	assert_in_range(lost + in, sent - 6, sent + 6);
 	assert_in_range(lost, sent * 8 / 100, sent * 12 / 100);
 	assert_int_equal(a->disordered + b->disordered, 0);
 	for (struct person *p = a; p; p = p == a ? b : NULL) {
-		assert_in_range(p->heard + p->missing, 1996, 2004);
+		assert_in_range(p->received + p->missing, 1996, 2004);
 		assert_in_range(p->missing, 150, 250);
-		assert_true(p->wrong < p->heard / 8); /* what is invented for a constant fades after a while */
+		assert_true(p->wrong < p->received / 8); /* concealment of a constant fades after a while */
 	}
 	world_end(&w);
 }
 
-/* Rooms with both kinds; media time runs on where nobody spoke. */
+/* A room with both kinds of header; media time runs on in silence. */
 TEST(numbers_go_on_through_silence)
 {
 	struct world w;
@@ -130,28 +130,28 @@ TEST(numbers_go_on_through_silence)
 	world_init(&w, 10, 2);
 	struct person *a = join(&w, "x&frames=v1", 0), *b = join(&w, "x", 2000);
 
-	gather(&w);
+	wait_for_all(&w);
 	run(&w, nsec_from_s(1));
 	a->expect = 2000;
-	listen_from_now(&w);
+	count_from_now(&w);
 	run(&w, nsec_from_s(1));
-	assert_in_range(a->heard, 49, 51);
+	assert_in_range(a->received, 49, 51);
 	assert_int_equal(a->wrong + a->missing + a->disordered, 0);
-	uint16_t seq = a->heard_seq;
-	uint32_t time = a->heard_time;
+	uint16_t seq = a->last_seq;
+	uint32_t time = a->last_time;
 
 	a->expect = 0;
-	b->says = 0;
+	b->sample = 0;
 	run(&w, nsec_from_s(3));
-	uint16_t tail = (uint16_t)(a->heard_seq - seq); /* what was concealed of his end */
+	uint16_t tail = (uint16_t)(a->last_seq - seq); /* concealment after the last frame of b */
 
-	b->says = 2000;
+	b->sample = 2000;
 	run(&w, nsec_from_s(1));
 	assert_true(tail <= 5);
 	assert_int_equal(a->missing, 0);
 	assert_int_equal(a->disordered, 1);
-	assert_in_range(a->heard_time - time, 16000 * 4 - 640, 16000 * 4 + 640);
-	assert_in_range((uint16_t)(a->heard_seq - seq), 48, 56);
+	assert_in_range(a->last_time - time, 16000 * 4 - 640, 16000 * 4 + 640);
+	assert_in_range((uint16_t)(a->last_seq - seq), 48, 56);
 	assert_int_equal(rooms_stats(w.shard[0].rooms)->frames_lost, 0);
 	world_end(&w);
 }
@@ -163,28 +163,28 @@ TEST(a_client_behind_a_new_address_goes_on_talking)
 	world_init(&w, 4, 2);
 	struct person *a = join(&w, "x", 1000), *b = join(&w, "x", 2000);
 
-	gather(&w);
+	wait_for_all(&w);
 	run(&w, nsec_from_s(2));
 	sim_rebind(w.cn, "10.9.9.9", 60000);
 	run(&w, nsec_from_s(1));
-	listen_from_now(&w);
+	count_from_now(&w);
 	a->expect = 2000;
 	b->expect = 1000;
 	run(&w, nsec_from_s(2));
-	assert_in_range(a->heard, 99, 101);
-	assert_in_range(b->heard, 99, 101);
+	assert_in_range(a->received, 99, 101);
+	assert_in_range(b->received, 99, 101);
 	assert_int_equal(a->wrong + b->wrong, 0);
 	world_end(&w);
 }
 
-static bool both_hear_again(void *ctx)
+static bool both_receive_again(void *ctx)
 {
 	struct world *w = ctx;
 
-	return w->people[0].heard >= 5 && w->people[1].heard >= 5;
+	return w->people[0].received >= 5 && w->people[1].received >= 5;
 }
 
-/* Nothing passes for a while, either way. How long until voice does. */
+/* The network carries nothing for a while. Returns the time from its return until both receive voice. */
 static nsec outage(uint32_t seconds)
 {
 	static const struct sim_link far = {.delay_us = 30000, .jitter_us = 3000};
@@ -196,24 +196,24 @@ static nsec outage(uint32_t seconds)
 	sim_both(w.cn, &far);
 	struct person *a = join(&w, "x", 1000), *b = join(&w, "x", 2000);
 
-	gather(&w);
+	wait_for_all(&w);
 	run(&w, nsec_from_s(5));
 	sim_both(w.cn, &dead);
 	run(&w, nsec_from_s(seconds));
 	sim_both(w.cn, &far);
-	listen_from_now(&w);
+	count_from_now(&w);
 	nsec from = sim_now(w.sim);
 
-	assert_true(sim_run(w.sim, both_hear_again, &w, nsec_from_s(15)));
+	assert_true(sim_run(w.sim, both_receive_again, &w, nsec_from_s(15)));
 	nsec took = nsec_since(from, sim_now(w.sim));
 
 	run(&w, nsec_from_s(2));
 	a->expect = 2000;
 	b->expect = 1000;
-	listen_from_now(&w);
+	count_from_now(&w);
 	run(&w, nsec_from_s(2));
-	assert_in_range(a->heard, 99, 101);
-	assert_in_range(b->heard, 99, 101);
+	assert_in_range(a->received, 99, 101);
+	assert_in_range(b->received, 99, 101);
 	assert_int_equal(a->wrong + b->wrong, 0);
 	world_end(&w);
 	return took;
@@ -225,7 +225,7 @@ TEST(voice_is_back_soon_after_an_outage)
 		assert_in_range(outage(s) / nsec_from_ms(1), 1, 1000);
 }
 
-/* The path takes less than it did when the call began. At 32 kHz a frame filled nearly the whole of a packet. */
+/* The path carries smaller packets than when the call began. At 32 kHz a frame filled nearly a whole packet. */
 static void shrinking_path(int16_t talks)
 {
 	struct sim_link path = {.delay_us = 20000, .mtu = 1452};
@@ -235,15 +235,15 @@ static void shrinking_path(int16_t talks)
 	sim_both(w.cn, &path);
 	struct person *a = join(&w, "x&rate=32000", talks), *b = join(&w, "x", 2000);
 
-	gather(&w);
+	wait_for_all(&w);
 	run(&w, nsec_from_s(10));
-	assert_int_equal(a->heard, 0); /* frames of 640 samples, each in one packet; see on_heard() */
+	assert_int_equal(a->received, 0); /* frames of 640 samples, each in one packet; see on_packet() */
 	path.mtu = 1200;
 	sim_both(w.cn, &path);
 	run(&w, nsec_from_s(6));
-	listen_from_now(&w);
+	count_from_now(&w);
 	run(&w, nsec_from_s(2));
-	assert_in_range(a->heard, 198, 202);
+	assert_in_range(a->received, 198, 202);
 	assert_int_equal(quic_endpoint_stats(w.shard[0].endpoint)->black_holes, 1);
 	assert_int_equal(b->closed, false);
 	world_end(&w);
@@ -251,7 +251,7 @@ static void shrinking_path(int16_t talks)
 
 TEST(voice_goes_on_when_the_path_shrinks)
 {
-	shrinking_path(0);    /* he only listens: nothing but his acknowledgements comes back */
+	shrinking_path(0);    /* it only listens: only acknowledgements come back */
 	shrinking_path(1000);
 }
 
@@ -262,9 +262,9 @@ TEST(clients_that_vanish_leave_nothing_behind)
 	world_init(&w, 5, 50);
 	for (int i = 0; i < 50; i++)
 		join(&w, i % 2 ? "a" : "b", 500);
-	gather(&w);
+	wait_for_all(&w);
 	run(&w, nsec_from_s(1));
-	sim_attach(w.cn, NULL); /* the whole network of theirs is gone */
+	sim_attach(w.cn, NULL); /* their whole network is gone */
 	run(&w, nsec_from_s(40));
 	assert_int_equal(rooms_stats(w.shard[0].rooms)->participants, 0);
 	assert_int_equal(links_stats(w.shard[0].links)->links, 0);
@@ -278,33 +278,33 @@ static void flood(void *ctx, nsec now)
 	struct person *p = ctx;
 
 	for (int i = 0; i < 20 && p->session; i++)
-		say(p, now);
+		send_frame(p, now);
 }
 
-TEST(one_who_floods_is_heard_once_and_harms_nobody)
+TEST(a_client_that_floods_is_limited_and_harms_nobody)
 {
 	struct world w;
 
 	world_init(&w, 6, 4);
 	struct person *a = join(&w, "x", 1000), *b = join(&w, "x", 2000), *f = join(&w, "y", 300), *g = join(&w, "y", 0);
 
-	gather(&w);
+	wait_for_all(&w);
 	run(&w, nsec_from_s(1));
 	sim_every(w.sim, sim_now(w.sim), nsec_from_ms(5), flood, f); /* 4000 a second */
 	run(&w, nsec_from_s(1));
 	a->expect = 2000;
 	b->expect = 1000;
-	listen_from_now(&w);
+	count_from_now(&w);
 	run(&w, nsec_from_s(5));
-	assert_in_range(a->heard, 249, 251);
-	assert_in_range(b->heard, 249, 251);
+	assert_in_range(a->received, 249, 251);
+	assert_in_range(b->received, 249, 251);
 	assert_int_equal(a->wrong + b->wrong, 0);
-	assert_in_range(g->heard, 240, 251);
+	assert_in_range(g->received, 240, 251);
 	assert_true(links_stats(w.shard[0].links)->rate_limited > 1000);
 	world_end(&w);
 }
 
-TEST(the_control_stream_tells_who_is_there)
+TEST(the_control_stream_lists_who_is_in_the_room)
 {
 	struct world w;
 	char text[8192];
@@ -314,11 +314,11 @@ TEST(the_control_stream_tells_who_is_there)
 
 	a->controls = true;
 	join(&w, "x", 0);
-	gather(&w);
+	wait_for_all(&w);
 	run(&w, nsec_from_s(1));
 	struct person *b = join(&w, "x", 2000);
 
-	gather(&w);
+	wait_for_all(&w);
 	run(&w, nsec_from_s(1));
 	wt_session_close(b->session, 0, "off", sim_now(w.sim));
 	run(&w, nsec_from_s(2));
@@ -354,15 +354,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_people_hear_each_other_fifty_times_a_second),
 		cmocka_unit_test(a_thousand_sessions_hear_their_own_rooms_and_nothing_else),
-		cmocka_unit_test(loss_jitter_and_reordering_cost_only_what_was_lost),
-		cmocka_unit_test(numbered_frames_tell_what_was_lost),
+		cmocka_unit_test(loss_jitter_and_reordering_cost_only_the_lost_frames),
+		cmocka_unit_test(numbered_frames_show_what_was_lost),
 		cmocka_unit_test(numbers_go_on_through_silence),
 		cmocka_unit_test(a_client_behind_a_new_address_goes_on_talking),
 		cmocka_unit_test(voice_is_back_soon_after_an_outage),
 		cmocka_unit_test(voice_goes_on_when_the_path_shrinks),
 		cmocka_unit_test(clients_that_vanish_leave_nothing_behind),
-		cmocka_unit_test(one_who_floods_is_heard_once_and_harms_nobody),
-		cmocka_unit_test(the_control_stream_tells_who_is_there),
+		cmocka_unit_test(a_client_that_floods_is_limited_and_harms_nobody),
+		cmocka_unit_test(the_control_stream_lists_who_is_in_the_room),
 		cmocka_unit_test(refusals_carry_their_status),
 	};
 
