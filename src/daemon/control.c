@@ -11,22 +11,6 @@
 
 /* --- lines in ----------------------------------------------------------------------------- */
 
-static const char *const type_names[CONTROL_N_TYPES] = {
-	[CONTROL_MESSAGE] = "message",
-	[CONTROL_MUTE] = "mute",
-	[CONTROL_BRIDGE] = "bridge",
-	[CONTROL_STATS] = "stats",
-	[CONTROL_PING] = "ping",
-	[CONTROL_PLAYED] = "played",
-	[CONTROL_BYE] = "bye",
-	[CONTROL_UNKNOWN] = "unknown",
-};
-
-const char *control_type_name(enum control_type type)
-{
-	return type_names[type];
-}
-
 static int fault(char why[CONTROL_WHY], const char *text)
 {
 	snprintf(why, CONTROL_WHY, "%s", text);
@@ -74,46 +58,62 @@ static int parse_bridge(yyjson_val *obj, struct control_msg *out, char why[CONTR
 	return fault(why, "bridge: mode must be \"active\", \"listening\" or \"muted\"");
 }
 
-static int parse_fields(yyjson_val *obj, struct control_msg *out, char why[CONTROL_WHY])
+static int parse_mute(yyjson_val *obj, struct control_msg *out, char why[CONTROL_WHY])
 {
-	yyjson_val *v;
+	yyjson_val *muted = yyjson_obj_get(obj, "muted");
 
-	switch (out->type) {
-	case CONTROL_MESSAGE:
-		return parse_message(obj, out, why);
-	case CONTROL_MUTE:
-		v = yyjson_obj_get(obj, "muted");
-		if (!yyjson_is_bool(v))
-			return fault(why, "mute: muted must be true or false");
-		out->muted = yyjson_get_bool(v);
-		return 0;
-	case CONTROL_BRIDGE:
-		return parse_bridge(obj, out, why);
-	case CONTROL_STATS:
-		v = yyjson_obj_get(obj, "every_ms");
-		if (v && !(yyjson_is_uint(v) && yyjson_get_uint(v) <= 3600000))
-			return fault(why, "stats: every_ms must be a number up to 3600000");
-		out->every_ms = v ? (uint32_t)yyjson_get_uint(v) : 0;
-		if (out->every_ms && out->every_ms < CONTROL_STATS_MIN_MS)
-			out->every_ms = CONTROL_STATS_MIN_MS;
-		return 0;
-	case CONTROL_PLAYED:
-		return parse_played(obj, out, why);
-	case CONTROL_PING:
-		v = yyjson_obj_get(obj, "t");
-		if (v && !yyjson_is_num(v))
-			return fault(why, "ping: t must be a number");
-		out->t = yyjson_get_num(v);
-		return 0;
-	default:
-		return 0;
-	}
+	if (!yyjson_is_bool(muted))
+		return fault(why, "mute: muted must be true or false");
+	out->muted = yyjson_get_bool(muted);
+	return 0;
 }
+
+static int parse_stats(yyjson_val *obj, struct control_msg *out, char why[CONTROL_WHY])
+{
+	yyjson_val *every = yyjson_obj_get(obj, "every_ms");
+
+	if (every && !(yyjson_is_uint(every) && yyjson_get_uint(every) <= 3600000))
+		return fault(why, "stats: every_ms must be a number up to 3600000");
+	out->every_ms = every ? (uint32_t)yyjson_get_uint(every) : 0;
+	if (out->every_ms && out->every_ms < CONTROL_STATS_MIN_MS)
+		out->every_ms = CONTROL_STATS_MIN_MS;
+	return 0;
+}
+
+static int parse_ping(yyjson_val *obj, struct control_msg *out, char why[CONTROL_WHY])
+{
+	yyjson_val *t = yyjson_obj_get(obj, "t");
+
+	if (t && !yyjson_is_num(t))
+		return fault(why, "ping: t must be a number");
+	out->t = yyjson_get_num(t);
+	return 0;
+}
+
+static int parse_nothing(yyjson_val *obj, struct control_msg *out, char why[CONTROL_WHY])
+{
+	(void)obj, (void)out, (void)why;
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*parse)(yyjson_val *obj, struct control_msg *out, char why[CONTROL_WHY]);
+} types[CONTROL_N_TYPES] = {
+	[CONTROL_MESSAGE] = {"message", parse_message},
+	[CONTROL_MUTE] = {"mute", parse_mute},
+	[CONTROL_BRIDGE] = {"bridge", parse_bridge},
+	[CONTROL_STATS] = {"stats", parse_stats},
+	[CONTROL_PING] = {"ping", parse_ping},
+	[CONTROL_PLAYED] = {"played", parse_played},
+	[CONTROL_BYE] = {"bye", parse_nothing},
+	[CONTROL_UNKNOWN] = {"", parse_nothing},
+};
 
 static enum control_type type_of(yyjson_val *name)
 {
 	for (int i = 0; i < CONTROL_UNKNOWN; i++)
-		if (yyjson_equals_str(name, type_names[i])) /* to the end: "bye\u0000" is none */
+		if (yyjson_equals_str(name, types[i].name)) /* to the end: "bye\u0000" is none */
 			return (enum control_type)i;
 	return CONTROL_UNKNOWN;
 }
@@ -138,7 +138,7 @@ int control_parse(const char *line, size_t len, struct control_msg *out, char wh
 		out->mode = BRIDGE_ACTIVE;
 		out->epoch = 0;
 		out->samples = 0;
-		err = parse_fields(obj, out, why);
+		err = types[out->type].parse(obj, out, why);
 	}
 	yyjson_doc_free(doc);
 	return err;
@@ -167,8 +167,8 @@ static void put_str(struct line *l, const char *key, const char *value)
 	yyjson_mut_obj_add_str(l->doc, l->obj, key, value);
 }
 
-/* What a driver says, up to the first byte that is no UTF-8: a text that was cut in mid-character must not cost
- * everybody the line, and so the stream. */
+/* A driver's text, up to the first byte that is not UTF-8: a text cut in mid-character must not cost all clients
+ * the line, and with it the stream. */
 static void add_text(yyjson_mut_doc *doc, yyjson_mut_val *obj, const char *value)
 {
 	size_t len = 0;
@@ -188,7 +188,7 @@ static void put_uint(struct line *l, const char *key, uint64_t value)
 	yyjson_mut_obj_add_uint(l->doc, l->obj, key, value);
 }
 
-/* Rounded to two places: nobody reads more. */
+/* Rounded to two places. */
 static void put_ms(struct line *l, const char *key, double value)
 {
 	yyjson_mut_obj_add_real(l->doc, l->obj, key, (double)(int64_t)(value * 100 + (value < 0 ? -0.5 : 0.5)) / 100);
@@ -273,63 +273,83 @@ size_t control_welcome_max(uint32_t people)
 	return ((size_t)people + 5) * MEMBER;
 }
 
-static struct line event_line(const struct room_event *ev, int64_t wall_ms)
+static void put_joined(struct line *l, const struct room_event *ev)
 {
-	static const char *const types[] = {
-		[ROOM_JOINED] = "joined",
-		[ROOM_LEFT] = "left",
-		[ROOM_SPEAKING] = "speaking",
-		[ROOM_MUTED] = "mute",
-		[ROOM_MESSAGE] = "message",
-		[ROOM_TRANSCRIPT] = "transcript",
-		[ROOM_BRIDGE] = "bridge",
-		[ROOM_FLUSH] = "flush",
-	};
-	struct line l = line_of(types[ev->kind]);
+	put_member(l->doc, yyjson_mut_obj_add_obj(l->doc, l->obj, "participant"), &ev->member);
+}
 
-	switch (ev->kind) {
-	case ROOM_JOINED:
-		put_member(l.doc, yyjson_mut_obj_add_obj(l.doc, l.obj, "participant"), &ev->member);
-		return l;
-	case ROOM_MESSAGE:
-		put_uint(&l, "from", ev->member.id);
-		if (ev->to)
-			put_uint(&l, "to", ev->to);
-		else
-			yyjson_mut_obj_add_null(l.doc, l.obj, "to");
-		put_text(&l, ev->text);
-		yyjson_mut_obj_add_sint(l.doc, l.obj, "time", wall_ms);
-		return l;
-	case ROOM_FLUSH:
-		put_uint(&l, "epoch", ev->epoch);
-		return l;
-	default:
-		break;
-	}
-	put_uint(&l, "id", ev->member.id);
-	if (ev->kind == ROOM_LEFT)
-		put_str(&l, "reason", leave_reason_name(ev->reason));
-	if (ev->kind == ROOM_SPEAKING)
-		yyjson_mut_obj_add_bool(l.doc, l.obj, "speaking", ev->member.speaking);
-	if (ev->kind == ROOM_MUTED)
-		yyjson_mut_obj_add_bool(l.doc, l.obj, "muted", ev->member.muted);
-	if (ev->kind == ROOM_BRIDGE) {
-		yyjson_mut_obj_add_bool(l.doc, l.obj, "up", ev->up);
-		put_str(&l, "mode", bridge_mode_name(ev->member.mode));
-	}
-	if (ev->kind == ROOM_BRIDGE && ev->by)
-		put_uint(&l, "by", ev->by);
-	if (ev->kind == ROOM_TRANSCRIPT)
-		yyjson_mut_obj_add_bool(l.doc, l.obj, "final", ev->final);
-	if (ev->text && (ev->kind == ROOM_TRANSCRIPT || ev->kind == ROOM_BRIDGE))
-		put_text(&l, ev->text);
-	return l;
+static void put_left(struct line *l, const struct room_event *ev)
+{
+	put_uint(l, "id", ev->member.id);
+	put_str(l, "reason", leave_reason_name(ev->reason));
+}
+
+static void put_speaking(struct line *l, const struct room_event *ev)
+{
+	put_uint(l, "id", ev->member.id);
+	yyjson_mut_obj_add_bool(l->doc, l->obj, "speaking", ev->member.speaking);
+}
+
+static void put_muted(struct line *l, const struct room_event *ev)
+{
+	put_uint(l, "id", ev->member.id);
+	yyjson_mut_obj_add_bool(l->doc, l->obj, "muted", ev->member.muted);
+}
+
+static void put_message(struct line *l, const struct room_event *ev)
+{
+	put_uint(l, "from", ev->member.id);
+	if (ev->to)
+		put_uint(l, "to", ev->to);
+	else
+		yyjson_mut_obj_add_null(l->doc, l->obj, "to");
+	put_text(l, ev->text);
+}
+
+static void put_transcript(struct line *l, const struct room_event *ev)
+{
+	put_uint(l, "id", ev->member.id);
+	yyjson_mut_obj_add_bool(l->doc, l->obj, "final", ev->final);
+	if (ev->text)
+		put_text(l, ev->text);
+}
+
+static void put_bridge(struct line *l, const struct room_event *ev)
+{
+	put_uint(l, "id", ev->member.id);
+	yyjson_mut_obj_add_bool(l->doc, l->obj, "up", ev->up);
+	put_str(l, "mode", bridge_mode_name(ev->member.mode));
+	if (ev->by)
+		put_uint(l, "by", ev->by);
+	if (ev->text)
+		put_text(l, ev->text);
+}
+
+static void put_flush(struct line *l, const struct room_event *ev)
+{
+	put_uint(l, "epoch", ev->epoch);
 }
 
 int control_event(struct buf *out, const struct room_event *ev, int64_t wall_ms)
 {
-	struct line l = event_line(ev, wall_ms);
+	static const struct {
+		const char *type;
+		void (*put)(struct line *l, const struct room_event *ev);
+	} events[] = {
+		[ROOM_JOINED] = {"joined", put_joined},
+		[ROOM_LEFT] = {"left", put_left},
+		[ROOM_SPEAKING] = {"speaking", put_speaking},
+		[ROOM_MUTED] = {"mute", put_muted},
+		[ROOM_MESSAGE] = {"message", put_message},
+		[ROOM_TRANSCRIPT] = {"transcript", put_transcript},
+		[ROOM_BRIDGE] = {"bridge", put_bridge},
+		[ROOM_FLUSH] = {"flush", put_flush},
+	};
+	struct line l = line_of(events[ev->kind].type);
 
+	events[ev->kind].put(&l, ev);
+	if (ev->kind == ROOM_MESSAGE)
+		yyjson_mut_obj_add_sint(l.doc, l.obj, "time", wall_ms);
 	return line_end(&l, out);
 }
 

@@ -16,7 +16,7 @@ enum control_type {
 	CONTROL_PING,    /* t */
 	CONTROL_PLAYED,  /* epoch, samples */
 	CONTROL_BYE,
-	CONTROL_UNKNOWN, /* a type of a later version: to be ignored */
+	CONTROL_UNKNOWN, /* a type of a later version: ignored */
 	CONTROL_N_TYPES,
 };
 
@@ -33,11 +33,10 @@ struct control_msg {
 
 enum { CONTROL_WHY = 96, CONTROL_STATS_MIN_MS = 200 };
 
-/* ERR_MALFORMED with a phrase in `why` if the line is no such object or a field has the wrong type. */
+/* ERR_MALFORMED, with a phrase in `why`: not an object with a type, or a field of the wrong type. */
 int control_parse(const char *line, size_t len, struct control_msg *out, char why[CONTROL_WHY]);
-const char *control_type_name(enum control_type type);
 
-/* Each of these appends one line, with its end. Never fails but for lack of memory (ERR_NOMEM, ERR_LIMIT). */
+/* Each of these appends one line, with its line feed. ERR_NOMEM, ERR_LIMIT (the buffer's `max`) alone. */
 struct control_welcome {
 	uint64_t session;
 	const struct participant *participant;
@@ -45,7 +44,7 @@ struct control_welcome {
 	bool v1;
 };
 int control_welcome(struct buf *out, const struct control_welcome *w);
-/* Bytes that the longest welcome takes in a room of so many people. */
+/* Length of the longest welcome in a room with this number of people. */
 size_t control_welcome_max(uint32_t people);
 int control_event(struct buf *out, const struct room_event *ev, int64_t wall_ms);
 int control_stats(struct buf *out, uint64_t datagrams_in, const struct participant_stats *p,
@@ -53,5 +52,5 @@ int control_stats(struct buf *out, uint64_t datagrams_in, const struct participa
 int control_pong(struct buf *out, double t);
 int control_warning(struct buf *out, const char *code, const char *text);
 int control_error(struct buf *out, const char *code, const char *text);
-/* `reconnect_ms` 0: do not come back by yourself. */
+/* `reconnect_ms` 0: the client is not to reconnect by itself. */
 int control_bye(struct buf *out, const char *reason, const char *text, uint32_t reconnect_ms);

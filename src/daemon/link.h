@@ -39,7 +39,7 @@ struct session_host *links_host(struct links *ls);
 nsec links_deadline(const struct links *ls);
 void links_run(struct links *ls, nsec now);
 
-/* From now on everybody new is refused, in all shards, and those here are told to come back later. */
+/* From now on new sessions are refused, in all shards, and the clients here are asked to come back later. */
 void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now);
 /* Closes every session with `code`. */
 void links_close_all(struct links *ls, uint32_t code, const char *reason, nsec now);

@@ -30,7 +30,7 @@ void link_stats_due(struct stats_wish *w, nsec now)
 
 	if (link_has_lines(l))
 		send_stats(l, now);
-	if (!link_has_lines(l)) /* nobody can be sent any more */
+	if (!link_has_lines(l)) /* closed, or lost just now */
 		stats_timer_set(&l->owner->stats_timer, w, 0, now);
 }
 
@@ -122,7 +122,7 @@ static size_t without_blanks(const char *line, size_t len)
 	return len;
 }
 
-/* A message of one goes to everybody in the room: too many of them would take the way of their voice. */
+/* A message of one client goes to the whole room: too many of them would hold up the voice of all. */
 static bool within_limits(struct link *l, size_t len, nsec now)
 {
 	const struct links *ls = l->owner;

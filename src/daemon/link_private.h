@@ -33,7 +33,7 @@ struct link {
 	uint32_t out_rate_hz;
 	bool v1;                 /* packets to it carry the long header */
 	uint64_t datagrams_in;
-	uint32_t warned;         /* kinds of fault that it was told of, one bit each */
+	uint32_t warned;         /* kinds of fault that it has been warned of, one bit each */
 	struct limit datagrams, messages, bytes;
 	struct stats_wish stats;
 	nsec joined_at;
@@ -49,7 +49,7 @@ enum { WARNED_RATE_LIMIT = FRAME_N_FAULTS, WARNED_MESSAGES };
 struct buf *links_line(struct links *ls); /* emptied */
 /* Sends what is in it; `err`: what came of writing it. A client that does not read loses its lines, not the audio. */
 void link_send(struct link *l, int err, nsec now);
-/* Tells the client of a kind of fault when it makes it for the first time. */
+/* Warns the client of a kind of fault, the first time that it occurs. */
 void link_warn_once(struct link *l, unsigned bit, const char *code, const char *text, nsec now);
 bool link_has_lines(const struct link *l);
 

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* A welcome lists everybody in the room, and must fit the stream's send buffer with something to spare. */
+/* A welcome lists all people in the room. It must fit the stream's send buffer, with room to spare. */
 static uint32_t send_bytes(const struct config *cfg)
 {
 	uint32_t most = cfg->rooms.private_rule.max_participants;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stack - all of a shard but its sockets and its clock: connections, sessions, rooms, and what joins them.
+ * stack - a shard without its sockets and its clock: connections, sessions, rooms, and what joins them.
  * The daemon puts it on a loop (shard.h); tests and benchmarks run it in virtual time. One thread.
  *
  *   quic_endpoint_recv() for each packet, then stack_settle() once; stack_settle() again at stack_deadline()
@@ -22,7 +22,7 @@ struct stack_opts {
 	int64_t (*wall_ms)(void);       /* see links_opts; may be NULL */
 };
 
-/* To be looked at, and each part used as its header says; made and freed together. */
+/* Made and freed together; each part may be used as its header says. */
 struct stack {
 	struct quic_endpoint *endpoint;
 	struct wt *wt;
@@ -30,15 +30,15 @@ struct stack {
 	struct links *links;
 };
 
-/* Borrows what `o` points to until stack_fini(); takes a reference to `tls`. On error nothing is left behind. */
+/* Borrows what `o` points to until stack_fini(); takes a reference to `tls`. On error everything is freed again. */
 int stack_init(struct stack *k, const struct stack_opts *o, const struct quic_out *out, struct quic_tls *tls,
 	const struct log *log);
-/* Ends whatever there is without a word. Bridges may have something to finish on their loop. */
+/* Ends all connections without a packet. Bridges may still have work on their loop. */
 void stack_end(struct stack *k);
-/* When that loop has run empty. Accepts a zeroed one. */
+/* After that loop has run empty. Accepts a zeroed one. */
 void stack_fini(struct stack *k);
 
-/* After anything happened: mixes what is due, writes what is to be sent. */
+/* After each batch of packets, commands or callbacks: mixes the rooms that are due and writes packets. */
 void stack_settle(struct stack *k, nsec now);
-/* When it wants to be called again at the latest; NSEC_NONE: not at all. */
+/* The latest time of the next stack_settle(); NSEC_NONE: none is needed. */
 nsec stack_deadline(const struct stack *k);

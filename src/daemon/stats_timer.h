@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stats_timer - when statistics that clients asked for are due. Reports go out at multiples of 50 ms only, so that there
- * are few moments at which the list of those who want them is walked. One thread; allocates nothing; time is an argument.
+ * stats_timer - when statistics that clients asked for are due. Reports leave at multiples of 50 ms only, so that the list of
+ * clients is walked seldom. One thread; allocates nothing; time is an argument.
  */
 #pragma once
 #include "base/list.h"

@@ -2,7 +2,7 @@
 /*
  * Two clients and the whole way from their streams to a room: HTTP/3, session, control stream, datagrams. QUIC is
  * played by hand, so that every byte, order and end is the input's to choose: a row of operations, one byte for which
- * (its top bit: which client) and one for a number, then what each needs. Afterwards nobody is left in any room.
+ * (its top bit: which client) and one for a number, then what each needs. Afterwards all rooms are empty.
  */
 #include "base/cursor.h"
 #include "daemon/link.h"
@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { CLIENTS = 2, STREAMS = 12, BYTES_MAX = 600 };
 
-/* What QUIC would not let a client do twice. */
+/* Keeps to what QUIC lets a client do once only. */
 struct client {
 	struct quic_conn c;
 	bool open;
@@ -32,7 +32,7 @@ struct world {
 	nsec now;
 };
 
-/* Not the real one's: this program must not link it. */
+/* In place of the real one, which this program must not link. */
 const char *quic_end_name(enum quic_end end)
 {
 	return end == QUIC_END_PEER ? "peer" : "other";

@@ -16,7 +16,7 @@ static int parse(const char *line, struct control_msg *m)
 	return err;
 }
 
-TEST(every_message_of_a_client_is_understood)
+TEST(every_type_of_message_is_parsed)
 {
 	static struct control_msg m;
 
@@ -56,7 +56,7 @@ TEST(every_message_of_a_client_is_understood)
 	assert_int_equal(m.type, CONTROL_UNKNOWN);
 }
 
-TEST(what_is_no_message_is_said_to_be_none)
+TEST(lines_that_are_not_messages_are_malformed)
 {
 	static const char *const bad[] = {"", "{", "[]", "null", "17", "{}", "{\"type\":1}", "hello",
 		"{\"type\":\"message\"}", "{\"type\":\"message\",\"text\":\"\"}", "{\"type\":\"message\",\"text\":5}",
@@ -73,7 +73,7 @@ TEST(what_is_no_message_is_said_to_be_none)
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		if (parse(bad[i], &m) != ERR_MALFORMED)
-			fail_msg("taken: %s", bad[i]);
+			fail_msg("accepted: %s", bad[i]);
 	assert_int_equal(control_parse("{\"type\":\"bye\"}\0x", 16, &m, why), ERR_MALFORMED);
 }
 
@@ -133,7 +133,7 @@ TEST(lines_out_are_one_object_each)
 }
 
 /* A reason of 160 bytes from far away may end in mid-character. */
-TEST(a_text_that_was_cut_costs_its_end_only)
+TEST(a_text_cut_in_mid_character_loses_its_end_only)
 {
 	static const enum room_event_kind kinds[] = {ROOM_MESSAGE, ROOM_TRANSCRIPT, ROOM_BRIDGE};
 
@@ -151,11 +151,11 @@ TEST(a_text_that_was_cut_costs_its_end_only)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_message_of_a_client_is_understood),
-		cmocka_unit_test(what_is_no_message_is_said_to_be_none),
+		cmocka_unit_test(every_type_of_message_is_parsed),
+		cmocka_unit_test(lines_that_are_not_messages_are_malformed),
 		cmocka_unit_test(a_message_may_be_4096_bytes_and_no_more),
 		cmocka_unit_test(lines_out_are_one_object_each),
-		cmocka_unit_test(a_text_that_was_cut_costs_its_end_only),
+		cmocka_unit_test(a_text_cut_in_mid_character_loses_its_end_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
