@@ -15,13 +15,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Most samples in a payload that cannot be cut: 60 ms at 48 kHz. */
+enum { CODEC_SAMPLES_MAX = 2880 };
+
 struct codec {
 	uint8_t id;         /* in a v1 header, 0 to 15 */
 	uint8_t unit_bytes; /* a payload is a row of samples of this size and may be cut between any two; 0: it is one piece */
 	const char *name;   /* as in `codec=` of a request */
 	bool (*rate_ok)(uint32_t rate_hz); /* of headers and of media time */
 
-	/* Samples in a payload. FRAME_OK, or FRAME_ODD: part of a sample at the end is to be ignored. Anything else:
+	/* Samples in a payload, CODEC_SAMPLES_MAX at the most if it cannot be cut. FRAME_OK, or FRAME_ODD: part of a sample at the end is to be ignored. Anything else:
 	 * the payload is not usable and `*n_samples` is unchanged. */
 	enum frame_fault (*measure)(const uint8_t *payload, size_t len, size_t *n_samples);
 

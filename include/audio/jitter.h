@@ -23,7 +23,7 @@ struct jitter;
 
 struct jitter_opts {
 	uint32_t rate_hz;      /* of the mix, what is pulled; required */
-	uint32_t frame_ms;     /* of the tick, what is pulled at once; 0 = 20 */
+	uint32_t tick_ms;      /* what is pulled at once; 0 = 20 */
 	uint32_t min_delay_ms; /* from arrival to mix at the least, filter included; 0 = 3 */
 	uint32_t max_delay_ms; /* most that is ever stored, 40..1000; 0 = 200 */
 };
@@ -61,10 +61,10 @@ struct jitter_stats {
 	uint64_t n_late;         /* underruns whose audio came after all */
 	uint64_t n_overflows;    /* times that the oldest was dropped at max_delay_ms */
 	uint64_t n_shrinks;      /* times that delay was given back at once in silence */
-	uint64_t n_cuts;         /* times that a piece was left out to give delay back while somebody spoke */
+	uint64_t n_compressions; /* times that a piece was left out to give delay back while somebody spoke */
 	uint64_t n_rate_changes;
 	uint64_t n_spurts;       /* talkspurts begun */
-	double dropped_ms;       /* by overflow, shrinking and cuts */
+	double dropped_ms;       /* by overflow, shrinking and time compression */
 	struct jitter_order order;
 };
 
@@ -76,7 +76,7 @@ void jitter_free(struct jitter *j);
  * go, cross-faded and counted. */
 enum jitter_put jitter_put(struct jitter *j, const struct frame *f, nsec now);
 
-/* The next `n` samples, once a tick: frame_ms worth, not more. Always fills `out`. */
+/* The next `n` samples, once a tick: tick_ms worth, not more. Always fills `out`. */
 enum jitter_result jitter_get(struct jitter *j, float *out, size_t n, nsec now);
 
 /* Whether jitter_get() could give anything but silence: false lets a room skip this talker. */

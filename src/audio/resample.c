@@ -3,7 +3,7 @@
  * An output sample at time t is the sum of x[k] * h(k - t), h being a windowed sinc that is as
  * long as 32 samples of the slower side. h is kept for a grid of fractions of a sample; between
  * two of them the two sums are interpolated. A stream is a piece of its past in a buffer and a
- * position in it, so bending the ratio is a matter of the step:
+ * position in it, so trimming the ratio is a matter of the step:
  *
  *     buf  [ past ....... | T/2 before | pos | T/2 after | fill
  *
@@ -12,7 +12,8 @@
  */
 #include "audio/resample.h"
 
-#include "audio/frame.h"
+#include "audio/fade.h"
+#include "audio/rate.h"
 #include "audio/simd.h"
 #include "base/err.h"
 
@@ -59,8 +60,8 @@ struct resample {
 	double step; /* input samples per output sample */
 	double pos;  /* of the next output sample in buf */
 	size_t fill;
-	bool bent;   /* may be trimmed: no copying without delay */
-	bool fresh;  /* nothing has gone through since the reset */
+	bool trimmed; /* or may be: no copying without delay */
+	bool primed;  /* something has gone through since the reset */
 	float buf[BUF];
 };
 
@@ -76,7 +77,7 @@ static double bessel_i0(double x)
 	return sum;
 }
 
-/* h at `d` input samples from the middle, but for its scale. */
+/* h at `d` input samples from the middle, without its scale. */
 static double kernel(double d, double stretch)
 {
 	double w = d / (stretch * CROSSINGS / 2), a = M_PI * CUTOFF * d / stretch;
@@ -219,7 +220,7 @@ AUDIO_INLINE float sample_at(const struct bank *b, size_t n_taps, const float *x
 
 static bool copying(const struct resample *r)
 {
-	return r->in_hz == r->out_hz && !r->bent;
+	return r->in_hz == r->out_hz && !r->trimmed;
 }
 
 static void set_rate(struct resample *r, uint32_t in_hz)
@@ -241,8 +242,7 @@ void resample_reset(struct resample *r, uint32_t in_hz)
 	set_rate(r, in_hz);
 	memset(r->buf, 0, PAST * sizeof *r->buf);
 	r->fill = PAST;
-	r->bent = false;
-	r->fresh = true;
+	r->trimmed = r->primed = false;
 	r->pos = pos_at_start(r);
 }
 
@@ -278,9 +278,9 @@ void resample_trim_ppm(struct resample *r, double ppm)
 	bool was_copying = copying(r);
 
 	ppm = fmin(fmax(ppm, -RESAMPLE_TRIM_MAX_PPM), RESAMPLE_TRIM_MAX_PPM);
-	r->bent = true;
+	r->trimmed = true;
 	r->step = (double)r->in_hz / r->out_hz * (1 + ppm * 1e-6);
-	if (was_copying && r->fresh)
+	if (was_copying && !r->primed)
 		r->pos = pos_at_start(r);
 }
 
@@ -381,7 +381,7 @@ size_t resample_run(struct resample *r, const float *in, size_t n_in, float *out
 
 	assert(out_cap >= (copying(r) ? n_in : resample_out_max(r, n_in)));
 	if (n_in > 0)
-		r->fresh = false;
+		r->primed = true;
 	if (copying(r)) {
 		remember(r, in, n_in);
 		memcpy(out, in, n_in * sizeof *in);
@@ -484,7 +484,7 @@ void resample_change_rate(struct resample *r, uint32_t new_in_hz)
 	}
 	set_rate(r, new_in_hz);
 	r->step *= trim;
-	r->bent = true; /* from now on there is a delay to keep, whatever the rate */
+	r->trimmed = true; /* from now on there is a delay to keep, whatever the rate */
 	r->fill = PAST;
 	r->pos = PAST - lag;
 }
@@ -499,9 +499,8 @@ void resample_join(struct resample *r, float *in, size_t n)
 	memcpy(x, r->buf + r->fill - PAST, PAST * sizeof *x);
 	extrapolate(x, PAST, len);
 	for (size_t i = 0; i < len; i++) {
-		float w = (float)(i + 1) / (float)(len + 1);
+		float w = fade_rising(i, len);
 
-		w = w * w * (3 - 2 * w);
 		in[i] = w * in[i] + (1 - w) * x[PAST + i];
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "audio/splice.h"
 
+#include "audio/fade.h"
 #include "audio/simd.h"
 
 #include <math.h>
@@ -66,7 +67,7 @@ void splice_cut(float *x, size_t lag, size_t fade)
 	float *to = x + lag, shape = fmaxf(splice_compare(x, to, fade).shape, 0);
 
 	for (size_t i = 0; i < fade; i++) {
-		float w = splice_rising(i, fade), v = 1 - w, power = w * w + v * v + 2 * w * v * shape;
+		float w = fade_rising(i, fade), v = 1 - w, power = w * w + v * v + 2 * w * v * shape;
 
 		to[i] = (w * to[i] + v * x[i]) / sqrtf(power);
 	}

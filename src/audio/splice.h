@@ -6,13 +6,12 @@
 #pragma once
 #include <stddef.h>
 
-/* The weight of the new in a cross-fade, at sample i of n: without corners, which are heard. */
-static inline float splice_rising(size_t i, size_t n)
-{
-	float w = (float)(i + 1) / (float)(n + 1);
-
-	return w * w * (3 - 2 * w);
-}
+enum {
+	SPLICE_LAG_MIN_MS = 5,  /* periods of a voice: 200 .. */
+	SPLICE_LAG_MAX_MS = 17, /* .. 59 Hz */
+	SPLICE_MATCH_MS = 6,    /* compared to find one */
+	SPLICE_FADE_MS = 5,
+};
 
 /* The lag in [low, high] at which a + dir * lag is most like a, whatever its level, over `n` samples (8 at the
  * least). At high rates every third lag is tried first, then all of its neighbours. */

@@ -585,7 +585,7 @@ void call_stats(const struct call *c, struct call_stats *out)
 
 static int open_sound(struct call *c)
 {
-	const struct jitter_opts jo = {.rate_hz = c->opts.rate_hz, .frame_ms = CALL_FRAME_MS, .max_delay_ms = PLAYOUT_MAX_MS};
+	const struct jitter_opts jo = {.rate_hz = c->opts.rate_hz, .tick_ms = CALL_FRAME_MS, .max_delay_ms = PLAYOUT_MAX_MS};
 	int err = resample_table_new(&c->table);
 
 	return err ? err : jitter_new(&jo, c->table, &c->jitter);

@@ -17,7 +17,7 @@ static int new_jitter(struct participant *p)
 	const struct rooms_opts *o = &p->room->rooms->opts;
 	struct jitter_opts opts = {
 		.rate_hz = p->room->rate_hz,
-		.frame_ms = o->frame_ms,
+		.tick_ms = o->frame_ms,
 		.min_delay_ms = o->min_delay_ms,
 		.max_delay_ms = o->max_delay_ms,
 	};

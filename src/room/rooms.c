@@ -77,7 +77,7 @@ static int check_delays(const struct rooms *rs)
 	const struct rooms_opts *o = &rs->opts;
 	struct jitter_opts opts = {
 		.rate_hz = 8000,
-		.frame_ms = o->frame_ms,
+		.tick_ms = o->frame_ms,
 		.min_delay_ms = o->min_delay_ms,
 		.max_delay_ms = o->max_delay_ms,
 	};

@@ -87,7 +87,7 @@ static void send_frame(struct world *w, double at_s)
 	}
 	pcm_from_float(pcm, x, w->frame);
 	for (size_t p = 0; p < w->n_pieces; p++) {
-		size_t n = frame_piece(w->frame, w->n_pieces, p);
+		size_t n = w->frame / w->n_pieces + (p < w->frame % w->n_pieces);
 		struct frame f = {PCM_FRAME(w->in_hz, pcm + 2 * done, n)};
 
 		jitter_put(w->j, &f, (nsec)(at_s * 1e9));
@@ -219,7 +219,7 @@ TEST(who_never_talks_is_silence)
 /* A tick of 10 ms, as some rooms have it: frames of one, two and six ticks. */
 TEST(short_ticks_take_frames_of_any_length)
 {
-	struct jitter_opts o = {.rate_hz = 16000, .frame_ms = 10};
+	struct jitter_opts o = {.rate_hz = 16000, .tick_ms = 10};
 
 	for (size_t frame = 160; frame <= 960; frame += frame == 160 ? 160 : 640) {
 		for (unsigned phase = 0; phase < 10; phase++) {
@@ -657,7 +657,7 @@ TEST(options_outside_their_range_are_refused)
 		{.rate_hz = 16000, .max_delay_ms = 30},
 		{.rate_hz = 16000, .max_delay_ms = 1001},
 		{.rate_hz = 16000, .min_delay_ms = 101},
-		{.rate_hz = 16000, .frame_ms = 100, .max_delay_ms = 150},
+		{.rate_hz = 16000, .tick_ms = 100, .max_delay_ms = 150},
 	};
 	struct jitter *j;
 
@@ -682,6 +682,164 @@ TEST(a_tick_of_no_whole_number_of_samples_is_pulled_in_turns)
 
 		assert_int_equal(r, i < 1 ? JITTER_IDLE : JITTER_PLAYING);
 	}
+	jitter_free(j);
+}
+
+/* ---- a codec with state, whose payloads cannot be cut: the number of a frame, and its sine ---- */
+
+enum { COUNTER_N = 960 };
+
+static struct {
+	unsigned n_new, n_free, n_decoded;
+	bool no_memory;
+} counter;
+
+static void counter_sine(float *x, unsigned frame)
+{
+	uint8_t pcm[2 * COUNTER_N];
+
+	for (unsigned i = 0; i < COUNTER_N; i++)
+		x[i] = (float)(0.5 * sin(2 * M_PI * fmod(441.0 * (frame * COUNTER_N + i) / 48000, 1)));
+	pcm_from_float(pcm, x, COUNTER_N);
+	pcm_to_float(x, pcm, COUNTER_N);
+}
+
+static int counter_new(uint32_t rate_hz, void **out)
+{
+	assert_int_equal(rate_hz, 48000);
+	if (counter.no_memory)
+		return ERR_NOMEM;
+	counter.n_new++;
+	*out = &counter;
+	return 0;
+}
+
+static void counter_free(void *decoder)
+{
+	assert_ptr_equal(decoder, &counter);
+	counter.n_free++;
+}
+
+static void counter_decode(void *decoder, const uint8_t *payload, size_t len, float *out, size_t n)
+{
+	assert_ptr_equal(decoder, &counter);
+	assert_int_equal(len, 1);
+	assert_int_equal(n, COUNTER_N);
+	counter.n_decoded++;
+	counter_sine(out, payload[0]);
+}
+
+static const struct codec counter_codec = {
+	.id = 7,
+	.name = "counter",
+	.decoder_new = counter_new,
+	.decoder_free = counter_free,
+	.decode = counter_decode,
+};
+
+static enum jitter_put put_counter(struct jitter *j, uint8_t number, bool v1, nsec now)
+{
+	struct frame f = {.format = {&counter_codec, 48000}, .payload = &number, .len = 1, .n_samples = COUNTER_N, .is_v1 = v1};
+
+	f.v1 = (struct frame_v1){.seq = number, .time = number * COUNTER_N};
+	return jitter_put(j, &f, now);
+}
+
+static enum jitter_put put_the_same_as_pcm(struct jitter *j, uint8_t number, bool v1, nsec now)
+{
+	uint8_t pcm[2 * COUNTER_N];
+	float x[COUNTER_N];
+	struct frame f = {PCM_FRAME(48000, pcm, COUNTER_N), .is_v1 = v1};
+
+	f.v1 = (struct frame_v1){.seq = number, .time = number * COUNTER_N};
+	counter_sine(x, number);
+	pcm_from_float(pcm, x, COUNTER_N);
+	return jitter_put(j, &f, now);
+}
+
+/* Of v1 frames every fifth is lost and every seventh overtaken. */
+TEST(payloads_of_any_codec_play_like_the_same_sound_in_pcm)
+{
+	const struct jitter_opts o = {.rate_hz = 16000};
+
+	for (int v1 = 0; v1 < 2; v1++) {
+		struct jitter *a, *b;
+		float x[320], y[320];
+
+		counter.n_decoded = 0;
+		assert_int_equal(jitter_new(&o, table, &a), 0);
+		assert_int_equal(jitter_new(&o, table, &b), 0);
+		for (unsigned i = 0; i < 200; i++) {
+			uint8_t number = (uint8_t)(i % 7 == 0 ? i + 1 : i % 7 == 1 ? i - 1 : i);
+			nsec now = nsec_from_ms(20 * i + 8);
+
+			if (!v1 || i % 5)
+				assert_int_equal(put_counter(a, number, v1, now), put_the_same_as_pcm(b, number, v1, now));
+			assert_int_equal(jitter_get(a, x, 320, now + nsec_from_ms(12)), jitter_get(b, y, 320, now + nsec_from_ms(12)));
+			assert_memory_equal(x, y, sizeof x);
+		}
+		assert_in_range(counter.n_decoded, 150, 200);
+		jitter_free(a);
+		jitter_free(b);
+	}
+	assert_int_equal(counter.n_new, counter.n_free);
+}
+
+TEST(a_change_of_codec_frees_the_decoder_and_loses_nothing)
+{
+	const struct jitter_opts o = {.rate_hz = 16000};
+	struct jitter *j;
+	float x[320];
+
+	counter.n_new = counter.n_free = 0;
+	assert_int_equal(jitter_new(&o, table, &j), 0);
+	for (uint8_t i = 0; i < 200; i++) {
+		nsec now = nsec_from_ms(20 * (nsec)i + 8);
+
+		assert_int_equal((i / 50 % 2 ? put_the_same_as_pcm : put_counter)(j, i, true, now), JITTER_STORED);
+		assert_int_equal(counter.n_new, i / 100 + 1);
+		assert_int_equal(counter.n_free, (i + 50) / 100);
+		assert_int_equal(jitter_get(j, x, 320, now + nsec_from_ms(12)), JITTER_PLAYING);
+	}
+	assert_int_equal(jitter_order(j)->n_lost, 0);
+	jitter_free(j);
+	assert_int_equal(counter.n_free, 2);
+}
+
+/* What was held is decoded by its own codec. */
+TEST(frames_that_wait_are_played_before_a_codec_changes)
+{
+	const struct jitter_opts o = {.rate_hz = 16000};
+	struct jitter *j;
+
+	counter.n_decoded = 0;
+	assert_int_equal(jitter_new(&o, table, &j), 0);
+	put_counter(j, 0, true, 0);
+	put_counter(j, 2, true, nsec_from_ms(40));
+	assert_int_equal(counter.n_decoded, 1);
+	put_the_same_as_pcm(j, 3, true, nsec_from_ms(60));
+	assert_int_equal(counter.n_decoded, 2);
+	assert_int_equal(jitter_order(j)->n_lost, 1);
+	assert_true(jitter_depth_ms(j) > 57 && jitter_depth_ms(j) < 60.1);
+	jitter_free(j);
+}
+
+TEST(a_frame_is_refused_while_there_is_no_memory_for_its_decoder)
+{
+	const struct jitter_opts o = {.rate_hz = 16000};
+	struct jitter *j;
+
+	assert_int_equal(jitter_new(&o, table, &j), 0);
+	counter.no_memory = true;
+	assert_int_equal(put_counter(j, 0, false, 0), JITTER_REFUSED);
+	assert_false(jitter_active(j));
+	counter.no_memory = false;
+	assert_int_equal(put_counter(j, 0, false, 0), JITTER_STORED);
+	counter.no_memory = true;
+	assert_int_equal(put_the_same_as_pcm(j, 1, false, nsec_from_ms(20)), JITTER_STORED);
+	assert_int_equal(put_counter(j, 2, false, nsec_from_ms(40)), JITTER_REFUSED);
+	assert_int_equal(put_the_same_as_pcm(j, 3, false, nsec_from_ms(60)), JITTER_STORED);
+	counter.no_memory = false;
 	jitter_free(j);
 }
 
@@ -712,6 +870,10 @@ int main(void)
 		cmocka_unit_test(memory_of_a_talker_is_small),
 		cmocka_unit_test(a_tick_of_no_whole_number_of_samples_is_pulled_in_turns),
 		cmocka_unit_test(options_outside_their_range_are_refused),
+		cmocka_unit_test(payloads_of_any_codec_play_like_the_same_sound_in_pcm),
+		cmocka_unit_test(a_change_of_codec_frees_the_decoder_and_loses_nothing),
+		cmocka_unit_test(frames_that_wait_are_played_before_a_codec_changes),
+		cmocka_unit_test(a_frame_is_refused_while_there_is_no_memory_for_its_decoder),
 	};
 
 	return cmocka_run_group_tests(tests, make_table, free_table);

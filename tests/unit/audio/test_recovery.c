@@ -209,9 +209,9 @@ static void note_cut(struct world *w, struct jitter_stats before)
 {
 	struct jitter_stats s = stats(w);
 
-	if (s.n_cuts == before.n_cuts)
+	if (s.n_compressions == before.n_compressions)
 		return;
-	assert_int_equal(s.n_cuts, before.n_cuts + 1);
+	assert_int_equal(s.n_compressions, before.n_compressions + 1);
 	assert_true(w->n_cuts < CUTS_MAX);
 	w->cuts[w->n_cuts].at = w->n_out;
 	w->cuts[w->n_cuts++].lag = (size_t)lround((s.dropped_ms - before.dropped_ms) * w->hz / 1000);

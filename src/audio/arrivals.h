@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arrivals - when the datagrams of one talker come, against the media time in them. Single-threaded; time is an
+ * argument; no allocation.
+ */
+#pragma once
+#include "base/time.h"
+
+#include <stdbool.h>
+
+enum { SAME_BURST_MS = 2 }; /* datagrams of one frame come within this */
+
+struct arrivals {
+	bool any;             /* last_at is known */
+	bool has_transit;
+	nsec last_at;
+	double burst_ms;      /* media in the datagrams that came together last */
+	double burst_mean_ms; /* of such bursts, smoothed; 0: none is complete yet */
+	double media_ms;      /* of everything in this talkspurt */
+	double transit_ms;    /* last arrival against media time; if has_transit */
+	double jitter_ms;     /* RFC 3550 6.4.1 */
+};
+
+static inline double ms_between(nsec then, nsec now)
+{
+	return now > then ? (double)(now - then) * 1e-6 : 0;
+}
+
+/* Forgets the talkspurt, or even when the last datagram came; what was measured stays. */
+void arrivals_begin_spurt(struct arrivals *a);
+void arrivals_clear(struct arrivals *a);
+
+/* Since the last datagram; INFINITY: there was none. */
+double arrivals_gap_ms(const struct arrivals *a, nsec now);
+/* A datagram of `ms` came `gap_ms` after the last, which see above. `skipped_ms`: media that is known to be missing before it. */
+void arrivals_add(struct arrivals *a, double ms, double skipped_ms, double gap_ms, nsec now);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pace - keeps the delay of one talker where it belongs. What it looks at is the lead: after a tick, what is still
+ * stored plus the time since the last arrival, i.e. by how much the talker's stream is ahead of the ticks. The lead does not depend
+ * on how the stream is cut into datagrams or where they fall between two ticks.
+ *  - Playing begins with the first tick at which the lead is at least the margin. Frames of
+ *    exactly a tick then need no more than that, and as long as the least lead of two seconds stays
+ *    between margin and margin + one frame (or what it began with) nothing is trimmed: samples pass bit for bit.
+ *  - A lead that leaves this band is a clock that drifts or a network that changed. From then on
+ *    the lead is held at margin + one frame, where any phase of arrivals is safe, by trimming
+ *    the resampler: a proportional and a slow integral part, which is the drift.
+ *  - A lead far above it is what a stall left behind. It is given back at once in silence, else by time compression: pieces
+ *    are left out where the sound resembles itself. The ratio is not trimmed for it.
+ *
+ * Single-threaded; time is an argument; no allocation. Borrows the objects of struct pace_of for ever.
+ */
+#pragma once
+#include "audio/arrivals.h"
+#include "audio/playout.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct resample;
+
+struct pace_limits {
+	uint32_t min_delay_ms, max_delay_ms; /* see struct jitter_opts */
+};
+
+struct pace {
+	struct playout *playout;
+	struct resample *resample;
+	const struct arrivals *arrivals;
+	struct pace_limits limits;
+	size_t tick; /* samples of one, rounded up: 220 and 221 take turns at 11025 Hz */
+
+	/* all leads in ms */
+	double lead_ms;        /* after the last tick */
+	double start_ms;       /* after the first tick of this talkspurt; if has_start */
+	double least_now, least_before; /* of this window and the one before; LEAD_UNKNOWN */
+	nsec window_end;
+	double peak_ms;        /* lateness seen, decaying */
+	double trim_ppm, drift_ppm;
+	nsec missed_at;        /* the tick that ran out; NSEC_NONE: none, or its lateness is known */
+	double late_ms;        /* of the first arrival after it */
+	nsec calm_at;          /* no time compression before */
+	nsec compressed_at;    /* the last piece, or so long before the first that it may go now */
+	bool has_start;
+	bool holding;          /* the lead left its band: it is held from now on */
+	bool compressing;      /* surplus is being left out, piece by piece */
+
+	uint64_t n_late, n_shrinks, n_compressions; /* see struct jitter_stats */
+	double dropped_ms;
+};
+
+/* What a tick has played, and what it leaves behind. */
+struct pace_tick {
+	const float *out;
+	size_t n;
+	double lead_ms;
+	bool in_gap;  /* what is stored does not come next */
+	bool playing; /* the talker's own sound, at the end of the tick */
+};
+
+/* In a zeroed struct. */
+void pace_init(struct pace *p, struct playout *playout, struct resample *resample, const struct arrivals *arrivals);
+/* A new talkspurt: the next frame follows on nothing. Nothing is trimmed any more. */
+void pace_begin_spurt(struct pace *p);
+/* A datagram of `ms` arrived. */
+void pace_arrived(struct pace *p, double ms, nsec now);
+
+/* Whether a tick of `n` samples may begin a talkspurt; `ahead`: samples stored, or known to come. */
+bool pace_ready(const struct pace *p, size_t ahead, size_t n, nsec now);
+/* The first tick of it comes. */
+void pace_start(struct pace *p, nsec now);
+/* After each tick that played. */
+void pace_run(struct pace *p, const struct pace_tick *t, nsec now);
+
+/* A tick ran out, late or lost; a tick that is known to be neither forgets it. */
+void pace_missed(struct pace *p, nsec now);
+void pace_not_missed(struct pace *p);
+/* The sound is back after `invented` samples. The lead tells whether it was late or lost. */
+void pace_resumed(struct pace *p, double lead_ms, size_t invented, nsec now);
+
+/* Leaves out about `n` stored samples at once (up to a period more), cross-faded. */
+void pace_skip(struct pace *p, size_t n);
+
+double pace_margin_ms(const struct pace *p);
+/* Of the last one to two seconds; LEAD_UNKNOWN. */
+#define LEAD_UNKNOWN 1e9
+double pace_least_lead_ms(const struct pace *p);
