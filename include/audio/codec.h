@@ -6,7 +6,7 @@
  * A codec may have state: a decoder for each talker, an encoder for each output. The row's own functions make, use
  * and free it. A row without `decoder_new` or `encoder_new` has none, and its functions are given NULL.
  *
- * Pure functions but for that state, which belongs to one thread. Only *_new allocates. No clock.
+ * Pure functions, except for that state, which belongs to one thread. Only *_new allocates. No clock.
  */
 #pragma once
 #include "audio/frame.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * limiter - keeps the mix of one listener below full scale by turning it down smoothly, not by
+ * limiter - keeps the mix of one listener below full scale by turning it down smoothly instead of
  * clipping. No delay: it looks ahead within the block it is given (a tick). Bit-exact while the
  * block stays under LIMITER_CEILING and the gain has recovered; the output never exceeds
  * it. Plain data in the caller's storage, single-threaded, no allocation.
@@ -23,6 +23,6 @@ void limiter_init(struct limiter *l, uint32_t rate_hz);
 
 /* Limits `x` in place. */
 void limiter_run(struct limiter *l, float *x, size_t n);
-/* The same for an `x` that is to stay as it is: returns `x` itself if nothing is too loud, which is nearly always, else
- * `copy`, limited. `copy` may be `x`. */
+/* The same for an `x` that must not change: returns `x` itself if nothing is too loud, which is nearly always the case;
+ * otherwise `copy`, limited. `copy` may be `x`. */
 const float *limiter_pass(struct limiter *l, const float *x, float *copy, size_t n);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mixer - sum once, take one's own away: every talker hears mix_minus(sum, own) and everyone
- * else the sum. Float rounding leaves a trace of 2^-24 of the sum (-120 dB under ten full-scale
+ * mixer - sums once and subtracts: every talker hears mix_minus(sum, own) and everyone
+ * else hears the sum. Float rounding leaves a trace of 2^-24 of the sum (-120 dB under ten full-scale
  * talkers), far under one 16-bit step. Levels are not touched here: that is the limiter's work.
  * Pure functions.
  */

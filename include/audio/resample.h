@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * resample - one stream from one sample rate to another, both 8000..48000 Hz, with a ratio
- * that can be bent to follow a clock. Windowed sinc (Kaiser) over 32 zero crossings at the
+ * that can be trimmed to follow a clock. Windowed sinc (Kaiser) over 32 zero crossings at the
  * lower of the two rates, coefficients interpolated from a table that all streams share.
  *
  * A tone below 0.75 of the lower Nyquist frequency: SNR >= 80 dB, level within 0.1 dB; what
@@ -30,16 +30,16 @@ void resample_table_free(struct resample_table *t);
 int resample_new(const struct resample_table *t, uint32_t in_hz, uint32_t out_hz, struct resample **out);
 void resample_free(struct resample *r);
 
-/* Forgets the past, the trim and whether there was one: as new, at `in_hz` (8000..48000). */
+/* As new, at `in_hz` (8000..48000): without a past and never trimmed. */
 void resample_reset(struct resample *r, uint32_t in_hz);
 
-/* `to` goes on as `from` would: rates, past, position and trim. Both of one table. */
+/* `to` goes on as `from` would: rates, past, position and trim. Both use the same table. */
 void resample_copy(struct resample *to, const struct resample *from);
 
-/* Bends the ratio from the next sample on, without a click: positive takes the input faster
- * (fewer samples come out). Clamped to +-5000 ppm. Equal rates: the first call ends the copying
- * without delay; made before the first sample (with 0 ppm, say) it costs nothing but the
- * delay of the filter, made later it withholds that many samples once. */
+/* Changes the ratio from the next sample on, without a click: positive consumes the input faster
+ * (fewer samples come out). Clamped to +-5000 ppm. Between equal rates the first call ends the copying
+ * without delay. Before the first sample (with 0 ppm, for example) it costs only the
+ * delay of the filter; later it withholds the samples of that delay once. */
 void resample_trim_ppm(struct resample *r, double ppm);
 
 /* Most samples that resample_run() makes of `n_in`, whatever its state. */
@@ -54,11 +54,11 @@ size_t resample_run(struct resample *r, const float *in, size_t n_in, float *out
  * it. 8000..48000. */
 void resample_change_rate(struct resample *r, uint32_t new_in_hz);
 
-/* What is about to go in does not follow what went in last (a lost frame, or nothing yet): blends
- * the first 5 ms of in[0..n) with a prediction of how the past would have gone on, so that the
- * jump makes no click. If there was no jump, little changes. Some 50 us. */
+/* For input that does not follow the input before it (after a lost frame, or at the start): blends the first 5 ms of
+ * in[0..n) with a prediction of how the past would have gone on, so that the jump makes no click. If there was no jump,
+ * little changes. Takes about 50 us. */
 void resample_join(struct resample *r, float *in, size_t n);
 
-/* From a sample going in to its coming out. */
+/* Between a sample's arrival and its output. */
 double resample_delay_ms(const struct resample *r);
 uint32_t resample_in_hz(const struct resample *r);

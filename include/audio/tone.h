@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tone - a sine that goes on where it stopped, for the tone bridge and for tests. The phase is
- * kept in [0, 1) turns, so it does not lose precision over days. Plain data.
+ * tone - a continuous sine in blocks, for the tone bridge and for tests. The phase is
+ * kept in [0, 1) turns, so it keeps its precision for days. Plain data.
  */
 #pragma once
 #include <stddef.h>

@@ -26,11 +26,11 @@ static inline double ms_between(nsec then, nsec now)
 	return now > then ? (double)(now - then) * 1e-6 : 0;
 }
 
-/* Forgets the talkspurt, or even when the last datagram came; what was measured stays. */
+/* A new talkspurt; and the same without a last datagram. Measurements stay. */
 void arrivals_begin_spurt(struct arrivals *a);
 void arrivals_clear(struct arrivals *a);
 
 /* Since the last datagram; INFINITY: there was none. */
 double arrivals_gap_ms(const struct arrivals *a, nsec now);
-/* A datagram of `ms` came `gap_ms` after the last, which see above. `skipped_ms`: media that is known to be missing before it. */
+/* A datagram of `ms` arrived, arrivals_gap_ms() after the last. `skipped_ms`: media known to be missing before it. */
 void arrivals_add(struct arrivals *a, double ms, double skipped_ms, double gap_ms, nsec now);

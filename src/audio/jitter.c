@@ -249,7 +249,7 @@ static bool feed_next(struct jitter *j, const struct frame *f)
 	return feed(j, f);
 }
 
-/* What was held and now follows. */
+/* Held frames that now follow. */
 static bool feed_followers(struct jitter *j)
 {
 	struct frame f;
@@ -263,7 +263,7 @@ static bool feed_followers(struct jitter *j)
 	return dropped;
 }
 
-/* The memory is played out and `f` is what comes next, after a gap. What was invented since is part of it. */
+/* The memory is played out and `f` comes next, after a gap. What was invented since is part of the gap. */
 static bool open_gap(struct jitter *j, const struct frame *f)
 {
 	struct order_gap gap = order_gap(j->order, f);
@@ -291,7 +291,7 @@ static bool feed_over_gap(struct jitter *j, const struct frame *f)
 	return feed_next(j, f);
 }
 
-/* There is no more time or room to wait in: what is held is stored, up to `until`, or all if that is NULL. */
+/* Waiting is over: the held frames are stored, up to `until`, or all if that is NULL. */
 static bool feed_held(struct jitter *j, const struct frame *until)
 {
 	struct frame f;
@@ -325,7 +325,7 @@ static bool place(struct jitter *j, const struct frame *f)
 	return false;
 }
 
-/* Over max_delay_ms with gaps and what is held, these are given up first. */
+/* Over max_delay_ms in all, gaps and held frames are given up first. */
 static bool keep_bound(struct jitter *j)
 {
 	size_t max = most(j), over = ahead(j) > max ? ahead(j) - max : 0;
@@ -370,11 +370,11 @@ static enum jitter_put put_in_order(struct jitter *j, const struct frame *f, nse
 	return dropped ? JITTER_DROPPED_OLD : JITTER_STORED;
 }
 
-/* From here on frames have numbers, or again none. */
+/* A talker may change between v1 and legacy frames. */
 static bool ordered(struct jitter *j, const struct frame *f)
 {
 	if (f->is_v1 && !j->order)
-		j->order = order_new(); /* without memory they are taken as they come */
+		j->order = order_new(); /* without memory they are played as they arrive */
 	if (!f->is_v1 && j->order && j->order->live) {
 		feed_held(j, NULL);
 		order_reset(j->order);
@@ -382,7 +382,7 @@ static bool ordered(struct jitter *j, const struct frame *f)
 	return f->is_v1 && j->order;
 }
 
-/* The talker goes on in another codec: what is held is of the one before. */
+/* The talker changes the codec: held frames are of the one before. */
 static int change_codec(struct jitter *j, const struct format *format)
 {
 	void *decoder;
@@ -513,7 +513,7 @@ static enum jitter_result get_pieces(struct jitter *j, float *out, size_t n, nse
 	bool invented = false;
 	size_t at = 0;
 
-	/* as without numbers: what was late waits until it fills a tick */
+	/* as for legacy frames: late sound waits until it fills a tick */
 	if (j->state == STATE_CONCEALING && j->gap.left == 0 && ahead(j) < n && !j->order->ends)
 		return run_out(j, out, n, now);
 	while (at < n) {

@@ -3,7 +3,7 @@
  * The block is cut into pieces of about a millisecond. Each has a gain that just fits its peak;
  * at the border of two pieces the lower of both holds, and in between the gain is a straight
  * line, so it is never above what either piece allows. Only the first piece of a block
- * cannot be seen coming: there the gain falls sample by sample.
+ * cannot be foreseen: there the gain falls sample by sample.
  */
 #include "audio/limiter.h"
 
@@ -19,8 +19,8 @@ void limiter_init(struct limiter *l, uint32_t rate_hz)
 	*l = (struct limiter){.gain = 1, .rate_hz = rate_hz};
 }
 
-/* Floats without their sign have the order of their bits taken for an integer, and a greatest integer is
- * found in lanes. NaN, which has the greatest bits of all, counts as nothing. */
+/* Without their sign, floats have the same order as their bits read as integers, and the greatest integer is
+ * found in lanes. NaN, which has the greatest bits of all, counts as zero. */
 AUDIO_WIDE static float peak_of(const float *x, size_t n)
 {
 	const int32_t infinite = 0x7f800000;
@@ -59,7 +59,7 @@ static float recover(struct limiter *l, size_t n)
 	return g > 0.9999f ? 1 : g;
 }
 
-/* From l->gain to `to` on a straight line; where even that is too much, lower at once and on
+/* From l->gain to `to` on a straight line; where that is still too loud the gain falls at once, and the line goes on
  * from there. */
 static void ramp(struct limiter *l, float *x, size_t n, float to, float peak)
 {

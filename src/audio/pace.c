@@ -7,11 +7,11 @@
 #include <math.h>
 
 #define WINDOW_MS 1000       /* the least lead is that of one to two of these */
-#define BAND_MS 2            /* lead above margin + frame that is let be */
-#define SLACK_MS 2.0         /* an arrival is before its tick by this at the least */
+#define BAND_MS 2            /* lead above margin + frame that is tolerated */
+#define SLACK_MS 2.0         /* an arrival is at least this much before its tick */
 #define LOW_SHARE 0.85       /* of the margin: less lead than this is raised */
-#define SHRINK_MS 5          /* surplus worth a splice in silence, */
-#define COMPRESS_MS 20       /* and where somebody speaks: more than one late frame leaves behind */
+#define SHRINK_MS 5          /* surplus worth a splice in silence, ... */
+#define COMPRESS_MS 20       /* ... and in speech: more than one late frame leaves behind */
 #define PIECE_MAX_MS 25      /* left out at once, ... */
 #define PIECE_LOW_SHARE 0.4  /* ... and at least this share of what may be */
 #define PIECE_EVERY_MS 80    /* a sixth faster than life on the average, a third at the most */
@@ -22,7 +22,7 @@
 #define NOISE_ALIKE 0.5f     /* ... and no lag is better than this: noise, ... */
 #define NOISE_EVEN 0.8f      /* ... in which only a change of level is heard */
 #define SILENCE_RMS 0.003f   /* -50 dBFS */
-#define SLEW_PPM 250.0       /* most that the ratio changes in a tick: a bend, not a corner */
+#define SLEW_PPM 250.0       /* greatest change of the ratio in a tick, so that its curve has no corner */
 #define TRIM_S 2.0           /* time constant of the proportional part, ... */
 #define RAISE_S 0.4          /* ... and of what a frame may soon lack, ... */
 #define NEAR_MS 1.0          /* ... if it is more than this */
@@ -135,7 +135,7 @@ void pace_arrived(struct pace *p, double ms, nsec now)
 		p->late_ms = ms_between(p->missed_at, now);
 		p->missed_at = NSEC_NONE;
 	}
-	/* the trim changes every lead that will be; those in the window are to be compared with them */
+	/* the trim changes all later leads; those in the window are corrected to be comparable */
 	move_leads(p, -ms * p->trim_ppm * 1e-6);
 }
 
@@ -147,7 +147,7 @@ void pace_resumed(struct pace *p, double lead_ms, size_t invented, nsec now)
 	if (p->late_ms > 0 && lead_ms > p->lead_ms + invented_ms / 2) {
 		p->n_late++;
 		p->peak_ms = fmin(fmax(p->peak_ms, p->late_ms + 1), p->limits.max_delay_ms / 4.0);
-		if (p->late_ms > invented_ms - playout_ms(p->playout, p->tick)) { /* else it was the ticks that were late */
+		if (p->late_ms > invented_ms - playout_ms(p->playout, p->tick)) { /* otherwise the ticks were late */
 			p->calm_at = now + nsec_from_ms(CALM_MS);
 			p->compressing = false;
 		}
@@ -171,7 +171,7 @@ static void hold_lead(struct pace *p, double surplus_ms, double dt_s)
 
 	if (surplus_ms < -NEAR_MS)
 		ppm += (surplus_ms + NEAR_MS) * 1000 / RAISE_S;
-	/* while the proportional part alone is at its limit there is nothing to learn */
+	/* while the proportional part alone is at its limit, nothing can be learnt */
 	if (fabs(ppm) < most)
 		p->drift_ppm += surplus_ms * 1000 / TRIM_S * dt_s / DRIFT_S;
 	p->drift_ppm = fmin(fmax(p->drift_ppm, -DRIFT_MAX_PPM), DRIFT_MAX_PPM);
@@ -226,8 +226,8 @@ static bool silent(const struct pace *p, const struct pace_tick *t, size_t n)
 	       rms(b->x + b->rd, n) < SILENCE_RMS;
 }
 
-/* Whether leaving out `lag` samples would not be heard. The longer one had to wait, the less is asked of the place;
- * what ordinary jitter may leave behind, too, is in no hurry. */
+/* Whether leaving out `lag` samples would not be heard. The longer the wait so far, the less is asked of the place.
+ * A surplus that ordinary jitter can leave is in no hurry. */
 static bool good_place(const struct pace *p, size_t lag, double surplus_ms, double waited_ms)
 {
 	const struct playout *b = p->playout;
@@ -259,13 +259,13 @@ static void compress(struct pace *p, double surplus_ms, nsec now)
 	if (!good_place(p, lag, surplus_ms, waited_ms))
 		return;
 	leave_out(p, lag);
-	p->start_ms = p->lead_ms; /* what is left in the end is let be as if the talkspurt had begun so */
+	p->start_ms = p->lead_ms; /* the rest is tolerated as if the talkspurt had begun with it */
 	p->has_start = true;
 	p->compressed_at = now;
 	p->n_compressions++;
 }
 
-/* Gives back much at once, or at least soon. Returns whether it is about that. */
+/* Gives back a large surplus at once, or soon. Returns whether it is doing so. */
 static bool recover(struct pace *p, const struct pace_tick *t, double surplus_ms, nsec now)
 {
 	if (surplus_ms > SHRINK_MS && silent(p, t, playout_samples(p->playout, surplus_ms))) {
@@ -281,7 +281,7 @@ static bool recover(struct pace *p, const struct pace_tick *t, double surplus_ms
 
 	if (ms_between(p->compressed_at, now) > 2 * WINDOW_MS) /* long enough to see all the surplus there is */
 		p->compressing = false;
-	if (p->compressing && t->playing) /* what is invented, or a gap, is not to be compressed */
+	if (p->compressing && t->playing) /* neither concealment nor a gap is compressed */
 		compress(p, surplus_ms, now);
 	return p->compressing && !no_place;
 }

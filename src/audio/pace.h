@@ -4,15 +4,15 @@
  * stored plus the time since the last arrival, i.e. by how much the talker's stream is ahead of the ticks. The lead does not depend
  * on how the stream is cut into datagrams or where they fall between two ticks.
  *  - Playing begins with the first tick at which the lead is at least the margin. Frames of
- *    exactly a tick then need no more than that, and as long as the least lead of two seconds stays
- *    between margin and margin + one frame (or what it began with) nothing is trimmed: samples pass bit for bit.
- *  - A lead that leaves this band is a clock that drifts or a network that changed. From then on
+ *    exactly a tick need no more than that. While the least lead of two seconds stays
+ *    between margin and margin + one frame (or the lead at the start) nothing is trimmed: samples pass bit for bit.
+ *  - A lead outside this band means that a clock drifts or that the network changed. From then on
  *    the lead is held at margin + one frame, where any phase of arrivals is safe, by trimming
  *    the resampler: a proportional and a slow integral part, which is the drift.
- *  - A lead far above it is what a stall left behind. It is given back at once in silence, else by time compression: pieces
- *    are left out where the sound resembles itself. The ratio is not trimmed for it.
+ *  - A lead far above it remains after a stall. It is given back at once in silence, otherwise by time compression: pieces
+ *    are left out where the sound resembles itself. The ratio is not trimmed for this.
  *
- * Single-threaded; time is an argument; no allocation. Borrows the objects of struct pace_of for ever.
+ * Single-threaded; time is an argument; no allocation. Borrows what pace_init() is given for as long as it is used.
  */
 #pragma once
 #include "audio/arrivals.h"
@@ -44,7 +44,7 @@ struct pace {
 	nsec missed_at;        /* the tick that ran out; NSEC_NONE: none, or its lateness is known */
 	double late_ms;        /* of the first arrival after it */
 	nsec calm_at;          /* no time compression before */
-	nsec compressed_at;    /* the last piece, or so long before the first that it may go now */
+	nsec compressed_at;    /* when the last piece was left out; before the first: early enough that it may go now */
 	bool has_start;
 	bool holding;          /* the lead left its band: it is held from now on */
 	bool compressing;      /* surplus is being left out, piece by piece */
@@ -53,30 +53,30 @@ struct pace {
 	double dropped_ms;
 };
 
-/* What a tick has played, and what it leaves behind. */
+/* A tick that was played, and the state after it. */
 struct pace_tick {
 	const float *out;
 	size_t n;
 	double lead_ms;
-	bool in_gap;  /* what is stored does not come next */
+	bool in_gap;  /* a gap comes before the stored samples */
 	bool playing; /* the talker's own sound, at the end of the tick */
 };
 
 /* In a zeroed struct. */
 void pace_init(struct pace *p, struct playout *playout, struct resample *resample, const struct arrivals *arrivals);
-/* A new talkspurt: the next frame follows on nothing. Nothing is trimmed any more. */
+/* A new talkspurt: no trim, no lead to hold. */
 void pace_begin_spurt(struct pace *p);
 /* A datagram of `ms` arrived. */
 void pace_arrived(struct pace *p, double ms, nsec now);
 
 /* Whether a tick of `n` samples may begin a talkspurt; `ahead`: samples stored, or known to come. */
 bool pace_ready(const struct pace *p, size_t ahead, size_t n, nsec now);
-/* The first tick of it comes. */
+/* Before the first tick of a talkspurt. */
 void pace_start(struct pace *p, nsec now);
 /* After each tick that played. */
 void pace_run(struct pace *p, const struct pace_tick *t, nsec now);
 
-/* A tick ran out, late or lost; a tick that is known to be neither forgets it. */
+/* A tick ran out of sound that is late or lost; or it did, but neither is the reason. */
 void pace_missed(struct pace *p, nsec now);
 void pace_not_missed(struct pace *p);
 /* The sound is back after `invented` samples. The lead tells whether it was late or lost. */
@@ -86,6 +86,7 @@ void pace_resumed(struct pace *p, double lead_ms, size_t invented, nsec now);
 void pace_skip(struct pace *p, size_t n);
 
 double pace_margin_ms(const struct pace *p);
-/* Of the last one to two seconds; LEAD_UNKNOWN. */
+/* Of the last one to two seconds; LEAD_UNKNOWN: no tick was played in them. A finite number: leads that are not known yet
+ * are corrected like the others, and count as known then. */
 #define LEAD_UNKNOWN 1e9
 double pace_least_lead_ms(const struct pace *p);

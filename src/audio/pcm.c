@@ -9,7 +9,7 @@
 
 enum { BLOCK = 64 }; /* samples on the stack between two loops */
 
-/* The bytes as they lie are the samples on every machine we know but the big-endian ones. */
+/* On a little-endian machine the bytes are the samples. */
 AUDIO_WIDE void pcm_to_float(float *restrict out, const uint8_t *restrict pcm, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -36,7 +36,7 @@ AUDIO_WIDE void pcm_from_i16(float *restrict out, const int16_t *restrict pcm, s
 /*
  * Adding 1.5 * 2^23 leaves the nearest integer (ties to even) in the low bits of the float: the
  * loop stays free of calls to lrintf, which no compiler vectorises without SSE4. The clamp is
- * written so that NaN falls into it, and is a loop of its own: in one with the rest gcc makes a branch
+ * written so that it catches NaN, and is a loop of its own: together with the rest gcc makes a branch
  * of it and vectorises nothing, which is five times slower.
  */
 AUDIO_INLINE void round_block(uint8_t *restrict out, const float *restrict x, size_t n)

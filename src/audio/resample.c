@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An output sample at time t is the sum of x[k] * h(k - t), h being a windowed sinc that is as
- * long as 32 samples of the slower side. h is kept for a grid of fractions of a sample; between
+ * An output sample at time t is the sum of x[k] * h(k - t), where h is a windowed sinc of 32 samples of the
+ * slower side. h is kept for a grid of fractions of a sample; between
  * two of them the two sums are interpolated. A stream is a piece of its past in a buffer and a
  * position in it, so trimming the ratio is a matter of the step:
  *
@@ -104,7 +104,7 @@ static size_t bank_floats(const struct bank *b)
 	return b->n_taps * (b->n_fractions + 1);
 }
 
-/* Every row adds up to 1, or a constant would carry a tone at the rate of the fractions. */
+/* Every row adds up to 1; otherwise a constant would carry a tone at the rate of the fractions. */
 static void bank_fill(const struct bank *b, float *rows)
 {
 	for (size_t r = 0; r <= b->n_fractions; r++) {
@@ -405,7 +405,7 @@ size_t resample_run(struct resample *r, const float *in, size_t n_in, float *out
 }
 
 /* Burg's method: a predictor that is always stable and follows tones well. Writes `order`
- * coefficients a[], x[n] = -sum a[k] * x[n-1-k]; returns how many are of use. */
+ * coefficients a[], x[n] = -sum a[k] * x[n-1-k]; returns how many of them are valid. */
 static size_t burg(const float *x, size_t n, double *a, size_t order)
 {
 	double f[PAST], b[PAST], energy = 0;
@@ -443,7 +443,7 @@ static size_t burg(const float *x, size_t n, double *a, size_t order)
 	return order;
 }
 
-/* Goes on with x[0..n) for `more` samples. */
+/* Continues x[0..n) by `more` samples. */
 static void extrapolate(float *x, size_t n, size_t more)
 {
 	double a[ORDER] = {0};

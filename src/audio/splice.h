@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * splice - where sound resembles itself, and how to leave out what lies between. Arithmetic on the caller's
+ * splice - finds where sound resembles itself, and leaves out the samples in between. Arithmetic on the caller's
  * samples: no state, no memory, no clock.
  */
 #pragma once
@@ -13,8 +13,8 @@ enum {
 	SPLICE_FADE_MS = 5,
 };
 
-/* The lag in [low, high] at which a + dir * lag is most like a, whatever its level, over `n` samples (8 at the
- * least). At high rates every third lag is tried first, then all of its neighbours. */
+/* The lag in [low, high] at which a + dir * lag is most like a over `n` samples (8 or more), whatever the level. At high
+ * rates every third lag is tried first, then all neighbours of the best. */
 size_t splice_lag(const float *a, ptrdiff_t dir, size_t low, size_t high, size_t n);
 
 /* All from -1 or 0 to 1. */
@@ -25,6 +25,6 @@ struct splice_match {
 };
 struct splice_match splice_compare(const float *a, const float *b, size_t n);
 
-/* Cuts out x[0..lag): fades over from x to x + lag within `fade` samples, which are left there. The level is kept
- * whether the two are alike or have nothing in common. */
+/* Removes x[0..lag): cross-fades from x to x + lag within `fade` samples, and leaves the result at x + lag. The level is
+ * kept whether the two are alike or have nothing in common. */
 void splice_cut(float *x, size_t lag, size_t fade);

@@ -17,8 +17,8 @@ void vad_init(struct vad *v, uint32_t rate_hz)
 	*v = (struct vad){.level_dbfs = VAD_SILENCE_DBFS, .floor_dbfs = FLOOR_MIN_DBFS, .rate_hz = rate_hz};
 }
 
-/* A constant is no sound: the mean does not count. Taken in one pass from the first sample on, so that a
- * great constant leaves the small sums their digits. */
+/* A constant is no sound, so the mean is subtracted. One pass, relative to the first sample, so that a
+ * large constant does not cost the small sums their digits. */
 AUDIO_WIDE static float variance_of(const float *x, size_t n)
 {
 	const float from = x[0];
@@ -52,7 +52,7 @@ static float clamp(float x, float low, float high)
 	return x < low ? low : x > high ? high : x;
 }
 
-/* Digital silence says nothing about the noise in the room: the talker is muted. */
+/* Digital silence says nothing about the noise around the talker, who is muted. */
 static void follow_floor(struct vad *v, float ms)
 {
 	float step = v->level_dbfs - v->floor_dbfs;

@@ -15,7 +15,7 @@ static const struct {
 	{-32768, 0x00, -32124},
 };
 
-TEST(known_values)
+TEST(samples_have_the_bytes_of_the_standard)
 {
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
 		uint8_t u;
@@ -28,8 +28,8 @@ TEST(known_values)
 	}
 }
 
-/* What a byte means is what it is made of again; but for the two zeros. */
-TEST(every_byte_survives)
+/* Decoded and encoded again, a byte is itself, except for the two zeros. */
+TEST(every_byte_survives_the_round_trip)
 {
 	for (int i = 0; i < 256; i++) {
 		uint8_t u = (uint8_t)i, again;
@@ -42,7 +42,7 @@ TEST(every_byte_survives)
 }
 
 /* Never further off than half a step of its segment: a sixteenth of the value and a little. */
-TEST(every_sample_is_near)
+TEST(every_sample_comes_back_within_its_step)
 {
 	int last = -40000;
 
@@ -61,9 +61,9 @@ TEST(every_sample_is_near)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(known_values),
-		cmocka_unit_test(every_byte_survives),
-		cmocka_unit_test(every_sample_is_near),
+		cmocka_unit_test(samples_have_the_bytes_of_the_standard),
+		cmocka_unit_test(every_byte_survives_the_round_trip),
+		cmocka_unit_test(every_sample_comes_back_within_its_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

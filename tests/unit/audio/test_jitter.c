@@ -24,7 +24,7 @@ struct world {
 	/* to be set */
 	uint32_t in_hz, mix_hz;
 	size_t frame;       /* samples sent at once */
-	size_t n_pieces;    /* in so many datagrams */
+	size_t n_pieces;    /* datagrams of each frame */
 	double phase_ms;    /* of the first arrival against a tick */
 	double ppm;         /* the talker's clock */
 	double jitter_ms;   /* uniform delay of every frame up to this */
@@ -201,7 +201,7 @@ TEST(sound_waits_for_the_margin_and_at_most_one_tick)
 }
 
 /* Most people never say anything; their buffers hold no memory and are asked all the same. */
-TEST(who_never_talks_is_silence)
+TEST(a_buffer_without_frames_is_silent)
 {
 	struct world w = {TALKER};
 	float out[320] = {1};
@@ -245,7 +245,7 @@ TEST(short_ticks_take_frames_of_any_length)
 	}
 }
 
-TEST(what_arrives_in_time_is_not_touched)
+TEST(frames_in_time_pass_bit_for_bit)
 {
 	struct jitter_opts o = {.rate_hz = 16000};
 	uint32_t seed = 3;
@@ -417,12 +417,12 @@ TEST(lost_frames_leave_no_click_and_no_delay)
 	assert_true(s.depth_ms < 45);
 	assert_true(s.target_ms < 25);
 	assert_true(db < -50);
-	/* the level is kept but for what fades */
+	/* the level is kept, except where it fades */
 	assert_true(sig_db(sig_rms(w.out, w.n_out) / (0.5 / M_SQRT2)) > -0.7);
 	world_close(&w);
 }
 
-TEST(a_stall_is_made_good_and_its_delay_given_back)
+TEST(after_a_stall_the_delay_comes_back_down)
 {
 	struct world w = {TALKER, .phase_ms = 8, .stall_from_s = 5, .stall_to_s = 5.12};
 
@@ -459,7 +459,7 @@ TEST(a_late_frame_widens_the_margin_for_a_while)
 	world_close(&w);
 }
 
-TEST(surplus_is_given_back_at_once_in_silence)
+TEST(surplus_delay_is_dropped_at_once_in_silence)
 {
 	struct world w = {TALKER, .phase_ms = 8, .stall_from_s = 5, .stall_to_s = 5.12, .silent_from_s = 6};
 
@@ -493,7 +493,7 @@ TEST(a_flood_is_bounded)
 	world_close(&w);
 }
 
-TEST(a_talker_who_sends_too_fast_is_cut_without_clicks)
+TEST(a_talker_that_sends_too_fast_is_shortened_without_clicks)
 {
 	struct world w = {TALKER, .phase_ms = 8, .ppm = 300000, .hz2 = 271.3};
 
@@ -548,7 +548,7 @@ TEST(every_talkspurt_begins_as_promptly_as_the_first)
 	world_close(&w);
 }
 
-TEST(one_frame_of_seconds_is_bounded_too)
+TEST(a_frame_of_seconds_is_bounded)
 {
 	static uint8_t pcm[65534];
 	struct jitter_opts o = {.rate_hz = 48000, .max_delay_ms = 40};
@@ -567,7 +567,7 @@ TEST(one_frame_of_seconds_is_bounded_too)
 	jitter_free(j);
 }
 
-TEST(when_the_talker_stops_the_sound_fades_and_all_is_idle)
+TEST(sound_fades_to_idle_when_the_talker_stops)
 {
 	struct world w = {TALKER, .phase_ms = 8, .stop_s = 1};
 
@@ -581,7 +581,7 @@ TEST(when_the_talker_stops_the_sound_fades_and_all_is_idle)
 	world_close(&w);
 }
 
-TEST(something_shorter_than_a_tick_is_played)
+TEST(sound_shorter_than_a_tick_is_played)
 {
 	struct jitter_opts o = {.rate_hz = 16000};
 	uint8_t pcm[320];
@@ -610,7 +610,7 @@ TEST(a_change_of_rate_makes_no_click)
 	world_open(&w, NULL);
 	for (size_t i = 0; i < 6; i++) {
 		run_for(&w, 1);
-		/* the talker goes on where he was, in time and phase, at a whole second */
+		/* the talker goes on at the same time and phase, at a whole second */
 		while ((w.n_sent * w.frame) % w.in_hz != 0)
 			one_tick(&w);
 		uint64_t s = w.n_sent * w.frame / w.in_hz;
@@ -667,7 +667,7 @@ TEST(options_outside_their_range_are_refused)
 }
 
 /* 20 ms of 11025 Hz are 220.5 samples. */
-TEST(a_tick_of_no_whole_number_of_samples_is_pulled_in_turns)
+TEST(ticks_of_220_and_221_samples_take_turns)
 {
 	static const uint8_t pcm[2 * 320];
 	const struct jitter_opts o = {.rate_hz = 11025};
@@ -847,28 +847,28 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sound_waits_for_the_margin_and_at_most_one_tick),
-		cmocka_unit_test(who_never_talks_is_silence),
+		cmocka_unit_test(a_buffer_without_frames_is_silent),
 		cmocka_unit_test(short_ticks_take_frames_of_any_length),
-		cmocka_unit_test(what_arrives_in_time_is_not_touched),
+		cmocka_unit_test(frames_in_time_pass_bit_for_bit),
 		cmocka_unit_test(a_frame_in_pieces_plays_like_a_whole_one),
 		cmocka_unit_test(frames_of_any_length_settle),
 		cmocka_unit_test(a_clock_that_drifts_is_followed_without_a_slip),
 		cmocka_unit_test(a_drifting_tone_has_no_click),
 		cmocka_unit_test(jitter_widens_the_margin_until_nothing_is_late),
 		cmocka_unit_test(lost_frames_leave_no_click_and_no_delay),
-		cmocka_unit_test(a_stall_is_made_good_and_its_delay_given_back),
+		cmocka_unit_test(after_a_stall_the_delay_comes_back_down),
 		cmocka_unit_test(a_late_frame_widens_the_margin_for_a_while),
-		cmocka_unit_test(surplus_is_given_back_at_once_in_silence),
+		cmocka_unit_test(surplus_delay_is_dropped_at_once_in_silence),
 		cmocka_unit_test(a_flood_is_bounded),
-		cmocka_unit_test(a_talker_who_sends_too_fast_is_cut_without_clicks),
+		cmocka_unit_test(a_talker_that_sends_too_fast_is_shortened_without_clicks),
 		cmocka_unit_test(drift_loss_and_jitter_together_leave_no_click),
 		cmocka_unit_test(every_talkspurt_begins_as_promptly_as_the_first),
-		cmocka_unit_test(one_frame_of_seconds_is_bounded_too),
-		cmocka_unit_test(when_the_talker_stops_the_sound_fades_and_all_is_idle),
-		cmocka_unit_test(something_shorter_than_a_tick_is_played),
+		cmocka_unit_test(a_frame_of_seconds_is_bounded),
+		cmocka_unit_test(sound_fades_to_idle_when_the_talker_stops),
+		cmocka_unit_test(sound_shorter_than_a_tick_is_played),
 		cmocka_unit_test(a_change_of_rate_makes_no_click),
 		cmocka_unit_test(memory_of_a_talker_is_small),
-		cmocka_unit_test(a_tick_of_no_whole_number_of_samples_is_pulled_in_turns),
+		cmocka_unit_test(ticks_of_220_and_221_samples_take_turns),
 		cmocka_unit_test(options_outside_their_range_are_refused),
 		cmocka_unit_test(payloads_of_any_codec_play_like_the_same_sound_in_pcm),
 		cmocka_unit_test(a_change_of_codec_frees_the_decoder_and_loses_nothing),

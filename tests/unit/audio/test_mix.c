@@ -15,7 +15,7 @@
 #define TICK 320
 #define TALKERS 10
 
-TEST(nobody_hears_himself)
+TEST(nobody_hears_their_own_voice)
 {
 	static float x[TALKERS][RATE], sum[RATE], out[RATE], others[RATE];
 	uint32_t seed = 5;
@@ -53,7 +53,7 @@ TEST(nobody_hears_himself)
 	}
 }
 
-TEST(one_talker_alone_leaves_exactly_nothing_for_himself)
+TEST(a_lone_talker_hears_exactly_nothing)
 {
 	float x[TICK], sum[TICK], out[TICK];
 	uint32_t seed = 5;
@@ -185,8 +185,8 @@ TEST(the_gain_moves_smoothly_and_comes_back)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nobody_hears_himself),
-		cmocka_unit_test(one_talker_alone_leaves_exactly_nothing_for_himself),
+		cmocka_unit_test(nobody_hears_their_own_voice),
+		cmocka_unit_test(a_lone_talker_hears_exactly_nothing),
 		cmocka_unit_test(below_the_ceiling_nothing_is_changed),
 		cmocka_unit_test(a_steady_sum_is_turned_down_without_distortion),
 		cmocka_unit_test(ten_voices_are_far_cleaner_than_when_clipped),

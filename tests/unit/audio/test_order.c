@@ -32,9 +32,9 @@ struct world {
 	double phase_ms, loss, swap, twice, jitter_ms; /* of an arrival against its tick; shares of frames */
 	uint16_t seq0;
 	uint32_t time0;
-	uint32_t ends_every;   /* with silence of `silence_ms` after so many frames; 0: never */
+	uint32_t ends_every;   /* frames between two silences of `silence_ms`; 0: there is none */
 	double silence_ms;
-	bool flagged;          /* and says so */
+	bool flagged;          /* frames say so */
 	/* within */
 	struct jitter *j;
 	struct parcel link[LINK_MAX];
@@ -63,7 +63,7 @@ static void world_free(struct world *w)
 	free(w);
 }
 
-static double chance(struct world *w)
+static double random_share(struct world *w)
 {
 	return fabs((double)sig_noise(&w->seed));
 }
@@ -87,8 +87,8 @@ static void post(struct world *w, uint32_t i, double at_s, bool again)
 /* Frame `i` leaves: to be lost, to be overtaken by the next, or to come twice. */
 static void leave(struct world *w, uint32_t i)
 {
-	double at_s = 0.001 * w->phase_ms + 0.02 * i + (double)silence_before(w, i) / RATE + 0.001 * w->jitter_ms * chance(w);
-	double u = chance(w);
+	double at_s = 0.001 * w->phase_ms + 0.02 * i + (double)silence_before(w, i) / RATE + 0.001 * w->jitter_ms * random_share(w);
+	double u = random_share(w);
 
 	if (u < w->loss) {
 		w->n_lost++;
@@ -99,7 +99,7 @@ static void leave(struct world *w, uint32_t i)
 		w->n_swapped++;
 	}
 	post(w, i, at_s, false);
-	if (chance(w) < w->twice) {
+	if (random_share(w) < w->twice) {
 		post(w, i, at_s + 0.001, true);
 		w->n_twice++;
 	}
@@ -220,7 +220,7 @@ static double click_db(const struct world *w)
 
 /* ---- cases ---- */
 
-TEST(in_order_nothing_is_different)
+TEST(numbered_frames_in_order_play_as_legacy_frames_do)
 {
 	struct world *w = world_new(&(struct world){.phase_ms = 8});
 
@@ -301,7 +301,7 @@ TEST(overtaken_frames_are_placed)
 	world_free(w);
 }
 
-TEST(what_comes_after_its_turn_is_dropped)
+TEST(frames_after_their_turn_are_dropped)
 {
 	struct world *w = world_new(&(struct world){0});
 	float x[N];
@@ -330,7 +330,7 @@ TEST(numbers_and_media_time_wrap)
 	world_free(w);
 }
 
-/* A pause of the talker that he did not announce looks like loss until he goes on; announced, it conceals nothing. */
+/* A pause that the talker did not announce looks like loss until the sound goes on; an announced one conceals nothing. */
 TEST(silence_is_not_loss)
 {
 	for (int flagged = 0; flagged < 2; flagged++) {
@@ -395,7 +395,7 @@ TEST(a_restart_and_a_return_to_legacy_are_followed)
 	world_free(w);
 }
 
-TEST(what_was_kept_from_it_was_not_lost)
+TEST(frames_withheld_by_the_caller_are_not_lost)
 {
 	struct world *w = world_new(&(struct world){.phase_ms = 8});
 
@@ -417,7 +417,7 @@ TEST(what_was_kept_from_it_was_not_lost)
 }
 
 /* However much is missing, in whatever order it comes. */
-TEST(what_is_held_is_bounded)
+TEST(held_frames_are_bounded)
 {
 	struct world *w = world_new(&(struct world){0});
 	float x[N];
@@ -464,7 +464,7 @@ TEST(pieces_are_concealed_by_themselves)
 }
 
 /* At 48 kHz five frames fill what can be held. One that they overtook still comes before them. */
-TEST(what_was_overtaken_comes_first_though_no_more_can_be_held)
+TEST(an_overtaken_frame_comes_first_even_when_no_more_can_be_held)
 {
 	static const uint32_t order[] = {0, 1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 3, 14, 15};
 	struct jitter_opts o = {.rate_hz = RATE};
@@ -490,7 +490,7 @@ TEST(what_was_overtaken_comes_first_though_no_more_can_be_held)
 }
 
 /* Room is free again when a frame is taken out, though others stay. */
-TEST(what_is_held_does_not_wear_out)
+TEST(room_for_held_frames_becomes_free_again)
 {
 	struct order *o = order_new();
 	uint8_t pcm[1920];
@@ -634,20 +634,20 @@ TEST(every_frame_is_played_or_lost)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(in_order_nothing_is_different),
+		cmocka_unit_test(numbered_frames_in_order_play_as_legacy_frames_do),
 		cmocka_unit_test(loss_is_concealed_in_place),
 		cmocka_unit_test(reordering_within_the_margin_costs_nothing),
 		cmocka_unit_test(overtaken_frames_are_placed),
-		cmocka_unit_test(what_comes_after_its_turn_is_dropped),
+		cmocka_unit_test(frames_after_their_turn_are_dropped),
 		cmocka_unit_test(numbers_and_media_time_wrap),
 		cmocka_unit_test(silence_is_not_loss),
 		cmocka_unit_test(a_short_silence_keeps_its_place),
 		cmocka_unit_test(a_restart_and_a_return_to_legacy_are_followed),
-		cmocka_unit_test(what_was_kept_from_it_was_not_lost),
-		cmocka_unit_test(what_is_held_is_bounded),
+		cmocka_unit_test(frames_withheld_by_the_caller_are_not_lost),
+		cmocka_unit_test(held_frames_are_bounded),
 		cmocka_unit_test(pieces_are_concealed_by_themselves),
-		cmocka_unit_test(what_was_overtaken_comes_first_though_no_more_can_be_held),
-		cmocka_unit_test(what_is_held_does_not_wear_out),
+		cmocka_unit_test(an_overtaken_frame_comes_first_even_when_no_more_can_be_held),
+		cmocka_unit_test(room_for_held_frames_becomes_free_again),
 		cmocka_unit_test(a_gap_at_the_end_is_played_out),
 		cmocka_unit_test(every_frame_is_played_or_lost),
 	};

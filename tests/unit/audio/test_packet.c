@@ -195,7 +195,7 @@ static int fill_sound(void **state)
 	return 0;
 }
 
-TEST(what_is_written_is_what_is_read)
+TEST(packets_are_read_as_they_were_written)
 {
 	static const uint32_t rates[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000};
 
@@ -280,7 +280,7 @@ TEST(the_first_piece_begins_the_last_ends_and_each_has_its_own_number_and_time)
 	assert_int_equal(arrived.frames[2].n_samples, 320);
 }
 
-TEST(what_does_not_fit_uses_one_number)
+TEST(a_frame_that_does_not_fit_uses_one_number)
 {
 	struct packet_writer w = {.kind = PACKET_V1, .next_seq = 7};
 	struct frame f = {PCM_FRAME(16000, sound, 320)};
@@ -324,11 +324,11 @@ int main(void)
 		cmocka_unit_test(v1_of_a_later_version_is_unsupported),
 		cmocka_unit_test(a_default_rate_that_is_not_allowed_is_a_bad_rate),
 		cmocka_unit_test(faults_have_names_for_metrics),
-		cmocka_unit_test(what_is_written_is_what_is_read),
+		cmocka_unit_test(packets_are_read_as_they_were_written),
 		cmocka_unit_test(a_frame_is_cut_into_the_fewest_equal_packets),
 		cmocka_unit_test(pieces_differ_by_one_sample_and_add_up),
 		cmocka_unit_test(the_first_piece_begins_the_last_ends_and_each_has_its_own_number_and_time),
-		cmocka_unit_test(what_does_not_fit_uses_one_number),
+		cmocka_unit_test(a_frame_that_does_not_fit_uses_one_number),
 		cmocka_unit_test(a_payload_of_one_piece_is_sent_whole_or_not_at_all),
 	};
 

@@ -158,7 +158,7 @@ static struct jitter_stats stats(const struct world *w)
 	return s;
 }
 
-static double chance(struct world *w)
+static double random_share(struct world *w)
 {
 	return fabs((double)sig_noise(&w->seed));
 }
@@ -178,9 +178,9 @@ static double arrival(struct world *w)
 		s = from + w->stall_ms / 1000;
 	if (s < w->shorter_s)
 		s += 0.001 * w->path_ms;
-	s += 0.001 * w->jitter_ms * chance(w);
-	if (chance(w) < w->spike_share)
-		s += 0.001 * w->spike_ms * chance(w);
+	s += 0.001 * w->jitter_ms * random_share(w);
+	if (random_share(w) < w->spike_share)
+		s += 0.001 * w->spike_ms * random_share(w);
 	return w->last_s = fmax(s, w->last_s);
 }
 
@@ -198,7 +198,7 @@ static void send_frame(struct world *w)
 		x[i] = (float)loud * w->sound.at(&w->sound, (double)(at + i) / w->hz);
 	pcm_from_float(pcm, x, n);
 	pcm_to_float(w->sent + at, pcm, n);
-	if (chance(w) < w->loss || (w->every_other && w->n_sent % 2))
+	if (random_share(w) < w->loss || (w->every_other && w->n_sent % 2))
 		w->n_lost++;
 	else
 		jitter_put(w->j, &f, (nsec)(w->next_s * 1e9));
@@ -307,7 +307,7 @@ static struct verdict judge(const struct world *w)
 	return v;
 }
 
-/* Seconds from `s` until the lead is no more than may be left, and stays. */
+/* Seconds from `s` until the lead is down to what may be left, and stays there. */
 static double time_to_recover(struct world *w, double s, double until_s)
 {
 	double gone_s = s;
@@ -381,7 +381,7 @@ TEST(a_stall_is_over_within_three_seconds)
 	}
 }
 
-TEST(at_every_rate)
+TEST(a_stall_is_over_at_every_rate)
 {
 	static const uint32_t rates[] = {8000, 24000, 48000};
 
@@ -396,7 +396,7 @@ TEST(at_every_rate)
 }
 
 /* Whatever the phase of arrivals, and with numbers, too. */
-TEST(at_every_phase)
+TEST(a_stall_is_over_at_every_phase)
 {
 	for (double phase = 1; phase < 20; phase += 3) {
 		for (int v1 = 0; v1 < 2; v1++) {
@@ -431,7 +431,7 @@ TEST(a_tone_keeps_its_pitch)
 }
 
 /* Nothing is missing when the network's way has become shorter: the surplus shows two seconds later. */
-TEST(a_shorter_way_is_used)
+TEST(a_shorter_path_shortens_the_delay)
 {
 	for (int v1 = 0; v1 < 2; v1++) {
 		struct world *w = world_new(&(struct world){.sound = {.name = "voice", .at = voice, .hz = 170},
@@ -444,7 +444,7 @@ TEST(a_shorter_way_is_used)
 }
 
 /* It was the server that did not run: nobody was late, nothing is concealed. */
-TEST(ticks_that_were_left_out_are_made_good)
+TEST(delay_from_skipped_ticks_is_given_back)
 {
 	for (int v1 = 0; v1 < 2; v1++) {
 		struct world *w = world_new(&(struct world){.sound = {.name = "voice", .at = voice, .hz = 170}, .v1 = v1});
@@ -458,7 +458,7 @@ TEST(ticks_that_were_left_out_are_made_good)
 }
 
 /* 15 ms more than what is held are no reason to cut. */
-TEST(little_surplus_is_trimmed)
+TEST(a_small_surplus_is_trimmed)
 {
 	struct world *w = world_new(&(struct world){.sound = {.name = "tone", .at = tones, .hz = 440}, .phase_ms = 3,
 		.path_ms = 24, .shorter_s = 3});
@@ -473,7 +473,7 @@ TEST(little_surplus_is_trimmed)
 }
 
 /* As many concealments as without cuts, or fewer: what jitters needs its lead again. */
-TEST(a_network_that_jitters_is_let_be)
+TEST(ordinary_jitter_causes_no_time_compression)
 {
 	static const struct {
 		struct world w;
@@ -507,7 +507,7 @@ TEST(a_network_that_jitters_is_let_be)
 	}
 }
 
-TEST(stalls_that_come_again_add_up_to_nothing)
+TEST(repeated_stalls_do_not_add_up)
 {
 	static const struct {
 		double ms, every_s, most_ms; /* lead before the next */
@@ -536,8 +536,8 @@ TEST(stalls_that_come_again_add_up_to_nothing)
 	}
 }
 
-/* Where the ratio is bent to follow a clock it does so on, and leaves the surplus to the cuts. */
-TEST(a_clock_is_followed_meanwhile)
+/* A ratio that is trimmed to follow a clock goes on so, and leaves the surplus to time compression. */
+TEST(clock_drift_is_followed_during_recovery)
 {
 	for (int sign = -1; sign <= 1; sign += 2) {
 		struct world *w = world_new(&(struct world){.sound = {.name = "voice", .at = voice, .hz = 170},
@@ -562,7 +562,7 @@ TEST(a_clock_is_followed_meanwhile)
 }
 
 /* Numbers tell what was lost, and its place is kept: no cut goes over a gap. */
-TEST(loss_does_not_keep_it_back)
+TEST(recovery_works_under_loss)
 {
 	static const double losses[] = {0.1, 0.5};
 
@@ -582,7 +582,7 @@ TEST(loss_does_not_keep_it_back)
 }
 
 /* Between gaps there is hardly room for a cut: it is trimmed after all. */
-TEST(where_little_can_be_cut_it_is_trimmed)
+TEST(delay_is_trimmed_where_no_piece_can_be_left_out)
 {
 	struct world *w = world_new(&(struct world){STALL, .sound = {.name = "voice", .at = voice, .hz = 170},
 		.every_other = true, .v1 = true});
@@ -597,17 +597,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_stall_is_over_within_three_seconds),
-		cmocka_unit_test(at_every_rate),
-		cmocka_unit_test(at_every_phase),
+		cmocka_unit_test(a_stall_is_over_at_every_rate),
+		cmocka_unit_test(a_stall_is_over_at_every_phase),
 		cmocka_unit_test(a_tone_keeps_its_pitch),
-		cmocka_unit_test(a_shorter_way_is_used),
-		cmocka_unit_test(ticks_that_were_left_out_are_made_good),
-		cmocka_unit_test(little_surplus_is_trimmed),
-		cmocka_unit_test(a_network_that_jitters_is_let_be),
-		cmocka_unit_test(stalls_that_come_again_add_up_to_nothing),
-		cmocka_unit_test(a_clock_is_followed_meanwhile),
-		cmocka_unit_test(loss_does_not_keep_it_back),
-		cmocka_unit_test(where_little_can_be_cut_it_is_trimmed),
+		cmocka_unit_test(a_shorter_path_shortens_the_delay),
+		cmocka_unit_test(delay_from_skipped_ticks_is_given_back),
+		cmocka_unit_test(a_small_surplus_is_trimmed),
+		cmocka_unit_test(ordinary_jitter_causes_no_time_compression),
+		cmocka_unit_test(repeated_stalls_do_not_add_up),
+		cmocka_unit_test(clock_drift_is_followed_during_recovery),
+		cmocka_unit_test(recovery_works_under_loss),
+		cmocka_unit_test(delay_is_trimmed_where_no_piece_can_be_left_out),
 	};
 
 	return cmocka_run_group_tests(tests, make_table, free_table);

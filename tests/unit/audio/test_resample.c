@@ -88,7 +88,7 @@ TEST(every_pair_of_rates_keeps_a_tone_clean)
 	assert_true(worst_level <= 0.1);
 }
 
-TEST(what_would_fold_is_rejected_at_every_pair)
+TEST(aliases_are_rejected_at_every_pair_of_rates)
 {
 	static const double at[] = {1.15, 1.3, 1.7};
 	double worst = -300;
@@ -120,7 +120,7 @@ TEST(what_would_fold_is_rejected_at_every_pair)
 	assert_true(worst <= -80);
 }
 
-TEST(a_constant_stays_one)
+TEST(a_constant_stays_constant)
 {
 	double worst = 0;
 
@@ -137,7 +137,7 @@ TEST(a_constant_stays_one)
 	assert_true(sig_db(worst / 0.5) < -110);
 }
 
-TEST(an_odd_rate_works_too)
+TEST(an_unusual_rate_works)
 {
 	static const uint32_t odd[] = {8001, 9700, 15999, 37800, 47999};
 	double hz = 1000;
@@ -226,7 +226,7 @@ TEST(equal_rates_pass_bit_for_bit)
 	assert_memory_equal(in, out, 5000 * sizeof *in);
 	assert_int_equal(resample_new(table, 16000, 16000, &r), 0);
 	assert_true(resample_delay_ms(r) == 0);
-	resample_trim_ppm(r, 0); /* ready to be bent: the filter's delay, still bit for bit */
+	resample_trim_ppm(r, 0); /* ready to be trimmed: the delay of the filter, still bit for bit */
 	assert_int_equal(run(r, in, 5000, out), 5000);
 	assert_memory_equal(in, out + 16, (5000 - 16) * sizeof *in);
 	resample_free(r);
@@ -258,7 +258,7 @@ TEST(blocks_of_any_size_give_the_same_samples)
 	}
 }
 
-TEST(an_hour_is_as_long_as_it_should_be)
+TEST(an_hour_in_is_an_hour_out)
 {
 	struct resample *r;
 	size_t made = 0;
@@ -271,11 +271,11 @@ TEST(an_hour_is_as_long_as_it_should_be)
 	resample_free(r);
 }
 
-/* Against the sine as it must be when its ratio is bent block by block: nothing is added. */
-TEST(bending_the_ratio_makes_no_click)
+/* Compared with the sine as it must be when its ratio is trimmed block by block: nothing is added. */
+TEST(trimming_the_ratio_makes_no_click)
 {
 	static const uint32_t from[] = {48000, 16000, 44100};
-	static const double bends[] = {5000, -300, -9000 /* clamped */};
+	static const double trims[] = {5000, -300, -9000 /* clamped */};
 	double hz = 1000;
 
 	for (size_t k = 0; k < 3; k++) {
@@ -288,10 +288,10 @@ TEST(bending_the_ratio_makes_no_click)
 		resample_trim_ppm(r, 0);
 		t = -resample_delay_ms(r) / 1000;
 		for (size_t i = 0; i < 50; i++) {
-			double ppm = fmax(bends[i % 3], -RESAMPLE_TRIM_MAX_PPM);
+			double ppm = fmax(trims[i % 3], -RESAMPLE_TRIM_MAX_PPM);
 			size_t n;
 
-			resample_trim_ppm(r, bends[i % 3]);
+			resample_trim_ppm(r, trims[i % 3]);
 			n = resample_run(r, in + i * block, block, out + m, OUT_MAX);
 			for (size_t s = m; s < m + n; s++, t += (1 + ppm * 1e-6) / 16000)
 				worst = fmax(worst, s < 200 ? 0 : fabs(out[s] - 0.5 * sin(2 * M_PI * hz * t)));
@@ -303,7 +303,7 @@ TEST(bending_the_ratio_makes_no_click)
 	}
 }
 
-TEST(a_trim_of_300_ppm_is_that)
+TEST(a_trim_of_300_ppm_changes_the_length_by_300_ppm)
 {
 	struct resample *r;
 	size_t m;
@@ -383,16 +383,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_pair_of_rates_keeps_a_tone_clean),
-		cmocka_unit_test(what_would_fold_is_rejected_at_every_pair),
-		cmocka_unit_test(a_constant_stays_one),
-		cmocka_unit_test(an_odd_rate_works_too),
+		cmocka_unit_test(aliases_are_rejected_at_every_pair_of_rates),
+		cmocka_unit_test(a_constant_stays_constant),
+		cmocka_unit_test(an_unusual_rate_works),
 		cmocka_unit_test(a_two_tone_echo_keeps_60_db_at_every_rate),
 		cmocka_unit_test(delay_is_what_the_header_says),
 		cmocka_unit_test(equal_rates_pass_bit_for_bit),
 		cmocka_unit_test(blocks_of_any_size_give_the_same_samples),
-		cmocka_unit_test(an_hour_is_as_long_as_it_should_be),
-		cmocka_unit_test(bending_the_ratio_makes_no_click),
-		cmocka_unit_test(a_trim_of_300_ppm_is_that),
+		cmocka_unit_test(an_hour_in_is_an_hour_out),
+		cmocka_unit_test(trimming_the_ratio_makes_no_click),
+		cmocka_unit_test(a_trim_of_300_ppm_changes_the_length_by_300_ppm),
 		cmocka_unit_test(a_change_of_the_source_rate_is_inaudible),
 		cmocka_unit_test(rates_outside_the_range_are_refused),
 	};
