@@ -7,7 +7,7 @@
  * One thread, the room's. A driver never blocks and has no clock: `now` is an argument (a
  * driver with descriptors gets the loop in its options). It may call its sink from open,
  * audio, event and from its own loop callbacks, never after close. A driver's failure never ends a room: it
- * calls sink->failed and the room opens it again after a pause that doubles.
+ * calls sink->failed, and the room opens (or resumes) it again after a pause that doubles.
  */
 #pragma once
 #include "base/log.h"
@@ -92,6 +92,9 @@ struct bridge_options {
 #define BRIDGE_OPTIONS(row_array, default_struct) \
 	{.rows = row_array, .n_rows = sizeof(row_array) / sizeof *(row_array), .defaults = &(default_struct), .size = sizeof(default_struct)}
 
+/* For sink->pause. */
+#define BRIDGE_NO_RETRY UINT32_MAX
+
 /* What the room does for a driver. Every call returns at once and copies. */
 struct bridge_sink {
 	/* Speech at the driver's rate, faster than real time if it likes. `item` names
@@ -109,17 +112,19 @@ struct bridge_sink {
 	void (*transcript)(void *ctx, uint32_t participant, const char *text, bool final);
 	/* So many samples, at the driver's rate, came too late for a worker that does not keep up: for the count. May be NULL. */
 	void (*unheard)(void *ctx, size_t n);
-	/* false: the worker is away, and the driver sees to it itself. true: it is there (`why` ""), for certain: it has spoken
-	 * or answered. A driver with ops->tells_up says that after each opening, too: until then a worker that had failed
-	 * counts as away. Only what changes is told to everybody in the room. May be NULL. */
-	void (*up)(void *ctx, bool up, const char *why);
-	/* If `failed` comes now, it is in vain to try again before so many milliseconds have passed. May be NULL. */
+	/* The worker is there, for certain: it has spoken or answered. A driver with ops->tells_up reports that after each
+	 * opening and each resume: until then a worker that had failed counts as away. Only a change is told to everybody in the
+	 * room. Optional. */
+	void (*up)(void *ctx);
+	/* If `failed` comes now, another attempt is pointless for `ms`. BRIDGE_NO_RETRY: until the room has been empty.
+	 * Optional. */
 	void (*pause)(void *ctx, uint32_t ms);
 	/* A call of a tool was answered, with a result or with an error: for the count. May be NULL. */
 	void (*tool)(void *ctx, bool good);
 	/* The room's name, "" for a private one; borrowed. May be NULL: nobody knows. */
 	const char *(*room)(void *ctx);
-	/* The worker is gone or cannot start; `why` is logged once. The room closes it and tries again later. */
+	/* The worker is gone or cannot start; `why` is logged once. The room closes the driver, or lets it wait
+	 * for ops->resume, and tries again later. */
 	void (*failed)(void *ctx, const char *why);
 };
 
@@ -164,6 +169,9 @@ struct bridge_ops {
 	bool (*audio)(void *self, const struct bridge_hearing *h, nsec now);
 	void (*event)(void *self, const struct bridge_event *ev, nsec now); /* may be NULL */
 	void (*close)(void *self);
+	/* Optional: for a driver that keeps what it knows when its worker is lost. After `failed` it is not closed: it still
+	 * gets events, and no ticks; this call begins the next attempt. */
+	void (*resume)(void *self, nsec now);
 	/* The rate for these options in a room of `room_hz`, where it is not sample_rate or the room's; may be NULL. */
 	uint32_t (*rate)(const struct bridge_opts *opts, uint32_t room_hz);
 	/* Whether the options make sense together; else `f` tells. May be NULL: any do. */

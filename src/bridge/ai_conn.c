@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/ai_conn.h"
 
-#include "base/backoff.h"
 #include "base/closing_uv.h"
 #include "base/err.h"
-#include "base/random.h"
 #include "bridge/dial.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { PAUSE_FIRST_MS = 500, PAUSE_MOST_MS = 30000, WORKED_MS = 10000, BUSY_MOST_S = 600 };
-
-/* Asking often does not help a bridge that was refused: three times more. */
-static const uint32_t refused_pause_s[] = {60, 300, 900};
+enum { PAUSE_MS = 500, WORKED_MS = 10000, BUSY_MOST_S = 600 };
 
 /* ---- the end ---- */
 
@@ -50,66 +45,42 @@ void ai_conn_close(struct ai_conn *c)
 	closing_close(&c->handles, (uv_handle_t *)&c->timer);
 }
 
-/* ---- pauses ---- */
+/* ---- failures and renewals ---- */
 
-static uint64_t next_backoff_ms(const struct ai_conn *c)
+/* The shortest pause that makes sense. Asking often does not help a bridge that was refused: it is tried three times more. */
+static uint32_t least_pause_ms(const struct ai_conn *c, enum ai_trouble t)
 {
-	uint32_t jitter;
+	static const uint32_t refused_pause_s[] = {60, 300, 900};
+	uint32_t asked_s = c->retry_after_s < BUSY_MOST_S ? c->retry_after_s : BUSY_MOST_S;
 
-	random_bytes(&jitter, sizeof jitter);
-	return backoff_ms(PAUSE_FIRST_MS, PAUSE_MOST_MS, c->failures, jitter);
-}
-
-/* 0: there is no other attempt. */
-static uint64_t pause_ms(const struct ai_conn *c, enum ai_trouble t)
-{
-	uint64_t busy_ms = (c->retry_after_s < BUSY_MOST_S ? c->retry_after_s : BUSY_MOST_S) * UINT64_C(1000);
-	uint64_t ms = next_backoff_ms(c);
-
-	if (t == AI_TROUBLE_PLANNED)
-		return 1;
 	if (t == AI_TROUBLE_REFUSED)
-		return c->refusals <= 3 ? refused_pause_s[c->refusals - 1] * UINT64_C(1000) : 0;
-	return busy_ms > ms ? busy_ms : ms;
+		return c->refusals <= 3 ? refused_pause_s[c->refusals - 1] * 1000 : BRIDGE_NO_RETRY;
+	return asked_s ? asked_s * 1000 : PAUSE_MS;
 }
 
-static void report_down(struct ai_conn *c, const char *why)
+static void report_failure(struct ai_conn *c, enum ai_trouble t, const char *why)
 {
-	if (c->cx->sink->up && !c->reported_down)
-		c->cx->sink->up(c->cx->sink_ctx, false, why);
-	c->reported_down = true;
-}
+	const struct ai_context *cx = c->cx;
 
-static void give_up(struct ai_conn *c, const char *why)
-{
-	c->state = AI_CONN_GIVEN_UP;
+	c->refusals += t == AI_TROUBLE_REFUSED;
+	uint32_t pause_ms = least_pause_ms(c, t);
+
+	c->retry_after_s = 0;
 	uv_timer_stop(&c->timer);
-	log_error(c->cx->log, "given up: %s", why);
+	if (cx->sink->pause)
+		cx->sink->pause(cx->sink_ctx, pause_ms);
+	cx->sink->failed(cx->sink_ctx, why);
 }
 
-static void on_pause_over(uv_timer_t *t)
+static void on_renewal(uv_timer_t *t)
 {
 	ai_conn_dial(t->data);
 }
 
-static void rest(struct ai_conn *c, enum ai_trouble t, const char *why)
+static void renew(struct ai_conn *c)
 {
-	char quoted[200];
-	uint64_t ms = pause_ms(c, t);
-
-	c->retry_after_s = 0;
-	if (t != AI_TROUBLE_PLANNED)
-		report_down(c, why);
-	if (ms == 0) {
-		give_up(c, why);
-		return;
-	}
-	if (t == AI_TROUBLE_PLANNED)
-		log_info(c->cx->log, "the session is over, the next one begins");
-	else
-		log_warn(c->cx->log, "no connection why=%s retry_ms=%llu", log_quoted(why, quoted, sizeof quoted), (unsigned long long)ms);
-	c->state = AI_CONN_RESTING;
-	uv_timer_start(&c->timer, on_pause_over, ms, 0);
+	log_info(c->cx->log, "the session is over, the next one begins");
+	uv_timer_start(&c->timer, on_renewal, 1, 0);
 }
 
 /* A session that says it is over before it has worked for a while would go on like that: no planned end. */
@@ -120,14 +91,14 @@ void ai_conn_end(struct ai_conn *c, enum ai_trouble t, const char *why)
 	drop_connection(c);
 	if (c->state == AI_CONN_CLOSED)
 		return;
+	c->state = AI_CONN_IDLE;
 	c->events->on_ended(c->ctx);
 	if (worked)
-		c->failures = c->refusals = 0;
-	if (t == AI_TROUBLE_PLANNED && !worked)
-		t = AI_TROUBLE_PASSING;
-	c->failures += t != AI_TROUBLE_PLANNED;
-	c->refusals += t == AI_TROUBLE_REFUSED;
-	rest(c, t, why);
+		c->refusals = 0;
+	if (t == AI_TROUBLE_PLANNED && worked)
+		renew(c);
+	else
+		report_failure(c, t, why);
 }
 
 static void on_end(void *ctx, const struct websocket_end *end)
@@ -197,8 +168,7 @@ bool ai_conn_set_ready(struct ai_conn *c)
 	uv_timer_start(&c->timer, on_age, session_ms(c), 0);
 	log_info(cx->log, "the model listens%s%s", cx->opts->model[0] ? " model=" : "", cx->opts->model);
 	if (cx->sink->up)
-		cx->sink->up(cx->sink_ctx, true, "");
-	c->reported_down = false;
+		cx->sink->up(cx->sink_ctx);
 	return true;
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ai_conn - the way to the provider: it dials, sets a session up, renews it before it is too old, and dials again after a
- * failure. A conversation outlives its connections; who is there and what was said is not known here.
+ * ai_conn - the way to the provider: it dials, sets a session up and renews it before it is too old. A conversation outlives
+ * its connections; who is there and what was said is not known here. A failure is reported to the room, with the shortest
+ * pause that makes sense; the room says when to dial again.
  *
- *   RESTING -> CONNECTING -> SETTING_UP -> READY -> (lost, or renewed) -> RESTING ... -> CLOSED
+ *   IDLE -> ai_conn_dial() -> CONNECTING -> SETTING_UP -> READY -> failed, or being renewed -> IDLE ... -> CLOSED
  *
  * Uses ai_out (it is its transport), ai_trouble, the WebSocket client. One thread, the loop's, whose clock it uses. Takes
  * memory for each connection.
@@ -24,11 +25,10 @@ enum {
 };
 
 enum ai_conn_state {
-	AI_CONN_RESTING,    /* between two connections: the timer runs */
+	AI_CONN_IDLE,       /* failed, or about to be renewed */
 	AI_CONN_CONNECTING,
 	AI_CONN_SETTING_UP, /* session.update is to be answered */
 	AI_CONN_READY,
-	AI_CONN_GIVEN_UP,   /* refused too often: until the room closes us */
 	AI_CONN_CLOSED,     /* by the room: nothing is reported to it any more */
 };
 
@@ -46,12 +46,10 @@ struct ai_conn {
 	enum ai_conn_state state;
 	struct websocket *ws;      /* NULL: none. One that is closing is not ours any more */
 	struct closing handles;    /* the timer, and connections that are closing */
-	uv_timer_t timer;          /* pauses, set-up, age */
+	uv_timer_t timer;          /* set-up, age, renewal */
 	bool renew_due;            /* the session is old: a quiet moment is waited for */
-	bool reported_down;        /* people know that the provider is away */
 	uint64_t ready_at_ms;      /* by the loop's clock */
-	unsigned failures;         /* in a row */
-	unsigned refusals;
+	unsigned refusals;         /* since a session last worked for a while */
 	uint32_t retry_after_s;    /* as the provider asked last */
 	struct json_pool json;
 };
@@ -69,5 +67,5 @@ void ai_conn_close(struct ai_conn *c);
 void ai_conn_set_up(struct ai_conn *c, bool create_response);
 /* session.updated came. Returns whether the session has become ready just now. */
 bool ai_conn_set_ready(struct ai_conn *c);
-/* Ends the session. The next one begins after a pause that suits the trouble. */
+/* Ends the session. The next one begins at once if that was planned; else the failure is reported to the room. */
 void ai_conn_end(struct ai_conn *c, enum ai_trouble t, const char *why);

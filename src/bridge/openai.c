@@ -135,6 +135,15 @@ static void openai_close(void *self)
 	ai_conn_close(&a->conn);
 }
 
+/* What was said, who is there and what is due are kept. */
+static void openai_resume(void *self, nsec now)
+{
+	struct openai *a = self;
+
+	(void)now;
+	ai_conn_dial(&a->conn);
+}
+
 /* ---- ticks ---- */
 
 /* With the room's detection a turn that begins interrupts the model, and one that ends is to be answered. */
@@ -159,7 +168,7 @@ static bool is_quiet(const struct openai *a)
 	return ai_response_is_quiet(&a->response) && !a->turn.speech && !ai_calls_running(&a->calls);
 }
 
-/* Ticks are wanted even without a connection, so that it hears from its first moment on. */
+/* Ticks are wanted before the session is ready, so that it hears from its first moment on. */
 static bool openai_audio(void *self, const struct bridge_hearing *h, nsec now)
 {
 	struct openai *a = self;
@@ -176,7 +185,7 @@ static bool openai_audio(void *self, const struct bridge_hearing *h, nsec now)
 		ai_response_request_due(&a->response);
 	if (a->out.ready && a->conn.renew_due && is_quiet(a))
 		ai_conn_end(&a->conn, AI_TROUBLE_PLANNED, "");
-	return a->conn.state != AI_CONN_GIVEN_UP;
+	return true;
 }
 
 /* ---- events of the room ---- */
@@ -281,5 +290,6 @@ const struct bridge_ops bridge_openai = {
 	.audio = openai_audio,
 	.event = openai_event,
 	.close = openai_close,
+	.resume = openai_resume,
 	.barge_in = BARGE_IN_WORKER, /* who finds turns is configured, and flushes */
 };

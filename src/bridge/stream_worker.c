@@ -57,7 +57,7 @@ static void confirm(struct stream_worker *w)
 		return;
 	w->state = STREAM_CONFIRMED;
 	if (w->sink->up)
-		w->sink->up(w->sink_ctx, true, "");
+		w->sink->up(w->sink_ctx);
 }
 
 /* ---- to the worker ---- */

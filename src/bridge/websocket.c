@@ -117,7 +117,7 @@ static void on_open(void *ctx, const char *subprotocol)
 
 	w->state = WORKER_TALKS;
 	if (w->sink->up)
-		w->sink->up(w->sink_ctx, true, "");
+		w->sink->up(w->sink_ctx);
 	log_info(w->log, "connected%s%s", *subprotocol ? " subprotocol=" : "", subprotocol);
 	w->dialect->greet(w);
 }

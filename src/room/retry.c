@@ -74,7 +74,7 @@ uint64_t retry_wait(struct retry_queue *q, struct retry *r, bool worked, nsec no
 	uint64_t pause_ms = next_pause_ms(r);
 
 	retry_cancel(q, r);
-	r->due = now + nsec_from_ms(pause_ms);
+	r->due = pause_ms < RETRY_NEVER_MS ? now + nsec_from_ms(pause_ms) : NSEC_NONE;
 	r->waiting = true;
 	q->n_waiting++;
 	insert(&q->waiting[r->level], r);

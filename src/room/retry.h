@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 enum { RETRY_LEVELS = 10 };
+#define RETRY_NEVER_MS UINT32_MAX /* as a pause: until retry_cancel() */
 
 struct retry_queue {
 	struct list failed;

@@ -80,9 +80,21 @@ static bool withheld(const struct bridge_seat *s, const struct bridge_event *ev)
 	return s->mode == BRIDGE_MUTED && (ev->kind == BRIDGE_MESSAGE || (ev->kind == BRIDGE_SPEAKING && ev->speaking));
 }
 
+/* ops->close is due. */
+static bool driver_open(const struct bridge_seat *s)
+{
+	return s->state == SEAT_OPEN || s->state == SEAT_FAILED || s->state == SEAT_SUSPENDED;
+}
+
+/* A driver that outlives its worker learns what happens meanwhile. */
+static bool takes_events(const struct bridge_seat *s)
+{
+	return s->state == SEAT_OPEN || (driver_open(s) && s->ops->resume);
+}
+
 void seat_event(struct bridge_seat *s, const struct bridge_event *ev, nsec now)
 {
-	if (s->state != SEAT_OPEN || !s->ops->event || s->in_call || withheld(s, ev))
+	if (!takes_events(s) || !s->ops->event || s->in_call || withheld(s, ev))
 		return;
 	call_begin(s);
 	s->ops->event(s->self, ev, now);
@@ -178,12 +190,6 @@ int seat_new(struct room *room, const struct bridge_ops *ops, const struct bridg
 	return 0;
 }
 
-/* ops->close is due. */
-static bool driver_open(const struct bridge_seat *s)
-{
-	return s->state == SEAT_OPEN || s->state == SEAT_FAILED;
-}
-
 void seat_free(struct bridge_seat *s)
 {
 	if (!s)
@@ -219,7 +225,7 @@ void seat_open(struct bridge_seat *s, nsec now)
 		return;
 	}
 	s->room->rooms->stats.bridges++;
-	if (s->state != SEAT_OPEN)
+	if (!takes_events(s))
 		return;
 	log_info(&s->log, "open type=%s rate_hz=%u", s->ops->type, s->speech.rate_hz);
 	report_people(s, now);
@@ -262,27 +268,52 @@ void seat_fail(struct bridge_seat *s, const char *why)
 	retry_fail(&s->room->rooms->retry, &s->retry);
 }
 
-/* Its speech fades; people go on. */
+static void log_failure(const struct bridge_seat *s, uint64_t pause_ms)
+{
+	char quoted[SEAT_WHY + 2];
+
+	log_quoted(s->why, quoted, sizeof quoted);
+	if (pause_ms >= RETRY_NEVER_MS)
+		log_error(&s->log, "given up why=%s", quoted);
+	else
+		log_warn(&s->log, "failed why=%s retry_ms=%llu", quoted, (unsigned long long)pause_ms);
+}
+
+/* Its speech fades, unless its driver stays; people go on. */
 static void on_failure(struct bridge_seat *s, nsec now)
 {
 	struct rooms *rs = s->room->rooms;
-	char quoted[SEAT_WHY + 2];
-	bool was_open = driver_open(s);
+	bool was_open = driver_open(s), stays = was_open && s->ops->resume;
 
-	(void)speech_flush(&s->speech, 0);
-	close_driver(s);
+	if (!stays) {
+		(void)speech_flush(&s->speech, 0);
+		close_driver(s);
+	}
 	uint64_t pause_ms = retry_wait(&rs->retry, &s->retry, was_open, now);
 
-	s->state = SEAT_WAITING;
+	s->state = stays ? SEAT_SUSPENDED : SEAT_WAITING;
 	rs->stats.bridge_failures++;
-	log_warn(&s->log, "failed why=%s retry_ms=%u", log_quoted(s->why, quoted, sizeof quoted), (unsigned)pause_ms);
+	log_failure(s, pause_ms);
 	seat_report_worker(s, false, s->why);
+}
+
+static void resume(struct bridge_seat *s, nsec now)
+{
+	s->state = SEAT_OPEN;
+	retry_begin(&s->retry, now);
+	call_begin(s);
+	s->ops->resume(s->self, now);
+	call_end(s);
+	schedule_wake(s->room, now);
 }
 
 static void try_again(struct bridge_seat *s, nsec now)
 {
 	s->room->rooms->stats.bridge_restarts++;
-	seat_open(s, now);
+	if (s->state == SEAT_SUSPENDED)
+		resume(s, now);
+	else
+		seat_open(s, now);
 	if (s->state == SEAT_OPEN && !s->ops->tells_up)
 		seat_report_worker(s, true, "");
 }
@@ -480,10 +511,12 @@ bool seat_tick(struct bridge_seat *s, const struct seat_input *input, float *sum
 {
 	bool wants = false;
 
-	if (s->state == SEAT_OPEN) {
+	if (takes_events(s)) {
 		duck(s, input);
 		report_cut(s, now);
 		report_mode(s, now);
+	}
+	if (s->state == SEAT_OPEN) {
 		wants = give_input(s, input, now);
 		report_cut(s, now);
 	}

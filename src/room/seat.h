@@ -27,9 +27,10 @@ enum { SEAT_WHY = 128 };
 enum seat_state {
 	SEAT_CLOSED,   /* nobody is in the room */
 	SEAT_OPEN,     /* the driver is open */
-	SEAT_FAILED,   /* it failed while open: seats_run() closes it */
+	SEAT_FAILED,   /* it failed while open: seats_run() closes or suspends it */
 	SEAT_UNOPENED, /* it could not be opened: seats_run() reports that */
 	SEAT_WAITING,  /* closed until retry.due */
+	SEAT_SUSPENDED, /* open, without a worker until retry.due: a driver with ops->resume */
 };
 
 /* Utterances that the room has ended: what the driver still sends of them is dropped. */

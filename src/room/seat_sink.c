@@ -114,15 +114,12 @@ static void on_transcript(void *ctx, uint32_t participant, const char *text, boo
 	room_tell(s->room, &ev, s->room->rooms->now);
 }
 
-/* The driver stays open: only what people are told and what is counted is as after a failure. */
-static void on_up(void *ctx, bool up, const char *why)
+static void on_up(void *ctx)
 {
 	struct bridge_seat *s = ctx;
 
-	if (s->state != SEAT_OPEN)
-		return;
-	s->room->rooms->stats.bridge_failures += !up && !s->away;
-	seat_report_worker(s, up, why);
+	if (s->state == SEAT_OPEN)
+		seat_report_worker(s, true, "");
 }
 
 static void on_pause(void *ctx, uint32_t ms)
@@ -152,8 +149,11 @@ static void on_failed(void *ctx, const char *why)
 {
 	struct bridge_seat *s = ctx;
 
-	if (s->state == SEAT_OPEN)
-		seat_fail(s, why);
+	if (s->state != SEAT_OPEN)
+		return;
+	seat_fail(s, why);
+	if (s->ops->resume) /* it stays open, so there is nothing to wait for */
+		seat_report_worker(s, false, why);
 }
 
 const struct bridge_sink seat_sink = {

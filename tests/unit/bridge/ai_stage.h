@@ -93,6 +93,11 @@ static inline void stage_dropped(void *ctx, size_t n)
 	((struct ai_stage *)ctx)->n_dropped += n;
 }
 
+static inline void stage_no_worker(void *ctx, const char *why)
+{
+	(void)ctx, (void)why;
+}
+
 static inline void stage_tool(void *ctx, bool good)
 {
 	(void)good;
@@ -101,7 +106,7 @@ static inline void stage_tool(void *ctx, bool good)
 
 static const struct ai_transport stage_transport = {stage_send, stage_unsent, stage_fail};
 static const struct bridge_sink stage_sink = {.audio = stage_audio, .flush = stage_flush, .transcript = stage_transcript,
-	.unheard = stage_dropped, .tool = stage_tool};
+	.unheard = stage_dropped, .tool = stage_tool, .failed = stage_no_worker};
 
 /* A session that is ready, with the options as they are in s->opts: change those before. */
 static inline void stage_open(struct ai_stage *s)

@@ -91,12 +91,12 @@ static inline void seat_unheard(void *ctx, size_t n)
 	((struct seat *)ctx)->n_unheard += n;
 }
 
-static inline void seat_up(void *ctx, bool up, const char *why)
+static inline void seat_up(void *ctx)
 {
 	struct seat *s = ctx;
 
-	assert(s->open && up == !why[0]);
-	s->up_at = up ? s->n_ticks + 1 : 0;
+	assert(s->open);
+	s->up_at = s->n_ticks + 1;
 }
 
 static inline void seat_failed(void *ctx, const char *why)

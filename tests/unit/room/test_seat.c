@@ -381,7 +381,7 @@ TEST(who_says_that_it_is_there_is_believed_then)
 	struct stage *s = puppet_stage(&p);
 	struct actor *a = stage_join(s, "all");
 
-	p.sink->up(p.sink_ctx, true, "");
+	p.sink->up(p.sink_ctx);
 	assert_int_equal(actor_count(a, ROOM_BRIDGE), 0); /* nobody thought otherwise */
 	for (int i = 0; i < 5; i++) {
 		p.sink->failed(p.sink_ctx, "nobody home");
@@ -394,7 +394,7 @@ TEST(who_says_that_it_is_there_is_believed_then)
 	assert_int_equal(actor_count(a, ROOM_BRIDGE), 2);
 	assert_string_equal(actor_last(a, ROOM_BRIDGE)->text, "something else");
 	assert_false(actor_last(a, ROOM_BRIDGE)->up);
-	p.sink->up(p.sink_ctx, true, "");
+	p.sink->up(p.sink_ctx);
 	assert_int_equal(actor_count(a, ROOM_BRIDGE), 3);
 	assert_true(actor_last(a, ROOM_BRIDGE)->up);
 	assert_int_equal(rooms_stats(s->rooms)->bridges_down, 0);
@@ -425,7 +425,7 @@ TEST(newcomers_see_that_it_is_down)
 	next_try(s, &p);
 	participant_each_member(stage_join(s, "all")->p, find_bridge, &m);
 	assert_string_equal(m.down, "nobody home");
-	p.sink->up(p.sink_ctx, true, "");
+	p.sink->up(p.sink_ctx);
 	participant_each_member(stage_join(s, "all")->p, find_bridge, &m);
 	assert_null(m.down);
 	stage_close(s);
