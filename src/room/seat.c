@@ -507,18 +507,23 @@ static bool speak(struct bridge_seat *s, float *sum, nsec now)
 	return spoke;
 }
 
+static void follow_people(struct bridge_seat *s, const struct seat_input *input, nsec now)
+{
+	duck(s, input);
+	report_cut(s, now);
+	report_mode(s, now);
+}
+
 bool seat_tick(struct bridge_seat *s, const struct seat_input *input, float *sum, bool *spoke, nsec now)
 {
 	bool wants = false;
 
-	if (takes_events(s)) {
-		duck(s, input);
-		report_cut(s, now);
-		report_mode(s, now);
-	}
 	if (s->state == SEAT_OPEN) {
+		follow_people(s, input, now);
 		wants = give_input(s, input, now);
 		report_cut(s, now);
+	} else if (takes_events(s)) {
+		follow_people(s, input, now);
 	}
 	*spoke = speak(s, sum, now);
 	bool silent = speech_silent(&s->speech);

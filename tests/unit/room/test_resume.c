@@ -153,6 +153,23 @@ TEST(its_backlog_is_played_to_the_end)
 	stage_close(s);
 }
 
+TEST(people_may_interrupt_what_it_still_has_to_say)
+{
+	static const int16_t pcm[48000] = {[0 ... 47999] = 3000};
+	struct survivor d = {.pause_ms = 5000};
+	struct stage *s = survivor_stage(&d);
+	struct actor *a = stage_join(s, "all");
+
+	assert_int_equal(d.sink->audio(d.sink_ctx, 1, pcm, 48000), 0);
+	stage_run(s, 100);
+	lose_worker(&d, "gone");
+	actor_talk(a, 440, 0.3);
+	stage_run(s, 1000);
+	assert_int_equal(d.n_events[BRIDGE_INTERRUPTED], 1);
+	assert_int_equal(d.n_resumes, 0);
+	stage_close(s);
+}
+
 TEST(a_failure_while_it_opens_is_seen_by_the_first_to_join)
 {
 	struct survivor d = {.fail_at_once = true};
@@ -194,6 +211,7 @@ int main(void)
 		cmocka_unit_test(it_is_resumed_and_not_opened_again),
 		cmocka_unit_test(meanwhile_it_gets_events_and_no_ticks),
 		cmocka_unit_test(its_backlog_is_played_to_the_end),
+		cmocka_unit_test(people_may_interrupt_what_it_still_has_to_say),
 		cmocka_unit_test(a_failure_while_it_opens_is_seen_by_the_first_to_join),
 		cmocka_unit_test(without_a_retry_it_stays_down_until_the_room_was_empty),
 	};
