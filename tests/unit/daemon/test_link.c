@@ -11,9 +11,12 @@
 
 enum { PEOPLE_MAX = 4, NONE = 0xffffffff };
 
+/* Later with each call: a line that was written twice says two times. */
+static int64_t wall_calls;
+
 static int64_t wall_ms(void)
 {
-	return 1800000000123;
+	return 1800000000000 + ++wall_calls;
 }
 
 /* --- a session ----------------------------------------------------------------------------------- */
@@ -24,9 +27,9 @@ struct client {
 	struct session_answer answer;
 	char lines[8192];    /* what it was sent, since it was last looked at */
 	size_t n_lines;
-	unsigned n_audio;
+	unsigned n_audio, n_moves, moved_to;
 	size_t audio_max, audio_bytes;
-	int line_result;
+	int line_result, move_result;
 	uint32_t closed_with; /* NONE: it is not closed */
 	char reason[64];
 };
@@ -39,6 +42,7 @@ struct world {
 	struct client client[PEOPLE_MAX];
 	size_t n_clients;
 	nsec now;
+	int move_result; /* of clients to come */
 };
 
 static const struct session_app *app_of(const struct client *c)
@@ -97,9 +101,11 @@ static void peer(const struct session *s, char out[SESSION_PEER_TEXT])
 
 static int move(struct session *s, unsigned shard)
 {
-	(void)s;
-	fail_msg("moved to %u of one shard", shard);
-	return 0;
+	struct client *c = (struct client *)s;
+
+	c->n_moves++;
+	c->moved_to = shard;
+	return c->move_result;
 }
 
 static void ended(struct client *c, enum session_end end)
@@ -135,20 +141,26 @@ static const struct session_ops ops = {
 
 /* --- a world ------------------------------------------------------------------------------------- */
 
-static void world_init(struct world *w)
+static void world_init_shards(struct world *w, unsigned n_shards)
 {
 	static const struct log quiet;
 
 	memset(w, 0, sizeof *w);
+	wall_calls = 0;
 	w->now = nsec_from_s(100);
 	w->cfg = calloc(1, sizeof *w->cfg);
 	assert_non_null(w->cfg);
 	config_default(w->cfg);
 	assert_int_equal(rooms_new(&w->cfg->rooms, &quiet, &w->rooms), 0);
-	assert_int_equal(registry_new(w->cfg, 1, &w->registry), 0);
+	assert_int_equal(registry_new(w->cfg, n_shards, &w->registry), 0);
 	const struct links_opts o = {.cfg = w->cfg, .rooms = w->rooms, .registry = w->registry, .wall_ms = wall_ms};
 
 	assert_int_equal(links_new(&o, &quiet, &w->links), 0);
+}
+
+static void world_init(struct world *w)
+{
+	world_init_shards(w, 1);
 }
 
 static void world_end(struct world *w)
@@ -171,7 +183,8 @@ static struct client *ask(struct world *w, const char *path, const char *query, 
 	char target[256];
 	struct http_request req = {.method = "CONNECT", .host = "localhost:4433", .origin = origin};
 
-	*c = (struct client){.base.ops = &ops, .base.id = w->n_clients, .w = w, .audio_max = 1200, .closed_with = NONE};
+	*c = (struct client){.base.ops = &ops, .base.id = w->n_clients, .w = w, .audio_max = 1200, .move_result = w->move_result,
+		.closed_with = NONE};
 	snprintf(target, sizeof target, "%s?%s", path, query);
 	assert_int_equal(http_target_parse(target, &req), 0);
 	app_of(c)->on_open(links_host(w->links)->ctx, &c->base, &req, &c->answer, w->now);
@@ -277,6 +290,46 @@ TEST(refusals_have_a_status_and_a_reason)
 	world_end(&w);
 }
 
+/* A room that lives in shard 1; the links are those of shard 0. */
+static void in_another_shard(struct world *w)
+{
+	unsigned shard;
+
+	world_init_shards(w, 2);
+	assert_int_equal(registry_enter(w->registry, "x", 1, &shard), VERDICT_ADMITTED);
+	assert_int_equal(shard, 1);
+}
+
+TEST(a_session_for_a_room_of_another_shard_moves_there)
+{
+	struct world w;
+
+	in_another_shard(&w);
+	struct client *c = ask(&w, "/audio", "room=x", "");
+
+	assert_int_equal(c->answer.decision, SESSION_MOVED);
+	assert_int_equal(c->n_moves, 1);
+	assert_int_equal(c->moved_to, 1);
+	assert_int_equal(links_stats(w.links)->links, 0);
+	registry_leave(w.registry, "x");
+	world_end(&w);
+}
+
+TEST(a_session_that_cannot_move_is_refused_and_counted)
+{
+	struct world w;
+
+	in_another_shard(&w);
+	w.move_result = ERR_LIMIT;
+	struct client *c = ask(&w, "/audio", "room=x", "");
+
+	assert_int_equal(c->answer.decision, SESSION_REFUSED);
+	assert_int_equal(c->answer.status, 503);
+	assert_int_equal(links_stats(w.links)->refused.status_503, 1);
+	registry_leave(w.registry, "x");
+	world_end(&w);
+}
+
 static void leaves_with(enum session_end end, bool draining, const char *line)
 {
 	struct world w;
@@ -324,7 +377,7 @@ TEST(a_message_goes_to_everybody_in_one_and_the_same_line)
 
 	world_init(&w);
 	struct client *a = join(&w), *b = join(&w);
-	static const char line[] = "{\"type\":\"message\",\"from\":1,\"to\":null,\"text\":\"hi\",\"time\":1800000000123}\n";
+	static const char line[] = "{\"type\":\"message\",\"from\":1,\"to\":null,\"text\":\"hi\",\"time\":1800000000001}\n";
 
 	write_line(a, "{\"type\":\"message\",\"text\":\"hi\"}");
 	assert_was_sent(a, line);
@@ -346,8 +399,8 @@ TEST(a_line_for_one_is_not_taken_for_that_of_everybody)
 	char text[1024];
 
 	read_lines(b, text, sizeof text);
-	assert_string_equal(text, "{\"type\":\"message\",\"from\":1,\"to\":null,\"text\":\"all\",\"time\":1800000000123}\n"
-				  "{\"type\":\"message\",\"from\":1,\"to\":2,\"text\":\"you\",\"time\":1800000000123}\n"
+	assert_string_equal(text, "{\"type\":\"message\",\"from\":1,\"to\":null,\"text\":\"all\",\"time\":1800000000001}\n"
+				  "{\"type\":\"message\",\"from\":1,\"to\":2,\"text\":\"you\",\"time\":1800000000002}\n"
 				  "{\"type\":\"mute\",\"id\":1,\"muted\":true}\n");
 	assert_was_sent_with(a, "{\"type\":\"pong\",\"t\":1.0}\n");
 	world_end(&w);
@@ -556,6 +609,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_welcome_names_the_session_and_the_room),
 		cmocka_unit_test(refusals_have_a_status_and_a_reason),
+		cmocka_unit_test(a_session_for_a_room_of_another_shard_moves_there),
+		cmocka_unit_test(a_session_that_cannot_move_is_refused_and_counted),
 		cmocka_unit_test(the_others_are_told_why_somebody_left),
 		cmocka_unit_test(all_links_are_closed_with_one_code),
 		cmocka_unit_test(a_message_goes_to_everybody_in_one_and_the_same_line),
