@@ -18,7 +18,7 @@ struct http_request {
 	const char *origin;
 	const char *authorization; /* as it came: scheme and credentials */
 	const char *user_agent;
-	void *conn;                /* for http_later(); NULL: the answer cannot wait */
+	void *conn;                /* for http_defer(); NULL: the answer cannot wait */
 };
 
 /* Filled by the handler. What it points to is copied right after the handler has returned, so it must not lie on the

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * files - what a page is made of: files built into the binary, or read from a directory
- * while somebody works on them. No state, no threads; reading allocates and blocks, so it
- * is for development.
+ * files - the files of a page: built into the binary, or read from a directory during
+ * development. No state, any thread; reading allocates and blocks.
  */
 #pragma once
 #include "base/err.h"

@@ -18,7 +18,7 @@
 #include <uv.h>
 
 struct http_server;
-struct http_later;
+struct http_deferred;
 
 struct http_opts {
 	/* default 256; above it the connection that has waited longest for a whole request is closed, or else the new
@@ -30,11 +30,11 @@ struct http_opts {
 };
 void http_opts_default(struct http_opts *o);
 
-/* A handler that cannot answer yet calls http_later() and leaves `res` alone; the connection reads nothing meanwhile, and
- * its idle time runs. http_answer() with the response, once and in any case, ends that: nothing happens if the connection
- * or the server has gone. NULL: out of memory, or a request that did not come over HTTP/1.1; answer now. */
-struct http_later *http_later(const struct http_request *req);
-void http_answer(struct http_later *l, const struct http_response *res);
+/* A handler that cannot respond yet calls http_defer() and leaves `res` alone. Meanwhile the connection reads nothing, and
+ * its idle timeout runs. http_respond() must follow exactly once; it does nothing if the connection or the server is
+ * gone. NULL: out of memory, or the request did not come over HTTP/1.1; respond now. */
+struct http_deferred *http_defer(const struct http_request *req);
+void http_respond(struct http_deferred *l, const struct http_response *res);
 
 struct http_stats {
 	uint64_t requests, responses_2xx, responses_3xx, responses_4xx, responses_5xx;
@@ -42,7 +42,7 @@ struct http_stats {
 	uint32_t conns; /* now */
 };
 
-/* `handler` is called on the loop. A response that cannot be sent (see http_response_ok()) is answered 500. */
+/* `handler` is called on the loop. A response that cannot be sent (see http_response_ok()) becomes a 500. */
 int http_server_new(uv_loop_t *loop, const struct http_opts *opts, http_handler_fn *handler, void *ctx,
 	const struct log *log, struct http_server **out);
 /* Listens on one more address, numeric. `tls`: with the certificate last set. `bound_port` may be NULL. ERR_IO with

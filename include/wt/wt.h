@@ -67,7 +67,7 @@ struct wt_app {
 	void (*on_stream_data)(void *user, struct wt_stream *st, const uint8_t *p, size_t len, bool fin, nsec now);
 	void (*on_stream_sent)(void *user, struct wt_stream *st, nsec now); /* room again in its send buffer */
 	/* Gone, for whatever reason; the pointer is invalid afterwards. A peer that resets its side ends
-	 * both (nothing tells a half-heard stream from a whole one); one that stops ours goes on speaking. */
+	 * both (a stream received in part cannot be told from a whole one); one that stops ours may go on sending. */
 	void (*on_stream_closed)(void *user, struct wt_stream *st, nsec now);
 	/* The last call for this session. Streams were closed before. */
 	void (*on_closed)(void *user, const struct wt_close *why, nsec now);
@@ -122,7 +122,7 @@ int wt_stream_open(struct wt_session *s, bool bidi, struct wt_stream **out);
  * ERR_STATE: our side is closed. */
 int wt_stream_send(struct wt_stream *st, const void *p, size_t len, bool fin, nsec now);
 size_t wt_stream_room(const struct wt_stream *st); /* bytes that wt_stream_send() would take */
-/* Resets our side and asks the peer to stop, with an application code below 256 (Chrome shows no more). */
+/* Resets our side and asks the peer to stop, with an application code below 256 (Chrome shows only those). */
 void wt_stream_abort(struct wt_stream *st, uint32_t code, nsec now);
 bool wt_stream_is_bidi(const struct wt_stream *st);
 void wt_stream_set_user(struct wt_stream *st, void *user);
@@ -134,7 +134,7 @@ void *wt_stream_user(const struct wt_stream *st);
  * `origin` may be NULL. All strings are copied. on_answer follows, or on_closed. */
 int wt_client_connect(struct wt *w, struct quic_conn *c, const char *authority, const char *path, const char *origin,
 	void *user);
-/* From on_answer with a refusal: what the server said beside the status, as far as it came along (at most
+/* From on_answer with a refusal: the text of the response, as far as it was received (at most
  * WT_REFUSAL_MAX bytes, cut at the first control character), else "". Borrowed until return. */
 enum { WT_REFUSAL_MAX = 256 };
 const char *wt_session_refusal(const struct wt_session *s);

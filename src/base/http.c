@@ -9,7 +9,7 @@
 
 static const char plain_text[] = "text/plain; charset=utf-8";
 
-/* The phrase of the status line, and what a client is told where there is nothing better to say. */
+/* The phrase of the status line, and the body of a response that has nothing more precise to say. */
 static const struct status {
 	unsigned status;
 	const char *reason, *text;
@@ -79,7 +79,7 @@ struct http_response http_response_of(unsigned status)
 	return res;
 }
 
-/* A line break in a field would let whoever chose its text write fields of their own. */
+/* With a line break in its value, a field would begin another one. */
 static bool is_clean(const char *s)
 {
 	for (; s && *s; s++)

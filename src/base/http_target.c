@@ -57,7 +57,7 @@ static bool has_dot_segment(const char *path)
 	return false;
 }
 
-/* Escapes are for later. Libraries send names in a query as they are, in UTF-8; nobody sends such a path. */
+/* Escapes are checked later. Client libraries send a name in a query as raw UTF-8; a path is ASCII. */
 static bool is_target(const char *s)
 {
 	bool in_query = false;

@@ -55,7 +55,7 @@ bool admission_origin_ok(const char *origin, const char *host, const struct conf
 
 /* --- the decision ------------------------------------------------------------------------ */
 
-/* All that the request alone tells. */
+/* What the request alone decides. */
 static enum verdict examine(const struct admission *a, const struct http_request *req, struct join *out)
 {
 	enum verdict v = join_parse(req->query, a->cfg->server.output_sample_rate, out);

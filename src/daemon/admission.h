@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * admission - the one place that decides whether somebody may come in, from the request that asks for it: path, query,
+ * admission - the one place that decides whether a session may open, from the request that asks for it: path, query,
  * origin, then what all shards agree on (registry.h): shutting down, rooms, limits, load. Asked by CONNECT and by /check.
  * Any thread, no clock; allocates for a room's entry in the registry at most.
  */
@@ -20,9 +20,9 @@ struct admission {
 enum verdict admission_enter(const struct admission *a, const struct http_request *req, unsigned here, struct join *out,
 	unsigned *shard);
 
-/* What a CONNECT with the same query would be told now, if it went to the right path; never VERDICT_MOVED. The origin
- * is that of the page that asks: a browser names it in a request to another origin than the page's, and names none
- * where the page is this server's own, which is taken for granted. Counts nothing. */
+/* The verdict on a CONNECT with the same query now, on the right path; never VERDICT_MOVED. The origin is that of the
+ * page that asks: a browser sends Origin to another server than the page's own, and none to its own, which counts as
+ * allowed. Counts nothing. */
 enum verdict admission_check(const struct admission *a, const struct http_request *req);
 
 /* May a page of `origin` connect to `host`? No origin: not a page, allowed. With a list: exactly those ("*": all).

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * registry - which shard each room lives in, how many people there are in all, and whether anybody may still come: what
- * the shards have to agree on. Any thread; a lock is held where somebody joins or leaves, or asks whether they could,
- * and by nothing else.
+ * registry - which shard each room lives in, the number of sessions in all, and whether new ones are accepted: what
+ * the shards have to agree on. Any thread; a lock is held while somebody joins or leaves, or asks whether they could,
+ * and for nothing else.
  */
 #pragma once
 #include "config/config.h"
@@ -24,8 +24,8 @@ void registry_leave(struct registry *r, const char *room);
 /* What registry_enter() would answer in the right shard; never VERDICT_MOVED. Counts nothing. */
 enum verdict registry_check(struct registry *r, const char *room);
 
-/* A busy shard gets nobody new. None is at the start. */
+/* A busy shard gets no new sessions. At the start none is busy. */
 void registry_set_busy(struct registry *r, unsigned shard, bool busy);
-/* From now on nobody is let in. */
+/* From now on no new session is admitted. */
 void registry_drain(struct registry *r);
 uint32_t registry_sessions(struct registry *r); /* now, of all shards */

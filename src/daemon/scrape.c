@@ -6,7 +6,7 @@
 
 struct scrape {
 	struct scraper *scraper;
-	struct http_later *later; /* NULL: scrape_begin() is still running, or could not wait */
+	struct http_deferred *later; /* NULL: scrape_begin() is still running, or could not wait */
 	bool begun;
 	unsigned missing;
 	struct shard_report reports[]; /* one for each shard */
@@ -45,7 +45,7 @@ void scrape_report(struct shard_report *r)
 	if (sc->later && !sc->scraper->ended)
 		print(sc, &res);
 	if (sc->later)
-		http_answer(sc->later, &res);
+		http_respond(sc->later, &res);
 	free(sc);
 }
 
@@ -69,7 +69,7 @@ void scrape_begin(struct scraper *s, const struct http_request *req, struct http
 		return;
 	}
 	sc->begun = true;
-	sc->later = http_later(req);
+	sc->later = http_defer(req);
 	if (!sc->later)
 		fail(res);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * verdict - whether somebody may come in, and if not, why: one name, one status and one line of text for each reason.
+ * verdict - whether a session may open, and if not, why: one name, one status and one line of text for each reason.
  * Pure functions over a table.
  */
 #pragma once

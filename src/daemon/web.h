@@ -18,7 +18,7 @@ struct web {
 	uint16_t port;         /* of the voice, as bound */
 	const char *version;
 	const atomic_bool *draining;
-	/* Is every shard at its work? NULL: whoever asks here is not told; main's thread alone may look. */
+	/* Do all shards keep up? In main's thread only; NULL elsewhere: not reported. */
 	bool (*healthy)(void *ctx);
 	/* Answers /metrics, now or later; NULL over HTTP/3, where strangers ask. */
 	void (*metrics)(void *ctx, const struct http_request *req, struct http_response *res);

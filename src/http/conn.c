@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One request at a time: while an answer is on its way nothing is read, so a client that
- * pipelines or does not take its answer costs no more than what one delivery brought
- * along (`pending`) and one chunk in the send queue.
+ * One request at a time: while a response is being sent nothing is read, so a client that
+ * pipelines or does not read its response costs at most what one read brought along
+ * (`pending`) and one chunk in the send queue.
  */
 #include "http/conn.h"
 
@@ -24,8 +24,8 @@ enum {
 enum conn_state {
 	CONN_OPENING, /* TLS handshake */
 	CONN_READING, /* waits for a request or the rest of one */
-	CONN_WRITING, /* an answer is on its way */
-	CONN_LINGER,  /* said goodbye: discards what still comes, so that no RST destroys our last answer */
+	CONN_WRITING, /* a response is due or being sent */
+	CONN_LINGER,  /* sent its last response: discards what is still received, so that no RST destroys it */
 	CONN_CLOSED,
 };
 
@@ -36,17 +36,17 @@ struct http_conn {
 	uv_timer_t timer;
 	enum conn_state state;
 	struct request req;
-	struct buf pending;    /* of requests that came along with the one being answered */
+	struct buf pending;    /* requests received along with the one being answered */
 	struct http_body body; /* what is left to send of it */
 	bool close_after;
 	size_t discarded;
 	struct closing handles; /* stream and timer */
 	uint64_t n_requests;
-	struct http_later *later; /* the answer that is to come; NULL: none */
+	struct http_deferred *deferred; /* the response that is to come; NULL: none */
 };
 
-/* Lives until http_answer(), maybe longer than the connection. */
-struct http_later {
+/* Lives until http_respond(), perhaps longer than the connection. */
+struct http_deferred {
 	struct http_conn *c; /* NULL: gone */
 };
 
@@ -63,7 +63,7 @@ static void set_state(struct http_conn *c, enum conn_state next)
 	c->state = next;
 }
 
-/* Waits for a request from now on; who has waited longest comes first in the list. */
+/* Waits for a request from now on. The list is in the order of waiting: the longest is first. */
 static void begin_waiting(struct http_conn *c)
 {
 	set_state(c, CONN_READING);
@@ -78,7 +78,7 @@ static void set_timer(struct http_conn *c, uint64_t ms)
 	uv_timer_start(&c->timer, on_timer, ms, 0);
 }
 
-/* --- answering -------------------------------------------------------------------------- */
+/* --- responding -------------------------------------------------------------------------- */
 
 static void count(struct http_stats *st, unsigned status)
 {
@@ -87,7 +87,7 @@ static void count(struct http_stats *st, unsigned status)
 	(*by_class[status / 100 - 2])++;
 }
 
-/* The next chunk. The rest follows when it is gone: a slow reader holds no more than this. */
+/* The next chunk. The rest follows when it is gone: a slow reader holds only this much. */
 static void send_chunk(struct http_conn *c)
 {
 	size_t n = c->body.len < TLS_STREAM_CHUNK ? c->body.len : TLS_STREAM_CHUNK;
@@ -122,7 +122,7 @@ static void send_head(struct http_conn *c, const struct http_response *res)
 		send_chunk(c);
 }
 
-static void begin_answer(struct http_conn *c)
+static void begin_response(struct http_conn *c)
 {
 	tls_stream_pause(c->stream, true);
 	set_state(c, CONN_WRITING);
@@ -144,12 +144,12 @@ static void send_response(struct http_conn *c, const struct http_response *res)
 }
 
 /* A response of the server's own. */
-static void answer_error(struct http_conn *c, unsigned status)
+static void respond_error(struct http_conn *c, unsigned status)
 {
 	const struct http_response res = http_response_of(status);
 
 	if (c->state == CONN_READING)
-		begin_answer(c);
+		begin_response(c);
 	send_response(c, &res);
 }
 
@@ -160,10 +160,10 @@ static void respond(struct http_conn *c, const struct http_response *res)
 	size_t most = s->opts.max_response_bytes;
 
 	if (!http_response_ok(res, most)) {
-		log_error(&s->log, "bad answer path=%.200s status=%u bytes=%zu%s", c->req.http.path, res->status, res->len,
+		log_error(&s->log, "bad response path=%.200s status=%u bytes=%zu%s", c->req.http.path, res->status, res->len,
 			res->len > most ? " (over http_max_response_bytes)" : "");
 		free(res->owned);
-		answer_error(c, 500);
+		respond_error(c, 500);
 		return;
 	}
 	log_debug(&s->log, "%s %.200s %u", c->req.http.method, c->req.http.path, res->status);
@@ -175,27 +175,27 @@ static void serve(struct http_conn *c)
 	struct http_server *s = c->server;
 	struct http_response res;
 
-	begin_answer(c);
+	begin_response(c);
 	http_response_init(&res);
 	c->req.http.conn = c;
 	s->handler(s->ctx, &c->req.http, &res);
-	if (!c->later)
+	if (!c->deferred)
 		respond(c, &res);
 }
 
-struct http_later *http_later(const struct http_request *req)
+struct http_deferred *http_defer(const struct http_request *req)
 {
 	struct http_conn *c = req->conn;
-	struct http_later *l = c ? calloc(1, sizeof *l) : NULL;
+	struct http_deferred *l = c ? calloc(1, sizeof *l) : NULL;
 
 	if (l) {
 		l->c = c;
-		c->later = l;
+		c->deferred = l;
 	}
 	return l;
 }
 
-void http_answer(struct http_later *l, const struct http_response *res)
+void http_respond(struct http_deferred *l, const struct http_response *res)
 {
 	struct http_conn *c = l->c;
 
@@ -204,7 +204,7 @@ void http_answer(struct http_later *l, const struct http_response *res)
 		free(res->owned);
 		return;
 	}
-	c->later = NULL;
+	c->deferred = NULL;
 	respond(c, res);
 }
 
@@ -216,7 +216,7 @@ static void request_done(struct http_conn *c)
 	c->n_requests++;
 	c->close_after = !c->req.keep_alive || c->server->closing;
 	if (c->req.status)
-		answer_error(c, c->req.status);
+		respond_error(c, c->req.status);
 	else
 		serve(c);
 }
@@ -225,10 +225,10 @@ static void request_bad(struct http_conn *c, unsigned status)
 {
 	c->server->stats.bad_requests++;
 	c->close_after = true;
-	answer_error(c, status);
+	respond_error(c, status);
 }
 
-static void take_bytes(struct http_conn *c, const uint8_t *p, size_t len)
+static void receive(struct http_conn *c, const uint8_t *p, size_t len)
 {
 	while (len && c->state == CONN_READING) {
 		if (c->req.n_bytes == 0) /* the time for a whole request runs from its first byte */
@@ -255,7 +255,7 @@ static void next_request(struct http_conn *c)
 	begin_waiting(c);
 	set_timer(c, c->server->opts.idle_timeout_ms);
 	if (again.len)
-		take_bytes(c, again.p, again.len);
+		receive(c, again.p, again.len);
 	buf_fini(&again);
 	if (c->state == CONN_READING)
 		tls_stream_pause(c->stream, false);
@@ -291,7 +291,7 @@ static void on_data(void *ctx, const uint8_t *p, size_t len)
 			http_conn_close(c);
 		return;
 	}
-	take_bytes(c, p, len);
+	receive(c, p, len);
 }
 
 static void on_sent(void *ctx)
@@ -332,7 +332,7 @@ static void on_timer(uv_timer_t *t)
 		return;
 	}
 	c->close_after = true;
-	answer_error(c, 408);
+	respond_error(c, 408);
 }
 
 /* --- beginning and end ------------------------------------------------------------------ */
@@ -398,9 +398,9 @@ void http_conn_close(struct http_conn *c)
 	if (c->state == CONN_CLOSED)
 		return;
 	set_state(c, CONN_CLOSED);
-	if (c->later)
-		c->later->c = NULL;
-	c->later = NULL;
+	if (c->deferred)
+		c->deferred->c = NULL;
+	c->deferred = NULL;
 	list_remove(&c->link);
 	c->server->stats.conns--;
 	tls_stream_close(c->stream);
@@ -422,7 +422,7 @@ static bool displace(struct http_server *s, bool half_sent)
 	return false;
 }
 
-/* One byte of a request must not buy a place either: whoever means it has sent the rest before hundreds have come. */
+/* One byte of a request must not hold a place either: an honest client has sent the rest before hundreds of others connect. */
 bool http_conn_displace(struct http_server *s)
 {
 	return displace(s, false) || displace(s, true);

@@ -57,7 +57,7 @@ static int on_field_done(llhttp_t *p)
 	r->field = field_of(r);
 	if (r->field == FIELD_OTHER)
 		return 0;
-	/* Two of these are two opinions, and somebody before us may have acted on the other one. */
+	/* Given twice it is ambiguous, and a proxy before us may have used the other one. */
 	if (r->begins[r->field])
 		return refuse(r, 400);
 	r->begins[r->field] = ++r->text_len;

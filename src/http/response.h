@@ -6,7 +6,7 @@
 
 struct http_head {
 	bool close; /* the connection ends after it */
-	bool old;   /* to HTTP/1.0: keeping the connection must be said */
+	bool old;   /* to HTTP/1.0: "keep-alive" must be sent to keep the connection */
 };
 
 /* Appends status line and fields. ERR_LIMIT, ERR_NOMEM. */

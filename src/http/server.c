@@ -102,7 +102,7 @@ static int parse_addr(const char *host, uint16_t port, struct sockaddr_storage *
 	return uv_ip6_addr(host, port, (struct sockaddr_in6 *)out) == 0 ? 0 : ERR_MALFORMED;
 }
 
-/* libuv keeps what bind() said until listen(). */
+/* libuv keeps the error of bind() until listen(). */
 static int bind_and_listen(struct listener *l, const struct sockaddr_storage *addr, uint16_t *bound_port)
 {
 	struct sockaddr_storage got;

@@ -9,7 +9,7 @@
 
 enum {
 	FIELD_OVERHEAD = 32,        /* RFC 9114 4.2.2: what a field counts beside its bytes */
-	BODY_DISCARD_MAX = 1 << 16, /* of a request: nobody here reads one */
+	BODY_DISCARD_MAX = 1 << 16, /* of a request; it is discarded */
 	BODY_MAX = 4 << 20,         /* of a response, as over HTTP/1.1 */
 	LINGER_PTO = 3,             /* then the connection of a refused client ends */
 };
@@ -136,7 +136,7 @@ void request_headers_end(struct request *r)
 		session_new(c, r->st->id, &r->session); /* without it the answer is 429 */
 }
 
-/* Client: the line that goes with a refusal, for people to read. */
+/* Client: the line of text in a refusal. */
 static void keep_refusal(struct request *r, const uint8_t *p, size_t len)
 {
 	char *text = r->body.owned;
@@ -146,7 +146,7 @@ static void keep_refusal(struct request *r, const uint8_t *p, size_t len)
 	for (; text && len && r->body.len < WT_REFUSAL_MAX && *p >= ' ' && *p != 0x7f; len--)
 		text[r->body.len++] = (char)*p++;
 	if (len)
-		r->body.len = WT_REFUSAL_MAX; /* no more of it */
+		r->body.len = WT_REFUSAL_MAX; /* keep nothing after it */
 }
 
 void request_body(struct request *r, const uint8_t *p, size_t len)
@@ -203,7 +203,7 @@ void request_answer(struct request *r, const struct http_response *res)
 	size_t n = 0;
 
 	if (!http_response_ok(res, BODY_MAX)) {
-		log_warn(&c->log, "answer refused: status=%u body_bytes=%zu", res->status, res->len);
+		log_warn(&c->log, "bad response status=%u body_bytes=%zu", res->status, res->len);
 		free(res->owned);
 		res = &failed;
 	}
@@ -359,7 +359,7 @@ static void run_connect(struct request *r)
 		c->w->stats.second_sessions++;
 		request_refuse(r, 429);
 	} else if (!c->peer.done) {
-		return; /* it tells whether the client can; conn->idle_at bounds the wait */
+		return; /* SETTINGS say whether the client can do it; conn->idle_at bounds the wait */
 	} else if (c->w->draining) {
 		request_refuse(r, 503);
 	} else if (strcmp(text(r, FIELD_SCHEME), "https") || !takes_datagrams(c) || session_peer_done(s)) {

@@ -183,7 +183,7 @@ static void connect_case(struct world *w, size_t i)
 		registry_leave(w->a.registry, j.room);
 }
 
-TEST(a_connect_is_told_its_verdict)
+TEST(a_connect_gets_its_verdict)
 {
 	in_fresh_world(connect_case);
 }
@@ -215,7 +215,7 @@ static void check_case_of_the_right_path(struct world *w, size_t i)
 		check_case(w, i);
 }
 
-TEST(check_says_what_a_connect_would_be_told)
+TEST(check_gives_the_verdict_on_the_same_connect)
 {
 	in_fresh_world(check_case_of_the_right_path);
 }
@@ -290,8 +290,8 @@ TEST(origins_are_compared_as_origins)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_connect_is_told_its_verdict),
-		cmocka_unit_test(check_says_what_a_connect_would_be_told),
+		cmocka_unit_test(a_connect_gets_its_verdict),
+		cmocka_unit_test(check_gives_the_verdict_on_the_same_connect),
 		cmocka_unit_test(every_verdict_is_in_the_table),
 		cmocka_unit_test(a_verdict_is_one_line_with_a_status_that_is_counted),
 		cmocka_unit_test(origins_are_compared_as_origins),

@@ -46,7 +46,7 @@ static void enter(struct world *w, const char *room, unsigned here)
 	assert_int_equal(shard, here);
 }
 
-static void a_room_lives_where_it_was_made_until_the_last_one_leaves(void **state)
+static void a_room_stays_in_its_shard_until_the_last_participant_leaves(void **state)
 {
 	struct world *w = *state;
 	unsigned shard;
@@ -90,7 +90,7 @@ static void limits_hold_for_all_shards_together(void **state)
 	registry_leave(w->r, "team-a");
 }
 
-static void names_are_judged_as_rooms_do(void **state)
+static void room_names_and_rules_are_checked(void **state)
 {
 	struct world *w = *state;
 	unsigned shard;
@@ -101,7 +101,7 @@ static void names_are_judged_as_rooms_do(void **state)
 	assert_int_equal(registry_check(w->r, "team-x"), VERDICT_ADMITTED);
 }
 
-static void busy_shards_get_nobody_new(void **state)
+static void busy_shards_get_no_new_sessions(void **state)
 {
 	struct world *w = *state;
 	unsigned shard;
@@ -131,7 +131,7 @@ static void busy_shards_get_nobody_new(void **state)
 	assert_int_equal(registry_sessions(w->r), 0);
 }
 
-static void a_draining_server_lets_nobody_in(void **state)
+static void a_draining_server_admits_no_session(void **state)
 {
 	struct world *w = *state;
 	unsigned shard;
@@ -205,11 +205,11 @@ static void threads_may_ask_at_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(a_room_lives_where_it_was_made_until_the_last_one_leaves),
+		CASE(a_room_stays_in_its_shard_until_the_last_participant_leaves),
 		CASE(limits_hold_for_all_shards_together),
-		CASE(names_are_judged_as_rooms_do),
-		CASE(busy_shards_get_nobody_new),
-		CASE(a_draining_server_lets_nobody_in),
+		CASE(room_names_and_rules_are_checked),
+		CASE(busy_shards_get_no_new_sessions),
+		CASE(a_draining_server_admits_no_session),
 		CASE(threads_may_ask_at_once),
 	};
 

@@ -114,7 +114,7 @@ static const char *text_in(yyjson_doc *doc, const char *key)
 	return yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), key));
 }
 
-static void health_says_that_a_shard_is_stuck(void **state)
+static void health_is_503_when_a_shard_is_stuck(void **state)
 {
 	struct stage *s = *state;
 
@@ -132,7 +132,7 @@ static void health_says_that_a_shard_is_stuck(void **state)
 	end(&a);
 }
 
-static void health_says_whether_it_drains(void **state)
+static void health_is_503_while_draining(void **state)
 {
 	struct stage *s = *state;
 	struct answer a = ask(s, "/healthz", "", "localhost");
@@ -153,7 +153,7 @@ static void health_says_whether_it_drains(void **state)
 	end(&a);
 }
 
-static void the_url_takes_the_host_of_the_request(void **state)
+static void the_url_has_the_host_of_the_request(void **state)
 {
 	static const struct {
 		const char *host, *url;
@@ -194,7 +194,7 @@ static void the_url_takes_the_host_of_the_request(void **state)
 	}
 }
 
-static void the_page_learns_what_it_needs_to_connect(void **state)
+static void the_page_gets_all_that_connecting_needs(void **state)
 {
 	struct stage *s = *state;
 	struct answer a = ask(s, "/mynah.json", "", "localhost"), hex = ask(s, "/certificate.sha256", "", "");
@@ -224,7 +224,7 @@ static void the_page_learns_what_it_needs_to_connect(void **state)
 	end(&hex);
 }
 
-static void check_answers_as_a_connect_would_be(void **state)
+static void check_gives_the_verdict_on_a_connect(void **state)
 {
 	static const struct {
 		const char *query;
@@ -268,7 +268,7 @@ static void check_answers_as_a_connect_would_be(void **state)
 	end(&a);
 }
 
-static void metrics_are_for_http_1_only(void **state)
+static void metrics_are_served_over_http_1_only(void **state)
 {
 	struct stage *s = *state;
 	struct answer a = ask(s, "/metrics", "", "localhost");
@@ -308,7 +308,7 @@ static void the_page_is_embedded(void **state)
 	}
 }
 
-static void what_is_not_there_is_404(void **state)
+static void unknown_paths_are_404(void **state)
 {
 	static const char *const paths[] = {"/nothing", "/healthz/", "/HEALTHZ", "/metrics/x", "/index.html/", "//", "/../etc/passwd",
 		"/index.htm", "/mynah.json.bak", "/audio"};
@@ -323,7 +323,7 @@ static void what_is_not_there_is_404(void **state)
 	}
 }
 
-static void a_directory_takes_the_place_of_the_page(void **state)
+static void a_directory_replaces_the_embedded_page(void **state)
 {
 	struct stage *s = *state;
 	char dir[] = "/tmp/mynah-web-XXXXXX", path[64], sub[64];
@@ -371,15 +371,15 @@ static void a_directory_takes_the_place_of_the_page(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(health_says_whether_it_drains),
-		CASE(health_says_that_a_shard_is_stuck),
-		CASE(the_url_takes_the_host_of_the_request),
-		CASE(the_page_learns_what_it_needs_to_connect),
-		CASE(check_answers_as_a_connect_would_be),
-		CASE(metrics_are_for_http_1_only),
+		CASE(health_is_503_while_draining),
+		CASE(health_is_503_when_a_shard_is_stuck),
+		CASE(the_url_has_the_host_of_the_request),
+		CASE(the_page_gets_all_that_connecting_needs),
+		CASE(check_gives_the_verdict_on_a_connect),
+		CASE(metrics_are_served_over_http_1_only),
 		CASE(the_page_is_embedded),
-		CASE(what_is_not_there_is_404),
-		CASE(a_directory_takes_the_place_of_the_page),
+		CASE(unknown_paths_are_404),
+		CASE(a_directory_replaces_the_embedded_page),
 	};
 
 	return cmocka_run_group_tests_name("web", tests, NULL, NULL);

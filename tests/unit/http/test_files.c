@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-TEST(types_go_by_the_extension)
+TEST(the_content_type_follows_the_extension)
 {
 	assert_string_equal(http_content_type("/index.html"), "text/html; charset=utf-8");
 	assert_string_equal(http_content_type("/a.b/c.JS"), "text/javascript; charset=utf-8");
@@ -128,7 +128,7 @@ static void files_beneath_the_directory_are_read(void **state)
 	}
 }
 
-static void nothing_else_is(void **state)
+static void files_outside_hidden_or_linked_are_not_found(void **state)
 {
 	static const char *const bad[] = {
 		"/nowhere", "/index.html/x", "/js", "/js/", "/js/deep", "/dir.html", "/..", "/../secret", "/js/../../secret",
@@ -169,10 +169,10 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(types_go_by_the_extension),
+		cmocka_unit_test(the_content_type_follows_the_extension),
 		cmocka_unit_test(embedded_files_are_found_by_their_whole_path),
 		CASE(files_beneath_the_directory_are_read),
-		CASE(nothing_else_is),
+		CASE(files_outside_hidden_or_linked_are_not_found),
 		CASE(long_files_are_refused),
 	};
 

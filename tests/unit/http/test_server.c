@@ -31,7 +31,7 @@ struct world {
 	uint8_t *big;
 	char text[64]; /* overwritten as soon as the loop turns */
 	unsigned served;
-	struct http_later *later; /* of "/later" */
+	struct http_deferred *later; /* of "/later" */
 	bool closed;
 };
 
@@ -70,7 +70,7 @@ static void handle(void *ctx, const struct http_request *req, struct http_respon
 		res->len = w->opts.max_response_bytes + 1u;
 		res->static_body = true;
 	} else if (!strcmp(req->path, "/later")) {
-		w->later = http_later(req);
+		w->later = http_defer(req);
 		assert_non_null(w->later);
 	} else if (!strcmp(req->path, "/empty")) {
 		res->status = 204;
@@ -300,7 +300,7 @@ static void a_request_reaches_the_handler_decoded(void **state)
 	buf_fini(&a.rest);
 }
 
-static void every_answer_has_the_fields_that_protect(void **state)
+static void every_response_has_the_security_fields(void **state)
 {
 	static const char *const requests[] = {GET("/echo"), GET("/nowhere"), GET("/moved"), GET("/empty"),
 		"POST / HTTP/1.1\r\n" HOST "\r\n", "rubbish\r\n\r\n"};
@@ -321,7 +321,7 @@ static void every_answer_has_the_fields_that_protect(void **state)
 	}
 }
 
-static void what_the_handler_says_is_sent(void **state)
+static void the_response_of_the_handler_is_sent(void **state)
 {
 	struct world *w = *state;
 	struct answer a;
@@ -345,13 +345,13 @@ static void what_the_handler_says_is_sent(void **state)
 	assert_int_equal(http_server_stats(w->server)->responses_3xx, 1);
 }
 
-static void answer_later(struct world *w, const char *text)
+static void respond_later(struct world *w, const char *text)
 {
 	struct http_response res = {.status = 200, .content_type = "text/plain", .len = strlen(text)};
 
 	res.body = res.owned = strdup(text);
 	assert_non_null(res.owned);
-	http_answer(w->later, &res);
+	http_respond(w->later, &res);
 	w->later = NULL;
 }
 
@@ -363,7 +363,7 @@ static void until_asked(struct world *w)
 		uv_run(&w->loop, UV_RUN_NOWAIT);
 }
 
-static void a_handler_may_answer_later(void **state)
+static void a_handler_may_respond_later(void **state)
 {
 	struct world *w = *state;
 	struct answer a;
@@ -376,12 +376,12 @@ static void a_handler_may_answer_later(void **state)
 	until_asked(w);
 	assert_int_equal(w->served, 1); /* what came along waits */
 	assert_int_equal(http_server_stats(w->server)->responses_2xx, 0);
-	answer_later(w, "at last");
+	respond_later(w, "at last");
 	assert_true(answer(w, fd, &a, false));
 	assert_true(body_is(&a, "at last"));
 	next_answer(&a);
 	until_asked(w);
-	answer_later(w, "its length alone");
+	respond_later(w, "its length alone");
 	assert_true(answer(w, fd, &a, true));
 	assert_int_equal(a.len, 16);
 	assert_true(answer(w, fd, &a, false));
@@ -390,7 +390,7 @@ static void a_handler_may_answer_later(void **state)
 	close(fd);
 }
 
-static void who_does_not_wait_for_it_misses_nothing_but_his_answer(void **state)
+static void a_deferred_response_to_a_closed_connection_is_dropped(void **state)
 {
 	struct world *w = *state;
 	int fd;
@@ -401,13 +401,13 @@ static void who_does_not_wait_for_it_misses_nothing_but_his_answer(void **state)
 	say(fd, GET("/later"));
 	until_asked(w);
 	until_no_conns(w); /* it took too long */
-	answer_later(w, "too late");
+	respond_later(w, "too late");
 	close(fd);
 	fd = dial(w);
 	say(fd, GET("/later"));
 	until_asked(w);
 	http_server_close(w->server, on_closed, w);
-	answer_later(w, "later than that");
+	respond_later(w, "later than that");
 	close(fd);
 }
 
@@ -512,7 +512,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
 	close(fd);
 }
 
-static void big_answers_arrive_whole(void **state)
+static void big_responses_arrive_whole(void **state)
 {
 	struct world *w = *state;
 	struct answer a;
@@ -549,7 +549,7 @@ static void an_unfit_answer_becomes_500(void **state)
 	assert_int_equal(http_server_stats(w->server)->responses_5xx, 3);
 }
 
-static void other_methods_are_told_which_there_are(void **state)
+static void a_405_lists_the_methods_in_allow(void **state)
 {
 	struct world *w = *state;
 	struct answer a;
@@ -664,7 +664,7 @@ static void a_half_sent_request_times_out(void **state)
 }
 
 /* A byte now and then must not buy more time: the request must be whole in time. */
-static void a_dripping_request_times_out(void **state)
+static void a_request_sent_byte_by_byte_times_out(void **state)
 {
 	struct world *w = *state;
 	struct answer a;
@@ -711,7 +711,7 @@ static void silent_connections_are_closed(void **state)
 	close(after);
 }
 
-static void a_reader_that_takes_nothing_is_closed(void **state)
+static void a_client_that_does_not_read_is_closed(void **state)
 {
 	struct world *w = *state;
 	int fd;
@@ -731,7 +731,7 @@ static void a_reader_that_takes_nothing_is_closed(void **state)
 }
 
 /* A few bytes of a request buy no place for fifteen seconds. */
-static void half_sent_requests_make_room_at_last(void **state)
+static void half_sent_requests_are_displaced_last(void **state)
 {
 	enum { N = 4 };
 	struct world *w = *state;
@@ -769,7 +769,7 @@ static void half_sent_requests_make_room_at_last(void **state)
 }
 
 /* Browsers keep connections for a next request that may never come. */
-static void who_was_idle_longest_makes_room(void **state)
+static void the_longest_idle_connection_is_displaced(void **state)
 {
 	enum { N = 4 };
 	struct world *w = *state;
@@ -833,7 +833,7 @@ static void clients_that_vanish_leave_nothing_behind(void **state)
 	must_still_answer(w);
 }
 
-static void a_client_may_close_its_side_and_still_hear(void **state)
+static void a_client_may_close_its_side_and_still_read(void **state)
 {
 	struct world *w = *state;
 	struct answer a;
@@ -885,7 +885,7 @@ static void it_listens_on_several_addresses(void **state)
 	must_still_answer(w);
 }
 
-static void what_cannot_be_listened_on_is_an_error(void **state)
+static void listening_on_a_bad_address_is_an_error(void **state)
 {
 	struct world *w = *state;
 
@@ -905,30 +905,30 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(a_request_reaches_the_handler_decoded),
-		CASE(every_answer_has_the_fields_that_protect),
-		CASE(what_the_handler_says_is_sent),
-		CASE(a_handler_may_answer_later),
-		CASE(who_does_not_wait_for_it_misses_nothing_but_his_answer),
+		CASE(every_response_has_the_security_fields),
+		CASE(the_response_of_the_handler_is_sent),
+		CASE(a_handler_may_respond_later),
+		CASE(a_deferred_response_to_a_closed_connection_is_dropped),
 		CASE(head_is_get_without_its_body),
 		CASE(one_connection_serves_many_requests),
 		CASE(http_1_0_is_closed_unless_it_asks),
 		CASE(pipelined_requests_are_answered_in_order),
-		CASE(big_answers_arrive_whole),
+		CASE(big_responses_arrive_whole),
 		CASE(an_unfit_answer_becomes_500),
-		CASE(other_methods_are_told_which_there_are),
+		CASE(a_405_lists_the_methods_in_allow),
 		CASE(malformed_requests_are_answered_and_end_only_their_connection),
 		CASE(too_long_a_head_is_431),
 		CASE(a_half_sent_request_times_out),
-		CASE(a_dripping_request_times_out),
+		CASE(a_request_sent_byte_by_byte_times_out),
 		CASE(silent_connections_are_closed),
-		CASE(a_reader_that_takes_nothing_is_closed),
-		CASE(half_sent_requests_make_room_at_last),
-		CASE(who_was_idle_longest_makes_room),
+		CASE(a_client_that_does_not_read_is_closed),
+		CASE(half_sent_requests_are_displaced_last),
+		CASE(the_longest_idle_connection_is_displaced),
 		CASE(clients_that_vanish_leave_nothing_behind),
-		CASE(a_client_may_close_its_side_and_still_hear),
+		CASE(a_client_may_close_its_side_and_still_read),
 		CASE(closing_with_work_under_way_is_clean),
 		CASE(it_listens_on_several_addresses),
-		CASE(what_cannot_be_listened_on_is_an_error),
+		CASE(listening_on_a_bad_address_is_an_error),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as the contract asks */

@@ -1399,7 +1399,7 @@ static unsigned ask(struct rig *r, int64_t id, const char *method, const char *t
 	return status_of(r, id);
 }
 
-static void targets_are_decoded(void **state)
+static void the_target_of_a_request_is_decoded(void **state)
 {
 	struct rig *r = *state;
 
@@ -1419,7 +1419,7 @@ static void targets_are_decoded(void **state)
 	assert_int_equal(wt_stats(r->w)->requests, 7);
 }
 
-static void a_connect_is_decoded_too(void **state)
+static void the_target_of_a_connect_is_decoded(void **state)
 {
 	static const char *const fields[] = {":method", "CONNECT", ":protocol", "webtransport", ":scheme", "https", ":authority",
 		"a", ":path", "/%61udio?room=%41", "authorization", "Bearer abc.def", NULL};
@@ -1439,7 +1439,7 @@ static void a_connect_is_decoded_too(void **state)
 	assert_string_equal(r->app.authorization, "Bearer abc.def");
 }
 
-static void without_a_handler_nothing_is_there(void **state)
+static void without_a_handler_every_path_is_404(void **state)
 {
 	struct rig *r = *state;
 
@@ -1822,9 +1822,9 @@ int main(void)
 		CASE(safari_is_given_credit),
 		CASE(drain_says_goaway_and_drain),
 		CASE(get_and_head_are_answered),
-		CASE(targets_are_decoded),
-		CASE(a_connect_is_decoded_too),
-		CASE(without_a_handler_nothing_is_there),
+		CASE(the_target_of_a_request_is_decoded),
+		CASE(the_target_of_a_connect_is_decoded),
+		CASE(without_a_handler_every_path_is_404),
 		CASE(requests_are_bounded),
 		CASE(fields_are_bounded),
 		CASE(a_field_twice_is_refused),
