@@ -10,7 +10,7 @@
  *   output.c       a format in which the room is heard; what its silent listeners share
  *   listener.c     what one hears: shared or its own; numbers and packets
  *   path.c         limiter, resampler and encoder
- *   tap.c          listeners that are nobody
+ *   tap.c          listeners that are not participants
  *   seat.c         the bridge's seat; seat_sink.c: what its driver calls
  *   speech.c       what the bridge says, until it is mixed
  *   retry.c        what failed, and when it is tried again
@@ -55,7 +55,7 @@ struct rooms {
 	nsec frame;                     /* between ticks */
 	uint64_t frame_no;              /* of the tick that runs, on the grid of its slot; never 0 */
 	struct slot slots[SLOTS_MAX];   /* opts.frame_ms of them */
-	nsec due;                       /* the least of theirs */
+	struct slot *first;             /* the one that is due first */
 	struct retry_queue retry;       /* of the bridges that failed */
 	int calling;                    /* depth of calls into sinks and drivers */
 	double dropped_ms, bridge_dropped_ms, bridge_unheard_ms, depth_sum_ms;
@@ -86,7 +86,7 @@ struct room {
 	uint64_t tick;       /* counts */
 	unsigned quiet;      /* ticks in a row without a sound, as of the last one; QUIET_TICKS in a new room */
 	nsec awake_since;
-	float *fade_tail;    /* the end of somebody who left while talking; for the next tick, else NULL */
+	float *fade_tail;    /* the end of a participant that left while talking; for the next tick, else NULL */
 	struct bridge_seat *seat; /* NULL: no bridge here */
 };
 

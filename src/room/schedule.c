@@ -29,7 +29,7 @@ void grid_init(struct rooms *rs)
 		rs->slots[i].due = NSEC_NONE;
 		rs->slots[i].next = nsec_from_ms(i);
 	}
-	rs->due = NSEC_NONE;
+	rs->first = &rs->slots[0];
 	retry_queue_init(&rs->retry);
 }
 
@@ -78,7 +78,7 @@ static void move_awake(struct room *r, struct slot *to, nsec now)
 		to->due = grid_after(r->rooms, to, now);
 		to->unclocked = false;
 	}
-	r->rooms->due = first_due(r->rooms)->due;
+	r->rooms->first = first_due(r->rooms);
 }
 
 /*
@@ -121,7 +121,7 @@ static void sleep_room(struct room *r)
 	if (!list_empty(&r->slot->awake))
 		return;
 	r->slot->due = NSEC_NONE;
-	r->rooms->due = first_due(r->rooms)->due;
+	r->rooms->first = first_due(r->rooms);
 }
 
 void grid_remove(struct room *r)
@@ -141,13 +141,13 @@ void schedule_wake(struct room *r, nsec now)
 		return;
 	s->due = grid_after(r->rooms, s, r->awake_since);
 	s->unclocked = now == NSEC_NONE;
-	if (s->due < r->rooms->due)
-		r->rooms->due = s->due;
+	if (s->due < r->rooms->first->due)
+		r->rooms->first = s;
 }
 
 nsec rooms_deadline(const struct rooms *rs)
 {
-	nsec first = !retry_any_failed(&rs->retry) || rs->now > rs->due ? rs->due : rs->now;
+	nsec due = rs->first->due, first = !retry_any_failed(&rs->retry) || rs->now > due ? due : rs->now;
 	nsec again = retry_deadline(&rs->retry);
 
 	return again < first ? again : first;
@@ -217,9 +217,9 @@ void rooms_run(struct rooms *rs, nsec now)
 	assert(!rs->calling);
 	rs->now = now;
 	seats_run(rs, now);
-	while (rs->due <= now) {
-		run_slot(rs, first_due(rs), now);
-		rs->due = first_due(rs)->due;
+	while (rs->first->due <= now) {
+		run_slot(rs, rs->first, now);
+		rs->first = first_due(rs);
 	}
 	seats_run(rs, now); /* what failed in a tick is told at once */
 }
