@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * room - participants who hear one another. `struct rooms` holds all rooms of one shard
+ * room - participants that hear one another. `struct rooms` holds all rooms of one shard
  * and their one clock: every room is mixed once a frame (10 or 20 ms) on a deadline that
  * never drifts, and rooms are staggered over the frame so that packets do not leave in one
  * burst. Sees neither QUIC nor HTTP: each participant has a sink.
@@ -67,7 +67,7 @@ struct room_member { /* as told to others */
 	const char *name;
 	bool muted, speaking, bridge; /* a bridge that is not active is muted */
 	enum bridge_mode mode;        /* of a bridge */
-	const char *down; /* a bridge: why its worker is away; NULL: it is there */
+	const char *down; /* a bridge: why its worker is not connected; NULL: it is */
 };
 
 enum room_event_kind {
@@ -78,11 +78,11 @@ enum room_event_kind {
 	ROOM_MESSAGE,    /* member.id is the sender; to (0: all), text */
 	ROOM_TRANSCRIPT, /* member.id, text, final */
 	ROOM_BRIDGE,     /* up: the worker went (text says why) or came back; or `by` has changed member.mode */
-	ROOM_FLUSH,      /* member (the bridge), epoch: what he was sent under an older one is not to be played any more */
+	ROOM_FLUSH,      /* member (the bridge), epoch: packets of older epochs are not to be played any more */
 };
 struct room_event {
 	enum room_event_kind kind;
-	uint64_t serial;  /* the same for all who are told of one thing, and for nothing else; 0: only one is told */
+	uint64_t serial;  /* of an event that a whole room is told; 0: one participant alone is told */
 	struct room_member member;
 	enum leave_reason reason;
 	uint32_t to, by;  /* by: 0: nobody */
@@ -188,7 +188,7 @@ enum frame_fault participant_audio(struct participant *p, const uint8_t *data, s
  * one with each ROOM_FLUSH. */
 void participant_played(struct participant *p, uint8_t epoch, uint64_t samples);
 void participant_mute(struct participant *p, bool muted, nsec now);
-/* Anybody may silence the bridge of his room, or have it back; until the room is empty. The others and the bridge are
+/* Any participant may silence the bridge of its room, or let it speak again; until the room is empty. The others and the bridge are
  * told if it is a change. ERR_NOTFOUND: there is none in it. */
 int participant_bridge(struct participant *p, enum bridge_mode mode, nsec now);
 /* `to` 0: the room. ERR_NOTFOUND: nobody there with that id; ERR_RANGE: longer than MESSAGE_MAX, empty, or not UTF-8. */
@@ -196,11 +196,11 @@ int participant_message(struct participant *p, uint32_t to, const char *text, ns
 
 uint32_t participant_id(const struct participant *p);
 const char *participant_name(const struct participant *p);
-/* Of the room he is in; "" for a private one. */
+/* Of the room that it is in; "" for a private one. */
 const char *participant_room(const struct participant *p);
 uint32_t participant_room_rate(const struct participant *p);
 void participant_stats(const struct participant *p, struct participant_stats *out);
-/* Calls `each` for everybody in the room, the bridge too, himself included. */
+/* Calls `each` for everybody in the room, the bridge and itself included. */
 void participant_each_member(const struct participant *p, void (*each)(void *ctx, const struct room_member *m), void *ctx);
 
 /*

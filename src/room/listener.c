@@ -82,7 +82,7 @@ static struct sound cross_fade(float *out, struct sound from, struct sound to)
 	return (struct sound){out, to.n};
 }
 
-/* A listener who comes while others talk would hear them begin in the middle of a wave. */
+/* A newcomer would hear the others begin in the middle of a wave. */
 static struct sound ease_in(float *out, struct sound s, uint32_t rate_hz)
 {
 	size_t len = rate_hz * EASE_IN_MS / 1000;
@@ -111,7 +111,7 @@ static struct sound sound_of_tick(struct room *r, struct listener *l)
 	return cross_fade(r->rooms->resampled, s, output_sound(r, o));
 }
 
-/* What others are sent, too, unless something is done for this one alone. */
+/* The shared frame, unless something is done for this listener alone. */
 static void encode_tick(struct room *r, struct listener *l, struct frame *f)
 {
 	if (!l->on_own_path && l->frames > 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * listener - what hears a room: part of a participant, or a tap, which is nobody. Its sound goes through a limiter and a
- * resampler, and both remember. Silent listeners of one format hear the same, so they share the output's path. A listener who
+ * resampler, and both remember. Silent listeners of one format hear the same, so they share the output's path. A listener that
  * begins to talk must not hear itself: it leaves with a copy of the shared state, which so far held nothing of its
  * own sound, and goes on through its own path without a seam. A while after its last sound both paths have been fed the
  * same for longer than either remembers, and it returns, over one tick of cross-fade in case

@@ -49,7 +49,7 @@ static const struct bridge_opts *find_bridge(struct rooms *rs, const char *name)
 	return find_builtin(rs, name);
 }
 
-static int give_bridge(struct room *r)
+static int make_seat(struct room *r)
 {
 	if (strcmp(r->rule->bridge, "none") == 0)
 		return 0;
@@ -85,7 +85,7 @@ int room_new(struct rooms *rs, const struct room_rule *rule, const char *name, s
 	list_init(&r->outputs);
 	snprintf(r->name, sizeof r->name, "%s", name);
 	log_child(&r->log, &rs->log, "room=%s", name[0] ? log_quoted(name, quoted, sizeof quoted) : "-");
-	err = give_bridge(r);
+	err = make_seat(r);
 	if (err)
 		goto fail_room;
 	err = enter_name(r);

@@ -198,7 +198,7 @@ static void count_refusal(struct rooms *rs, int err, const struct room *room)
 		rs->stats.refused_name++;
 }
 
-/* A place in the scratch for each who may talk. */
+/* A place in the scratch for each possible talker. */
 static int grow_scratch(struct rooms *rs, size_t n_talkers)
 {
 	if (n_talkers <= rs->n_contributions)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Listeners that are nobody: a recorder, somebody who supervises. */
+/* Listeners that are not participants: a recorder, a supervisor. */
 #include "base/err.h"
 #include "room/room_private.h"
 

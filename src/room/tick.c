@@ -7,6 +7,7 @@
  *                             +-> seat: the bridge hears, speaks -> sum
  *   each output, each listener: sum - own -> limiter, resampler, encoder -> packets
  */
+#include "audio/fade.h"
 #include "audio/jitter.h"
 #include "audio/mixer.h"
 #include "room/room_private.h"
@@ -17,24 +18,11 @@
 #define FADE_IN_MS 5
 
 struct tally {
-	uint32_t talkers; /* people, and the end of somebody who left */
+	uint32_t talkers; /* people, and a fade tail */
 	bool speech;
 	bool stay_awake;
 	const struct participant *voice; /* see seat_input */
 };
-
-/* The first or the last `len` samples, in the shape of half a cosine. */
-static void fade(float *x, size_t n, size_t len, bool in)
-{
-	for (size_t i = 0; i < len; i++) {
-		float t = (float)(i + 1) / (float)(len + 1), w = t * t * (3 - 2 * t);
-
-		if (in)
-			x[i] *= w;
-		else
-			x[n - 1 - i] *= w;
-	}
-}
 
 static void note_depth(struct participant *p)
 {
@@ -67,9 +55,9 @@ static bool pull(struct participant *p, float *x, nsec now)
 	if (got == JITTER_IDLE)
 		return false;
 	if (p->muted)
-		fade(x, r->n, r->n, false);
+		fade_out(x, r->n);
 	else if (p->fade_in)
-		fade(x, r->n, r->n * FADE_IN_MS / r->rooms->opts.frame_ms, true);
+		fade_in(x, r->n * FADE_IN_MS / r->rooms->opts.frame_ms);
 	p->fade_in = false;
 	return true;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rooms under a random crowd. The input is a row of operations of three bytes: which one, who (of eight places), and a
+ * Rooms under a random crowd. The input is a row of operations of three bytes: which one, who (one of eight places), and a
  * number; frames and texts take the bytes after them. Whatever comes, rooms mix on time and end empty.
  */
 #include "base/cursor.h"

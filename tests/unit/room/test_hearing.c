@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who hears whom, how loud, how clean and how soon. */
+/* What each hears of the others: level, noise, clicks and delay. */
 #include "bridge/tone.h"
 #include "unit/room/stage.h"
 
@@ -46,7 +46,7 @@ TEST(ten_in_a_room_hear_nine_at_one_level_and_not_themselves)
 	stage_close(s);
 }
 
-TEST(everybody_gets_fifty_frames_a_second)
+TEST(everybody_receives_fifty_frames_a_second)
 {
 	struct stage *s = stage_new();
 
@@ -68,7 +68,7 @@ TEST(everybody_gets_fifty_frames_a_second)
 	stage_close(s);
 }
 
-TEST(who_talks_alone_is_sent_nothing)
+TEST(a_talker_alone_is_sent_nothing)
 {
 	struct stage *s = stage_new();
 	struct actor *a, *b;
@@ -151,7 +151,7 @@ TEST(echo_is_clean_through_a_bridge_of_any_rate)
 	}
 }
 
-TEST(a_change_of_rate_is_not_heard)
+TEST(a_change_of_rate_makes_no_click)
 {
 	struct stage *s = stage_with_bridge("echo");
 	struct actor *a = stage_join_at(s, "all", 16000);
@@ -269,7 +269,7 @@ TEST(coming_and_going_makes_no_clicks)
 	}
 }
 
-TEST(who_comes_in_the_middle_hears_no_click)
+TEST(a_newcomer_hears_no_click_at_the_start)
 {
 	for (uint32_t i = 0; i < 8; i++) {
 		struct stage *s = stage_new();
@@ -289,7 +289,7 @@ TEST(who_comes_in_the_middle_hears_no_click)
 	}
 }
 
-/* He hears a steady tone while he begins to talk (own path) and long after he stopped (shared path). */
+/* A listener hears a steady tone while it begins to talk (own path) and long after it stopped (shared path). */
 static void change_path(uint32_t out_hz, bool somebody_shares, uint32_t talks_before_ms)
 {
 	struct stage *s = stage_new();
@@ -300,7 +300,7 @@ static void change_path(uint32_t out_hz, bool somebody_shares, uint32_t talks_be
 
 	if (somebody_shares)
 		stage_join_at(s, "all", out_hz);
-	if (talks_before_ms) { /* the shared path runs meanwhile, his does not: they stand at different fractions */
+	if (talks_before_ms) { /* the shared path runs meanwhile, its own does not: they stand at different fractions */
 		actor_talk(b, 700, 0.3);
 		stage_run(s, talks_before_ms);
 	}
@@ -371,7 +371,7 @@ TEST(speech_of_any_rate_is_whole_from_its_start)
 			tone_from_its_start(rates[k], room[i], (k + i) % 2 ? 10 : 20);
 }
 
-TEST(what_we_send_ends_without_a_click)
+TEST(sound_that_we_send_ends_without_a_click)
 {
 	for (size_t k = 0; k < sizeof rates / sizeof *rates; k++) {
 		struct stage *s = stage_new();
@@ -393,7 +393,7 @@ TEST(what_we_send_ends_without_a_click)
 	}
 }
 
-TEST(ten_who_shout_do_not_clip)
+TEST(ten_loud_talkers_do_not_clip)
 {
 	struct stage *s = stage_new();
 
@@ -415,7 +415,7 @@ TEST(ten_who_shout_do_not_clip)
 	stage_close(s);
 }
 
-TEST(speaking_is_told_to_all)
+TEST(speaking_is_reported_to_all)
 {
 	struct stage *s = stage_new();
 	struct actor *a, *b;
@@ -442,21 +442,21 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(three_rooms_of_two_hear_only_their_partner),
 		cmocka_unit_test(ten_in_a_room_hear_nine_at_one_level_and_not_themselves),
-		cmocka_unit_test(everybody_gets_fifty_frames_a_second),
-		cmocka_unit_test(who_talks_alone_is_sent_nothing),
+		cmocka_unit_test(everybody_receives_fifty_frames_a_second),
+		cmocka_unit_test(a_talker_alone_is_sent_nothing),
 		cmocka_unit_test(silent_listeners_share_one_mix),
 		cmocka_unit_test(echo_is_clean_at_every_rate),
 		cmocka_unit_test(echo_is_clean_through_a_bridge_of_any_rate),
-		cmocka_unit_test(a_change_of_rate_is_not_heard),
+		cmocka_unit_test(a_change_of_rate_makes_no_click),
 		cmocka_unit_test(delay_is_at_most_margin_and_tick),
 		cmocka_unit_test(mute_is_soft_and_silent),
 		cmocka_unit_test(coming_and_going_makes_no_clicks),
-		cmocka_unit_test(who_comes_in_the_middle_hears_no_click),
+		cmocka_unit_test(a_newcomer_hears_no_click_at_the_start),
 		cmocka_unit_test(a_listener_changes_path_without_a_seam),
 		cmocka_unit_test(speech_of_any_rate_is_whole_from_its_start),
-		cmocka_unit_test(what_we_send_ends_without_a_click),
-		cmocka_unit_test(ten_who_shout_do_not_clip),
-		cmocka_unit_test(speaking_is_told_to_all),
+		cmocka_unit_test(sound_that_we_send_ends_without_a_click),
+		cmocka_unit_test(ten_loud_talkers_do_not_clip),
+		cmocka_unit_test(speaking_is_reported_to_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Names, rules, bounds; who is told what. */
+/* Names, rules, bounds; what events are reported to whom. */
 #include "unit/room/stage.h"
 
 #include "room/names.h"
@@ -174,7 +174,7 @@ TEST(private_rooms_are_apart)
 	stage_close(s);
 }
 
-TEST(the_others_are_told_of_coming_and_going)
+TEST(the_others_are_told_of_joining_and_leaving)
 {
 	struct stage *s = stage_new();
 	struct actor *a, *b;
@@ -237,7 +237,7 @@ TEST(messages_reach_all_or_one)
 	stage_close(s);
 }
 
-TEST(an_event_has_one_serial_number_for_all_who_are_told)
+TEST(an_event_has_one_serial_number_for_its_whole_audience)
 {
 	struct stage *s = stage_with_bridge("echo");
 	struct actor *a, *b, *c;
@@ -384,9 +384,9 @@ int main(void)
 		cmocka_unit_test(rooms_and_people_are_bounded),
 		cmocka_unit_test(a_bad_output_rate_leaves_nothing_behind),
 		cmocka_unit_test(private_rooms_are_apart),
-		cmocka_unit_test(the_others_are_told_of_coming_and_going),
+		cmocka_unit_test(the_others_are_told_of_joining_and_leaving),
 		cmocka_unit_test(messages_reach_all_or_one),
-		cmocka_unit_test(an_event_has_one_serial_number_for_all_who_are_told),
+		cmocka_unit_test(an_event_has_one_serial_number_for_its_whole_audience),
 		cmocka_unit_test(the_bridge_is_a_member),
 		cmocka_unit_test(faults_are_counted_and_survived),
 		cmocka_unit_test(a_sink_may_send_from_inside),

@@ -46,7 +46,7 @@ TEST(bridges_that_listen_let_the_room_sleep)
 	}
 }
 
-TEST(a_room_that_a_talker_wakes_ticks_soon_after_his_frames)
+TEST(a_room_that_a_talker_wakes_ticks_soon_after_the_talkers_frames)
 {
 	struct stage *s = stage_new();
 	struct actor *a, *b;
@@ -77,7 +77,7 @@ static void count_people_by_ms(const struct stage *s, uint32_t per_ms[20])
 		per_ms[s->actors[i].frame_at[0] / 1000000 % 20]++;
 }
 
-TEST(rooms_that_follow_gather_until_a_place_is_full)
+TEST(rooms_aligned_with_talkers_gather_until_a_place_is_full)
 {
 	struct stage *s = stage_new();
 	uint32_t per_ms[20], busy = 0;
@@ -96,7 +96,7 @@ TEST(rooms_that_follow_gather_until_a_place_is_full)
 	stage_close(s);
 }
 
-TEST(rooms_that_follow_stay_apart)
+TEST(rooms_aligned_with_talkers_leave_a_full_place)
 {
 	struct stage *s = stage_new();
 	uint32_t per_ms[20];
@@ -267,9 +267,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_or_silent_room_has_no_deadline),
 		cmocka_unit_test(bridges_that_listen_let_the_room_sleep),
-		cmocka_unit_test(a_room_that_a_talker_wakes_ticks_soon_after_his_frames),
-		cmocka_unit_test(rooms_that_follow_gather_until_a_place_is_full),
-		cmocka_unit_test(rooms_that_follow_stay_apart),
+		cmocka_unit_test(a_room_that_a_talker_wakes_ticks_soon_after_the_talkers_frames),
+		cmocka_unit_test(rooms_aligned_with_talkers_gather_until_a_place_is_full),
+		cmocka_unit_test(rooms_aligned_with_talkers_leave_a_full_place),
 		cmocka_unit_test(rooms_are_spread_over_the_frame),
 		cmocka_unit_test(two_rooms_do_not_tick_in_neighbouring_milliseconds),
 		cmocka_unit_test(ticks_that_are_late_still_come_fifty_a_second),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a tick takes from the heap: nothing. And what a participant costs. */
+/* A tick allocates nothing. What a participant costs. */
 #include "unit/room/stage.h"
 
 #include <malloc.h>
@@ -90,7 +90,7 @@ TEST(the_counter_counts)
 	assert_int_equal(heap.n_calls, 2);
 }
 
-TEST(a_full_room_takes_nothing)
+TEST(a_tick_of_a_full_room_allocates_nothing)
 {
 	static const uint32_t rates[] = {8000, 11025, 16000, 44100, 48000};
 	struct stage *s = stage_new();
@@ -109,7 +109,7 @@ TEST(a_full_room_takes_nothing)
 	stage_close(s);
 }
 
-TEST(neither_do_echo_and_tone)
+TEST(echo_and_tone_allocate_nothing_in_a_tick)
 {
 	static const char *const types[] = {"echo", "tone"};
 
@@ -125,7 +125,7 @@ TEST(neither_do_echo_and_tone)
 }
 
 /* While it records it must grow; listening to a microphone that stays open it must not. */
-TEST(neither_does_a_parrot_that_listens)
+TEST(a_parrot_that_listens_allocates_nothing)
 {
 	struct stage *s = stage_with_bridge("parrot");
 	struct actor *a = stage_join(s, "");
@@ -172,7 +172,7 @@ TEST(a_participant_is_cheap)
 }
 #endif
 
-TEST(a_parrot_gives_back_what_it_recorded)
+TEST(a_parrot_frees_its_recording)
 {
 	struct stage *s = stage_with_bridge("parrot");
 	struct actor *a = stage_join(s, "");
@@ -191,13 +191,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_counter_counts),
-		cmocka_unit_test(a_full_room_takes_nothing),
-		cmocka_unit_test(neither_do_echo_and_tone),
-		cmocka_unit_test(neither_does_a_parrot_that_listens),
+		cmocka_unit_test(a_tick_of_a_full_room_allocates_nothing),
+		cmocka_unit_test(echo_and_tone_allocate_nothing_in_a_tick),
+		cmocka_unit_test(a_parrot_that_listens_allocates_nothing),
 #if !defined __SANITIZE_ADDRESS__ && !__has_feature(address_sanitizer)
 		cmocka_unit_test(a_participant_is_cheap),
 #endif
-		cmocka_unit_test(a_parrot_gives_back_what_it_recorded),
+		cmocka_unit_test(a_parrot_frees_its_recording),
 	};
 
 	watch_heap();
