@@ -3,10 +3,11 @@
  * audiosocket - a connection for each room to a server that speaks Asterisk's AudioSocket, over TCP or a Unix socket.
  *
  *   open    [resolve] -> connect, one address after the other, CONNECT_MS in all -> UUID, audio
- *   close   HANGUP, end of our side; theirs is waited for, HANG_UP_MS at most
+ *   close   HANGUP, end of our side; theirs is awaited, HANG_UP_MS at most
  */
 #include "bridge/audiosocket.h"
 
+#include "base/closing_uv.h"
 #include "base/err.h"
 #include "bridge/address.h"
 #include "bridge/drivers.h"
@@ -24,7 +25,7 @@ enum { ADDRESSES_MAX = 8, CONNECT_MS = 5000, HANG_UP_MS = 1000, SOCKET_MS = 150,
 enum phase {
 	PHASE_CONNECTING, /* or it failed, and the room will close us */
 	PHASE_UP,
-	PHASE_HANGING_UP, /* closed: waits for the other side's end */
+	PHASE_HANGING_UP, /* closed by the room: the other side's end is awaited */
 	PHASE_GONE,       /* handles are closing */
 };
 
@@ -44,12 +45,11 @@ struct audiosocket {
 	struct lookup *lookup;     /* NULL: none is under way */
 	struct sockaddr_storage found[ADDRESSES_MAX];
 	size_t n_found, next;
-	union stream to;
-	bool to_open;
+	struct closing handles;    /* `timer`, and `to` while it is open */
+	uv_timer_t timer;
+	union stream to;           /* one for each address, one after the other */
 	uv_connect_t connect;
 	uv_shutdown_t shutdown;
-	uv_timer_t timer;
-	bool timer_open;
 };
 
 static bool fix_address(char *text, size_t size, char accepts[128])
@@ -72,10 +72,10 @@ static const struct bridge_options options = BRIDGE_OPTIONS(rows, defaults);
 
 /* ---- the end ---- */
 
-static void free_if_idle(struct audiosocket *a)
+static void free_audiosocket(void *audiosocket)
 {
-	if (a->phase != PHASE_GONE || a->to_open || a->timer_open)
-		return;
+	struct audiosocket *a = audiosocket;
+
 	stream_worker_fini(&a->worker);
 	free(a);
 }
@@ -91,23 +91,14 @@ static void on_stream_closed(uv_handle_t *h)
 {
 	struct audiosocket *a = of_handle(h);
 
-	a->to_open = false;
 	if (a->phase == PHASE_CONNECTING && a->worker.state != STREAM_FAILED)
 		try_next(a);
-	free_if_idle(a);
-}
-
-static void on_timer_closed(uv_handle_t *h)
-{
-	struct audiosocket *a = of_handle(h);
-
-	a->timer_open = false;
-	free_if_idle(a);
+	closing_done(&a->handles);
 }
 
 static void close_stream(struct audiosocket *a)
 {
-	if (a->to_open && !uv_is_closing(&a->to.handle))
+	if (uv_handle_get_type(&a->to.handle) != UV_UNKNOWN_HANDLE && !uv_is_closing(&a->to.handle))
 		uv_close(&a->to.handle, on_stream_closed);
 }
 
@@ -121,7 +112,7 @@ static void finish(struct audiosocket *a)
 		lookup_cancel(a->lookup);
 	a->lookup = NULL;
 	close_stream(a);
-	uv_close((uv_handle_t *)&a->timer, on_timer_closed);
+	closing_close(&a->handles, (uv_handle_t *)&a->timer);
 }
 
 /* ---- connecting ---- */
@@ -132,8 +123,8 @@ static void cannot_connect(struct audiosocket *a, const char *why)
 	stream_worker_fail(&a->worker, "cannot connect to %.60s: %s", a->text, why);
 }
 
-/* What the kernel holds is heard late; and a host that vanished, or takes nothing, is not to be
- * spoken to for a quarter of an hour. */
+/* Sound that the kernel holds is played late; and without a limit TCP would send to a host that vanished, or reads
+ * nothing, for a quarter of an hour. */
 static void tune(struct audiosocket *a)
 {
 	int bytes = (int)(2 * a->worker.rate_hz * SOCKET_MS / 1000);
@@ -166,37 +157,36 @@ static void on_connected(uv_connect_t *req, int status)
 	stream_worker_start(&a->worker, &a->to.stream, &a->to.stream);
 }
 
-static void open_stream(struct audiosocket *a, int err)
+/* `to` was initialised, which cannot fail: no socket is made before it connects. */
+static void add_stream(struct audiosocket *a)
 {
+	closing_add(&a->handles);
 	a->to.handle.data = &a->worker;
 	a->connect.data = a;
-	a->to_open = err == 0;
 }
 
 static void connect_local(struct audiosocket *a)
 {
-	open_stream(a, uv_pipe_init(a->loop, &a->to.pipe, 0));
+	uv_pipe_init(a->loop, &a->to.pipe, 0);
+	add_stream(a);
 	uv_pipe_connect(&a->connect, &a->to.pipe, a->address.path, on_connected);
 }
 
 static void try_next(struct audiosocket *a)
 {
-	int err;
-
 	if (a->next == a->n_found) {
 		cannot_connect(a, "no address is left");
 		return;
 	}
 	const struct sockaddr *to = (const struct sockaddr *)&a->found[a->next++];
 
-	err = uv_tcp_init(a->loop, &a->to.tcp);
-	open_stream(a, err);
-	if (!err)
-		err = uv_tcp_connect(&a->connect, &a->to.tcp, to, on_connected);
-	if (err && (a->next == a->n_found || !a->to_open))
+	uv_tcp_init(a->loop, &a->to.tcp);
+	add_stream(a);
+	int err = uv_tcp_connect(&a->connect, &a->to.tcp, to, on_connected);
+	if (err && a->next == a->n_found)
 		cannot_connect(a, uv_strerror(err));
 	else if (err)
-		close_stream(a);
+		close_stream(a); /* and then the next one */
 }
 
 static void on_resolved(void *ctx, int error, const struct addrinfo *found)
@@ -249,7 +239,7 @@ static void on_shutdown(uv_shutdown_t *req, int status)
 	(void)req, (void)status; /* the end of the other side follows, or the timer */
 }
 
-/* Closing at once might reset the connection, and the hang-up would be lost with it. */
+/* Closing at once might reset the connection, and the hang-up would be lost. */
 static void on_drained(struct stream_worker *w)
 {
 	struct audiosocket *a = w->owner;
@@ -293,7 +283,8 @@ static int audiosocket_open(const struct bridge_opts *opts, uint32_t rate_hz, si
 	a->address = address;
 	uv_timer_init(a->loop, &a->timer);
 	a->timer.data = &a->worker;
-	a->timer_open = true;
+	closing_init(&a->handles, free_audiosocket, a);
+	closing_add(&a->handles);
 	uv_timer_start(&a->timer, on_time, CONNECT_MS, 0);
 	if (address.local)
 		connect_local(a);

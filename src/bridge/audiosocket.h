@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* audiosocket - what a bridge of type "audiosocket" can be told. */
+/* audiosocket - the options of a bridge of type "audiosocket". */
 #pragma once
 #include "bridge/bridge.h"
 

@@ -61,7 +61,7 @@ static size_t min(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* As much of the record as is there, in whole samples; a sample that is cut waits for its other half. */
+/* As much of the record as has arrived, in whole samples; half a sample waits for the other half. */
 static bool next_audio(struct as_parser *ps, const uint8_t **p, size_t *len, struct as_record *out)
 {
 	size_t n = min(*len, ps->left);
@@ -119,7 +119,7 @@ static bool next_payload(struct as_parser *ps, const uint8_t **p, size_t *len, s
 {
 	if (!as_audio_rate(ps->head[0]))
 		return next_body(ps, p, len, out);
-	if (ps->left == 0) { /* an empty record of audio says nothing */
+	if (ps->left == 0) { /* an empty record of audio is skipped */
 		ps->n_head = 0;
 		return false;
 	}

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * audiosocket_codec - the records of Asterisk's AudioSocket: u8 type, u16 big-endian length, payload; and three
- * of our own. The parser takes a stream cut anywhere. Pure; no allocation.
+ * of our own extension. The parser accepts a stream in any pieces. Pure; no allocation.
  *
- * Audio comes out as it arrives, whole samples at a time, so a record of 64 KiB needs no buffer; every other
- * record comes out whole. A type that nobody knows ends the stream: what follows cannot be trusted.
+ * Audio is returned as it arrives, in whole samples, so a record of 64 KiB needs no buffer; every other
+ * record is returned whole. An unknown type ends the stream: nothing after it can be trusted.
  */
 #pragma once
 #include <stdbool.h>
@@ -13,11 +13,11 @@
 
 enum as_type {
 	AS_HANGUP = 0x00,
-	AS_UUID = 0x01,   /* 16 bytes; the first record of whoever connects */
+	AS_UUID = 0x01,   /* 16 bytes; the first record after connecting */
 	AS_DTMF = 0x03,   /* one ASCII digit */
 	AS_AUDIO = 0x10,  /* 8 kHz; 16-bit little-endian mono, as the other rates */
 	AS_AUDIO_LAST = 0x18, /* 192 kHz */
-	AS_FLUSH = 0x20,  /* ours: forget what was not played */
+	AS_FLUSH = 0x20,  /* ours: drop what was not played */
 	AS_MARK = 0x21,   /* ours: comes back when what was sent before it has been played */
 	AS_EVENT = 0x22,  /* ours: a JSON object */
 	AS_ERROR = 0xff,  /* an optional code */
@@ -27,7 +27,7 @@ enum { AS_HEAD = 3, AS_UUID_LEN = 16, AS_MARK_MAX = 255, AS_EVENT_MAX = 16384, A
 
 /* The type of audio at this rate; 0: AudioSocket has none. */
 uint8_t as_audio_type(uint32_t rate_hz);
-/* The rate of a type of audio; 0: it is no audio. */
+/* The rate of a type of audio; 0: it is not audio. */
 uint32_t as_audio_rate(uint8_t type);
 
 struct as_record {
@@ -46,10 +46,10 @@ struct as_parser {
 	char why[80];               /* after ERR_MALFORMED */
 };
 
-/* Takes bytes from the front of `*p`. 1: there is a record; 0: everything was taken and no record is complete;
- * ERR_MALFORMED: the stream is broken for good, `why` tells. */
+/* Consumes bytes from the front of `*p`. 1: there is a record; 0: all are consumed and no record is complete;
+ * ERR_MALFORMED: the stream cannot be parsed any further, see `why`. */
 int as_next(struct as_parser *ps, const uint8_t **p, size_t *len, struct as_record *out);
-/* In the middle of a record? */
+/* Whether the stream so far ends in the middle of a record. */
 bool as_cut(const struct as_parser *ps);
 
 /* Writes the head of a record with `len` bytes of payload, at most 65535. */

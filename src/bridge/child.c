@@ -31,7 +31,7 @@ static bool is_in(const char *var, const char *const *names)
 	return false;
 }
 
-/* The supervisor speaks to us through these; a child that used them would be taken for us. */
+/* The service manager's channel to us: a child that used it would be mistaken for us. */
 static const char *const ours_alone[] = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID",
 	"LISTEN_FDNAMES", "JOURNAL_STREAM", NULL};
 
@@ -152,7 +152,7 @@ static int spawn(struct child *c, const struct child_opts *o, const struct pipes
 	return err;
 }
 
-/* Where nothing can tell us of its end it must not live. */
+/* A child whose end we could not notice is killed at once. */
 static int watch(struct child *c)
 {
 	c->pidfd = pidfd_open(c->pid, 0); /* close-on-exec by itself */
@@ -215,13 +215,13 @@ void child_signal(const struct child *c, int signum)
 		kill(-c->pid, signum); /* its process group: setsid made one */
 }
 
-bool child_bury(struct child *c, bool *good, char *how, size_t how_size)
+bool child_reap(struct child *c, bool *good, char *how, size_t how_size)
 {
 	siginfo_t end = {0};
 
 	if (waitid(P_PID, (id_t)c->pid, &end, WEXITED | WNOHANG | WNOWAIT) || end.si_pid == 0)
 		return false;
-	child_signal(c, SIGKILL); /* while the number is still taken by the dead leader, and nobody else's */
+	child_signal(c, SIGKILL); /* while its process number still belongs to the dead leader */
 	waitid(P_PID, (id_t)c->pid, &end, WEXITED | WNOHANG);
 	c->pid = 0;
 	if (good)

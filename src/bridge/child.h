@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * child - starts a program in a session of its own, with three pipes and no other descriptor of ours, and
- * buries it with all it started. Nothing here waits, but for the exec.
+ * reaps it together with everything that it started. Only the exec is waited for.
  *
- * posix_spawn and not fork: it borrows our memory until the exec, so it takes the same fraction of a millisecond
- * however large we are. Its environment is ours without what systemd means for us alone.
+ * posix_spawn and not fork: it borrows our memory until the exec, so it takes a fraction of a millisecond even in a
+ * large process. The child's environment is ours without the variables that systemd means for us alone.
  */
 #pragma once
 #include "bridge/bridge.h"
@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 struct child {
-	pid_t pid;        /* 0: none, or buried */
+	pid_t pid;        /* 0: none, or reaped */
 	int pidfd;        /* readable once it has exited; -1: none */
 	int in, out, err; /* our ends of its stdin, stdout and stderr; -1: none, or given away */
 	size_t in_bytes;  /* that its stdin holds in the kernel */
@@ -27,12 +27,12 @@ struct child_opts {
 	size_t in_bytes;            /* wanted of its stdin; 0: as the system likes */
 };
 
-/* On an error `why` tells, and nothing is left. ERR_IO, ERR_NOTFOUND: no such program; ERR_NOMEM. */
+/* On an error nothing is left and `why` has the reason. ERR_IO, ERR_NOTFOUND: no such program; ERR_NOMEM. */
 int child_start(struct child *c, const struct child_opts *o, char *why, size_t why_size);
 /* Closes the descriptors that were not given away. */
 void child_fini(struct child *c);
 /* To it and everything it started, unless that left its session. */
 void child_signal(const struct child *c, int signum);
-/* False while it runs. Then kills what it started, and tells how it ended: "exited with status 3"; `*good`, which may
+/* False while it runs. Then kills what it started, and describes how it ended: "exited with status 3"; `*good`, which may
  * be NULL, whether that was 0. */
-bool child_bury(struct child *c, bool *good, char *how, size_t how_size);
+bool child_reap(struct child *c, bool *good, char *how, size_t how_size);

@@ -19,7 +19,7 @@ enum { DIAL_WHY = 160 };
 /* Borrowed for the call. */
 struct dial {
 	const struct bridge_key *key;
-	const char *usual_env;      /* read where no key is configured; NULL: there is none then */
+	const char *usual_env;      /* read where no key is configured; NULL: no variable */
 	bool usual_is_optional;     /* without that variable it connects without a key */
 	const char *key_header;     /* its value is the key alone; NULL: "Authorization: Bearer KEY" */
 	struct websocket_opts to;   /* the headers are added here */
@@ -27,7 +27,7 @@ struct dial {
 
 /* Whether a connection to this URL is one over TLS. */
 bool dial_needs_tls(const char *url);
-/* Connects as websocket_connect() does. On an error no callback comes and `why` tells:
+/* Connects as websocket_connect() does. On an error no callback comes and `why` has the reason:
  * ERR_DENIED: the key cannot be read, or may not go over this connection: somebody has to change something first;
  * ERR_RANGE: the URL is none of a WebSocket; others as from websocket_connect(). */
 int dial(const struct dial *d, uv_loop_t *loop, const struct websocket_events *ev, void *ctx, struct websocket **out,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* drivers - all there are, for the registry. */
+/* drivers - all built-in ones, for the registry. */
 #pragma once
 #include "bridge/bridge.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* key - the secret that a worker wants, from where the configuration says it is. Read when a connection begins, so that
+/* key - the secret that a worker asks for, from the place that the configuration names. Read when a connection begins, so that
  * it may be changed while the daemon runs; never logged. */
 #pragma once
 #include "bridge/bridge.h"
@@ -19,13 +19,13 @@ struct bridge_key {
 	{.key = "api_key_file", .type = OPTION_TEXT, .form = FORM_FILE, OPTION_TEXT_AT(type_of_options, key.file), \
 		.help = "the file that holds the worker's key, before api_key_env; empty: none"}
 
-/* "": none is configured. ERR_NOTFOUND: it is not there (or empty), ERR_RANGE: longer than KEY_MAX or not visible
- * ASCII; `why` says which, without it. Wipe `out` after use. */
+/* "": none is configured. ERR_NOTFOUND: missing or empty, ERR_RANGE: longer than KEY_MAX or not visible
+ * ASCII; `why` describes it without the key. Wipe `out` after use. */
 int key_read(const struct bridge_key *from, char out[KEY_MAX], char *why, size_t why_size);
 void key_wipe(char key[KEY_MAX]);
-/* For struct bridge_ops. `safe`: the way is one for secrets. */
+/* For the check of struct bridge_ops. `safe`: the connection is over TLS or to this machine. */
 bool key_check(const struct bridge_key *key, bool safe, struct bridge_fault *f);
 
-/* The names of all variables that a bridge may have a key in, configured or not, for who must not see them: ended by NULL,
- * borrowed from the options; the array is the caller's to free. NULL: no memory. */
+/* The names of all variables that may hold the key of a bridge, configured or not: a tool must not see them. Ended by NULL,
+ * borrowed from the options; the caller frees the array. NULL: no memory. */
 const char **key_variables(const struct bridge_opts *opts);

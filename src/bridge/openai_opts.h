@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* openai_opts - what a bridge of type "openai" can be told. */
+/* openai_opts - the options of a bridge of type "openai". */
 #pragma once
 #include "bridge/dial.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* parrot - what a bridge of type "parrot" can be told. */
+/* parrot - the options of a bridge of type "parrot". */
 #pragma once
 #include <stdint.h>
 

@@ -2,12 +2,13 @@
 /*
  * process - a child for each room, AudioSocket records on its stdin and stdout, its stderr in our log.
  *
- *   open    the child starts; what it says is read from the loop
+ *   open    the child starts; its output is read from the loop
  *   close   HANGUP and the end of its stdin; SIGTERM 1 s later, SIGKILL 2 s after that
- *   exit    whatever it started is killed; its status is the reason that the room gives
+ *   exit    everything that it started is killed; its status is the reason that the room reports
  */
 #include "bridge/process.h"
 
+#include "base/closing_uv.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "bridge/child.h"
@@ -24,10 +25,10 @@ enum { IN_MS = 100, HANG_UP_MS = 1000, TERMINATE_MS = 2000, KILL_MS = 500, STATU
 
 enum phase {
 	PHASE_UP,         /* it runs; or it never did, or has failed, and the room will close us */
-	PHASE_ENDING,     /* its stream has ended: it is about to exit, and its status says more than that */
-	PHASE_HANGING_UP, /* closed: it was told so */
-	PHASE_TERMINATED, /* closed: SIGTERM was sent */
-	PHASE_KILLED,     /* closed: SIGKILL was sent */
+	PHASE_ENDING,     /* its stream has ended: it is about to exit, and its status is a better reason */
+	PHASE_HANGING_UP, /* closed by the room: it was sent a hang-up */
+	PHASE_TERMINATED, /* the same: it was sent SIGTERM */
+	PHASE_KILLED,     /* the same: it was sent SIGKILL */
 	PHASE_GONE,       /* handles are closing */
 };
 
@@ -37,12 +38,12 @@ struct process {
 	uv_loop_t *loop;
 	enum phase phase;
 	struct child child;
-	bool started;             /* the handles below are open, `timer` is so anyway */
+	struct closing handles;   /* `timer` is always open, the other four from open_handles() on */
+	uv_timer_t timer;
+	bool started;             /* open_handles() was called */
 	uv_pipe_t from, to;
 	uv_poll_t exit;           /* of the pidfd */
-	uv_timer_t timer;
 	struct stderr_log err;
-	unsigned n_open;
 	char why[STREAM_WHY_MAX]; /* its stream ended */
 };
 
@@ -59,40 +60,36 @@ static const struct bridge_options options = BRIDGE_OPTIONS(rows, defaults);
 
 /* ---- the end of the handles ---- */
 
-static void one_closed(struct process *p)
+static void free_process(void *process)
 {
-	if (--p->n_open > 0 || p->phase != PHASE_GONE)
-		return;
+	struct process *p = process;
+
 	stream_worker_fini(&p->worker);
 	child_fini(&p->child);
 	free(p);
 }
 
-static void on_closed(uv_handle_t *h)
-{
-	one_closed(((struct stream_worker *)h->data)->owner);
-}
-
 static void on_err_closed(uv_handle_t *h)
 {
-	one_closed(list_entry(h, struct process, err.pipe));
+	closing_done(&list_entry(h, struct process, err.pipe)->handles);
 }
 
-static void close_handle(void *handle)
+/* Unless it never was opened, or is closing already. */
+static void close_handle(struct process *p, void *handle)
 {
 	if (uv_handle_get_type(handle) != UV_UNKNOWN_HANDLE && !uv_is_closing(handle))
-		uv_close(handle, on_closed);
+		closing_close(&p->handles, handle);
 }
 
 static void finish(struct process *p)
 {
 	p->phase = PHASE_GONE;
-	close_handle(&p->timer);
+	close_handle(p, &p->timer);
 	if (!p->started)
 		return;
-	close_handle(&p->from);
-	close_handle(&p->to);
-	close_handle(&p->exit);
+	close_handle(p, &p->from);
+	close_handle(p, &p->to);
+	close_handle(p, &p->exit);
 	if (!uv_is_closing((uv_handle_t *)&p->err.pipe))
 		stderr_log_close(&p->err, on_err_closed);
 }
@@ -102,19 +99,19 @@ static void finish(struct process *p)
 static void end_input(struct process *p)
 {
 	stream_worker_end_output(&p->worker);
-	close_handle(&p->to);
+	close_handle(p, &p->to);
 }
 
-static void on_exit_of_child(uv_poll_t *h, int status, int events)
+static void on_child_exit(uv_poll_t *h, int status, int events)
 {
 	struct process *p = ((struct stream_worker *)h->data)->owner;
 	char how[STREAM_WHY_MAX];
 
 	(void)status, (void)events;
-	if (!child_bury(&p->child, NULL, how, sizeof how))
+	if (!child_reap(&p->child, NULL, how, sizeof how))
 		return;
 	uv_poll_stop(h);
-	stderr_log_last_words(&p->err);
+	stderr_log_drain(&p->err);
 	if (p->phase == PHASE_HANGING_UP || p->phase == PHASE_TERMINATED || p->phase == PHASE_KILLED) {
 		log_debug(&p->log, "the worker %s", how);
 		finish(p);
@@ -144,7 +141,7 @@ static void on_time(uv_timer_t *t)
 		p->phase = PHASE_KILLED;
 		uv_timer_start(t, on_time, KILL_MS, 0);
 		break;
-	case PHASE_KILLED: /* stuck in the kernel; whoever is our parent inherits it */
+	case PHASE_KILLED: /* stuck in the kernel; init inherits it */
 		log_error(&p->log, "the worker cannot be killed pid=%d", (int)p->child.pid);
 		finish(p);
 		break;
@@ -176,11 +173,20 @@ static int open_pipe(struct process *p, uv_pipe_t *pipe, int *fd)
 {
 	uv_pipe_init(p->loop, pipe, 0);
 	pipe->data = &p->worker;
-	p->n_open++;
+	closing_add(&p->handles);
 	if (uv_pipe_open(pipe, *fd))
 		return ERR_IO;
 	*fd = -1;
 	return 0;
+}
+
+static int watch_exit(struct process *p)
+{
+	if (uv_poll_init(p->loop, &p->exit, p->child.pidfd))
+		return ERR_IO;
+	closing_add(&p->handles);
+	p->exit.data = &p->worker;
+	return uv_poll_start(&p->exit, UV_READABLE, on_child_exit) ? ERR_IO : 0;
 }
 
 static int open_handles(struct process *p)
@@ -191,18 +197,12 @@ static int open_handles(struct process *p)
 	p->child.err = -1;
 	int err_stderr = stderr_log_open(&p->err, p->loop, fd, &p->log);
 
-	p->n_open++;
-	int err_exit = uv_poll_init(p->loop, &p->exit, p->child.pidfd);
-
-	p->exit.data = &p->worker;
-	p->n_open += err_exit == 0;
-	if (!err_exit)
-		err_exit = uv_poll_start(&p->exit, UV_READABLE, on_exit_of_child);
+	closing_add(&p->handles);
 	p->started = true;
-	return err || err_to || err_stderr || err_exit ? ERR_IO : 0;
+	return err || err_to || err_stderr || watch_exit(p) ? ERR_IO : 0;
 }
 
-/* A pipe of 64 KiB holds two seconds; a worker that is late should hear what is said now. */
+/* A pipe of 64 KiB holds two seconds; a worker that is late should be given the newest sound. */
 static int start_child(struct process *p, const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
 	char why[STREAM_WHY_MAX])
 {
@@ -263,7 +263,8 @@ static int process_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t
 	p->loop = opts->loop;
 	uv_timer_init(p->loop, &p->timer);
 	p->timer.data = &p->worker;
-	p->n_open = 1;
+	closing_init(&p->handles, free_process, p);
+	closing_add(&p->handles);
 	start(p, opts, rate_hz, frame_samples);
 	stream_worker_bound(&p->worker, (uint32_t)(p->child.in_bytes * 1000 / (2 * rate_hz)));
 	*self = p;
@@ -288,7 +289,7 @@ static void process_event(void *self, const struct bridge_event *ev, nsec now)
 	stream_worker_event(&p->worker, ev);
 }
 
-/* Its stdout is still read, up to a bound: nobody need fail at saying goodbye. */
+/* Its stdout is still read, up to a bound, so that its last writes do not fail. */
 static void process_close(void *self)
 {
 	struct process *p = self;

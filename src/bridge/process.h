@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* process - what a bridge of type "process" can be told. */
+/* process - the options of a bridge of type "process". */
 #pragma once
 #include "bridge/bridge.h"
 

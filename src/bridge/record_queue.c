@@ -36,7 +36,7 @@ static void count_dropped(struct record_queue *q, size_t len)
 	q->ev->on_audio_dropped(q->ctx, (len - AS_HEAD) / 2);
 }
 
-/* What is heard now matters more than what was said before. */
+/* New sound matters more than old. */
 static void drop_oldest_audio(struct record_queue *q)
 {
 	for (uint8_t *p = q->waiting; p < q->waiting + q->n_waiting; p += record_len(p)) {
@@ -96,7 +96,7 @@ static void on_written(uv_write_t *req, int status)
 		write_next(q);
 }
 
-/* Leaves the rest of a record to libuv, which waits until the stream takes it. */
+/* Leaves the rest of a record to libuv, which waits until the stream accepts it. */
 static void write_rest(struct record_queue *q, const uint8_t *p, size_t len)
 {
 	uv_buf_t buf = uv_buf_init((char *)q->flight, (unsigned)len);

@@ -2,7 +2,7 @@
 /*
  * record_queue - AudioSocket records on their way into a libuv stream whose reader may be slow: one is being written,
  * the others wait here, where the oldest audio can still be dropped for what is newer. Events are never dropped for
- * audio; they have a bound of their own. The loop's thread; memory is taken by init alone.
+ * audio; they have a bound of their own. The loop's thread; only init allocates.
  */
 #pragma once
 #include "bridge/audiosocket_codec.h"
@@ -35,7 +35,7 @@ int record_queue_init(struct record_queue *q, size_t most_audio, size_t most_eve
 	void *ctx);
 /* Not while something is being written. */
 void record_queue_fini(struct record_queue *q);
-/* Less audio may wait than init was told. */
+/* A smaller bound than at init. */
 void record_queue_bound(struct record_queue *q, size_t most_audio);
 /* Writes into `out`, borrowed until record_queue_stop(). */
 void record_queue_start(struct record_queue *q, uv_stream_t *out);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* In the order in which the reference tells of them. */
+/* In the order of the reference. */
 static const struct bridge_ops *const drivers[] = {&bridge_process, &bridge_audiosocket, &bridge_websocket, &bridge_openai,
 	&bridge_tone, &bridge_parrot, &bridge_echo};
 

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LAST_WORDS = 16 }; /* reads */
+enum { DRAIN_READS = 16 };
 
-static void tell_left_out(struct stderr_log *s)
+static void report_left_out(struct stderr_log *s)
 {
 	if (s->left_out)
 		log_warn(s->log, "stderr lines_left_out=%u", s->left_out);
@@ -25,7 +25,7 @@ static void end_line(struct stderr_log *s)
 	if (now - s->second >= 1000) {
 		s->second = now;
 		s->lines = 0;
-		tell_left_out(s);
+		report_left_out(s);
 	}
 	if (s->lines >= STDERR_LINES_PER_S) {
 		s->left_out++;
@@ -38,7 +38,7 @@ static void end_line(struct stderr_log *s)
 	log_info(s->log, "stderr=%s", log_quoted(text, quoted, sizeof quoted));
 }
 
-static void take(struct stderr_log *s, const char *p, size_t len)
+static void add_bytes(struct stderr_log *s, const char *p, size_t len)
 {
 	while (len > 0) {
 		const char *nl = memchr(p, '\n', len);
@@ -73,10 +73,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	struct stderr_log *s = stream->data;
 
 	if (n < 0) {
-		uv_read_stop(stream); /* it closed it, which is no fault */
+		uv_read_stop(stream); /* the child closed it, which is no fault */
 		return;
 	}
-	take(s, buf->base, (size_t)n);
+	add_bytes(s, buf->base, (size_t)n);
 	s->read_budget -= (size_t)n < s->read_budget ? (size_t)n : s->read_budget;
 	s->paused = s->read_budget == 0;
 	if (s->paused)
@@ -106,18 +106,18 @@ void stderr_log_tick(struct stderr_log *s)
 	uv_read_start((uv_stream_t *)&s->pipe, on_alloc, on_read);
 }
 
-void stderr_log_last_words(struct stderr_log *s)
+void stderr_log_drain(struct stderr_log *s)
 {
 	uv_os_fd_t fd;
 	ssize_t n;
 
 	if (uv_fileno((uv_handle_t *)&s->pipe, &fd))
 		return;
-	for (int i = 0; i < LAST_WORDS && (n = read(fd, s->read_buf, sizeof s->read_buf)) > 0; i++)
-		take(s, s->read_buf, (size_t)n);
+	for (int i = 0; i < DRAIN_READS && (n = read(fd, s->read_buf, sizeof s->read_buf)) > 0; i++)
+		add_bytes(s, s->read_buf, (size_t)n);
 	if (s->len)
 		end_line(s);
-	tell_left_out(s);
+	report_left_out(s);
 }
 
 void stderr_log_close(struct stderr_log *s, uv_close_cb on_closed)

@@ -23,11 +23,11 @@ struct stderr_log {
 	unsigned lines, left_out;
 };
 
-/* Takes `fd`, also on an error. `log` is borrowed until close. */
+/* Owns `fd`, also on an error. `log` is borrowed until close. */
 int stderr_log_open(struct stderr_log *s, uv_loop_t *loop, int fd, const struct log *log);
-/* Once a tick: it may be read on. */
+/* Once a tick: more may be read. */
 void stderr_log_tick(struct stderr_log *s);
-/* The child is dead: reads what it left, without waiting. */
-void stderr_log_last_words(struct stderr_log *s);
+/* The child has exited: reads what it left, without waiting. */
+void stderr_log_drain(struct stderr_log *s);
 /* `on_closed` comes with &s->pipe. */
 void stderr_log_close(struct stderr_log *s, uv_close_cb on_closed);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tone - what a bridge of type "tone" can be told. */
+/* tone - the options of a bridge of type "tone". */
 #pragma once
 
 struct tone_opts {

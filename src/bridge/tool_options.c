@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* [[bridge.NAME.tool]]: what a tool can be told. */
+/* The options of a tool, [[bridge.NAME.tool]]. */
 #include "bridge/bridge.h"
 
 #include <string.h>

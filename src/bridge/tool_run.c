@@ -118,7 +118,7 @@ static void on_killed_too_long_ago(struct tool_run *r)
 {
 	char how[TOOL_ERROR_MAX];
 
-	if (r->child.pid && !child_bury(&r->child, NULL, how, sizeof how))
+	if (r->child.pid && !child_reap(&r->child, NULL, how, sizeof how))
 		log_error(&r->log, "the tool cannot be killed pid=%d", (int)r->child.pid);
 	end(r);
 }
@@ -200,11 +200,11 @@ static void on_exit_of_program(uv_poll_t *h, int status, int events)
 	bool good;
 
 	(void)status, (void)events;
-	if (!child_bury(&r->child, &good, how, sizeof how))
+	if (!child_reap(&r->child, &good, how, sizeof how))
 		return;
 	uv_poll_stop(h);
 	read_rest(r);
-	stderr_log_last_words(&r->err);
+	stderr_log_drain(&r->err);
 	if (good && r->state == TOOL_RUN_RUNNING)
 		check_result(r);
 	else

@@ -258,7 +258,7 @@ static int check_required(const struct load *l, const struct bridge_options *o, 
 	return 0;
 }
 
-/* In one text with spaces it is meant for a shell, and there is none. */
+/* One text with spaces is meant for a shell, and there is none. */
 static int check_command(const struct load *l, const char *place, const struct toml_node *t, const struct option_row *f,
 	const void *base)
 {

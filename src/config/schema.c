@@ -107,7 +107,7 @@ static const struct option_row bridge_fields[] = {
 	{.key = "backlog_ms", .type = OPTION_U32, BR(backlog_ms), .min = 100, .max = 600000, .unit = "ms",
 		.help = "how far its speech may be ahead of real time; more is dropped"},
 	{.key = "barge_in", .type = OPTION_NAME, BR(barge_in), .names = barge_names,
-		.help = "when somebody talks over it, it is turned down and its speech taken back: at once, once he has talked for "
+		.help = "when somebody talks over it, it is turned down and its speech is dropped: at once, after they have talked for "
 			"confirm_ms, when the worker says so, or (off) nothing happens; auto: off for echo and tone, worker for "
 			"parrot, websocket and openai, else confirm"},
 	{.key = "confirm_ms", .type = OPTION_U32, BR(confirm_ms), .max = 5000, .unit = "ms",

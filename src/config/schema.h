@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * schema - every key of the configuration file, once: where it lives, what it takes, what
+ * schema - every key of the configuration file, once: where it is stored, what it accepts, what
  * it is for. Defaults are not here: they are what config_default() leaves in the struct. The keys that only some types
  * of bridge have are declared by their drivers.
  */
@@ -38,7 +38,7 @@ const struct option_row *schema_driver_row(size_t i, const struct bridge_ops **o
 enum { TYPES_MAX = 128 };
 const char *schema_types(const char *key, char out[TYPES_MAX]);
 
-/* What a key takes, in words: "10 or 20", "true or false". Returns `out`. */
+/* What a key accepts, in words: "10 or 20", "true or false". Returns `out`. */
 enum { ACCEPTS_MAX = 160 };
 const char *field_accepts(const struct option_row *f, char out[ACCEPTS_MAX]);
 /* Stores the sample of a key that has one, as in an example. */

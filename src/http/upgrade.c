@@ -13,7 +13,7 @@
 static const char *const field_names[N_FIELDS] = {"upgrade", "connection", "sec-websocket-accept",
 	"sec-websocket-protocol", "sec-websocket-extensions", "retry-after"};
 
-/* --- what must come back --------------------------------------------------------------- */
+/* --- checking --------------------------------------------------------------- */
 
 /* "a, b" holds "b"? */
 static bool has_token(const char *list, const char *token, size_t len)
@@ -31,7 +31,7 @@ static bool has_token(const char *list, const char *token, size_t len)
 	return false;
 }
 
-/* What is wrong with an answer of status 101; NULL: nothing. */
+/* What is wrong with a response of status 101; NULL: nothing. */
 static const char *fault(const struct upgrade *u)
 {
 	const char *protocol = u->value[FIELD_PROTOCOL];
@@ -56,7 +56,7 @@ uint32_t upgrade_retry_after_s(const struct upgrade *u)
 	return *s >= '0' && *s <= '9' && !*end ? (uint32_t)(v < 86400 ? v : 86400) : 0;
 }
 
-/* --- reading --------------------------------------------------------------------------- */
+/* --- parsing --------------------------------------------------------------------------- */
 
 static int bad(struct upgrade *u, const char *why)
 {
@@ -75,7 +75,7 @@ static int on_field(llhttp_t *p, const char *at, size_t len)
 	return 0;
 }
 
-static enum upgrade_field which(const struct upgrade *u)
+static enum upgrade_field current_field(const struct upgrade *u)
 {
 	for (int i = 0; i < N_FIELDS; i++)
 		if (u->name_len == strlen(field_names[i]) && !strncasecmp(u->name, field_names[i], u->name_len))
@@ -96,16 +96,16 @@ static int add_value(struct upgrade *u, enum upgrade_field f, const char *at, si
 static int on_value(llhttp_t *p, const char *at, size_t len)
 {
 	struct upgrade *u = p->data;
-	enum upgrade_field f = which(u);
+	enum upgrade_field f = current_field(u);
 
 	return f == N_FIELDS ? 0 : add_value(u, f, at, len);
 }
 
-/* Where a value begins that had one before. */
+/* The second value of a field follows a comma. */
 static int on_name_done(llhttp_t *p)
 {
 	struct upgrade *u = p->data;
-	enum upgrade_field f = which(u);
+	enum upgrade_field f = current_field(u);
 
 	return f != N_FIELDS && u->value_len[f] ? add_value(u, f, ",", 1) : 0;
 }
@@ -116,7 +116,7 @@ static int on_value_done(llhttp_t *p)
 	return 0;
 }
 
-/* Returns 2 where neither a body nor another message follows. */
+/* For llhttp: 2 where neither a body nor another message follows. */
 static int on_headers(llhttp_t *p)
 {
 	struct upgrade *u = p->data;
@@ -139,7 +139,7 @@ static int on_body(llhttp_t *p, const char *at, size_t len)
 	u->body_len += len < room ? len : room;
 	if (len < room)
 		return 0;
-	u->state = UPGRADE_REFUSED; /* enough of it is known */
+	u->state = UPGRADE_REFUSED; /* no more of it is kept */
 	return HPE_PAUSED;
 }
 
@@ -147,7 +147,7 @@ static int on_done(llhttp_t *p)
 {
 	struct upgrade *u = p->data;
 
-	if (p->status_code >= 100 && p->status_code < 200 && p->status_code != 101) { /* 103 and the like: the answer follows */
+	if (p->status_code >= 100 && p->status_code < 200 && p->status_code != 101) { /* 103 and the like: the final response follows */
 		u->in_body = false;
 		memset(u->value, 0, sizeof u->value);
 		memset(u->value_len, 0, sizeof u->value_len);
@@ -157,7 +157,7 @@ static int on_done(llhttp_t *p)
 	return u->state == UPGRADE_DONE ? 0 : HPE_PAUSED; /* at an upgrade the parser stops by itself */
 }
 
-static bool expect(struct upgrade *u)
+static bool choose_key(struct upgrade *u)
 {
 	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 	uint8_t nonce[16], digest[20];
@@ -188,11 +188,11 @@ int upgrade_init(struct upgrade *u, const char *subprotocols)
 	llhttp_init(&u->parser, HTTP_RESPONSE, &u->settings);
 	u->parser.data = u;
 	u->offered = subprotocols;
-	return expect(u) ? 0 : ERR_TLS;
+	return choose_key(u) ? 0 : ERR_TLS;
 }
 
-/* How much of `len` bytes the parser has taken when it stopped. */
-static size_t taken(const struct upgrade *u, const void *p, size_t len, llhttp_errno_t e)
+/* How many of `len` bytes the parser has used when it stopped. */
+static size_t used_bytes(const struct upgrade *u, const void *p, size_t len, llhttp_errno_t e)
 {
 	const char *at = llhttp_get_error_pos(&u->parser);
 
@@ -204,7 +204,7 @@ size_t upgrade_feed(struct upgrade *u, const void *p, size_t len)
 	if (u->state != UPGRADE_MORE)
 		return 0;
 	llhttp_errno_t e = llhttp_execute(&u->parser, p, len);
-	size_t used = taken(u, p, len, e);
+	size_t used = used_bytes(u, p, len, e);
 
 	u->n_header += u->in_body ? 0 : used;
 	if (u->state == UPGRADE_MORE && e != HPE_OK)
@@ -226,7 +226,7 @@ void upgrade_finish(struct upgrade *u)
 
 /* --- writing --------------------------------------------------------------------------- */
 
-static bool clean(const char *s)
+static bool is_printable(const char *s)
 {
 	for (; *s; s++)
 		if ((unsigned char)*s < 0x20 || *s == 0x7f)
@@ -241,16 +241,16 @@ static bool is_field_name(const char *s)
 	return *s && strspn(s, good) == strlen(s);
 }
 
-static int put_headers(const struct websocket_header *h, struct buf *out)
+static int write_headers(const struct websocket_header *h, struct buf *out)
 {
 	int err = 0;
 
 	for (; h && h->name && !err; h++)
-		err = is_field_name(h->name) && clean(h->value) ? buf_printf(out, "%s: %s\r\n", h->name, h->value) : ERR_RANGE;
+		err = is_field_name(h->name) && is_printable(h->value) ? buf_printf(out, "%s: %s\r\n", h->name, h->value) : ERR_RANGE;
 	return err;
 }
 
-static int put_host(const struct websocket_url *url, struct buf *out)
+static int write_host(const struct websocket_url *url, struct buf *out)
 {
 	bool v6 = strchr(url->host, ':') != NULL;
 	int err = buf_printf(out, "Host: %s%s%s", v6 ? "[" : "", url->host, v6 ? "]" : "");
@@ -263,18 +263,18 @@ static int put_host(const struct websocket_url *url, struct buf *out)
 int upgrade_request(const struct upgrade *u, const struct websocket_url *url, const struct websocket_header *headers,
 	struct buf *out)
 {
-	int err = u->offered && !clean(u->offered) ? ERR_RANGE : 0;
+	int err = u->offered && !is_printable(u->offered) ? ERR_RANGE : 0;
 
 	if (!err)
 		err = buf_printf(out, "GET %s%s HTTP/1.1\r\n", *url->target == '/' ? "" : "/", url->target);
 	if (!err)
-		err = put_host(url, out);
+		err = write_host(url, out);
 	if (!err)
 		err = buf_printf(out, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 			"Sec-WebSocket-Key: %s\r\n", u->key);
 	if (!err && u->offered)
 		err = buf_printf(out, "Sec-WebSocket-Protocol: %s\r\n", u->offered);
 	if (!err)
-		err = put_headers(headers, out);
+		err = write_headers(headers, out);
 	return err ? err : buf_printf(out, "\r\n");
 }

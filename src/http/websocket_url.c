@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *take_scheme(const char *s, struct websocket_url *u)
+static const char *parse_scheme(const char *s, struct websocket_url *u)
 {
 	u->secure = !strncmp(s, "wss://", 6);
 	if (u->secure)
@@ -21,7 +21,7 @@ static bool is_name(const char *s)
 }
 
 /* A name, an IPv4 address, or an IPv6 address in brackets. */
-static const char *take_host(const char *s, struct websocket_url *u)
+static const char *parse_host(const char *s, struct websocket_url *u)
 {
 	bool brackets = *s == '[';
 	size_t n = strcspn(s += brackets, brackets ? "]" : ":/?");
@@ -36,7 +36,7 @@ static const char *take_host(const char *s, struct websocket_url *u)
 	return s + n + brackets;
 }
 
-static const char *take_port(const char *s, struct websocket_url *u)
+static const char *parse_port(const char *s, struct websocket_url *u)
 {
 	u->port = u->secure ? 443 : 80;
 	if (*s != ':')
@@ -67,11 +67,11 @@ int websocket_url_parse(const char *text, struct websocket_url *out)
 	for (s = text; *s; s++)
 		if (*s <= ' ' || *s > '~' || *s == '#')
 			return ERR_RANGE;
-	s = take_scheme(text, &u);
+	s = parse_scheme(text, &u);
 	if (s)
-		s = take_host(s, &u);
+		s = parse_host(s, &u);
 	if (s)
-		s = take_port(s, &u);
+		s = parse_port(s, &u);
 	if (!s || (*s && *s != '/' && *s != '?'))
 		return ERR_RANGE;
 	u.loopback = is_loopback(u.host);

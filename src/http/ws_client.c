@@ -22,13 +22,13 @@
 
 enum {
 	ADDRESSES_MAX = 8,
-	BODY_TIMEOUT_MS = 1000,  /* for what a refusal has to say */
+	BODY_TIMEOUT_MS = 1000,  /* for the body of a refusal */
 };
 
 enum ws_state {
 	WS_RESOLVING,  /* waits for addresses */
 	WS_CONNECTING, /* TCP and TLS, one address after the other */
-	WS_UPGRADING,  /* the request is sent, the answer awaited */
+	WS_UPGRADING,  /* the request is sent, the response awaited */
 	WS_OPEN,
 	WS_OVER,       /* on_end was called */
 	WS_CLOSING,    /* websocket_close() was called; the other side's close is awaited */
@@ -37,7 +37,7 @@ enum ws_state {
 
 struct websocket {
 	uv_loop_t *loop;
-	uv_timer_t timer;          /* of the whole way to OPEN; then the ping; then the closing */
+	uv_timer_t timer;          /* until OPEN the limit of everything; then pings; then the limit of closing */
 	uv_timer_t attempt;        /* of one address */
 	struct closing handles;    /* timers and streams */
 	struct lookup *lookup;     /* of the name; NULL: none is under way */
@@ -260,8 +260,8 @@ static void refused(struct websocket *ws)
 	report_end(ws, &end, what);
 }
 
-/* Returns whether the answer is complete, whatever it says. */
-static bool judge_answer(struct websocket *ws)
+/* Returns whether the response is complete, good or bad. */
+static bool check_response(struct websocket *ws)
 {
 	switch (ws->up.state) {
 	case UPGRADE_MORE:
@@ -284,15 +284,15 @@ static void on_body_timer(uv_timer_t *t)
 	struct websocket *ws = t->data;
 
 	upgrade_finish(&ws->up);
-	judge_answer(ws);
+	check_response(ws);
 }
 
-static void receive_answer(struct websocket *ws, const uint8_t *p, size_t len)
+static void receive_response(struct websocket *ws, const uint8_t *p, size_t len)
 {
 	bool was_in_body = ws->up.in_body;
 	size_t used = upgrade_feed(&ws->up, p, len);
 
-	if (judge_answer(ws)) {
+	if (check_response(ws)) {
 		if (ws->state == WS_OPEN && used < len)
 			receive(ws, p + used, len - used);
 	} else if (ws->up.in_body && !was_in_body) {
@@ -324,7 +324,7 @@ static void on_stream_data(void *ctx, const uint8_t *p, size_t len)
 	struct websocket *ws = ctx;
 
 	if (ws->state == WS_UPGRADING)
-		receive_answer(ws, p, len);
+		receive_response(ws, p, len);
 	else if (ws->state == WS_OPEN || ws->state == WS_CLOSING)
 		receive(ws, p, len);
 }
@@ -348,7 +348,7 @@ static void on_stream_end(void *ctx, int err)
 	}
 	if (ws->state == WS_UPGRADING) {
 		upgrade_finish(&ws->up);
-		judge_answer(ws);
+		check_response(ws);
 		return;
 	}
 	snprintf(what, sizeof what, "connection lost: %s", tls_stream_why(ws->stream));
@@ -433,7 +433,7 @@ static void on_resolved(void *ctx, int error, const struct addrinfo *list)
 		fail(ws, ERR_NOTFOUND, what);
 }
 
-/* Numeric addresses too: they take the same way and need no one's answer. */
+/* Numeric addresses too: the same path, without a query. */
 static int resolve(struct websocket *ws)
 {
 	char port[8];
@@ -442,7 +442,7 @@ static int resolve(struct websocket *ws)
 	return lookup_start(ws->loop, ws->url.host, port, on_resolved, ws, &ws->lookup);
 }
 
-/* --- beginning -------------------------------------------------------------------------- */
+/* --- connecting -------------------------------------------------------------------------- */
 
 static void on_connect_timer(uv_timer_t *t)
 {
@@ -527,7 +527,7 @@ void websocket_close(struct websocket *ws, uint16_t code, const char *reason)
 {
 	if (ws->state != WS_OPEN) {
 		if (ws->state == WS_OVER)
-			ws_frames_flush(&ws->frames); /* what it answered to the end, if there is somebody to receive it */
+			ws_frames_flush(&ws->frames); /* the answer to the other side's end, if it still receives */
 		tear_down(ws);
 		return;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ws_frames - messages of a WebSocket (RFC 6455) as bytes of a connection and back, for either side of it: fragments,
- * masks, pings and the closing handshake. Knows no socket and no clock; who owns it hands in what was received and gets
- * what is to be sent. One thread. Takes memory for every message, bounded by the options. No extensions.
+ * masks, pings and the closing handshake. Knows no socket and no clock: the owner passes received bytes in and gets
+ * those to be sent. One thread. Allocates for every message, bounded by the options. No extensions.
  *
  *   send:    a message -> wslay frames (and masks) it -> `out` -> io->send, in one piece
  *   receive: bytes -> wslay -> io->on_message; its answers (pong, close) follow at the end of the call
@@ -29,7 +29,7 @@ enum ws_role {
 
 /* Called from inside the functions below; from on_message all of these may be called but ws_frames_fini. */
 struct ws_frames_io {
-	int (*send)(void *ctx, const uint8_t *p, size_t len); /* copies; its errors are handed on */
+	int (*send)(void *ctx, const uint8_t *p, size_t len); /* copies; its errors are passed on */
 	size_t (*queued)(void *ctx);                          /* bytes that it has copied and not sent */
 	/* A whole message, borrowed until return. Text is valid UTF-8, not NUL-terminated. */
 	void (*on_message)(void *ctx, bool text, const uint8_t *p, size_t len);
@@ -84,7 +84,7 @@ size_t ws_frames_queued(const struct ws_frames *f); /* bytes of messages on thei
 /* Sends what waits. 0, or an error of io->send; ERR_NOMEM. */
 int ws_frames_flush(struct ws_frames *f);
 
-/* Takes bytes of the connection, all of them. False: nothing more will come, and `end` tells. */
+/* Handles received bytes, all of them. False: nothing more will come; `end` has the reason. */
 bool ws_frames_receive(struct ws_frames *f, const uint8_t *p, size_t len, struct ws_frames_end *end);
 
 /* At the end of each interval in which something should have been received. False: nothing has come since the ping of the

@@ -46,7 +46,7 @@ static const uint8_t meaning[] = {
 	0x20, 0x22, '{', '}', 0x03, '5', 0xff, 4, 0x00,
 };
 
-TEST(a_stream_means_the_same_however_it_is_cut)
+TEST(a_stream_is_parsed_alike_in_any_pieces)
 {
 	static struct run r;
 
@@ -63,7 +63,7 @@ TEST(a_stream_means_the_same_however_it_is_cut)
 	}
 }
 
-TEST(byte_by_byte_too)
+TEST(a_stream_is_parsed_alike_byte_by_byte)
 {
 	static struct run r;
 
@@ -73,7 +73,7 @@ TEST(byte_by_byte_too)
 	assert_memory_equal(r.out, meaning, sizeof meaning);
 }
 
-TEST(half_a_record_is_known_to_be_one)
+TEST(half_a_record_is_recognised)
 {
 	static struct run r;
 
@@ -86,7 +86,7 @@ TEST(half_a_record_is_known_to_be_one)
 	assert_false(as_cut(&r.ps));
 }
 
-TEST(the_rates_are_asterisks)
+TEST(the_rates_are_those_of_asterisk)
 {
 	static const struct { uint32_t rate_hz; uint8_t type; } known[] = {
 		{8000, 0x10}, {12000, 0x11}, {16000, 0x12}, {24000, 0x13}, {32000, 0x14}, {44100, 0x15}, {48000, 0x16},
@@ -104,7 +104,7 @@ TEST(the_rates_are_asterisks)
 	assert_int_equal(as_audio_type(96000), 0);
 }
 
-TEST(what_cannot_be_right_is_refused_and_stays_so)
+TEST(a_malformed_stream_stays_refused)
 {
 	static const struct { uint8_t head[3]; const char *why; } bad[] = {
 		{{'G', 'E', 'T'}, "a record of type 0x47 with 17748 bytes: no such type"},
@@ -133,7 +133,7 @@ TEST(what_cannot_be_right_is_refused_and_stays_so)
 	}
 }
 
-TEST(the_longest_records_pass)
+TEST(the_longest_records_are_parsed)
 {
 	static uint8_t event[AS_HEAD + AS_EVENT_MAX], audio[AS_HEAD + AS_AUDIO_MAX];
 	static struct as_parser ps;
@@ -154,12 +154,12 @@ TEST(the_longest_records_pass)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_stream_means_the_same_however_it_is_cut),
-		cmocka_unit_test(byte_by_byte_too),
-		cmocka_unit_test(half_a_record_is_known_to_be_one),
-		cmocka_unit_test(the_rates_are_asterisks),
-		cmocka_unit_test(what_cannot_be_right_is_refused_and_stays_so),
-		cmocka_unit_test(the_longest_records_pass),
+		cmocka_unit_test(a_stream_is_parsed_alike_in_any_pieces),
+		cmocka_unit_test(a_stream_is_parsed_alike_byte_by_byte),
+		cmocka_unit_test(half_a_record_is_recognised),
+		cmocka_unit_test(the_rates_are_those_of_asterisk),
+		cmocka_unit_test(a_malformed_stream_stays_refused),
+		cmocka_unit_test(the_longest_records_are_parsed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The WebSocket client against a server on the same loop that can be told how to misbehave. */
+/* The WebSocket client against a server on the same loop that misbehaves as asked. */
 #include "support/test.h"
 
 #include "base/base64.h"
@@ -21,11 +21,11 @@
 /* --- the server --------------------------------------------------------------------------- */
 
 enum manner {
-	PEER_ECHO,      /* says every message again */
-	PEER_SILENT,    /* opens and then says nothing at all */
+	PEER_ECHO,      /* sends every message back */
+	PEER_SILENT,    /* opens and then sends nothing at all */
 	PEER_RAW,       /* opens and sends `raw`, in pieces of `step` bytes (0: all at once) */
 	PEER_ANSWER,    /* sends `raw` instead of the answer to the upgrade */
-	PEER_DEAF,      /* opens and stops reading */
+	PEER_STALLED,   /* opens and stops reading */
 	PEER_SHUT,      /* closes the connection instead of answering */
 };
 
@@ -53,9 +53,9 @@ struct world {
 	bool open, ended, gone;
 	char chosen[64], why[WEBSOCKET_WHY], body[WEBSOCKET_BODY];
 	struct websocket_end end;
-	struct buf heard;
-	bool heard_text;
-	unsigned n_heard;
+	struct buf received;
+	bool received_text;
+	unsigned n_received;
 };
 
 static void server_flush(struct world *w)
@@ -69,7 +69,7 @@ static ssize_t server_send(wslay_event_context_ptr f, const uint8_t *p, size_t l
 	struct world *w = ctx;
 
 	(void)f, (void)flags;
-	tls_stream_send(w->peer, p, len); /* to one who left: in vain */
+	tls_stream_send(w->peer, p, len); /* the client may have left */
 	return (ssize_t)len;
 }
 
@@ -169,7 +169,7 @@ static void answer_upgrade(struct world *w)
 	assert_int_equal(wslay_event_context_server_init(&w->frames, &server_calls, w), 0);
 	if (w->manner == PEER_RAW)
 		send_raw(w);
-	if (w->manner == PEER_DEAF)
+	if (w->manner == PEER_STALLED)
 		tls_stream_pause(w->peer, true);
 }
 
@@ -247,7 +247,7 @@ static int setup(void **state)
 	w->port = ntohs(a.sin_port);
 	buf_init(&w->request, 65536);
 	buf_init(&w->in, 8 << 20);
-	buf_init(&w->heard, 8 << 20);
+	buf_init(&w->received, 8 << 20);
 	websocket_opts_default(&w->opts);
 	w->opts.ping_ms = 0;
 	*state = w;
@@ -269,7 +269,7 @@ static int teardown(void **state)
 	tls_context_unref(w->trust);
 	buf_fini(&w->request);
 	buf_fini(&w->in);
-	buf_fini(&w->heard);
+	buf_fini(&w->received);
 	free(w);
 	return 0;
 }
@@ -290,9 +290,9 @@ static void on_message(void *ctx, bool text, const uint8_t *p, size_t len)
 	struct world *w = ctx;
 
 	assert_true(w->open && !w->ended);
-	w->heard_text = text;
-	w->n_heard++;
-	assert_int_equal(buf_append(&w->heard, p, len), 0);
+	w->received_text = text;
+	w->n_received++;
+	assert_int_equal(buf_append(&w->received, p, len), 0);
 }
 
 static void on_end(void *ctx, const struct websocket_end *end)
@@ -318,8 +318,8 @@ static int try_dial(struct world *w, const char *scheme, const char *host, const
 	char url[256];
 
 	w->open = w->ended = w->gone = false;
-	w->n_heard = 0;
-	buf_consume(&w->heard, w->heard.len);
+	w->n_received = 0;
+	buf_consume(&w->received, w->received.len);
 	snprintf(url, sizeof url, "%s://%s:%u%s", scheme, host, w->port, target);
 	w->opts.url = url;
 	w->opts.tls = w->trust;
@@ -375,20 +375,20 @@ static void say_and_hear(struct world *w, size_t len, bool text)
 	assert_non_null(p);
 	for (size_t i = 0; i < len; i++)
 		p[i] = text ? (uint8_t)('a' + i % 26) : (uint8_t)(i * 7 + i / 251);
-	w->n_heard = 0;
-	buf_consume(&w->heard, w->heard.len);
+	w->n_received = 0;
+	buf_consume(&w->received, w->received.len);
 	assert_int_equal(text ? websocket_send_text(w->ws, p, len) : websocket_send_binary(w->ws, p, len), 0);
-	WAIT(w, w->n_heard || w->ended);
-	assert_int_equal(w->heard.len, len);
-	assert_true(w->heard_text == text);
+	WAIT(w, w->n_received || w->ended);
+	assert_int_equal(w->received.len, len);
+	assert_true(w->received_text == text);
 	if (len)
-		assert_memory_equal(w->heard.p, p, len);
+		assert_memory_equal(w->received.p, p, len);
 	free(p);
 }
 
 /* --- cases -------------------------------------------------------------------------------- */
 
-TEST(addresses)
+TEST(urls_are_parsed_or_refused)
 {
 	static const struct {
 		const char *text, *host, *target;
@@ -419,7 +419,7 @@ TEST(addresses)
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		if (websocket_url_parse(bad[i], &u) != ERR_RANGE)
-			fail_msg("\"%s\" was taken", bad[i]);
+			fail_msg("\"%s\" was accepted", bad[i]);
 }
 
 static void messages_of_every_size_come_back(void **state)
@@ -442,7 +442,7 @@ static void messages_of_every_size_come_back(void **state)
 	}
 }
 
-static void the_request_says_what_it_should(void **state)
+static void the_request_holds_the_headers_of_the_handshake(void **state)
 {
 	static const struct websocket_header headers[] = {{"Authorization", "Bearer s3cret"}, {"X-A", ""}, {NULL, NULL}};
 	struct world *w = *state;
@@ -468,7 +468,7 @@ static void the_request_says_what_it_should(void **state)
 	hang_up(w);
 }
 
-static void nobody_smuggles_a_header(void **state)
+static void a_header_cannot_be_smuggled_in(void **state)
 {
 	struct websocket_header headers[] = {{"Authorization", "Bearer a\r\nX: y"}, {NULL, NULL}};
 	struct world *w = *state;
@@ -484,7 +484,7 @@ static void nobody_smuggles_a_header(void **state)
 	assert_int_equal(try_dial(w, "ws", "127.0.0.1", "/ x"), ERR_RANGE);
 }
 
-static void a_refusal_is_told_whole(void **state)
+static void a_refusal_is_reported_with_status_and_body(void **state)
 {
 	static const char *const answers[] = {
 		"HTTP/1.1 429 Too Many\r\nRetry-After: 17\r\nContent-Length: 5\r\n\r\nquota",
@@ -509,7 +509,7 @@ static void a_refusal_is_told_whole(void **state)
 	}
 }
 
-static void a_long_refusal_is_cut(void **state)
+static void a_long_refusal_is_truncated(void **state)
 {
 	struct world *w = *state;
 	char text[8000];
@@ -529,7 +529,7 @@ static void a_long_refusal_is_cut(void **state)
 #define OK "HTTP/1.1 101 Switching Protocols\r\n"
 #define UP "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 
-static void answers_that_are_none(void **state)
+static void malformed_responses_are_refused(void **state)
 {
 	static const struct {
 		const char *raw, *why;
@@ -566,7 +566,7 @@ static void answers_that_are_none(void **state)
 	assert_end(w, ERR_MALFORMED, "extension");
 }
 
-static void an_endless_header_is_cut_off(void **state)
+static void an_endless_header_ends_the_connection(void **state)
 {
 	struct world *w = *state;
 	char text[40000];
@@ -586,7 +586,7 @@ static void an_endless_header_is_cut_off(void **state)
 }
 
 /* The answer and what comes right behind it, cut wherever it can be. */
-TEST(every_split_of_the_answer)
+TEST(the_response_may_arrive_in_any_pieces)
 {
 	char text[512], accept[32];
 	struct upgrade u;
@@ -619,7 +619,7 @@ TEST(every_split_of_the_answer)
 /* A message in three frames with a ping between them, and a second one; then a close. */
 static const char frames[] = "\x01\x03one\x89\x02hi\x00\x00\x80\x03two\x82\x02\x00\xff\x88\x05\x03\xf3" "bye";
 
-static void every_split_of_the_frames(void **state)
+static void frames_may_arrive_in_any_pieces(void **state)
 {
 	struct world *w = *state;
 
@@ -631,9 +631,9 @@ static void every_split_of_the_frames(void **state)
 		dial_open(w);
 		WAIT(w, w->ended && w->close_code);
 		assert_true(w->n_pongs == 1 || w->step == 0 || w->step > 2); /* who reads the close with the ping may leave it at that */
-		assert_int_equal(w->n_heard, 2);
-		assert_int_equal(w->heard.len, 8);
-		assert_memory_equal(w->heard.p, "onetwo\0\xff", 8);
+		assert_int_equal(w->n_received, 2);
+		assert_int_equal(w->received.len, 8);
+		assert_memory_equal(w->received.p, "onetwo\0\xff", 8);
 		assert_int_equal(w->end.close_code, 1011);
 		assert_int_equal(w->close_code, 1011); /* echoed */
 		w->close_code = 0;
@@ -641,7 +641,7 @@ static void every_split_of_the_frames(void **state)
 	}
 }
 
-static void frames_that_are_none(void **state)
+static void malformed_frames_end_the_connection(void **state)
 {
 	static const struct {
 		const char *raw;
@@ -651,7 +651,7 @@ static void frames_that_are_none(void **state)
 		uint16_t code;
 	} bad[] = {
 		{"\x83\x01x", 3, ERR_MALFORMED, "not a WebSocket frame", 1002},       /* an opcode of the future */
-		{"\xc1\x01x", 3, ERR_MALFORMED, "not a WebSocket frame", 1002},       /* compressed, it says */
+		{"\xc1\x01x", 3, ERR_MALFORMED, "not a WebSocket frame", 1002},       /* marked as compressed */
 		{"\x81\x81\0\0\0\0x", 7, ERR_MALFORMED, "not a WebSocket frame", 1002}, /* masked by a server */
 		{"\x80\x01x", 3, ERR_MALFORMED, "not a WebSocket frame", 1002},       /* goes on with nothing */
 		{"\x81\x02\xff\xfe", 4, ERR_MALFORMED, "not UTF-8", 1007},
@@ -671,13 +671,13 @@ static void frames_that_are_none(void **state)
 		w->raw_len = bad[i].len;
 		dial_open(w);
 		WAIT(w, w->ended && w->closes);
-		assert_int_equal(w->n_heard, 0);
+		assert_int_equal(w->n_received, 0);
 		assert_int_equal(w->close_code, bad[i].code);
 		assert_end(w, bad[i].err, bad[i].why);
 	}
 }
 
-static void many_fragments_do_not_grow_beyond_the_bound(void **state)
+static void fragments_together_keep_to_the_bound(void **state)
 {
 	struct world *w = *state;
 	char text[4 + 400 * 12];
@@ -693,7 +693,7 @@ static void many_fragments_do_not_grow_beyond_the_bound(void **state)
 	assert_end(w, ERR_LIMIT, "longer than 1000 bytes");
 }
 
-static void silence_is_found_out_by_pings(void **state)
+static void pings_detect_a_silent_peer(void **state)
 {
 	struct world *w = *state;
 
@@ -711,7 +711,7 @@ static void silence_is_found_out_by_pings(void **state)
 	hang_up(w);
 }
 
-static void nobody_waits_for_ever(void **state)
+static void every_step_of_connecting_has_a_limit(void **state)
 {
 	struct world *w = *state;
 
@@ -726,7 +726,7 @@ static void nobody_waits_for_ever(void **state)
 	assert_end(w, ERR_IO, "no connection within 50 ms");
 }
 
-static void goodbye_is_bounded(void **state)
+static void closing_has_a_limit(void **state)
 {
 	struct world *w = *state;
 
@@ -740,7 +740,7 @@ static void goodbye_is_bounded(void **state)
 	assert_false(w->ended); /* nothing but on_closed follows */
 }
 
-static void what_was_said_before_goodbye_arrives(void **state)
+static void messages_before_the_close_arrive(void **state)
 {
 	struct world *w = *state;
 	char *p = calloc(1, 100000);
@@ -763,7 +763,7 @@ static void the_queue_is_bounded(void **state)
 	unsigned n = 0;
 
 	assert_non_null(p);
-	w->manner = PEER_DEAF;
+	w->manner = PEER_STALLED;
 	w->opts.max_queue = 200000;
 	dial_open(w);
 	while (!w->upgraded)
@@ -774,7 +774,7 @@ static void the_queue_is_bounded(void **state)
 		uv_run(&w->loop, UV_RUN_NOWAIT);
 		assert_true(websocket_queued(w->ws) <= 200000);
 	}
-	assert_in_range(n, 3, 999); /* the kernel takes some */
+	assert_in_range(n, 3, 999); /* the kernel accepts some */
 	assert_int_equal(websocket_send_binary(w->ws, p, 65536), ERR_LIMIT);
 	w->n_messages = 0;
 	tls_stream_pause(w->peer, false);
@@ -831,7 +831,7 @@ static void a_name_is_resolved_and_every_address_tried(void **state)
 	close(fd);
 }
 
-static void a_lost_connection_is_told(void **state)
+static void a_lost_connection_is_reported(void **state)
 {
 	struct world *w = *state;
 
@@ -865,12 +865,12 @@ static void on_message_close(void *ctx, bool text, const uint8_t *p, size_t len)
 	struct world *w = ctx;
 
 	(void)text, (void)p, (void)len;
-	assert_int_equal(++w->n_heard, 1); /* what follows in the same bytes is not for one who left */
+	assert_int_equal(++w->n_received, 1); /* what follows in the same bytes is not for one who left */
 	assert_int_equal(websocket_send_text(w->ws, "last", 4), 0);
 	websocket_close(w->ws, 1000, "enough");
 }
 
-static void closing_inside_a_message(void **state)
+static void closing_from_on_message_is_clean(void **state)
 {
 	static const struct websocket_events calls = {on_open, on_message_close, on_end, on_closed};
 	struct world *w = *state;
@@ -892,28 +892,28 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(addresses),
+		cmocka_unit_test(urls_are_parsed_or_refused),
 		CASE(messages_of_every_size_come_back),
-		CASE(the_request_says_what_it_should),
-		CASE(nobody_smuggles_a_header),
-		CASE(a_refusal_is_told_whole),
-		CASE(a_long_refusal_is_cut),
-		CASE(answers_that_are_none),
-		CASE(an_endless_header_is_cut_off),
-		cmocka_unit_test(every_split_of_the_answer),
-		CASE(every_split_of_the_frames),
-		CASE(frames_that_are_none),
-		CASE(many_fragments_do_not_grow_beyond_the_bound),
-		CASE(silence_is_found_out_by_pings),
-		CASE(nobody_waits_for_ever),
-		CASE(goodbye_is_bounded),
-		CASE(what_was_said_before_goodbye_arrives),
+		CASE(the_request_holds_the_headers_of_the_handshake),
+		CASE(a_header_cannot_be_smuggled_in),
+		CASE(a_refusal_is_reported_with_status_and_body),
+		CASE(a_long_refusal_is_truncated),
+		CASE(malformed_responses_are_refused),
+		CASE(an_endless_header_ends_the_connection),
+		cmocka_unit_test(the_response_may_arrive_in_any_pieces),
+		CASE(frames_may_arrive_in_any_pieces),
+		CASE(malformed_frames_end_the_connection),
+		CASE(fragments_together_keep_to_the_bound),
+		CASE(pings_detect_a_silent_peer),
+		CASE(every_step_of_connecting_has_a_limit),
+		CASE(closing_has_a_limit),
+		CASE(messages_before_the_close_arrive),
 		CASE(the_queue_is_bounded),
 		CASE(certificates_are_verified),
 		CASE(a_name_is_resolved_and_every_address_tried),
-		CASE(a_lost_connection_is_told),
+		CASE(a_lost_connection_is_reported),
 		CASE(closing_at_every_step_is_clean),
-		CASE(closing_inside_a_message),
+		CASE(closing_from_on_message_is_clean),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
