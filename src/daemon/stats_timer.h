@@ -14,7 +14,7 @@ struct stats_timer {
 	nsec due;        /* at the latest; NSEC_NONE: never */
 };
 
-/* Inside whoever gets the statistics. */
+/* A member of what the statistics are sent to. */
 struct stats_wish {
 	struct list node;
 	uint32_t every_ms;
