@@ -35,8 +35,8 @@ struct tls_context;
 /* What the room does when a person talks over a bridge. All but "off" turn its speech down at once. */
 enum barge_in {
 	BARGE_IN_AUTO,      /* what suits the driver: its ops->barge_in, or else confirm */
-	BARGE_IN_IMMEDIATE, /* its speech is taken back at the first sound */
-	BARGE_IN_CONFIRM,   /* ... once he has talked for confirm_ms */
+	BARGE_IN_IMMEDIATE, /* its speech is flushed at the first sound */
+	BARGE_IN_CONFIRM,   /* ... once they have talked for confirm_ms */
 	BARGE_IN_WORKER,    /* ... when the driver calls sink->flush */
 	BARGE_IN_OFF,       /* nothing */
 };
@@ -97,46 +97,46 @@ struct bridge_options {
 
 /* What the room does for a driver. Every call returns at once and copies. */
 struct bridge_sink {
-	/* Speech at the driver's rate, faster than real time if it likes. `item` names
-	 * the utterance (a number from 1 that grows). All or nothing: ERR_LIMIT: beyond backlog_ms (or
-	 * more than 32 utterances are waiting), ERR_NOMEM, ERR_STATE after `failed`: nothing of it is queued. */
-	int (*audio)(void *ctx, uint64_t item, const int16_t *pcm, size_t n);
-	/* Takes back what was not played yet, in the clients too; BRIDGE_INTERRUPTED follows if there was something,
+	/* Speech at the driver's rate, faster than real time if it likes. `utterance` is its number, from 1 and
+	 * growing. All or nothing: ERR_LIMIT: beyond backlog_ms (or more than 32 utterances are waiting), ERR_NOMEM,
+	 * ERR_STATE after `failed`: nothing of it is played. */
+	int (*audio)(void *ctx, uint64_t utterance, const int16_t *pcm, size_t n);
+	/* Discards what was not played yet, in the clients too; BRIDGE_INTERRUPTED follows if there was something,
 	 * after the call that the driver is in, or with the next tick. The room does the same by itself when somebody
-	 * talks over the bridge (opts.barge_in); what comes of that utterance after is taken and not played
-	 * until he pauses, and for half a second at the least. */
+	 * talks over the bridge (opts.barge_in); the rest of that utterance is then accepted and not played
+	 * until they pause, for half a second at least. */
 	void (*flush)(void *ctx);
 	/* To everybody's control stream: type "message" from the bridge. Texts are UTF-8, BRIDGE_TEXT_MAX bytes at most. */
 	void (*message)(void *ctx, const char *text);
 	/* What `participant` (0: the bridge itself) said. */
 	void (*transcript)(void *ctx, uint32_t participant, const char *text, bool final);
-	/* So many samples, at the driver's rate, came too late for a worker that does not keep up: for the count. May be NULL. */
-	void (*unheard)(void *ctx, size_t n);
-	/* The worker is there, for certain: it has spoken or answered. A driver with ops->tells_up reports that after each
-	 * opening and each resume: until then a worker that had failed counts as away. Only a change is told to everybody in the
-	 * room. Optional. */
+	/* `n` samples of the input, at the driver's rate, were dropped because the worker does not keep up: counted. Optional. */
+	void (*dropped)(void *ctx, size_t n);
+	/* The worker is connected, for certain: it has spoken or answered. A driver with ops->tells_up reports that after each
+	 * opening and each resume: until then a worker that had failed counts as away. Everybody in the room is told of
+	 * changes only. Optional. */
 	void (*up)(void *ctx);
-	/* If `failed` comes now, another attempt is pointless for `ms`. BRIDGE_NO_RETRY: until the room has been empty.
+	/* If it fails now, another attempt is pointless for `ms`. BRIDGE_NO_RETRY: until the room has been empty.
 	 * Optional. */
 	void (*pause)(void *ctx, uint32_t ms);
-	/* A call of a tool was answered, with a result or with an error: for the count. May be NULL. */
+	/* A call of a tool was answered, with a result (`good`) or with an error: counted. May be NULL. */
 	void (*tool)(void *ctx, bool good);
-	/* The room's name, "" for a private one; borrowed. May be NULL: nobody knows. */
+	/* The room's name, "" for a private one; borrowed. May be NULL: it is not known. */
 	const char *(*room)(void *ctx);
 	/* The worker is gone or cannot start; `why` is logged once. The room closes the driver, or lets it wait
 	 * for ops->resume, and tries again later. */
 	void (*failed)(void *ctx, const char *why);
 };
 
-/* What one tick of the room sounded like to the driver. */
-struct bridge_hearing {
+/* One tick of the room, for the driver. */
+struct bridge_input {
 	const float *pcm;  /* mix of all people, bridge excluded, limited; `n` samples at the driver's rate */
 	size_t n;          /* the time of one tick, give or take a sample where the rate has no whole number */
-	uint32_t talkers;  /* people whose sound is in it; 0: silence, but for the end of a filter */
+	uint32_t talkers;  /* people whose sound is in it; 0: silence, or the end of a filter */
 	bool speech;       /* somebody is speaking, by voice detection with hangover */
 	float level_dbfs;  /* RMS of this tick, -100 for silence */
-	uint64_t heard_item; /* the utterance being played now, 0: none */
-	uint32_t waiting_ms; /* of its own speech not yet played */
+	uint64_t utterance;  /* of its own speech, being played now; 0: none */
+	uint32_t waiting_ms; /* of its own speech, not played yet; rounded up */
 };
 
 enum bridge_event_kind { BRIDGE_JOINED, BRIDGE_LEFT, BRIDGE_SPEAKING, BRIDGE_MESSAGE, BRIDGE_INTERRUPTED, BRIDGE_MODE };
@@ -146,9 +146,9 @@ struct bridge_event {
 	const char *name, *text; /* as the kind has them, else "" */
 	bool speaking;
 	bool direct;             /* message: to the bridge, not to everybody */
-	enum bridge_mode mode;   /* mode: the room itself keeps a bridge silent, and deaf; this is for who wants to know */
-	uint64_t item;           /* interrupted */
-	uint32_t heard_ms;       /* of it, by the reports of who interrupted if he sends any, else of what was sent */
+	enum bridge_mode mode;   /* mode: the room itself withholds speech and input; the driver may act on it, too */
+	uint64_t utterance;      /* interrupted */
+	uint32_t heard_ms;       /* of it: by the reports of the person who interrupted if there are any, else what was sent */
 };
 
 /* Options that do not fit: the key at fault, as in the file, and what would be accepted. */
@@ -166,7 +166,7 @@ struct bridge_ops {
 	int (*open)(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples, const struct bridge_sink *sink,
 		void *sink_ctx, const struct log *log, nsec now, void **self);
 	/* Once a tick. Returns true while it wants ticks even when nobody makes a sound. */
-	bool (*audio)(void *self, const struct bridge_hearing *h, nsec now);
+	bool (*audio)(void *self, const struct bridge_input *in, nsec now);
 	void (*event)(void *self, const struct bridge_event *ev, nsec now); /* may be NULL */
 	void (*close)(void *self);
 	/* Optional: for a driver that keeps what it knows when its worker is lost. After `failed` it is not closed: it still
@@ -181,7 +181,7 @@ struct bridge_ops {
 	const struct bridge_options *options; /* of its own; NULL: none */
 	bool has_tools; /* [[bridge.NAME.tool]] are for it */
 	enum barge_in barge_in; /* unless the options say otherwise */
-	bool tells_up;          /* it is not there yet when open returns: see sink->up */
+	bool tells_up;          /* the worker is not connected yet when open returns: see sink->up */
 };
 
 /* What a driver of this type hears and speaks with these options. */

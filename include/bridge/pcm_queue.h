@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcm_queue - sound that waits: 16-bit samples in chunks of 2 KB, which are taken as it
- * grows and given back as it is played, up to a bound. One chunk is kept for the next push, so
- * a queue that is filled and emptied at the same pace allocates nothing. For speech ahead of its
- * time and for recordings, which are long but rare; a ring for each would be 2 MB a minute.
+ * pcm_queue - 16-bit samples that wait, in chunks of 2 KB which are allocated as it grows and
+ * freed as it is played, up to a bound. One chunk is kept for the next push, so a queue that is
+ * filled and emptied at the same pace allocates nothing. For speech ahead of real time
+ * and for recordings, which are long but rare; a ring for each would be 2 MB a minute.
  *
  * Plain data in the caller's storage: may be moved, not copied. Single-threaded.
  */
@@ -20,7 +20,7 @@ struct pcm_queue {
 };
 
 void pcm_queue_init(struct pcm_queue *q, size_t max);
-/* Gives all memory back; the queue is empty and usable. */
+/* Frees all memory; the queue is empty and usable. */
 void pcm_queue_clear(struct pcm_queue *q);
 
 /* Copies. All or nothing: ERR_LIMIT over `max`, ERR_NOMEM. */

@@ -143,7 +143,7 @@ struct rooms_stats {
 	uint64_t ticks, ticks_skipped, frames_in, frames_out, concealed, dropped_ms, faults[FRAME_N_FAULTS];
 	uint64_t mixes, shared_mixes;          /* outputs computed; those that served several listeners */
 	uint32_t bridges_down;                 /* now: failed, and waiting to be tried again */
-	uint64_t bridge_failures, bridge_restarts, bridge_dropped_ms, bridge_unheard_ms;
+	uint64_t bridge_failures, bridge_restarts, bridge_dropped_ms, bridge_input_dropped_ms;
 	uint64_t frames_lost, frames_reordered, frames_duplicate, frames_late; /* by the sequence of v1 frames */
 	uint64_t flushes;                      /* speech of a bridge taken back */
 	uint64_t tool_results, tool_errors;    /* calls of tools by models, by what these were answered */

@@ -8,7 +8,7 @@ void ai_response_init(struct ai_response *r, const struct ai_context *cx, struct
 	struct ai_history *history)
 {
 	*r = (struct ai_response){.cx = cx, .out = out, .turn = turn, .history = history};
-	voice_init(&r->voice, cx->sink, cx->sink_ctx, AI_RATE_HZ);
+	bridge_output_init(&r->output, cx->sink, cx->sink_ctx, AI_RATE_HZ, OUTPUT_ALL_SILENCE);
 }
 
 bool ai_response_is_ignored(const struct ai_response *r, const char *response)
@@ -18,7 +18,7 @@ bool ai_response_is_ignored(const struct ai_response *r, const char *response)
 
 bool ai_response_is_quiet(const struct ai_response *r)
 {
-	return r->phase == AI_IDLE && !r->results_due && r->voice.played == r->voice.taken;
+	return r->phase == AI_IDLE && !r->results_due && r->output.played == r->output.accepted;
 }
 
 /* ---- one response at a time ---- */
@@ -140,8 +140,8 @@ static struct ai_utterance *add_utterance(struct ai_response *r, const char *ite
 		drop_oldest(r);
 	struct ai_utterance *u = &r->utterances[r->n_utterances++];
 
-	voice_next(&r->voice);
-	*u = (struct ai_utterance){.number = r->voice.item, .content_index = content_index};
+	bridge_output_next(&r->output);
+	*u = (struct ai_utterance){.number = r->output.utterance, .content_index = content_index};
 	snprintf(u->item, sizeof u->item, "%s", item);
 	return u;
 }
@@ -156,8 +156,8 @@ void ai_response_audio(struct ai_response *r, const struct ai_audio_delta *d)
 
 	if (!u)
 		u = add_utterance(r, item, d->content_index);
-	r->voice.item = u->number;
-	ssize_t n = voice_say_base64(&r->voice, VOICE_PCM16, d->base64, d->len);
+	r->output.utterance = u->number;
+	ssize_t n = bridge_output_send_base64(&r->output, OUTPUT_PCM16, d->base64, d->len);
 
 	if (n >= 0)
 		u->received += (uint64_t)n;

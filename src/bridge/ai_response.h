@@ -10,7 +10,7 @@
  */
 #pragma once
 #include "bridge/ai_turn.h"
-#include "bridge/voice.h"
+#include "bridge/bridge_output.h"
 
 enum { AI_UTTERANCES = 32 }; /* that may wait to be heard; the room takes no more either */
 
@@ -37,7 +37,7 @@ struct ai_response {
 	struct ai_out *out;
 	struct ai_turn *turn;
 	struct ai_history *history;
-	struct voice voice;
+	struct bridge_output output;
 	struct ai_utterance utterances[AI_UTTERANCES]; /* oldest first */
 	size_t n_utterances;
 	enum ai_phase phase;

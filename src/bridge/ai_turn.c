@@ -10,24 +10,24 @@ int ai_turn_init(struct ai_turn *t, const struct ai_context *cx, struct ai_out *
 	struct ai_history *history)
 {
 	*t = (struct ai_turn){.cx = cx, .out = out, .people = people, .history = history};
-	return ear_init(&t->input, AI_RATE_HZ, AI_FRAME_MS, room_detects(t) ? AI_LEAD_MS : AI_WAIT_MS);
+	return input_queue_init(&t->input, AI_RATE_HZ, AI_FRAME_MS, room_detects(t) ? AI_LEAD_MS : AI_WAIT_MS);
 }
 
 void ai_turn_fini(struct ai_turn *t)
 {
-	ear_fini(&t->input);
+	input_queue_fini(&t->input);
 }
 
 /* ---- ticks ---- */
 
 /* With the room's detection nothing is sent in silence: what waits then is the beginning of the next turn. */
-static void queue_input(struct ai_turn *t, const struct bridge_hearing *h)
+static void queue_input(struct ai_turn *t, const struct bridge_input *h)
 {
-	size_t dropped = ear_hear(&t->input, h->pcm, h->n);
+	size_t dropped = input_queue_push(&t->input, h->pcm, h->n);
 	bool lead = room_detects(t) && !t->speech && !h->speech;
 
-	if (dropped && !lead && t->cx->sink->unheard)
-		t->cx->sink->unheard(t->cx->sink_ctx, dropped);
+	if (dropped && !lead && t->cx->sink->dropped)
+		t->cx->sink->dropped(t->cx->sink_ctx, dropped);
 }
 
 static enum ai_turn_change begin_turn(struct ai_turn *t)
@@ -47,7 +47,7 @@ static enum ai_turn_change end_turn(struct ai_turn *t)
 	return AI_TURN_COMMITTED;
 }
 
-enum ai_turn_change ai_turn_hear(struct ai_turn *t, const struct bridge_hearing *h)
+enum ai_turn_change ai_turn_hear(struct ai_turn *t, const struct bridge_input *h)
 {
 	bool before = t->speech;
 
@@ -66,9 +66,9 @@ void ai_turn_send(struct ai_turn *t)
 
 	if (room_detects(t) && !t->speech)
 		return;
-	while (t->out->ready && (frame = ear_next(&t->input)) && ai_out_unsent(t->out) == 0) {
+	while (t->out->ready && (frame = input_queue_front(&t->input)) && ai_out_unsent(t->out) == 0) {
 		ai_out_audio(t->out, frame, t->input.frame);
-		ear_take(&t->input);
+		input_queue_pop(&t->input);
 		t->uncommitted_ms += AI_FRAME_MS;
 	}
 }
@@ -131,7 +131,7 @@ void ai_turn_transcript(struct ai_turn *t, const char *text)
 
 void ai_turn_session_began(struct ai_turn *t)
 {
-	ear_clear(&t->input);
+	input_queue_clear(&t->input);
 	t->uncommitted_ms = 0;
 }
 

@@ -12,7 +12,7 @@
 #include "bridge/ai_history.h"
 #include "bridge/ai_people.h"
 #include "bridge/ai_text.h"
-#include "bridge/ear.h"
+#include "bridge/input_queue.h"
 
 enum {
 	AI_WAIT_MS = 160,   /* of sound that may wait for a slow provider */
@@ -37,7 +37,7 @@ struct ai_turn {
 	struct ai_out *out;
 	struct ai_people *people;
 	struct ai_history *history;
-	struct ear input;
+	struct input_queue input;
 	enum ai_floor floor;
 	uint64_t began_ms, ended_ms;
 	bool speech;                /* somebody speaks, as the room detects it */
@@ -54,7 +54,7 @@ int ai_turn_init(struct ai_turn *t, const struct ai_context *cx, struct ai_out *
 void ai_turn_fini(struct ai_turn *t);
 
 /* Once a tick, ready or not: queues what people say. After AI_TURN_COMMITTED an answer is expected. */
-enum ai_turn_change ai_turn_hear(struct ai_turn *t, const struct bridge_hearing *h);
+enum ai_turn_change ai_turn_hear(struct ai_turn *t, const struct bridge_input *h);
 /* Then: sends what waits, unless the provider is slow. With the room's detection only while somebody speaks. */
 void ai_turn_send(struct ai_turn *t);
 /* Then: a turn whose end is never reported, or never answered, is over all the same. */

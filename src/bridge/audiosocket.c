@@ -294,7 +294,7 @@ static int audiosocket_open(const struct bridge_opts *opts, uint32_t rate_hz, si
 	return 0;
 }
 
-static bool audiosocket_audio(void *self, const struct bridge_hearing *h, nsec now)
+static bool audiosocket_audio(void *self, const struct bridge_input *h, nsec now)
 {
 	struct audiosocket *a = self;
 

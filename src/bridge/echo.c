@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * echo - says in this very tick what it hears in it: the shortest way round, to measure delay
- * and quality with.
+ * echo - says in the same tick what it hears in it: the shortest round trip, for measuring delay
+ * and quality.
  */
 #include "audio/pcm.h"
 #include "audio/vad.h"
@@ -15,7 +15,7 @@ enum { PIECE = 1024 }; /* samples handed over at once: more than a tick */
 struct echo {
 	const struct bridge_sink *sink;
 	void *sink_ctx;
-	uint64_t item; /* one for each stretch of sound */
+	uint64_t utterance; /* one for each stretch of sound */
 	bool sounding;
 };
 
@@ -41,22 +41,22 @@ static void say(struct echo *e, const float *x, size_t n)
 	for (size_t at = 0, k; at < n; at += k) {
 		k = n - at < PIECE ? n - at : PIECE;
 		pcm_to_i16(pcm, x + at, k);
-		e->sink->audio(e->sink_ctx, e->item, pcm, k);
+		e->sink->audio(e->sink_ctx, e->utterance, pcm, k);
 	}
 }
 
-/* What somebody sends is echoed even if it is digital silence: he counts on a frame for a frame. */
-static bool echo_audio(void *self, const struct bridge_hearing *h, nsec now)
+/* Digital silence is echoed, too: the sender counts on one frame back for each. */
+static bool echo_audio(void *self, const struct bridge_input *in, nsec now)
 {
 	struct echo *e = self;
-	bool sound = h->talkers > 0 || h->level_dbfs > VAD_SILENCE_DBFS;
+	bool sound = in->talkers > 0 || in->level_dbfs > VAD_SILENCE_DBFS;
 
 	(void)now;
 	if (sound && !e->sounding)
-		e->item++;
+		e->utterance++;
 	e->sounding = sound;
 	if (sound)
-		say(e, h->pcm, h->n);
+		say(e, in->pcm, in->n);
 	return false;
 }
 

@@ -147,7 +147,7 @@ static void openai_resume(void *self, nsec now)
 /* ---- ticks ---- */
 
 /* With the room's detection a turn that begins interrupts the model, and one that ends is to be answered. */
-static void hear(struct openai *a, const struct bridge_hearing *h)
+static void hear(struct openai *a, const struct bridge_input *h)
 {
 	switch (ai_turn_hear(&a->turn, h)) {
 	case AI_TURN_BEGAN:
@@ -169,13 +169,13 @@ static bool is_quiet(const struct openai *a)
 }
 
 /* Ticks are wanted before the session is ready, so that it hears from its first moment on. */
-static bool openai_audio(void *self, const struct bridge_hearing *h, nsec now)
+static bool openai_audio(void *self, const struct bridge_input *h, nsec now)
 {
 	struct openai *a = self;
 	uint64_t now_ms = uv_now(a->cx.bridge->loop);
 
 	(void)now;
-	voice_tick(&a->response.voice, h->waiting_ms);
+	bridge_output_tick(&a->response.output, h->waiting_ms);
 	if (a->calls.tools)
 		tools_tick(a->calls.tools);
 	ai_people_label(&a->people, now_ms); /* before what is said is committed */
@@ -233,7 +233,7 @@ static void openai_event(void *self, const struct bridge_event *ev, nsec now)
 		handle_message(a, ev);
 		break;
 	case BRIDGE_INTERRUPTED:
-		ai_response_interrupted(&a->response, ev->item, ev->heard_ms);
+		ai_response_interrupted(&a->response, ev->utterance, ev->heard_ms);
 		break;
 	case BRIDGE_MODE:
 		ai_response_set_mode(&a->response, ev->mode);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * parrot - waits until everybody pauses, then repeats what was said, once. Who talks over it
- * makes it stop at once, and is repeated in turn.
+ * parrot - waits until everybody pauses, then repeats what was said, once. Talking over it makes it stop at once;
+ * the new words are repeated in turn.
  *
- *     hears -> heard (the last 300 ms while listening, the last max_ms while recording)
+ *     input -> recording (the last 300 ms while listening, the last max_ms while recording)
  *                | a pause
- *              said -> speaks, a little ahead of the clock
+ *            repetition -> sink, a little ahead of real time
  *
- * Of a speech longer than max_ms it keeps the end: the freshest is what one remembers having
- * said, and sound that never pauses stays bounded either way. Only ticks count time. The room softens where
- * speech begins and ends.
+ * Of a speech longer than max_ms it keeps the end, which people remember best; so sound that never
+ * pauses is bounded, too. It counts time in ticks. The room fades the beginning and the end of speech.
  */
 #include "bridge/parrot.h"
 
@@ -28,8 +27,8 @@ enum {
 	PIECE = 240,       /* samples handed over at once */
 };
 #define LEAST_VOICED_MS 200.0f /* less is a cough or a click, not worth repeating */
-#define ONSET_MS 40.0f      /* above the noise for so long somebody talks over it ... */
-#define LOUD_DBFS (-35.0f)  /* ... or is this loud in one tick */
+#define ONSET_MS 40.0f      /* a voice above the noise for this long talks over it ... */
+#define LOUD_DBFS (-35.0f)  /* ... and so does one tick this loud */
 
 enum parrot_state {
 	PARROT_LISTENING, /* nobody speaks; the pre-roll is kept */
@@ -44,9 +43,9 @@ struct parrot {
 	uint32_t rate_hz;
 	enum parrot_state state;
 	struct vad vad;               /* of the mix */
-	struct pcm_queue heard, said;
+	struct pcm_queue recording, repetition;
 	float voiced_ms, quiet_ms;    /* of the recording: in all; since the last voice */
-	uint64_t item;
+	uint64_t utterance;
 };
 
 static const struct parrot_opts defaults = {.pause_ms = 600, .max_ms = 15000};
@@ -78,8 +77,8 @@ static int parrot_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t 
 	p->sink_ctx = sink_ctx;
 	p->rate_hz = rate_hz;
 	vad_init(&p->vad, rate_hz);
-	pcm_queue_init(&p->heard, samples(p, p->opts->max_ms) + 2 * frame_samples);
-	pcm_queue_init(&p->said, samples(p, p->opts->max_ms) + 2 * frame_samples);
+	pcm_queue_init(&p->recording, samples(p, p->opts->max_ms) + 2 * frame_samples);
+	pcm_queue_init(&p->repetition, samples(p, p->opts->max_ms) + 2 * frame_samples);
 	*self = p;
 	return 0;
 }
@@ -88,24 +87,24 @@ static void parrot_close(void *self)
 {
 	struct parrot *p = self;
 
-	pcm_queue_clear(&p->heard);
-	pcm_queue_clear(&p->said);
+	pcm_queue_clear(&p->recording);
+	pcm_queue_clear(&p->repetition);
 	free(p);
 }
 
-/* Keeps the end of what was heard; drops first, so that the chunk can be used again. Without memory there is a hole
- * in it, no more. */
-static void keep(struct parrot *p, const struct bridge_hearing *h)
+/* Keeps the end of what was heard; drops first, so that the chunk can be used again. Without memory a piece of it is
+ * missing. */
+static void append(struct parrot *p, const struct bridge_input *in)
 {
 	size_t most = samples(p, p->state == PARROT_RECORDING ? p->opts->max_ms : PRE_ROLL_MS);
 	int16_t pcm[PIECE];
 
-	if (p->heard.len + h->n > most)
-		pcm_queue_pull(&p->heard, NULL, p->heard.len + h->n - most);
-	for (size_t at = 0, n; at < h->n; at += n) {
-		n = h->n - at < PIECE ? h->n - at : PIECE;
-		pcm_to_i16(pcm, h->pcm + at, n);
-		(void)pcm_queue_push(&p->heard, pcm, n);
+	if (p->recording.len + in->n > most)
+		pcm_queue_pull(&p->recording, NULL, p->recording.len + in->n - most);
+	for (size_t at = 0, n; at < in->n; at += n) {
+		n = in->n - at < PIECE ? in->n - at : PIECE;
+		pcm_to_i16(pcm, in->pcm + at, n);
+		(void)pcm_queue_push(&p->recording, pcm, n);
 	}
 }
 
@@ -126,17 +125,17 @@ static void repeat(struct parrot *p)
 	size_t pause = samples(p, (uint32_t)p->quiet_ms), tail = samples(p, TAIL_MS);
 
 	if (pause > tail)
-		pcm_queue_cut(&p->heard, p->heard.len > pause - tail ? p->heard.len - (pause - tail) : 0);
-	pcm_queue_clear(&p->said);
-	p->said = p->heard;
-	pcm_queue_init(&p->heard, p->said.max);
-	p->item++;
+		pcm_queue_cut(&p->recording, p->recording.len > pause - tail ? p->recording.len - (pause - tail) : 0);
+	pcm_queue_clear(&p->repetition);
+	p->repetition = p->recording;
+	pcm_queue_init(&p->recording, p->repetition.max);
+	p->utterance++;
 	p->state = PARROT_REPEATING;
 }
 
 static void forget(struct parrot *p)
 {
-	pcm_queue_clear(&p->heard);
+	pcm_queue_clear(&p->recording);
 	p->state = PARROT_LISTENING;
 }
 
@@ -156,18 +155,18 @@ static void go_on_recording(struct parrot *p, float ms)
 		forget(p);
 }
 
-/* Only a little ahead, so that the room need not hold it too. Returns whether there was something. */
+/* Only a little ahead, so that the room does not hold all of it, too. Returns whether there was something. */
 static bool hand_over(struct parrot *p, uint32_t waiting_ms)
 {
 	size_t waiting = samples(p, waiting_ms), want = samples(p, AHEAD_MS);
-	bool had_some = p->said.len > 0;
+	bool had_some = p->repetition.len > 0;
 	int16_t pcm[PIECE];
 
-	while (waiting < want && p->said.len > 0) {
-		size_t n = pcm_queue_pull(&p->said, pcm, PIECE);
+	while (waiting < want && p->repetition.len > 0) {
+		size_t n = pcm_queue_pull(&p->repetition, pcm, PIECE);
 
-		if (p->sink->audio(p->sink_ctx, p->item, pcm, n)) {
-			pcm_queue_clear(&p->said); /* the backlog is smaller than this: say what fits */
+		if (p->sink->audio(p->sink_ctx, p->utterance, pcm, n)) {
+			pcm_queue_clear(&p->repetition); /* the backlog is smaller than this: say what fits */
 			break;
 		}
 		waiting += n;
@@ -175,48 +174,48 @@ static bool hand_over(struct parrot *p, uint32_t waiting_ms)
 	return had_some;
 }
 
-static void go_on_repeating(struct parrot *p, const struct bridge_hearing *h)
+static void go_on_repeating(struct parrot *p, const struct bridge_input *in)
 {
 	if (onset(p)) {
-		pcm_queue_clear(&p->said);
+		pcm_queue_clear(&p->repetition);
 		p->sink->flush(p->sink_ctx);
 		record(p);
 		return;
 	}
-	if (!hand_over(p, h->waiting_ms) && h->waiting_ms == 0) {
-		pcm_queue_clear(&p->said);
+	if (!hand_over(p, in->waiting_ms) && in->waiting_ms == 0) {
+		pcm_queue_clear(&p->repetition);
 		p->state = PARROT_LISTENING;
 	}
 }
 
-static bool parrot_audio(void *self, const struct bridge_hearing *h, nsec now)
+static bool parrot_audio(void *self, const struct bridge_input *in, nsec now)
 {
 	struct parrot *p = self;
-	float ms = 1000 * (float)h->n / (float)p->rate_hz;
+	float ms = 1000 * (float)in->n / (float)p->rate_hz;
 
 	(void)now;
-	if (h->n == 0)
+	if (in->n == 0)
 		return p->state != PARROT_LISTENING;
-	vad_run(&p->vad, h->pcm, h->n);
-	keep(p, h);
+	vad_run(&p->vad, in->pcm, in->n);
+	append(p, in);
 	switch (p->state) {
 	case PARROT_LISTENING:
 		if (p->vad.speaking)
 			record(p);
-		else if (h->talkers == 0)
+		else if (in->talkers == 0)
 			forget(p);
 		break;
 	case PARROT_RECORDING:
 		go_on_recording(p, ms);
 		break;
 	case PARROT_REPEATING:
-		go_on_repeating(p, h);
+		go_on_repeating(p, in);
 		break;
 	}
 	return p->state != PARROT_LISTENING;
 }
 
-/* Nobody is to hear it, or at last again: it does not go on in the middle. */
+/* Silenced, or allowed to speak again: it does not go on in the middle of a repetition. */
 static void parrot_event(void *self, const struct bridge_event *ev, nsec now)
 {
 	struct parrot *p = self;
@@ -224,7 +223,7 @@ static void parrot_event(void *self, const struct bridge_event *ev, nsec now)
 	(void)now;
 	if (ev->kind != BRIDGE_MODE)
 		return;
-	pcm_queue_clear(&p->said);
+	pcm_queue_clear(&p->repetition);
 	forget(p);
 }
 

@@ -25,7 +25,7 @@ void pcm_queue_init(struct pcm_queue *q, size_t max)
 	*q = (struct pcm_queue){.max = max};
 }
 
-static void give_back(struct pcm_queue *q, struct pcm_chunk *c)
+static void release_chunk(struct pcm_queue *q, struct pcm_chunk *c)
 {
 	if (q->spare)
 		free(c);
@@ -37,7 +37,7 @@ static void drop_all(struct pcm_queue *q)
 {
 	for (struct pcm_chunk *next; q->first; q->first = next) {
 		next = q->first->next;
-		give_back(q, q->first);
+		release_chunk(q, q->first);
 	}
 	q->last = NULL;
 	q->head = q->tail = q->len = 0;
@@ -88,15 +88,15 @@ int pcm_queue_push(struct pcm_queue *q, const int16_t *pcm, size_t n)
 
 static void next_chunk(struct pcm_queue *q)
 {
-	struct pcm_chunk *gone = q->first;
+	struct pcm_chunk *empty = q->first;
 
-	q->first = gone->next;
+	q->first = empty->next;
 	q->head = 0;
 	if (!q->first) {
 		q->last = NULL;
 		q->tail = 0;
 	}
-	give_back(q, gone);
+	release_chunk(q, empty);
 }
 
 /* How many of `n` samples lie in one piece at the front. */
@@ -158,7 +158,7 @@ void pcm_queue_cut(struct pcm_queue *q, size_t len)
 		c = c->next;
 	for (struct pcm_chunk *gone = c->next, *next; gone; gone = next) {
 		next = gone->next;
-		give_back(q, gone);
+		release_chunk(q, gone);
 	}
 	c->next = NULL;
 	q->last = c;

@@ -271,7 +271,7 @@ static int process_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t
 	return 0;
 }
 
-static bool process_audio(void *self, const struct bridge_hearing *h, nsec now)
+static bool process_audio(void *self, const struct bridge_input *h, nsec now)
 {
 	struct process *p = self;
 

@@ -41,7 +41,7 @@ static void print_fields(yyjson_mut_doc *d, yyjson_mut_val *o, const struct brid
 		break;
 	case BRIDGE_INTERRUPTED:
 		yyjson_mut_obj_add_str(d, o, "type", "interrupted");
-		yyjson_mut_obj_add_uint(d, o, "item", ev->item);
+		yyjson_mut_obj_add_uint(d, o, "item", ev->utterance);
 		yyjson_mut_obj_add_uint(d, o, "heard_ms", ev->heard_ms);
 		break;
 	}

@@ -13,11 +13,9 @@
 #include <string.h>
 
 enum {
-	PIECE = 512,
-	SILENCE = 2,     /* steps of 16 bits */
+	PIECE = OUTPUT_PIECE * 2, /* bytes */
 	MIX_MAX = 2048,  /* samples of one tick */
 	LEAST_WAIT_MS = 40,
-	MARK_HEAD = sizeof(uint64_t) + 1,
 };
 
 /* ---- failing ---- */
@@ -66,8 +64,8 @@ static void on_audio_dropped(void *ctx, size_t samples)
 {
 	struct stream_worker *w = ctx;
 
-	if (w->sink && w->sink->unheard)
-		w->sink->unheard(w->sink_ctx, samples);
+	if (w->sink && w->sink->dropped)
+		w->sink->dropped(w->sink_ctx, samples);
 }
 
 static void on_event_dropped(void *ctx)
@@ -165,79 +163,44 @@ static void begin_extension(struct stream_worker *w)
 
 static void add_mark(struct stream_worker *w, const struct as_record *rec)
 {
-	uint8_t mark[MARK_HEAD + AS_MARK_MAX];
-
-	memcpy(mark, &w->taken, sizeof w->taken);
-	mark[MARK_HEAD - 1] = (uint8_t)rec->len;
-	memcpy(mark + MARK_HEAD, rec->payload, rec->len);
-	if (buf_append(&w->marks, mark, MARK_HEAD + rec->len))
+	if (marks_add(&w->marks, w->output.accepted, rec->payload, rec->len))
 		stream_worker_fail(w, "more than %d bytes of marks wait", STREAM_MARKS_MAX);
 }
 
 /* Sends back those whose time has come. */
 static void return_marks(struct stream_worker *w)
 {
-	uint64_t where;
-	size_t at = 0;
+	const char *mark;
+	size_t len;
 
-	while (at < w->marks.len) {
-		const uint8_t *m = w->marks.p + at;
-
-		memcpy(&where, m, sizeof where);
-		if (where > w->played)
-			break;
-		send_parts(w, AS_MARK, m + MARK_HEAD, m[MARK_HEAD - 1]);
-		at += MARK_HEAD + m[MARK_HEAD - 1];
+	while ((mark = marks_due(&w->marks, w->output.played, &len))) {
+		send_parts(w, AS_MARK, mark, len);
+		marks_pop(&w->marks);
 	}
-	if (at)
-		buf_consume(&w->marks, at);
 }
 
 /* What it had said will not be played, so its marks do not come back. */
 static void forget_speech(struct stream_worker *w)
 {
-	w->marks.len = 0;
-	w->audible = 0;
-	w->item++;
+	marks_clear(&w->marks);
+	bridge_output_flushed(&w->output);
 }
 
 /* ---- from the worker ---- */
 
-static bool silent(const int16_t *pcm, size_t n)
-{
-	int most = 0;
-
-	for (size_t i = 0; i < n; i++)
-		most = abs(pcm[i]) > most ? abs(pcm[i]) : most;
-	return most <= SILENCE;
-}
-
-/* Silence with nothing audible before it takes no time: servers that send frames all day, by a clock of their own
- * or after a late start, would be further and further behind. Beyond the backlog the room counts what it drops. */
-static void say(struct stream_worker *w, const int16_t *pcm, size_t n)
-{
-	bool quiet = silent(pcm, n);
-
-	if ((quiet && w->audible <= w->played) || w->sink->audio(w->sink_ctx, w->item, pcm, n))
-		return;
-	w->taken += n;
-	if (!quiet)
-		w->audible = w->taken;
-}
-
+/* Each piece by itself: what the room refuses of a record, over the backlog, it counts. */
 static void receive_audio(struct stream_worker *w, const struct as_record *rec)
 {
 	uint32_t rate_hz = as_audio_rate(rec->type);
-	int16_t pcm[PIECE];
+	size_t n_bytes = rec->len / 2 * 2;
 
 	if (rate_hz != w->rate_hz) {
 		stream_worker_fail(w, "it speaks at %u Hz (type 0x%02x), but sample_rate is %u", rate_hz, rec->type, w->rate_hz);
 		return;
 	}
-	for (size_t at = 0, n; at < rec->len / 2; at += n) {
-		n = rec->len / 2 - at < PIECE ? rec->len / 2 - at : PIECE;
-		pcm_from_bytes(pcm, rec->payload + 2 * at, n);
-		say(w, pcm, n);
+	for (size_t at = 0, k; at < n_bytes; at += k) {
+		k = n_bytes - at < PIECE ? n_bytes - at : PIECE;
+		bridge_output_send(&w->output, OUTPUT_PCM16, rec->payload + at, k);
 	}
 }
 
@@ -331,7 +294,7 @@ static void read_on(struct stream_worker *w)
 
 /* ---- the room's calls ---- */
 
-static void send_mix(struct stream_worker *w, const struct bridge_hearing *h)
+static void send_mix(struct stream_worker *w, const struct bridge_input *h)
 {
 	uint8_t record[AS_HEAD + 2 * MIX_MAX];
 
@@ -342,13 +305,11 @@ static void send_mix(struct stream_worker *w, const struct bridge_hearing *h)
 	send_record(w, record, AS_HEAD + 2 * h->n);
 }
 
-bool stream_worker_audio(struct stream_worker *w, const struct bridge_hearing *h)
+bool stream_worker_audio(struct stream_worker *w, const struct bridge_input *h)
 {
 	if (!w->queue.out || w->state == STREAM_FAILED)
 		return true;
-	uint64_t waiting = (uint64_t)h->waiting_ms * w->rate_hz / 1000; /* rounded up: no mark is early */
-
-	w->played = w->taken > waiting ? w->taken - waiting : 0;
+	bridge_output_tick(&w->output, h->waiting_ms);
 	return_marks(w);
 	send_mix(w, h);
 	w->heard += h->n;
@@ -373,7 +334,7 @@ void stream_worker_event(struct stream_worker *w, const struct bridge_event *ev)
 		member_list_add(&w->members, ev->participant, ev->name);
 	else if (ev->kind == BRIDGE_LEFT)
 		member_list_remove(&w->members, ev->participant);
-	else if (ev->kind == BRIDGE_INTERRUPTED && ev->item == w->item)
+	else if (ev->kind == BRIDGE_INTERRUPTED && ev->utterance == w->output.utterance)
 		forget_speech(w); /* by the room itself */
 	else if (ev->kind == BRIDGE_MODE)
 		change_mode(w, ev->mode);
@@ -442,11 +403,11 @@ int stream_worker_init(struct stream_worker *w, uint32_t rate_hz, const struct b
 		.log = log,
 		.rate_hz = rate_hz,
 		.audio_type = as_audio_type(rate_hz),
-		.item = 1,
 	};
 	if (!w->audio_type)
 		return ERR_RANGE;
-	buf_init(&w->marks, STREAM_MARKS_MAX);
+	marks_init(&w->marks, SIZE_MAX, STREAM_MARKS_MAX);
+	bridge_output_init(&w->output, sink, sink_ctx, rate_hz, 0);
 	return record_queue_init(&w->queue, bytes_of(w, STREAM_MOST_WAIT_MS), STREAM_EVENTS_MAX, &queue_events, w);
 }
 
@@ -454,7 +415,7 @@ void stream_worker_fini(struct stream_worker *w)
 {
 	record_queue_fini(&w->queue);
 	member_list_fini(&w->members);
-	buf_fini(&w->marks);
+	marks_fini(&w->marks);
 }
 
 void stream_worker_start(struct stream_worker *w, uv_stream_t *in, uv_stream_t *out)

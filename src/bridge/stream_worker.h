@@ -11,9 +11,9 @@
  * makes grow: marks, and one entry for each person in the room. Everything is called from the loop's thread.
  */
 #pragma once
-#include "base/buf.h"
 #include "bridge/audiosocket_codec.h"
-#include "bridge/bridge.h"
+#include "bridge/bridge_output.h"
+#include "bridge/marks.h"
 #include "bridge/member_list.h"
 #include "bridge/record_queue.h"
 
@@ -57,10 +57,8 @@ struct stream_worker {
 	size_t read_budget;
 	struct as_parser parser;
 	uint8_t read_buf[STREAM_READ_MAX];
-	uint64_t item;                    /* of its speech: a new one after each flush or interruption */
-	uint64_t taken, played;           /* samples that the room took; and has mixed, as of the last tick */
-	uint64_t audible;                 /* `taken` after the last that was no silence */
-	struct buf marks;                 /* each: u64 where, u8 length, payload */
+	struct bridge_output output;      /* a new utterance after each flush or interruption */
+	struct marks marks;
 	bool extended;                    /* it sent a record of our extension, so it may be sent some */
 
 	/* to the worker */
@@ -92,7 +90,7 @@ void stream_worker_start(struct stream_worker *w, uv_stream_t *in, uv_stream_t *
 /* Nothing is written to it any more. */
 void stream_worker_end_output(struct stream_worker *w);
 /* As in struct bridge_ops. Before start the mix is dropped. */
-bool stream_worker_audio(struct stream_worker *w, const struct bridge_hearing *h);
+bool stream_worker_audio(struct stream_worker *w, const struct bridge_input *h);
 void stream_worker_event(struct stream_worker *w, const struct bridge_event *ev);
 /* Reports it to the room once, unless that has closed us. */
 void stream_worker_fail(struct stream_worker *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tone - a steady sine for everybody, whatever they say: to hear whether the way from the
- * server is clean. If it is told to be interrupted (barge_in), it is silent until people pause and then begins anew.
+ * tone - a steady sine for everybody, whatever they say: to hear whether the path from the
+ * server is clean. Where barge_in lets people interrupt it, it is silent until they pause and then begins again.
  */
 #include "bridge/tone.h"
 
@@ -20,7 +20,7 @@ struct tone_driver {
 	void *sink_ctx;
 	struct tone tone;
 	uint32_t rate_hz;
-	uint64_t item;
+	uint64_t utterance;
 	bool interrupted;
 	size_t pause; /* samples since anybody spoke, while it is */
 };
@@ -53,7 +53,7 @@ static int tone_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t fr
 		return ERR_NOMEM;
 	t->sink = sink;
 	t->sink_ctx = sink_ctx;
-	t->item = 1;
+	t->utterance = 1;
 	t->rate_hz = rate_hz;
 	tone_init(&t->tone, o->hz, rate_hz, (float)(amplitude < 1 ? amplitude : 1));
 	*self = t;
@@ -61,27 +61,27 @@ static int tone_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t fr
 }
 
 /* A voice counts as speech a little after it began, and for a while after it ended. */
-static bool interrupted(struct tone_driver *t, const struct bridge_hearing *h)
+static bool interrupted(struct tone_driver *t, const struct bridge_input *in)
 {
-	t->pause = h->speech ? 0 : t->pause + h->n;
+	t->pause = in->speech ? 0 : t->pause + in->n;
 	t->interrupted = t->interrupted && t->pause * 1000 < (size_t)t->rate_hz * PAUSE_MS;
 	return t->interrupted;
 }
 
-static bool tone_audio(void *self, const struct bridge_hearing *h, nsec now)
+static bool tone_audio(void *self, const struct bridge_input *in, nsec now)
 {
 	struct tone_driver *t = self;
 	float x[PIECE];
 	int16_t pcm[PIECE];
 
 	(void)now;
-	if (interrupted(t, h))
+	if (interrupted(t, in))
 		return true;
-	for (size_t at = 0, n; at < h->n; at += n) {
-		n = h->n - at < PIECE ? h->n - at : PIECE;
+	for (size_t at = 0, n; at < in->n; at += n) {
+		n = in->n - at < PIECE ? in->n - at : PIECE;
 		tone_run(&t->tone, x, n);
 		pcm_to_i16(pcm, x, n);
-		t->sink->audio(t->sink_ctx, t->item, pcm, n);
+		t->sink->audio(t->sink_ctx, t->utterance, pcm, n);
 	}
 	return true;
 }
@@ -95,7 +95,7 @@ static void tone_event(void *self, const struct bridge_event *ev, nsec now)
 		return;
 	t->interrupted = true;
 	t->pause = 0;
-	t->item++;
+	t->utterance++;
 }
 
 const struct bridge_ops bridge_tone = {

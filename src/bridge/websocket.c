@@ -50,10 +50,10 @@ void ws_end(struct ws_worker *w, int err)
 		log_debug(w->log, "a message for the worker is lost: %s", err_str(err));
 }
 
-static void count_unheard(struct ws_worker *w, size_t n)
+static void count_dropped(struct ws_worker *w, size_t n)
 {
-	if (n && w->sink->unheard)
-		w->sink->unheard(w->sink_ctx, n);
+	if (n && w->sink->dropped)
+		w->sink->dropped(w->sink_ctx, n);
 }
 
 /* What the kernel does not take waits where the oldest can still be dropped. What it takes goes at once, however much: a bot
@@ -62,44 +62,47 @@ static void send_frames(struct ws_worker *w)
 {
 	const uint8_t *frame;
 
-	while (w->state == WORKER_TALKS && (frame = ear_next(&w->ear)) && websocket_unsent(w->ws) == 0) {
-		w->dialect->hear(w, frame, w->ear.frame);
-		ear_take(&w->ear);
+	while (w->state == WORKER_TALKS && (frame = input_queue_front(&w->input)) && websocket_unsent(w->ws) == 0) {
+		w->dialect->hear(w, frame, w->input.frame);
+		input_queue_pop(&w->input);
 	}
 }
 
 /* ---- marks ---- */
 
-static void tell_marks(struct ws_worker *w, uint64_t played, bool cleared)
+static void return_marks_before(struct ws_worker *w, uint64_t played, bool cleared)
 {
-	size_t n = 0;
+	const char *text;
+	size_t len;
 
-	while (n < w->n_marks && (cleared || w->marks[n].at <= played))
-		w->dialect->marked(w, w->marks[n++].text, cleared);
-	for (size_t i = 0; i < n; i++)
-		free(w->marks[i].text);
-	w->n_marks -= n;
-	memmove(w->marks, w->marks + n, w->n_marks * sizeof *w->marks);
+	while ((text = marks_due(&w->marks, played, &len))) {
+		w->dialect->marked(w, text, cleared);
+		marks_pop(&w->marks);
+	}
+}
+
+static void return_marks(struct ws_worker *w)
+{
+	return_marks_before(w, w->output.played, false);
+}
+
+/* What they stood behind is not played any more. */
+static void clear_marks(struct ws_worker *w)
+{
+	return_marks_before(w, UINT64_MAX, true);
 }
 
 void ws_mark(struct ws_worker *w, const char *text, size_t len)
 {
-	char *copy = NULL;
-
-	if (w->n_marks < WS_MARKS_MAX && len <= WS_MARK_BYTES_MAX)
-		copy = strndup(text, len);
-	if (!copy) {
+	if (marks_add(&w->marks, w->output.accepted, text, len))
 		ws_complain(w, "a mark is too long, or too many are waiting");
-		return;
-	}
-	w->marks[w->n_marks++] = (struct ws_mark){w->voice.taken, copy};
 }
 
 void ws_clear(struct ws_worker *w)
 {
 	w->sink->flush(w->sink_ctx);
-	voice_next(&w->voice);
-	tell_marks(w, 0, true);
+	bridge_output_flushed(&w->output);
+	clear_marks(w);
 }
 
 /* ---- from the worker ---- */
@@ -129,7 +132,7 @@ static void on_message(void *ctx, bool text, const uint8_t *p, size_t len)
 	if (w->state != WORKER_TALKS)
 		return;
 	if (!text && w->dialect->binary) {
-		voice_say(&w->voice, VOICE_PCM16, p, len);
+		bridge_output_send(&w->output, OUTPUT_PCM16, p, len);
 		return;
 	}
 	yyjson_val *message = text ? json_read(&w->json, p, len) : NULL;
@@ -167,9 +170,8 @@ static void on_end(void *ctx, const struct websocket_end *end)
 
 static void free_worker(struct ws_worker *w)
 {
-	for (size_t i = 0; i < w->n_marks; i++)
-		free(w->marks[i].text);
-	ear_fini(&w->ear);
+	marks_fini(&w->marks);
+	input_queue_fini(&w->input);
 	json_fini(&w->json);
 	buf_fini(&w->out);
 	free(w);
@@ -254,10 +256,10 @@ static int websocket_open(const struct bridge_opts *opts, uint32_t rate_hz, size
 	w->sink_ctx = sink_ctx;
 	w->log = log;
 	w->rate_hz = rate_hz;
-	voice_init(&w->voice, sink, sink_ctx, rate_hz);
-	w->voice.skips_silence = true;
+	bridge_output_init(&w->output, sink, sink_ctx, rate_hz, WS_SILENCE_MS);
+	marks_init(&w->marks, WS_MARKS_MAX, WS_MARKS_MAX * (MARK_MAX + 16));
 	buf_init(&w->out, WS_CONTROL_MAX);
-	int err = ear_init(&w->ear, rate_hz, WS_FRAME_MS, WS_WAIT_MS);
+	int err = input_queue_init(&w->input, rate_hz, WS_FRAME_MS, WS_WAIT_MS);
 
 	if (!err)
 		err = connect_now(w);
@@ -270,16 +272,16 @@ static int websocket_open(const struct bridge_opts *opts, uint32_t rate_hz, size
 }
 
 /* Workers count on sound that never stops, silence too: their voice detection lives on it. */
-static bool websocket_audio(void *self, const struct bridge_hearing *h, nsec now)
+static bool websocket_audio(void *self, const struct bridge_input *h, nsec now)
 {
 	struct ws_worker *w = self;
 
 	(void)now;
 	if (w->state != WORKER_TALKS)
 		return w->state == WORKER_CONNECTING; /* so that it hears from its first moment on */
-	voice_tick(&w->voice, h->waiting_ms);
-	tell_marks(w, w->voice.played, false);
-	count_unheard(w, ear_hear(&w->ear, h->pcm, h->n));
+	bridge_output_tick(&w->output, h->waiting_ms);
+	return_marks(w);
+	count_dropped(w, input_queue_push(&w->input, h->pcm, h->n));
 	send_frames(w);
 	return true;
 }
@@ -292,10 +294,10 @@ static void websocket_event(void *self, const struct bridge_event *ev, nsec now)
 
 	(void)now;
 	if (ev->kind == BRIDGE_MODE)
-		voice_next(&w->voice); /* what it says from now on is another utterance */
-	if (ev->kind != BRIDGE_INTERRUPTED || w->state != WORKER_TALKS || ev->item != w->voice.item)
+		bridge_output_flushed(&w->output); /* what it says from now on is another utterance */
+	if (ev->kind != BRIDGE_INTERRUPTED || w->state != WORKER_TALKS || ev->utterance != w->output.utterance)
 		return;
-	tell_marks(w, 0, true);
+	clear_marks(w);
 }
 
 static void websocket_close_driver(void *self)

@@ -47,13 +47,6 @@ static void marked(struct ws_worker *w, const char *name, bool cleared)
 }
 
 /* Without a word about those that waited. */
-static void forget_marks(struct ws_worker *w)
-{
-	for (size_t i = 0; i < w->n_marks; i++)
-		free(w->marks[i].text);
-	w->n_marks = 0;
-}
-
 static void take(struct ws_worker *w, yyjson_val *message)
 {
 	const char *type = json_text(message, "type");
@@ -68,7 +61,7 @@ static void take(struct ws_worker *w, yyjson_val *message)
 		else
 			ws_complain(w, "a mark without a name");
 	} else if (!strcmp(type, "clearMarks")) {
-		forget_marks(w);
+		marks_clear(&w->marks);
 	} else if (!strcmp(type, "disconnect")) {
 		ws_rest(w);
 	} else if (!strcmp(type, "playAudio")) {

@@ -90,7 +90,7 @@ static void take(struct ws_worker *w, yyjson_val *message)
 	if (!strcmp(event, "media")) {
 		const char *payload = json_text(json_get(message, "media"), "payload");
 
-		if (voice_say_base64(&w->voice, VOICE_ULAW, payload, strlen(payload)) < 0)
+		if (bridge_output_send_base64(&w->output, OUTPUT_ULAW, payload, strlen(payload)) < 0)
 			ws_complain(w, "media.payload is not base64");
 	} else if (!strcmp(event, "mark")) {
 		const char *name = json_text(json_get(message, "mark"), "name");

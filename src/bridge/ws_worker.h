@@ -3,15 +3,16 @@
  * ws_worker - a worker behind a WebSocket, in one of the framings of telephony platforms: we are the platform, the
  * room is the call. What differs between them is in a struct ws_dialect.
  *
- *   room -> ear (frames of 20 ms, 300 ms of them wait) -> dialect -> WebSocket -> worker
- *   worker -> WebSocket -> dialect -> voice -> the room's backlog
+ *   room -> input queue (frames of 20 ms, 300 ms of them wait) -> dialect -> WebSocket -> worker
+ *   worker -> WebSocket -> dialect -> output -> the room's backlog
  *                             marks wait here until the room has mixed what came before
  */
 #pragma once
+#include "bridge/bridge_output.h"
 #include "bridge/dial.h"
-#include "bridge/ear.h"
+#include "bridge/input_queue.h"
 #include "bridge/json.h"
-#include "bridge/voice.h"
+#include "bridge/marks.h"
 #include "http/websocket.h"
 
 enum {
@@ -19,7 +20,7 @@ enum {
 	WS_WAIT_MS = 200,        /* of audio for a worker that is slow; and a third ... */
 	WS_KERNEL_MS = 300,      /* ... of this in the kernel. The rest of it is on its way */
 	WS_MARKS_MAX = 64,
-	WS_MARK_BYTES_MAX = 4096, /* of one mark */
+	WS_SILENCE_MS = 300,     /* of silence are played while nothing audible waits */
 	WS_MESSAGE_MAX = 1 << 20,
 	WS_REFUSED_S = 300,      /* a server that refuses us is called again so much later */
 	WS_PAUSE_MOST_S = 600,   /* however long it asks for */
@@ -43,12 +44,6 @@ enum ws_worker_state {
 	WORKER_FAILED,     /* the room was told and will close us */
 };
 
-/* When the room has mixed `at` samples, the worker is told `text`: a name or a JSON value. */
-struct ws_mark {
-	uint64_t at;
-	char *text;
-};
-
 struct ws_worker {
 	const struct ws_dialect *dialect;
 	const struct bridge_opts *bridge;
@@ -60,10 +55,9 @@ struct ws_worker {
 	enum ws_worker_state state;
 	struct websocket *ws;    /* NULL: gone */
 	bool closed;             /* by the room: nothing is said to it any more */
-	struct ear ear;
-	struct voice voice;
-	struct ws_mark marks[WS_MARKS_MAX];
-	size_t n_marks;
+	struct input_queue input;
+	struct bridge_output output;
+	struct marks marks;      /* names or JSON values */
 	bool complained;         /* about what it says, once */
 	struct json_pool json;
 	struct buf out;          /* the message in the making */

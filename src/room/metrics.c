@@ -62,7 +62,7 @@ static const struct metric rooms_rows[] = {
 	{"bridge_dropped_milliseconds_total", METRIC_COUNTER,
 		"Speech of bridges beyond their backlog.", METRIC_AT(struct rooms_stats, bridge_dropped_ms)},
 	{"bridge_unheard_milliseconds_total", METRIC_COUNTER,
-		"Sound dropped because a bridge worker did not take it.", METRIC_AT(struct rooms_stats, bridge_unheard_ms)},
+		"Sound dropped because a bridge worker did not take it.", METRIC_AT(struct rooms_stats, bridge_input_dropped_ms)},
 	{"tick_late_seconds", METRIC_HISTOGRAM, "How late ticks began.", .offset = offsetof(struct rooms_stats, late_bucket), .buckets = &late},
 	{"playout_depth_seconds", METRIC_HISTOGRAM, "Sound waiting in the playout buffer of a talker.",
 		.offset = offsetof(struct rooms_stats, depth_bucket), .buckets = &depth},

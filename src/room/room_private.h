@@ -58,7 +58,7 @@ struct rooms {
 	struct slot *first;             /* the one that is due first */
 	struct retry_queue retry;       /* of the bridges that failed */
 	int calling;                    /* depth of calls into sinks and drivers */
-	double dropped_ms, bridge_dropped_ms, bridge_unheard_ms, depth_sum_ms;
+	double dropped_ms, bridge_dropped_ms, bridge_input_dropped_ms, depth_sum_ms;
 	struct list builtins;           /* options of the types that were named without a section */
 
 	/* scratch of the tick */

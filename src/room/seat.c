@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ENDED_MS 500 /* for so long a driver may not know yet that an utterance was ended */
+#define ENDED_MS 500 /* a driver may not know until then that an utterance was ended */
 
 _Static_assert((int)OUT_SAMPLES_MAX >= (int)SPEECH_OUT_MAX && (int)TICK_SAMPLES_MAX <= (int)SPEECH_TICK_MAX,
 	"rooms.resampled holds a tick of speech");
@@ -108,7 +108,7 @@ static void report_cut(struct bridge_seat *s, nsec now)
 		.kind = BRIDGE_INTERRUPTED,
 		.name = "",
 		.text = "",
-		.item = s->cut_due.utterance,
+		.utterance = s->cut_due.utterance,
 		.heard_ms = s->cut_due.heard_ms,
 	};
 
@@ -138,7 +138,7 @@ static void report_people(struct bridge_seat *s, nsec now)
 	}
 }
 
-/* Whoever speaks at this moment begins or ceases to do so for the driver. */
+/* For the driver, the people who speak at this moment begin or cease to do so. */
 static void report_speakers(struct bridge_seat *s, bool speaking, nsec now)
 {
 	list_each(it, &s->room->people, tmp) {
@@ -459,13 +459,13 @@ static bool give_input(struct bridge_seat *s, const struct seat_input *input, ns
 	struct room *r = s->room;
 	const float *x = limited(s, input);
 	bool muted = s->mode == BRIDGE_MUTED;
-	struct bridge_hearing h = {
+	struct bridge_input h = {
 		.pcm = x,
 		.n = r->n,
 		.talkers = muted ? 0 : input->talkers,
 		.speech = input->speech && !muted,
 		.level_dbfs = level_dbfs(x, r->n),
-		.heard_item = speech_next(&s->speech),
+		.utterance = speech_next(&s->speech),
 		.waiting_ms = speech_waiting_ms(&s->speech),
 	};
 

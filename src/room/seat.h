@@ -6,7 +6,7 @@
  *   people -> limiter -> [resampler] -> driver -> speech (backlog, fades, [resampler]) -> mix
  *
  * A driver that fails is only marked; it is closed by the next seats_run(), so that no list changes while it is walked.
- * Used by the room's thread; time is an argument. seat_new() allocates, a tick does not, but for the backlog that the driver fills.
+ * Used by the room's thread; time is an argument. Only seat_new() allocates, and the backlog when the driver fills it.
  */
 #pragma once
 #include "audio/limiter.h"

@@ -74,8 +74,8 @@ static void on_dropped(void *ctx, size_t n)
 	struct bridge_seat *s = ctx;
 	struct rooms *rs = s->room->rooms;
 
-	rs->bridge_unheard_ms += to_ms(s, n);
-	rs->stats.bridge_unheard_ms = (uint64_t)rs->bridge_unheard_ms;
+	rs->bridge_input_dropped_ms += to_ms(s, n);
+	rs->stats.bridge_input_dropped_ms = (uint64_t)rs->bridge_input_dropped_ms;
 }
 
 static void on_message(void *ctx, const char *text)
@@ -161,7 +161,7 @@ const struct bridge_sink seat_sink = {
 	.flush = on_flush,
 	.message = on_message,
 	.transcript = on_transcript,
-	.unheard = on_dropped,
+	.dropped = on_dropped,
 	.up = on_up,
 	.pause = on_pause,
 	.tool = on_tool,

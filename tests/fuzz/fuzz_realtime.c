@@ -55,7 +55,7 @@ static void check_history(const struct ai_history *h)
 static void on_line(struct openai *a, const uint8_t *p, size_t len)
 {
 	yyjson_val *event = json_read(&a->conn.json, p, len);
-	uint64_t last = a->response.voice.item;
+	uint64_t last = a->response.output.utterance;
 
 	if (yyjson_is_obj(event))
 		ai_events_handle(a, event);
@@ -109,7 +109,8 @@ static void worker_says(const struct ws_dialect *dialect, const struct bridge_op
 	w.log = &quiet;
 	w.rate_hz = 8000;
 	w.state = WORKER_TALKS;
-	voice_init(&w.voice, &sink, &left, 8000);
+	bridge_output_init(&w.output, &sink, &left, 8000, WS_SILENCE_MS);
+	marks_init(&w.marks, WS_MARKS_MAX, WS_MARKS_MAX * (MARK_MAX + 16));
 	buf_init(&w.out, WS_CONTROL_MAX);
 	for (const uint8_t *p = data, *end = data + size, *next; p < end && w.state == WORKER_TALKS; p = next + 1) {
 		next = memchr(p, '\n', (size_t)(end - p));
@@ -118,10 +119,9 @@ static void worker_says(const struct ws_dialect *dialect, const struct bridge_op
 
 		if (yyjson_is_obj(message) && !json_is(message, "type", "disconnect"))
 			dialect->take(&w, message);
-		assert(w.n_marks <= WS_MARKS_MAX);
+		assert(w.marks.n <= WS_MARKS_MAX);
 	}
-	for (size_t i = 0; i < w.n_marks; i++)
-		free(w.marks[i].text);
+	marks_fini(&w.marks);
 	json_fini(&w.json);
 	buf_fini(&w.out);
 }

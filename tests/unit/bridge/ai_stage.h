@@ -106,7 +106,7 @@ static inline void stage_tool(void *ctx, bool good)
 
 static const struct ai_transport stage_transport = {stage_send, stage_unsent, stage_fail};
 static const struct bridge_sink stage_sink = {.audio = stage_audio, .flush = stage_flush, .transcript = stage_transcript,
-	.unheard = stage_dropped, .tool = stage_tool, .failed = stage_no_worker};
+	.dropped = stage_dropped, .tool = stage_tool, .failed = stage_no_worker};
 
 /* A session that is ready, with the options as they are in s->opts: change those before. */
 static inline void stage_open(struct ai_stage *s)
@@ -191,7 +191,7 @@ static inline void stage_model_speaks(struct ai_stage *s, const char *response, 
 static inline enum ai_turn_change stage_hear(struct ai_stage *s, bool speech)
 {
 	static const float pcm[STAGE_TICK];
-	const struct bridge_hearing h = {.pcm = pcm, .n = STAGE_TICK, .speech = speech};
+	const struct bridge_input h = {.pcm = pcm, .n = STAGE_TICK, .speech = speech};
 	enum ai_turn_change change = ai_turn_hear(&s->turn, &h);
 
 	ai_turn_send(&s->turn);

@@ -31,7 +31,7 @@ struct seat {
 
 	float hears[TICK];        /* in each tick */
 	float said[KEPT];         /* the last of it is missing if there is more */
-	size_t n_said, n_played, n_unheard, n_flushes, n_ticks, most_per_tick, said_before;
+	size_t n_said, n_played, n_dropped, n_flushes, n_ticks, most_per_tick, said_before;
 	uint64_t item, tick_ns_max;
 	bool backlog_full;        /* it takes no more */
 	bool hold;                /* and plays nothing */
@@ -86,9 +86,9 @@ static inline void seat_transcript(void *ctx, uint32_t who, const char *text, bo
 	add_text(ctx, line);
 }
 
-static inline void seat_unheard(void *ctx, size_t n)
+static inline void seat_dropped(void *ctx, size_t n)
 {
-	((struct seat *)ctx)->n_unheard += n;
+	((struct seat *)ctx)->n_dropped += n;
 }
 
 static inline void seat_up(void *ctx)
@@ -112,7 +112,7 @@ static const struct bridge_sink seat_sink = {
 	.flush = seat_flush,
 	.message = seat_message,
 	.transcript = seat_transcript,
-	.unheard = seat_unheard,
+	.dropped = seat_dropped,
 	.up = seat_up,
 	.failed = seat_failed,
 };
@@ -154,7 +154,7 @@ static inline void seat_tick(uv_timer_t *t)
 {
 	struct seat *s = t->data;
 	size_t waiting = s->n_said - s->n_played;
-	struct bridge_hearing h = {.pcm = s->hears, .n = TICK, .waiting_ms = (uint32_t)((waiting * 1000 + RATE - 1) / RATE)};
+	struct bridge_input h = {.pcm = s->hears, .n = TICK, .waiting_ms = (uint32_t)((waiting * 1000 + RATE - 1) / RATE)};
 	uint64_t before = uv_hrtime();
 
 	if (s->n_said - s->said_before > s->most_per_tick)

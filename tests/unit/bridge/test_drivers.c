@@ -85,7 +85,7 @@ static void hear(struct seat *s, float level)
 
 	for (size_t i = 0; i < TICK; i++)
 		x[i] = level * sig_noise(&s->seed);
-	struct bridge_hearing h = {.pcm = x, .n = TICK, .talkers = level > 0, .speech = level > 0.01f};
+	struct bridge_input h = {.pcm = x, .n = TICK, .talkers = level > 0, .speech = level > 0.01f};
 
 	h.level_dbfs = level > 0 ? (float)sig_db(sig_rms(x, TICK)) : -100;
 	h.waiting_ms = (uint32_t)((s->n_said - s->n_played) * 1000 / RATE);

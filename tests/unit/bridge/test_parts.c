@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* What the drivers behind a network are made of: ear, voice, key, json. */
+/* What the drivers behind a network are made of: input queue, output, key, json. */
 #include "support/test.h"
 
 #include "base/base64.h"
 #include "base/err.h"
-#include "bridge/ear.h"
+#include "bridge/input_queue.h"
 #include "bridge/json.h"
 #include "bridge/key.h"
-#include "bridge/voice.h"
+#include "bridge/bridge_output.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* --- ear ---------------------------------------------------------------------------------- */
+/* --- input queue ------------------------------------------------------------------------- */
 
 static int16_t sample(const uint8_t *frame, size_t i)
 {
@@ -22,52 +22,52 @@ static int16_t sample(const uint8_t *frame, size_t i)
 }
 
 /* Sound comes in pieces of every length and goes out in frames, none lost. */
-TEST(an_ear_makes_frames)
+TEST(the_input_becomes_frames)
 {
-	struct ear e;
+	struct input_queue q;
 	int16_t next_in = 0, next_out = 0;
 
-	assert_int_equal(ear_init(&e, 8000, 20, 60), 0);
-	assert_int_equal(e.frame, 160);
+	assert_int_equal(input_queue_init(&q, 8000, 20, 60), 0);
+	assert_int_equal(q.frame, 160);
 	for (size_t n = 0; n < 300; n += 7) {
 		float x[300];
 
 		for (size_t i = 0; i < n; i++)
 			x[i] = (float)(next_in++) / 32768;
-		assert_int_equal(ear_hear(&e, x, n), 0);
-		for (const uint8_t *f; (f = ear_next(&e)); ear_take(&e))
-			for (size_t i = 0; i < e.frame; i++)
+		assert_int_equal(input_queue_push(&q, x, n), 0);
+		for (const uint8_t *f; (f = input_queue_front(&q)); input_queue_pop(&q))
+			for (size_t i = 0; i < q.frame; i++)
 				assert_int_equal(sample(f, i), next_out++);
 	}
 	assert_true(next_in - next_out < 160 && next_out > 6000);
-	ear_fini(&e);
+	input_queue_fini(&q);
 }
 
-TEST(an_ear_drops_the_oldest)
+TEST(the_oldest_input_is_dropped)
 {
-	struct ear e;
+	struct input_queue q;
 	float x[160];
 	size_t gone = 0;
 
-	assert_int_equal(ear_init(&e, 8000, 20, 60), 0);
+	assert_int_equal(input_queue_init(&q, 8000, 20, 60), 0);
 	for (int k = 0; k < 10; k++) {
 		for (size_t i = 0; i < 160; i++)
 			x[i] = (float)k / 32768;
-		gone += ear_hear(&e, x, 160);
+		gone += input_queue_push(&q, x, 160);
 	}
-	assert_int_equal(e.count, 3);
+	assert_int_equal(q.count, 3);
 	assert_int_equal(gone, 7 * 160);
-	for (int k = 7; k < 10; k++, ear_take(&e))
-		assert_int_equal(sample(ear_next(&e), 0), k);
-	assert_null(ear_next(&e));
-	ear_hear(&e, x, 100);
-	ear_clear(&e);
-	ear_hear(&e, x, 100);
-	assert_null(ear_next(&e));
-	ear_fini(&e);
+	for (int k = 7; k < 10; k++, input_queue_pop(&q))
+		assert_int_equal(sample(input_queue_front(&q), 0), k);
+	assert_null(input_queue_front(&q));
+	input_queue_push(&q, x, 100);
+	input_queue_clear(&q);
+	input_queue_push(&q, x, 100);
+	assert_null(input_queue_front(&q));
+	input_queue_fini(&q);
 }
 
-/* --- voice -------------------------------------------------------------------------------- */
+/* --- output ------------------------------------------------------------------------------ */
 
 struct room {
 	int16_t pcm[8192];
@@ -105,7 +105,7 @@ static void assert_ramp(const struct room *r, size_t n)
 		assert_int_equal(r->pcm[i], i);
 }
 
-TEST(a_voice_puts_halves_together)
+TEST(halves_of_a_sample_are_joined)
 {
 	static const size_t steps[] = {1, 2, 3, 7, 959, 960, 961, 4000};
 	uint8_t bytes[4000];
@@ -113,21 +113,21 @@ TEST(a_voice_puts_halves_together)
 	fill(bytes, 2000);
 	for (size_t k = 0; k < sizeof steps / sizeof *steps; k++) {
 		struct room r = {.most = 8192};
-		struct voice v;
+		struct bridge_output o;
 		size_t said = 0;
 
-		voice_init(&v, &sink, &r, 24000);
+		bridge_output_init(&o, &sink, &r, 24000, OUTPUT_ALL_SILENCE);
 		for (size_t at = 0, n; at < sizeof bytes; at += n) {
 			n = sizeof bytes - at < steps[k] ? sizeof bytes - at : steps[k];
-			said += voice_say(&v, VOICE_PCM16, bytes + at, n);
+			said += bridge_output_send(&o, OUTPUT_PCM16, bytes + at, n);
 		}
 		assert_int_equal(said, 2000);
-		assert_int_equal(v.taken, 2000);
+		assert_int_equal(o.accepted, 2000);
 		assert_ramp(&r, 2000);
 	}
 }
 
-TEST(a_voice_reads_base64)
+TEST(output_in_base64_is_the_same)
 {
 	uint8_t bytes[4000];
 	char text[8000];
@@ -135,76 +135,100 @@ TEST(a_voice_reads_base64)
 	fill(bytes, 2000);
 	for (size_t n = 0; n < 2000; n += 37) { /* across the pieces in which it is read */
 		struct room r = {.most = 8192};
-		struct voice v;
+		struct bridge_output o;
 		size_t len = (size_t)(base64_encode(text, bytes, n * 2) - text);
 
-		voice_init(&v, &sink, &r, 24000);
-		assert_int_equal(voice_say_base64(&v, VOICE_PCM16, text, len), n);
+		bridge_output_init(&o, &sink, &r, 24000, OUTPUT_ALL_SILENCE);
+		assert_int_equal(bridge_output_send_base64(&o, OUTPUT_PCM16, text, len), n);
 		assert_ramp(&r, n);
 		text[len / 2] = '!';
 		if (len)
-			assert_int_equal(voice_say_base64(&v, VOICE_PCM16, text, len), -1);
+			assert_int_equal(bridge_output_send_base64(&o, OUTPUT_PCM16, text, len), -1);
 	}
 }
 
-TEST(padding_in_the_middle_is_none)
+TEST(padding_in_the_middle_is_not_base64)
 {
 	struct room r = {.most = 8192};
-	struct voice v;
+	struct bridge_output o;
 	char text[4000];
 
-	voice_init(&v, &sink, &r, 24000);
+	bridge_output_init(&o, &sink, &r, 24000, OUTPUT_ALL_SILENCE);
 	memset(text, 'A', sizeof text);
 	text[1279] = '=';
-	assert_int_equal(voice_say_base64(&v, VOICE_PCM16, text, sizeof text), -1);
+	assert_int_equal(bridge_output_send_base64(&o, OUTPUT_PCM16, text, sizeof text), -1);
 }
 
-TEST(a_voice_that_is_refused_is_quiet_until_the_next_message)
+TEST(after_a_refusal_the_rest_of_the_message_is_dropped)
 {
 	struct room r = {.most = 1000};
-	struct voice v;
+	struct bridge_output o;
 	uint8_t bytes[4000];
 
 	fill(bytes, 2000);
-	voice_init(&v, &sink, &r, 24000);
-	assert_int_equal(voice_say(&v, VOICE_PCM16, bytes, 4000), 2000);
-	assert_int_equal(v.taken, 960); /* two pieces of 480, and nothing after the hole */
-	voice_tick(&v, 0);
-	assert_int_equal(v.played, 960);
-	voice_tick(&v, 20);
-	assert_int_equal(v.played, 480);
-	voice_tick(&v, 10000);
-	assert_int_equal(v.played, 0);
+	bridge_output_init(&o, &sink, &r, 24000, OUTPUT_ALL_SILENCE);
+	assert_int_equal(bridge_output_send(&o, OUTPUT_PCM16, bytes, 4000), 2000);
+	assert_int_equal(o.accepted, 960); /* two pieces of 480, and nothing after the hole */
+	bridge_output_tick(&o, 0);
+	assert_int_equal(o.played, 960);
+	bridge_output_tick(&o, 20);
+	assert_int_equal(o.played, 480);
+	bridge_output_tick(&o, 10000);
+	assert_int_equal(o.played, 0);
 	r.n = 0;
-	voice_next(&v);
-	voice_say(&v, VOICE_ULAW, (const uint8_t *)"\xff\x7f\x80", 3);
+	bridge_output_next(&o);
+	bridge_output_send(&o, OUTPUT_ULAW, (const uint8_t *)"\xff\x7f\x80", 3);
 	assert_int_equal(r.n, 3);
-	assert_int_equal(r.item, v.item);
+	assert_int_equal(r.item, o.utterance);
 	assert_int_equal(r.pcm[0], 0);
 	assert_int_equal(r.pcm[2], 32124);
 }
 
-TEST(silence_does_not_pile_up)
+TEST(silence_does_not_accumulate)
 {
 	static struct room r = {.most = 8192};
 	static uint8_t silence[20000], tone[2];
-	struct voice v;
+	struct bridge_output o;
 
-	voice_init(&v, &sink, &r, 8000);
-	v.skips_silence = true;
-	voice_say(&v, VOICE_PCM16, silence, sizeof silence);
+	bridge_output_init(&o, &sink, &r, 8000, 300);
+	bridge_output_send(&o, OUTPUT_PCM16, silence, sizeof silence);
 	assert_in_range(r.n, 2400, 2880); /* 300 ms and a piece */
-	voice_tick(&v, 300);
+	bridge_output_tick(&o, 300);
 	tone[1] = 10;
-	voice_say(&v, VOICE_PCM16, tone, 2);
+	bridge_output_send(&o, OUTPUT_PCM16, tone, 2);
 	size_t n = r.n;
 
-	voice_say(&v, VOICE_PCM16, silence, 4000); /* the pauses of what is said are all kept */
+	bridge_output_send(&o, OUTPUT_PCM16, silence, 4000); /* the pauses of what is said are all kept */
 	assert_int_equal(r.n, n + 2000);
-	voice_tick(&v, 0);
-	voice_say(&v, VOICE_PCM16, silence, 4000);
-	voice_say(&v, VOICE_PCM16, silence, 4000);
+	bridge_output_tick(&o, 0);
+	bridge_output_send(&o, OUTPUT_PCM16, silence, 4000);
+	bridge_output_send(&o, OUTPUT_PCM16, silence, 4000);
 	assert_in_range(r.n, n + 4000, n + 5000);
+}
+
+/* With no silence allowed a worker that sends all day is never late, and its pauses are kept while it speaks. */
+TEST(silence_before_speech_takes_no_time)
+{
+	static struct room r = {.most = 8192};
+	static uint8_t silence[960], tone[960];
+	struct bridge_output o;
+
+	bridge_output_init(&o, &sink, &r, 8000, 0);
+	silence[0] = 2; /* the least noise is silence, too */
+	tone[1] = 10;
+	bridge_output_send(&o, OUTPUT_PCM16, silence, sizeof silence);
+	assert_int_equal(r.n, 0);
+	bridge_output_send(&o, OUTPUT_PCM16, tone, sizeof tone);
+	bridge_output_send(&o, OUTPUT_PCM16, silence, sizeof silence);
+	assert_int_equal(r.n, 960);
+	assert_int_equal(o.utterance, 1);
+	bridge_output_flushed(&o);
+	assert_int_equal(o.utterance, 2);
+	bridge_output_send(&o, OUTPUT_PCM16, silence, sizeof silence); /* nothing audible is before it any more */
+	assert_int_equal(r.n, 960);
+	silence[0] = 3;
+	bridge_output_send(&o, OUTPUT_PCM16, silence, sizeof silence);
+	assert_int_equal(r.n, 1440);
 }
 
 /* --- key ---------------------------------------------------------------------------------- */
@@ -280,13 +304,14 @@ TEST(documents_small_and_big)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_ear_makes_frames),
-		cmocka_unit_test(an_ear_drops_the_oldest),
-		cmocka_unit_test(a_voice_puts_halves_together),
-		cmocka_unit_test(a_voice_reads_base64),
-		cmocka_unit_test(padding_in_the_middle_is_none),
-		cmocka_unit_test(a_voice_that_is_refused_is_quiet_until_the_next_message),
-		cmocka_unit_test(silence_does_not_pile_up),
+		cmocka_unit_test(the_input_becomes_frames),
+		cmocka_unit_test(the_oldest_input_is_dropped),
+		cmocka_unit_test(halves_of_a_sample_are_joined),
+		cmocka_unit_test(output_in_base64_is_the_same),
+		cmocka_unit_test(padding_in_the_middle_is_not_base64),
+		cmocka_unit_test(after_a_refusal_the_rest_of_the_message_is_dropped),
+		cmocka_unit_test(silence_does_not_accumulate),
+		cmocka_unit_test(silence_before_speech_takes_no_time),
 		cmocka_unit_test(keys_are_found),
 		cmocka_unit_test(strings_are_quoted),
 		cmocka_unit_test(documents_small_and_big),

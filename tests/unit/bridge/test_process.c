@@ -43,7 +43,7 @@ TEST(an_echo_says_what_it_hears)
 	for (size_t i = 0; i < RATE; i++)
 		assert_true(s->said[i] == s->hears[i % TICK]);
 	assert_string_equal(s->failed, "");
-	assert_int_equal(s->n_unheard, 0);
+	assert_int_equal(s->n_dropped, 0);
 	assert_true(seat_free(s) < 900); /* it left when it was told to */
 }
 
@@ -122,7 +122,7 @@ TEST(events_go_both_ways)
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_MESSAGE, .participant = 2, .text = "psst", .direct = true});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_MODE, .mode = BRIDGE_ACTIVE, .participant = 2});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_MESSAGE, .participant = 1, .text = "hi"});
-	seat_event(s, (struct bridge_event){.kind = BRIDGE_INTERRUPTED, .item = 3, .heard_ms = 420});
+	seat_event(s, (struct bridge_event){.kind = BRIDGE_INTERRUPTED, .utterance = 3, .heard_ms = 420});
 	seat_event(s, (struct bridge_event){.kind = BRIDGE_LEFT, .participant = 2});
 	assert_true(seat_run(s, has_left, 10000));
 	for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
@@ -248,12 +248,12 @@ TEST(a_worker_that_never_reads_costs_nobody_anything)
 
 	assert_true(seat_run(s, has_text, 10000));
 	s->n_ticks = 0;
-	s->n_unheard = 0;
+	s->n_dropped = 0;
 	for (int i = 0; i < 20000; i++)
 		seat_event(s, (struct bridge_event){.kind = BRIDGE_MESSAGE, .participant = 1, .text = "are you there?"});
 	assert_true(seat_run(s, ticked_500_more, 20000));
 	assert_string_equal(s->failed, "");
-	assert_in_range(s->n_unheard, 500 * TICK - 300 * 16 - TICK, 500 * TICK);
+	assert_in_range(s->n_dropped, 500 * TICK - 300 * 16 - TICK, 500 * TICK);
 	assert_int_equal(seat_count(s, "events for it are lost"), 1);
 	assert_in_range(seat_free(s), 950, 2900); /* SIGTERM after a second was enough */
 }

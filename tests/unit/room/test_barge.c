@@ -36,10 +36,10 @@ static int mouth_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t f
 	return 0;
 }
 
-static bool mouth_audio(void *self, const struct bridge_hearing *h, nsec now)
+static bool mouth_audio(void *self, const struct bridge_input *in, nsec now)
 {
 	struct mouth *m = self;
-	size_t n = m->babbles ? h->n : m->say;
+	size_t n = m->babbles ? in->n : m->say;
 	float *x = malloc((n + 1) * sizeof *x);
 	int16_t *pcm = malloc((n + 1) * sizeof *pcm);
 
@@ -81,7 +81,7 @@ struct scene {
 	struct mouth m;
 	struct stage *s;
 	struct actor *t, *l;
-	size_t begun; /* samples that `t` had heard when he began */
+	size_t begun; /* samples that `t` had heard when it began to talk */
 };
 
 static void scene_open(struct scene *c, enum barge_in policy)
@@ -109,14 +109,14 @@ static void talk(struct scene *c)
 	actor_talk(c->t, 1000, 0.2);
 }
 
-/* Of the bridge's tone at the ear of `a`, in one of its ticks from the moment that `t` began, against full level. */
+/* The level of the bridge's tone that `a` hears, in a tick counted from the moment that `t` began, against full level. */
 static double tick_db(const struct actor *a, size_t begun, size_t tick)
 {
 	assert_true(a->n_heard >= begun + (tick + 1) * TICK);
 	return sig_db(sig_level(a->heard + begun + tick * TICK, TICK, 16000, 440) / 0.3);
 }
 
-/* How many ticks until the tone at his ear is below `db`. */
+/* How many ticks until the tone that the talker hears is below `db`. */
 static size_t ticks_to(const struct scene *c, double db)
 {
 	size_t t = 0;
@@ -126,7 +126,7 @@ static size_t ticks_to(const struct scene *c, double db)
 	return t;
 }
 
-/* But for the beginning and the end of the speech itself. */
+/* Without the beginning and the end of the speech itself. */
 static double click_db(const struct actor *a)
 {
 	size_t n = a->n_heard < 127000 ? a->n_heard : 127000;
@@ -136,14 +136,14 @@ static double click_db(const struct actor *a)
 
 /* ---- cases ---- */
 
-TEST(who_talks_over_it_hears_it_turned_down_at_once)
+TEST(talking_over_the_bridge_ducks_it_at_once)
 {
 	struct scene c;
 
 	scene_open(&c, BARGE_IN_WORKER);
 	talk(&c);
 	stage_run(c.s, 1000);
-	/* his first frame is mixed one or two ticks after he sent it; one tick is the way down */
+	/* the first frame is mixed one or two ticks after it was sent; the fade takes one tick */
 	size_t t = ticks_to(&c, -11.5);
 
 	print_message("down after %zu ticks, then %.2f dB, click %.1f dB\n", t, tick_db(c.t, c.begun, 20), click_db(c.t));
@@ -205,7 +205,7 @@ TEST(after_a_cough_nothing_is_lost_or_repeated)
 	stage_close(c.s);
 }
 
-TEST(once_confirmed_it_is_taken_back_everywhere)
+TEST(a_confirmed_interruption_flushes_its_speech_for_everybody)
 {
 	struct scene c;
 
@@ -222,18 +222,18 @@ TEST(once_confirmed_it_is_taken_back_everywhere)
 	double after_ms = (double)(ev->at - began) * 1e-6;
 	size_t silent = (c.t->n_heard - c.begun) / TICK;
 
-	print_message("confirmed after %.0f ms, he heard nothing more from tick %zu on, heard %u ms of item %lu\n", after_ms, silent,
-		c.m.interrupted.heard_ms, (unsigned long)c.m.interrupted.item);
+	print_message("confirmed after %.0f ms, nothing was heard from tick %zu on, %u ms of utterance %lu were\n", after_ms, silent,
+		c.m.interrupted.heard_ms, (unsigned long)c.m.interrupted.utterance);
 	assert_near(after_ms, 250 + 20 + 3, 21);
 	assert_near((double)silent * 20, after_ms, 41); /* the tick of the flush, with its fade */
 	assert_int_equal(c.m.n_interrupted, 1);
-	assert_int_equal(c.m.interrupted.item, 1);
+	assert_int_equal(c.m.interrupted.utterance, 1);
 	assert_near(c.m.interrupted.heard_ms, 1000 + after_ms, 41);
 	assert_int_equal(c.t->epoch, 1);
 	memset(c.t->heard + c.t->n_heard, 0, 1000 * sizeof(float));
 	c.t->n_heard += 1000;
 	assert_below(click_db(c.t), -50);
-	/* what it says next begins in the new epoch, at full level once he pauses */
+	/* what it says next begins in the new epoch, at full level after a pause */
 	c.t->talks = false;
 	stage_run(c.s, 1000);
 	c.m.item = 2;
@@ -246,7 +246,7 @@ TEST(once_confirmed_it_is_taken_back_everywhere)
 	stage_close(c.s);
 }
 
-TEST(immediate_is_silent_within_a_tick)
+TEST(an_immediate_interruption_silences_it_within_a_tick)
 {
 	struct scene c;
 
@@ -256,13 +256,13 @@ TEST(immediate_is_silent_within_a_tick)
 	size_t ticks = (c.t->n_heard - c.begun) / TICK;
 
 	print_message("immediate: nothing from tick %zu on\n", ticks);
-	assert_in_range(ticks, 1, 3); /* the wait for his frame; and the tick that fades */
+	assert_in_range(ticks, 1, 3); /* until the frame is mixed; and the tick that fades */
 	assert_int_equal(actor_count(c.t, ROOM_FLUSH), 1);
 	assert_near(c.m.interrupted.heard_ms, 1000 + 20, 25);
 	stage_close(c.s);
 }
 
-TEST(off_means_off)
+TEST(without_barge_in_nothing_changes)
 {
 	struct scene c;
 
@@ -276,8 +276,8 @@ TEST(off_means_off)
 	stage_close(c.s);
 }
 
-/* He plays 300 ms behind, and says so. */
-TEST(what_he_heard_is_what_he_played)
+/* The client plays 300 ms behind, and reports that. */
+TEST(heard_ms_follows_the_reports_of_the_person_who_interrupts)
 {
 	struct scene c;
 
@@ -289,7 +289,7 @@ TEST(what_he_heard_is_what_he_played)
 	talk(&c);
 	stage_run(c.s, 500);
 	assert_near(c.m.interrupted.heard_ms, 1000 + 20 - 300, 25);
-	/* one who has heard less than there is of the item has heard nothing of it */
+	/* the utterance is shorter than the delay: nothing of it was heard */
 	c.t->talks = false;
 	stage_run(c.s, 1000);
 	c.m.item = 2;
@@ -298,13 +298,13 @@ TEST(what_he_heard_is_what_he_played)
 	talk(&c);
 	stage_run(c.s, 500);
 	assert_int_equal(c.m.n_interrupted, 2);
-	assert_int_equal(c.m.interrupted.item, 2);
+	assert_int_equal(c.m.interrupted.utterance, 2);
 	assert_int_equal(c.m.interrupted.heard_ms, 0);
 	stage_close(c.s);
 }
 
-/* A worker far away goes on for a while: it has not heard yet. */
-TEST(what_still_comes_of_it_is_not_played)
+/* A worker far away goes on for a while: it does not know yet. */
+TEST(the_rest_of_an_interrupted_utterance_is_dropped)
 {
 	struct scene c;
 
@@ -316,11 +316,11 @@ TEST(what_still_comes_of_it_is_not_played)
 	stage_run(c.s, 2000);
 	assert_int_equal(c.m.last_err, 0);
 	assert_int_equal(c.t->n_heard, 0);
-	/* another utterance is one at once */
+	/* another utterance is played at once */
 	c.m.item = 2;
 	stage_run(c.s, 200);
 	assert_in_range(c.t->n_heard, 9 * TICK, 11 * TICK);
-	/* and one that never ends goes on when he pauses */
+	/* and one that never ends goes on after a pause */
 	c.t->talks = false;
 	stage_run(c.s, 1000);
 	talk(&c);
@@ -333,8 +333,8 @@ TEST(what_still_comes_of_it_is_not_played)
 	stage_close(c.s);
 }
 
-/* Who has interrupted has the word until he pauses: what it answers meanwhile is not taken back again, but turned down. */
-TEST(he_interrupts_once)
+/* Until the talker pauses, what the bridge answers is ducked and not flushed again. */
+TEST(one_talker_interrupts_once_until_they_pause)
 {
 	struct scene c;
 
@@ -382,8 +382,8 @@ TEST(a_tone_that_may_be_interrupted_waits_for_a_pause)
 	stage_close(s);
 }
 
-/* Epochs are each person's own, and wrap. */
-TEST(epochs_begin_with_his_session)
+/* They wrap, too. */
+TEST(each_session_counts_its_own_epochs)
 {
 	struct scene c;
 
@@ -412,16 +412,16 @@ TEST(epochs_begin_with_his_session)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(who_talks_over_it_hears_it_turned_down_at_once),
+		cmocka_unit_test(talking_over_the_bridge_ducks_it_at_once),
 		cmocka_unit_test(after_a_cough_nothing_is_lost_or_repeated),
-		cmocka_unit_test(once_confirmed_it_is_taken_back_everywhere),
-		cmocka_unit_test(immediate_is_silent_within_a_tick),
-		cmocka_unit_test(off_means_off),
-		cmocka_unit_test(what_he_heard_is_what_he_played),
-		cmocka_unit_test(what_still_comes_of_it_is_not_played),
-		cmocka_unit_test(he_interrupts_once),
+		cmocka_unit_test(a_confirmed_interruption_flushes_its_speech_for_everybody),
+		cmocka_unit_test(an_immediate_interruption_silences_it_within_a_tick),
+		cmocka_unit_test(without_barge_in_nothing_changes),
+		cmocka_unit_test(heard_ms_follows_the_reports_of_the_person_who_interrupts),
+		cmocka_unit_test(the_rest_of_an_interrupted_utterance_is_dropped),
+		cmocka_unit_test(one_talker_interrupts_once_until_they_pause),
 		cmocka_unit_test(a_tone_that_may_be_interrupted_waits_for_a_pause),
-		cmocka_unit_test(epochs_begin_with_his_session),
+		cmocka_unit_test(each_session_counts_its_own_epochs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

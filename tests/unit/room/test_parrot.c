@@ -13,7 +13,7 @@ static void speak(struct actor *a, double level)
 	a->n_said = 0;
 }
 
-/* How alike are `said` and what he heard, at the best place: 1 is the same but for the level. */
+/* How alike are `said` and `heard`, at the best offset: 1 is the same, at any level. */
 static double likeness(const float *said, size_t n, const float *heard, size_t n_heard)
 {
 	double best = 0;

@@ -34,7 +34,7 @@ static int survivor_open(const struct bridge_opts *opts, uint32_t rate_hz, size_
 	return 0;
 }
 
-static bool survivor_audio(void *self, const struct bridge_hearing *h, nsec now)
+static bool survivor_audio(void *self, const struct bridge_input *h, nsec now)
 {
 	(void)h, (void)now;
 	((struct survivor *)self)->n_ticks++;

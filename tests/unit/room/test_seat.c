@@ -16,14 +16,14 @@ struct puppet {
 	uint64_t item;
 	bool flush_next;
 	bool babble;              /* a tone, tick by tick */
-	/* what it saw */
+	/* what it was given */
 	const struct bridge_sink *sink;
 	void *sink_ctx;
 	bool open;
 	unsigned n_opens, n_closes, n_ticks;
 	int last_err;
 	struct tone tone;
-	struct bridge_hearing hearing;
+	struct bridge_input input;
 	struct bridge_event events[64];
 	char texts[64][32];
 	size_t n_events;
@@ -69,19 +69,19 @@ static int puppet_say(struct puppet *p, uint64_t item, size_t n)
 	return err;
 }
 
-static bool puppet_audio(void *self, const struct bridge_hearing *h, nsec now)
+static bool puppet_audio(void *self, const struct bridge_input *in, nsec now)
 {
 	struct puppet *p = self;
 
 	(void)now;
 	assert_true(p->open);
 	p->n_ticks++;
-	p->hearing = *h;
+	p->input = *in;
 	if (p->say)
 		p->last_err = puppet_say(p, p->item, p->say);
 	p->say = 0;
 	if (p->babble)
-		p->last_err = puppet_say(p, p->item, h->n);
+		p->last_err = puppet_say(p, p->item, in->n);
 	if (p->flush_next)
 		p->sink->flush(p->sink_ctx);
 	p->flush_next = false;
@@ -113,7 +113,7 @@ static void puppet_close(void *self)
 static const struct bridge_ops puppet_ops = {.type = "puppet", .open = puppet_open, .audio = puppet_audio, .event = puppet_event,
 	.close = puppet_close};
 
-/* One that is not there yet when it is open. */
+/* One whose worker is not connected yet when it is open. */
 static const struct bridge_ops slow_ops = {.type = "puppet", .open = puppet_open, .audio = puppet_audio, .event = puppet_event,
 	.close = puppet_close, .tells_up = true};
 
@@ -160,7 +160,7 @@ TEST(it_opens_with_the_first_and_closes_with_the_last)
 	stage_close(s);
 }
 
-TEST(it_is_told_what_happens)
+TEST(the_driver_is_told_what_happens)
 {
 	struct puppet p = {0};
 	struct stage *s = puppet_stage(&p);
@@ -177,9 +177,9 @@ TEST(it_is_told_what_happens)
 	actor_talk(a, 440, 0.2);
 	stage_run(s, 200);
 	assert_true(last_event(&p, BRIDGE_SPEAKING)->speaking);
-	assert_int_equal(p.hearing.talkers, 1);
-	assert_true(p.hearing.speech);
-	assert_near(p.hearing.level_dbfs, sig_db(0.2) - 3, 0.3);
+	assert_int_equal(p.input.talkers, 1);
+	assert_true(p.input.speech);
+	assert_near(p.input.level_dbfs, sig_db(0.2) - 3, 0.3);
 	a->talks = false;
 	stage_run(s, 1000);
 	assert_false(last_event(&p, BRIDGE_SPEAKING)->speaking);
@@ -188,8 +188,8 @@ TEST(it_is_told_what_happens)
 	stage_close(s);
 }
 
-/* It keeps the room awake; whoever begins to talk is heard as soon as in one that he wakes. */
-TEST(a_quiet_room_with_a_worker_follows_who_talks)
+/* It keeps the room awake; a new talker is heard as early as in a room that was asleep. */
+TEST(a_quiet_room_with_a_bridge_aligns_its_ticks_with_a_new_talker)
 {
 	struct puppet p = {.wants = true};
 	struct stage *s = puppet_stage(&p);
@@ -221,8 +221,8 @@ TEST(it_hears_people_and_not_itself)
 
 	stage_join(s, "all");
 	stage_run(s, 500);
-	assert_near(p.hearing.level_dbfs, -100, 0.1);
-	assert_int_equal(p.hearing.talkers, 0);
+	assert_near(p.input.level_dbfs, -100, 0.1);
+	assert_int_equal(p.input.talkers, 0);
 	assert_true(s->actors[0].n_frames >= 24);
 	stage_close(s);
 }
@@ -282,15 +282,15 @@ TEST(a_failed_open_never_fails_a_join)
 	assert_int_equal(p.n_closes, 1);
 }
 
-TEST(what_a_worker_was_too_slow_for_is_counted)
+TEST(dropped_input_is_counted)
 {
 	struct puppet p = {0};
 	struct stage *s = puppet_stage(&p);
 
 	stage_join(s, "all");
 	for (int i = 0; i < 100; i++)
-		p.sink->unheard(p.sink_ctx, 8);
-	assert_int_equal(rooms_stats(s->rooms)->bridge_unheard_ms, 50);
+		p.sink->dropped(p.sink_ctx, 8);
+	assert_int_equal(rooms_stats(s->rooms)->bridge_input_dropped_ms, 50);
 	stage_close(s);
 }
 
@@ -359,7 +359,7 @@ TEST(rooms_that_failed_together_do_not_come_back_together)
 	stage_close(s);
 }
 
-TEST(as_long_as_the_driver_asks_it_is_not_tried)
+TEST(the_driver_may_ask_for_a_longer_pause)
 {
 	struct puppet p = {.fail_open = true, .pause_ms = 20000};
 	struct stage *s = puppet_stage(&p);
@@ -374,8 +374,8 @@ TEST(as_long_as_the_driver_asks_it_is_not_tried)
 	stage_close(s);
 }
 
-/* Opening is not being there. */
-TEST(who_says_that_it_is_there_is_believed_then)
+/* An open driver may have no worker yet. */
+TEST(a_slow_driver_is_connected_when_it_says_so)
 {
 	struct puppet p = {.opts = {.ops = &slow_ops}};
 	struct stage *s = puppet_stage(&p);
@@ -409,7 +409,7 @@ static void find_bridge(void *ctx, const struct room_member *m)
 		*(struct room_member *)ctx = *m;
 }
 
-TEST(newcomers_see_that_it_is_down)
+TEST(newcomers_see_that_the_bridge_is_down)
 {
 	struct puppet p = {.opts = {.ops = &slow_ops}};
 	struct stage *s = puppet_stage(&p);
@@ -431,7 +431,7 @@ TEST(newcomers_see_that_it_is_down)
 	stage_close(s);
 }
 
-TEST(a_stillborn_driver_is_closed)
+TEST(a_driver_that_fails_while_it_opens_is_closed)
 {
 	struct puppet p = {.fail_in_open = true};
 	struct stage *s = puppet_stage(&p);
@@ -464,7 +464,7 @@ TEST(people_hear_one_another_while_it_fails)
 	stage_close(s);
 }
 
-TEST(somebody_leaving_while_it_is_down_is_no_trouble)
+TEST(people_may_leave_while_it_is_down)
 {
 	struct puppet p = {.fail_open = true};
 	struct stage *s = puppet_stage(&p);
@@ -482,7 +482,7 @@ TEST(somebody_leaving_while_it_is_down_is_no_trouble)
 	assert_int_equal(p.n_closes, 0);
 }
 
-TEST(speech_ahead_of_its_time_is_played_in_its_time)
+TEST(speech_sent_early_is_played_in_real_time)
 {
 	struct puppet p = {0};
 	struct stage *s = puppet_stage(&p);
@@ -496,10 +496,10 @@ TEST(speech_ahead_of_its_time_is_played_in_its_time)
 	p.say = 5 * 16000;
 	stage_run(s, 2500);
 	assert_int_equal(p.last_err, 0);
-	assert_int_equal(p.hearing.heard_item, 7);
-	assert_near(p.hearing.waiting_ms, 2500, 45);
+	assert_int_equal(p.input.utterance, 7);
+	assert_near(p.input.waiting_ms, 2500, 45);
 	stage_run(s, 3500);
-	assert_int_equal(p.hearing.heard_item, 0);
+	assert_int_equal(p.input.utterance, 0);
 	assert_true(rooms_deadline(s->rooms) == NSEC_NONE);
 	assert_in_range(a->n_heard, 5 * 16000, 5 * 16000 + 320);
 	assert_above(sig_snr(a->heard + 1600, 4 * 16000, 16000, hz, 1, NULL, NULL), 80);
@@ -526,7 +526,7 @@ TEST(the_backlog_is_bounded)
 	stage_close(s);
 }
 
-TEST(so_are_the_utterances_that_wait)
+TEST(the_number_of_waiting_utterances_is_bounded)
 {
 	struct puppet p = {0};
 	struct stage *s = puppet_stage(&p);
@@ -541,7 +541,7 @@ TEST(so_are_the_utterances_that_wait)
 	stage_close(s);
 }
 
-TEST(a_flush_is_soft_and_tells_what_was_heard)
+TEST(a_flush_fades_and_reports_what_was_heard)
 {
 	struct puppet p = {.wants = true};
 	struct stage *s = puppet_stage(&p);
@@ -553,7 +553,7 @@ TEST(a_flush_is_soft_and_tells_what_was_heard)
 	p.item = 4;
 	p.say = 16000 * 8;
 	stage_run(s, 2500);
-	assert_int_equal(p.hearing.heard_item, 4);
+	assert_int_equal(p.input.utterance, 4);
 	size_t before = a->n_frames;
 
 	p.flush_next = true;
@@ -562,18 +562,18 @@ TEST(a_flush_is_soft_and_tells_what_was_heard)
 	const struct bridge_event *ev = last_event(&p, BRIDGE_INTERRUPTED);
 
 	assert_non_null(ev);
-	assert_int_equal(ev->item, 4);
+	assert_int_equal(ev->utterance, 4);
 	assert_near(ev->heard_ms, 1000, 25);
-	assert_int_equal(p.hearing.waiting_ms, 0);
+	assert_int_equal(p.input.waiting_ms, 0);
 	memset(a->heard + a->n_heard, 0, 1000 * sizeof(float));
 	assert_below(sig_db(sig_click(a->heard, a->n_heard + 1000, 16000, 2500, NULL)), -50);
-	/* with nothing to take back there is nothing to tell */
+	/* with nothing to flush there is nothing to report */
 	size_t n = p.n_events;
 
 	p.flush_next = true;
 	stage_run(s, 100);
 	assert_int_equal(p.n_events, n);
-	/* and what is said next is played from its start */
+	/* and the next utterance is played from its start */
 	actor_forget_heard(a);
 	p.item = 5;
 	p.say = 16000;
@@ -582,7 +582,7 @@ TEST(a_flush_is_soft_and_tells_what_was_heard)
 	stage_close(s);
 }
 
-TEST(a_failure_in_the_middle_of_a_word_is_soft)
+TEST(a_failure_in_the_middle_of_a_word_fades)
 {
 	struct puppet p = {.wants = true};
 	struct stage *s = puppet_stage(&p);
@@ -602,7 +602,7 @@ TEST(a_failure_in_the_middle_of_a_word_is_soft)
 }
 
 /* Speech from a callback of the loop, without a clock, wakes a room that sleeps. */
-TEST(speech_out_of_the_blue_wakes_the_room)
+TEST(speech_from_a_loop_callback_wakes_the_room)
 {
 	struct puppet p = {0};
 	struct stage *s = puppet_stage(&p);
@@ -651,8 +651,8 @@ static void count_member(void *ctx, const struct room_member *m)
 		*found = *m;
 }
 
-/* Its speech is gone within a tick; it hears on, and it is played again when it may speak: from the beginning of an utterance. */
-TEST(who_has_taken_over_silences_it)
+/* It still hears; when it may speak again, the next utterance is played from its beginning. */
+TEST(listening_mode_silences_it_within_a_tick)
 {
 	struct puppet p = {.say = 16000 * 5, .item = 1, .wants = true};
 	struct stage *s = puppet_stage(&p);
@@ -664,9 +664,9 @@ TEST(who_has_taken_over_silences_it)
 	size_t before = a->n_heard;
 
 	assert_int_equal(participant_bridge(a->p, BRIDGE_LISTENING, s->now), 0);
-	assert_int_equal(last_event(&p, BRIDGE_INTERRUPTED)->item, 1);
+	assert_int_equal(last_event(&p, BRIDGE_INTERRUPTED)->utterance, 1);
 	assert_near(last_event(&p, BRIDGE_INTERRUPTED)->heard_ms, 1000, 25);
-	p.babble = true; /* it knows nothing of modes and goes on */
+	p.babble = true; /* it ignores modes and goes on */
 	assert_int_equal(last_event(&p, BRIDGE_MODE)->mode, BRIDGE_LISTENING);
 	assert_int_equal(last_event(&p, BRIDGE_MODE)->participant, participant_id(a->p));
 	assert_int_equal(actor_last(b, ROOM_BRIDGE)->mode, BRIDGE_LISTENING);
@@ -683,22 +683,22 @@ TEST(who_has_taken_over_silences_it)
 	assert_below(sig_db(sig_level(a->heard + before + 2 * tick, 40 * tick, 16000, 440)), -80);
 	assert_near(sig_db(sig_level(a->heard + before + 2 * tick, 40 * tick, 16000, 1000)), -20, 0.3);
 	memset(a->heard + a->n_heard, 0, 100 * sizeof(float));
-	assert_true(p.hearing.speech && p.hearing.talkers == 1); /* and it hears */
-	assert_near(p.hearing.level_dbfs, -23, 0.3);
+	assert_true(p.input.speech && p.input.talkers == 1); /* it still hears */
+	assert_near(p.input.level_dbfs, -23, 0.3);
 
 	assert_int_equal(participant_bridge(b->p, BRIDGE_ACTIVE, s->now), 0);
-	stage_run(s, 400); /* the rest of what began unheard */
+	stage_run(s, 400); /* the rest of an utterance that began while it was silenced */
 	assert_below(actor_level_db(a, 440, 300), -80);
 	p.item = 2;
 	stage_run(s, 400);
 	assert_near(actor_level_db(a, 440, 300), sig_db(0.3), 0.3);
 	assert_int_equal(actor_count(a, ROOM_BRIDGE), 2);
-	assert_int_equal(participant_bridge(b->p, BRIDGE_ACTIVE, s->now), 0); /* no change, no news */
+	assert_int_equal(participant_bridge(b->p, BRIDGE_ACTIVE, s->now), 0); /* no change is not reported */
 	assert_int_equal(actor_count(a, ROOM_BRIDGE), 2);
 	stage_close(s);
 }
 
-TEST(who_mutes_it_takes_its_ears_too)
+TEST(muted_mode_withholds_its_input_too)
 {
 	struct puppet p = {.wants = true, .item = 1};
 	struct stage *s = puppet_stage(&p);
@@ -710,10 +710,10 @@ TEST(who_mutes_it_takes_its_ears_too)
 	assert_int_equal(participant_bridge(a->p, BRIDGE_MUTED, s->now), 0);
 	assert_false(last_event(&p, BRIDGE_SPEAKING)->speaking);
 	stage_run(s, 100);
-	assert_near(p.hearing.level_dbfs, -100, 0.1);
-	assert_int_equal(p.hearing.talkers, 0);
-	assert_false(p.hearing.speech);
-	/* nor is it told what they write and when they speak; what it says is lost */
+	assert_near(p.input.level_dbfs, -100, 0.1);
+	assert_int_equal(p.input.talkers, 0);
+	assert_false(p.input.speech);
+	/* nor is it told what they write and when they speak; what it says is dropped */
 	size_t n = p.n_events;
 
 	assert_int_equal(participant_message(a->p, 0, "between us", s->now), 0);
@@ -730,12 +730,12 @@ TEST(who_mutes_it_takes_its_ears_too)
 	assert_int_equal(participant_bridge(a->p, BRIDGE_ACTIVE, s->now), 0);
 	assert_true(last_event(&p, BRIDGE_SPEAKING)->speaking);
 	stage_run(s, 100);
-	assert_near(p.hearing.level_dbfs, sig_db(0.2) - 3, 0.3);
+	assert_near(p.input.level_dbfs, sig_db(0.2) - 3, 0.3);
 	stage_close(s);
 }
 
-/* Cut short, it may still tell how far it came: once. */
-TEST(the_end_of_what_was_heard_is_told)
+/* Of its own speech: the driver may still say how far it came. */
+TEST(one_final_transcript_follows_an_interruption)
 {
 	struct puppet p = {.wants = true, .item = 1, .say = 16000};
 	struct stage *s = puppet_stage(&p);
@@ -785,9 +785,9 @@ TEST(where_there_is_no_bridge_there_is_no_mode)
 	stage_close(s);
 }
 
-/* ---- what it hears ---- */
+/* ---- input ---- */
 
-TEST(mute_is_a_mute_towards_it_too)
+TEST(a_muted_person_is_not_heard_by_the_bridge)
 {
 	struct puppet p = {.wants = true};
 	struct stage *s = puppet_stage(&p);
@@ -795,7 +795,7 @@ TEST(mute_is_a_mute_towards_it_too)
 
 	actor_talk(a, 440, 0.2);
 	stage_run(s, 500);
-	assert_int_equal(p.hearing.talkers, 1);
+	assert_int_equal(p.input.talkers, 1);
 	participant_mute(a->p, true, s->now);
 	assert_false(last_event(&p, BRIDGE_SPEAKING)->speaking);
 	assert_int_equal(last_event(&p, BRIDGE_SPEAKING)->participant, participant_id(a->p));
@@ -804,22 +804,22 @@ TEST(mute_is_a_mute_towards_it_too)
 
 	for (int i = 0; i < 50; i++) {
 		stage_run(s, 20);
-		assert_int_equal(p.hearing.talkers, 0);
-		assert_near(p.hearing.level_dbfs, -100, 0.1);
-		assert_false(p.hearing.speech);
+		assert_int_equal(p.input.talkers, 0);
+		assert_near(p.input.level_dbfs, -100, 0.1);
+		assert_false(p.input.speech);
 	}
 	assert_int_equal(p.n_events, n);
 	actor_talk(b, 700, 0.2);
 	stage_run(s, 500);
-	assert_int_equal(p.hearing.talkers, 1);
+	assert_int_equal(p.input.talkers, 1);
 	participant_mute(a->p, false, s->now);
 	stage_run(s, 500);
-	assert_int_equal(p.hearing.talkers, 2);
+	assert_int_equal(p.input.talkers, 2);
 	stage_close(s);
 }
 
-/* One talker passes through the room as he is: sample for sample, once he has faded in. */
-TEST(one_talker_is_heard_at_unity_gain)
+/* A single talker passes through the room unchanged, sample for sample, after the fade-in. */
+TEST(a_single_talker_reaches_it_at_unity_gain)
 {
 	struct puppet p = {.wants = true};
 	struct stage *s = puppet_stage(&p);
@@ -835,8 +835,8 @@ TEST(one_talker_is_heard_at_unity_gain)
 		stage_run(s, 500);
 		for (n = 0; n < 16000; n += 320) {
 			stage_run(s, 20);
-			assert_int_equal(p.hearing.n, 320);
-			memcpy(heard + n, p.hearing.pcm, 320 * sizeof *heard);
+			assert_int_equal(p.input.n, 320);
+			memcpy(heard + n, p.input.pcm, 320 * sizeof *heard);
 		}
 		assert_near(sig_db(sig_level(heard, n, 16000, 440)), db, 0.02);
 		assert_above(sig_snr(heard, n, 16000, hz, 1, NULL, NULL), db + 92);
@@ -844,7 +844,7 @@ TEST(one_talker_is_heard_at_unity_gain)
 	stage_close(s);
 }
 
-/* Who speaks is told in the order in which they begin, in the tick in which it is found out. */
+/* Changes of speaker are reported in their order, in the tick in which they are detected. */
 TEST(changes_of_speaker_come_at_once_and_in_order)
 {
 	struct puppet p = {.wants = true};
@@ -879,34 +879,34 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_opens_with_the_first_and_closes_with_the_last),
-		cmocka_unit_test(it_is_told_what_happens),
-		cmocka_unit_test(a_quiet_room_with_a_worker_follows_who_talks),
+		cmocka_unit_test(the_driver_is_told_what_happens),
+		cmocka_unit_test(a_quiet_room_with_a_bridge_aligns_its_ticks_with_a_new_talker),
 		cmocka_unit_test(it_hears_people_and_not_itself),
 		cmocka_unit_test(its_messages_and_transcripts_reach_all),
 		cmocka_unit_test(a_failed_open_never_fails_a_join),
-		cmocka_unit_test(what_a_worker_was_too_slow_for_is_counted),
+		cmocka_unit_test(dropped_input_is_counted),
 		cmocka_unit_test(the_pause_doubles_to_half_a_minute),
 		cmocka_unit_test(rooms_that_failed_together_do_not_come_back_together),
-		cmocka_unit_test(as_long_as_the_driver_asks_it_is_not_tried),
-		cmocka_unit_test(who_says_that_it_is_there_is_believed_then),
-		cmocka_unit_test(newcomers_see_that_it_is_down),
-		cmocka_unit_test(a_stillborn_driver_is_closed),
+		cmocka_unit_test(the_driver_may_ask_for_a_longer_pause),
+		cmocka_unit_test(a_slow_driver_is_connected_when_it_says_so),
+		cmocka_unit_test(newcomers_see_that_the_bridge_is_down),
+		cmocka_unit_test(a_driver_that_fails_while_it_opens_is_closed),
 		cmocka_unit_test(people_hear_one_another_while_it_fails),
-		cmocka_unit_test(somebody_leaving_while_it_is_down_is_no_trouble),
-		cmocka_unit_test(speech_ahead_of_its_time_is_played_in_its_time),
+		cmocka_unit_test(people_may_leave_while_it_is_down),
+		cmocka_unit_test(speech_sent_early_is_played_in_real_time),
 		cmocka_unit_test(the_backlog_is_bounded),
-		cmocka_unit_test(so_are_the_utterances_that_wait),
-		cmocka_unit_test(a_flush_is_soft_and_tells_what_was_heard),
-		cmocka_unit_test(a_failure_in_the_middle_of_a_word_is_soft),
-		cmocka_unit_test(speech_out_of_the_blue_wakes_the_room),
+		cmocka_unit_test(the_number_of_waiting_utterances_is_bounded),
+		cmocka_unit_test(a_flush_fades_and_reports_what_was_heard),
+		cmocka_unit_test(a_failure_in_the_middle_of_a_word_fades),
+		cmocka_unit_test(speech_from_a_loop_callback_wakes_the_room),
 		cmocka_unit_test(a_worker_that_stutters_does_not_click),
-		cmocka_unit_test(who_has_taken_over_silences_it),
-		cmocka_unit_test(who_mutes_it_takes_its_ears_too),
-		cmocka_unit_test(the_end_of_what_was_heard_is_told),
+		cmocka_unit_test(listening_mode_silences_it_within_a_tick),
+		cmocka_unit_test(muted_mode_withholds_its_input_too),
+		cmocka_unit_test(one_final_transcript_follows_an_interruption),
 		cmocka_unit_test(a_mode_outlives_failures_and_ends_with_the_room),
 		cmocka_unit_test(where_there_is_no_bridge_there_is_no_mode),
-		cmocka_unit_test(mute_is_a_mute_towards_it_too),
-		cmocka_unit_test(one_talker_is_heard_at_unity_gain),
+		cmocka_unit_test(a_muted_person_is_not_heard_by_the_bridge),
+		cmocka_unit_test(a_single_talker_reaches_it_at_unity_gain),
 		cmocka_unit_test(changes_of_speaker_come_at_once_and_in_order),
 	};
 
