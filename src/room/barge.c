@@ -3,9 +3,9 @@
 
 #include <math.h>
 
-#define ONSET_MS 40.0f     /* above the noise for so long he talks ... */
-#define LOUD_DBFS (-35.0f) /* ... or if he is this loud in one tick */
-#define PAUSE_MS 300.0f    /* longer than the gaps between words: he has stopped */
+#define ONSET_MS 40.0f     /* a voice above the noise for this long is somebody talking ... */
+#define LOUD_DBFS (-35.0f) /* ... and so is one tick this loud */
+#define PAUSE_MS 300.0f    /* longer than the gaps between words: the talker has stopped */
 #define UP_TICKS 8         /* back to full level */
 
 enum barge_in barge_policy(const struct bridge_ops *ops, const struct bridge_opts *opts)

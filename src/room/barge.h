@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * barge - somebody talks over the bridge: whether its speech is turned down, and when it is taken back. Decides once
- * a tick; plain data in the caller's storage, no clock.
+ * barge - somebody talks over the bridge: whether its speech is ducked, and when it is flushed. Decides once a tick, on the
+ * room's thread; plain data in the caller's storage, no allocation, no clock.
  *
  *     CALM --voice while it speaks--> TALKED_OVER --confirmed--> YIELDED
  *      ^                                 | a pause, or           |
@@ -13,16 +13,16 @@
 
 enum barge_state {
 	BARGE_CALM,
-	BARGE_TALKED_OVER, /* its speech goes on, turned down, until it is clear whether he means it */
-	BARGE_YIELDED,     /* its speech was taken back; what it says before he pauses stays turned down */
+	BARGE_TALKED_OVER, /* its speech goes on, ducked, until the interruption is confirmed or over */
+	BARGE_YIELDED,     /* its speech was flushed; new speech is ducked until the talker pauses */
 };
 
 struct barge {
 	enum barge_in policy;
 	float confirm_ms;
-	float low;         /* the gain of speech that is turned down */
+	float low;         /* the gain of ducked speech */
 	enum barge_state state;
-	float voiced_ms, quiet_ms; /* of the talker: in all since he began; since his last voice */
+	float voiced_ms, quiet_ms; /* of the talker: with voice, since the beginning; without, since the last voice */
 	float gain;        /* at the end of the last tick */
 };
 
@@ -30,17 +30,17 @@ struct barge {
 enum barge_in barge_policy(const struct bridge_ops *ops, const struct bridge_opts *opts);
 void barge_init(struct barge *b, const struct bridge_ops *ops, const struct bridge_opts *opts);
 
-/* What one tick of `ms` brought. */
+/* What happened in one tick of `ms`. */
 struct barge_tick {
 	float ms;
 	bool speaks;      /* the bridge has something to say */
-	float voiced_ms;  /* the loudest person's voice has lasted so long; 0: nobody speaks */
+	float voiced_ms;  /* how long the loudest person's voice has lasted; 0: nobody speaks */
 	float level_dbfs; /* of that voice */
 };
-/* Returns whether the speech is to be taken back now. */
+/* Returns whether the speech is to be flushed now. */
 bool barge_run(struct barge *b, const struct barge_tick *t);
 
-/* Turns one tick of speech down, or up again, without a corner that is heard. */
+/* Ducks one tick of speech, or turns it up again, without an audible step. */
 void barge_apply(struct barge *b, float *x, size_t n);
-/* The same where there is no speech. */
+/* A tick without speech. */
 void barge_rest(struct barge *b);
