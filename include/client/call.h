@@ -1,28 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * call - one session: it speaks what it is given and plays what it hears, at the pace of the sound. What the server
- * takes back by a flush is heard no more.
- *
- *   say() -> 20 ms, cut to what the path carries -> datagrams
- *   datagrams -> playout buffer -> heard(), 20 ms at a time, silence included
+ * call - one session: connects, sends what capture() gives and hands what the server sends to play(), at the pace of the
+ * sound (media.h). Its control stream answers pings, reports what was played, and passes all other lines on.
  *
  * Both follow one grid, start + n * 20 ms, that does not drift. One thread, the loop of its net. The sound
  * path allocates nothing.
  */
 #pragma once
+#include "client/media.h"
 #include "client/net.h"
 #include "client/url.h"
 
 #include <stdbool.h>
 
-enum { CALL_FRAME_MS = 20, CALL_TEXT_MAX = 512, CALL_SAMPLES_MAX = 48000 / 1000 * CALL_FRAME_MS };
+enum { CALL_TEXT_MAX = 512 };
 
 struct call;
 
 struct call_opts {
 	struct net_opts net;      /* on_time and ctx are the call's own */
-	uint32_t rate_hz;         /* of heard(); also asked of the server. default 16000 */
-	uint32_t say_rate_hz;     /* of say(), 8000..48000. default 16000 */
+	uint32_t play_rate_hz;    /* of play(); also asked of the server. default 16000 */
+	uint32_t send_rate_hz;    /* of capture(), 8000..48000. default 16000 */
 	bool muted;               /* from the start */
 	bool v1;                  /* frames with numbers, both ways, and reports of what was played. default false */
 	uint32_t line_bytes_max;  /* of the control stream; a longer line ends the stream. default 4 MiB */
@@ -43,26 +41,19 @@ struct call_end {
 };
 
 struct call_stats {
-	uint64_t frames_said, frames_heard; /* datagrams */
-	uint64_t samples_said;
+	struct media_stats media;
 	uint64_t late;       /* grid points of ours that were passed over: this machine was too busy */
-	uint64_t concealed;  /* 20 ms pieces that the playout buffer had to invent */
-	uint64_t bad_frames;
 	double join_ms;      /* from the start to the server's 200 */
 	double rtt_ms;       /* of the last ping on the control stream; one a second */
-	double buffer_ms, jitter_ms;
-	double said_dbfs, heard_dbfs; /* RMS of the last second, -100: silence */
-	uint64_t packets_lost;        /* of ours, as QUIC counts */
-	uint64_t frames_lost;         /* of v1 frames to us, by sequence */
-	uint64_t flushes;
-	double seconds;      /* open so long */
+	uint64_t packets_lost; /* of ours, as QUIC counts */
+	double seconds;      /* since it opened */
 };
 
 struct call_handler {
 	void *ctx;
-	/* Fills up to `n` samples and returns how many; 0: nothing to say now. NULL: listens only. */
-	size_t (*say)(void *ctx, int16_t *pcm, size_t n);
-	void (*heard)(void *ctx, const int16_t *pcm, size_t n, nsec now); /* each 20 ms while open */
+	/* Fills up to `n` samples and returns how many; 0: silence. NULL: listens only. */
+	size_t (*capture)(void *ctx, int16_t *pcm, size_t n);
+	void (*play)(void *ctx, const int16_t *pcm, size_t n, nsec now); /* each 20 ms while open */
 	void (*on_open)(void *ctx, nsec now);
 	/* A line of the control stream, without its end; no pong. */
 	void (*on_line)(void *ctx, const char *line, size_t len, nsec now);
@@ -73,7 +64,7 @@ struct call_handler {
 /* Tries `addrs` in turn. Copies all. ERR_*: nothing was begun. */
 int call_new(uv_loop_t *loop, const struct call_opts *opts, const struct url *url, const struct quic_addr *addrs,
 	size_t n_addrs, const struct call_handler *handler, const struct log *log, struct call **out);
-/* Says goodbye; on_end follows. From anywhere. */
+/* Closes the session; on_end follows. From anywhere. */
 void call_hang_up(struct call *c);
 /* Sends one line (an object in JSON, without its end) on the control stream. ERR_STATE, ERR_LIMIT. */
 int call_send_line(struct call *c, const char *line, nsec now);

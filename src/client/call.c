@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/call.h"
 
-#include "audio/jitter.h"
-#include "audio/packet.h"
-#include "audio/pcm.h"
-#include "audio/resample.h"
 #include "base/buf.h"
 #include "base/err.h"
-#include "client/epoch.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +13,8 @@ enum {
 	NEXT_ADDRESS_MS = 1000, /* a silent address gets so long if there is another ... */
 	NEXT_LOOPBACK_MS = 200, /* ... and this one so long: whoever is there answers at once */
 	CATCH_UP_FRAMES = 5,    /* that are sent late; older ones are passed over */
-	PLAYOUT_MAX_MS = 500,
-	LEVEL_FRAMES = 1000 / CALL_FRAME_MS,
-	PING_FRAMES = 1000 / CALL_FRAME_MS,
-	PLAYED_FRAMES = 100 / CALL_FRAME_MS,
-	FLUSH_FADE_MS = 5,
+	PING_FRAMES = 1000 / MEDIA_FRAME_MS,
+	PLAYED_FRAMES = 100 / MEDIA_FRAME_MS,
 	SILENT_LEAST_MS = 3000, /* three pings */
 	OWN_LINE_MAX = 128, /* of a pong or a flush */
 };
@@ -40,13 +31,6 @@ struct attempt {
 	struct quic_conn *conn; /* NULL: gone */
 };
 
-struct meter {
-	double sum;      /* of squares, in this second */
-	size_t n;
-	unsigned frames;
-	double dbfs;     /* of the last whole one */
-};
-
 struct call {
 	struct call_opts opts;
 	struct call_handler handler;
@@ -60,20 +44,13 @@ struct call {
 	struct wt_session *session;
 	struct wt_stream *control;
 	struct buf line;
-	struct resample_table *table;
-	struct jitter *jitter;
-	uint64_t grid; /* points passed since `opened` */
-	bool talking;  /* at the last one */
-	struct packet_writer writer;
-	struct epoch epoch;
-	uint64_t played; /* samples of this epoch, as last told */
+	struct media *media;
 	bool pongs;      /* the server answers pings */
 	nsec looked_at;  /* for a sign of life, once a second; ... */
-	uint32_t silent_ms; /* ... none came for so long */
-	float tail[CALL_SAMPLES_MAX]; /* the end of what was flushed, ... */
-	size_t n_tail;                /* ... to be heard next */
-	struct meter said, heard;
-	struct call_stats stats;
+	uint32_t silent_ms; /* ... none came for this long */
+	uint64_t late;   /* see struct call_stats; the next two as well */
+	double join_ms, rtt_ms;
+	struct call_stats end_stats; /* as they were when it ended */
 	struct call_end end;
 	bool hanging_up;
 };
@@ -82,7 +59,7 @@ void call_opts_default(struct call_opts *o)
 {
 	memset(o, 0, sizeof *o);
 	net_opts_default(&o->net);
-	o->rate_hz = o->say_rate_hz = 16000;
+	o->play_rate_hz = o->send_rate_hz = 16000;
 	o->line_bytes_max = 4 << 20; /* the welcome to a room of ten thousand */
 }
 
@@ -100,7 +77,7 @@ static void finish(struct call *c, enum call_end_kind kind, const char *text)
 {
 	if (c->state == CALL_STATE_OVER)
 		return;
-	call_stats(c, &c->stats);
+	call_stats(c, &c->end_stats);
 	c->state = CALL_STATE_OVER;
 	c->session = NULL;
 	c->control = NULL;
@@ -140,6 +117,12 @@ static bool is_loopback(const struct quic_addr *a)
 	return IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
 }
 
+/* The next grid point of the open call. */
+static nsec grid_due(const struct call *c)
+{
+	return c->opened + media_grid(c->media) * nsec_from_ms(MEDIA_FRAME_MS);
+}
+
 static void plan(struct call *c)
 {
 	nsec at = c->give_up_at;
@@ -147,7 +130,7 @@ static void plan(struct call *c)
 	if (c->state == CALL_STATE_OVER)
 		at = NSEC_NONE;
 	else if (c->state == CALL_STATE_OPEN)
-		at = c->opened + c->grid * nsec_from_ms(CALL_FRAME_MS);
+		at = grid_due(c);
 	else if (c->next_address < at)
 		at = c->next_address;
 	net_at(c->net, at);
@@ -200,117 +183,43 @@ static void give_up_address(struct call *c, nsec now)
 
 /* --- sound -------------------------------------------------------------------------------------- */
 
-static void measure(struct meter *m, const int16_t *pcm, size_t n, size_t frame)
+static size_t packet_max(void *ctx)
 {
-	for (size_t i = 0; i < n; i++)
-		m->sum += (double)pcm[i] * pcm[i];
-	m->n += frame;
-	if (++m->frames < LEVEL_FRAMES)
-		return;
-	m->dbfs = m->sum > 0 ? 10 * log10(m->sum / (double)m->n / (32768.0 * 32768)) : -100;
-	m->sum = 0;
-	m->n = m->frames = 0;
+	return wt_session_datagram_max(((struct call *)ctx)->session);
 }
 
-/* Media time at grid point k, in samples. */
-static uint64_t time_at(uint32_t rate_hz, uint64_t k)
+static bool send_packet(void *ctx, const struct packet *p, nsec now)
 {
-	return k * rate_hz / (1000 / CALL_FRAME_MS);
+	return wt_session_send(((struct call *)ctx)->session, p->head, p->head_len, p->body, p->body_len, now) == 0;
 }
 
-/* The samples of grid point k: those between k and k + 1 times 20 ms, so that odd rates keep the pace. */
-static size_t samples_at(uint32_t rate_hz, uint64_t k)
+static void capture(struct call *c, nsec now)
 {
-	return (size_t)(time_at(rate_hz, k + 1) - time_at(rate_hz, k));
+	int16_t pcm[MEDIA_SAMPLES_MAX];
+
+	if (c->handler.capture)
+		media_send(c->media, pcm, c->handler.capture(c->handler.ctx, pcm, media_samples_to_send(c->media)), c->opts.muted, now);
 }
 
-static void send_packet(struct call *c, const struct packet *p, nsec now)
+static void play(struct call *c, nsec now)
 {
-	if (wt_session_send(c->session, p->head, p->head_len, p->body, p->body_len, now) == 0)
-		c->stats.frames_said++;
+	int16_t pcm[MEDIA_SAMPLES_MAX];
+
+	media_play(c->media, pcm, now);
+	if (c->handler.play)
+		c->handler.play(c->handler.ctx, pcm, media_samples_to_play(c->media), now);
 }
 
-static void send_frame(struct call *c, const int16_t *pcm, size_t n, bool ends, nsec now)
-{
-	float x[CALL_SAMPLES_MAX];
-	uint8_t payload[2 * CALL_SAMPLES_MAX];
-	struct frame f = {
-		.format = {&codec_pcm, c->opts.say_rate_hz},
-		.payload = payload,
-		.n_samples = (uint32_t)n,
-		.v1 = {.begins = !c->talking, .ends = ends, .time = (uint32_t)time_at(c->opts.say_rate_hz, c->grid)},
-	};
-	struct packet p;
-
-	pcm_from_i16(x, pcm, n);
-	f.len = (uint32_t)f.format.codec->encode(NULL, payload, x, n);
-	for (bool more = packet_first(&p, &c->writer, &f, wt_session_datagram_max(c->session)); more; more = packet_next(&p))
-		send_packet(c, &p, now);
-	c->stats.samples_said += n;
-}
-
-static void say(struct call *c, nsec now)
-{
-	int16_t pcm[CALL_SAMPLES_MAX];
-	size_t want = samples_at(c->opts.say_rate_hz, c->grid), n;
-
-	if (!c->handler.say)
-		return;
-	n = c->handler.say(c->handler.ctx, pcm, want);
-	measure(&c->said, pcm, n, want);
-	if (n > 0 && !c->opts.muted)
-		send_frame(c, pcm, n, n < want, now);
-	c->talking = n == want && !c->opts.muted;
-}
-
-static void hear(struct call *c, nsec now)
-{
-	float x[CALL_SAMPLES_MAX];
-	int16_t pcm[CALL_SAMPLES_MAX];
-	size_t n = samples_at(c->opts.rate_hz, c->grid);
-
-	if (jitter_get(c->jitter, x, n, now) == JITTER_CONCEALED)
-		c->stats.concealed++;
-	for (size_t i = 0; i < n && i < c->n_tail; i++)
-		x[i] += c->tail[i];
-	c->n_tail = 0;
-	pcm_to_i16(pcm, x, n);
-	measure(&c->heard, pcm, n, n);
-	if (c->handler.heard)
-		c->handler.heard(c->handler.ctx, pcm, n, now);
-}
-
-static void fade_out(struct call *c, nsec now)
-{
-	size_t n = samples_at(c->opts.rate_hz, c->grid), fade = c->opts.rate_hz * FLUSH_FADE_MS / 1000;
-
-	jitter_get(c->jitter, c->tail, n, now);
-	for (size_t i = 0; i < fade; i++)
-		c->tail[i] *= 1 - (float)(i + 1) / (float)fade;
-	c->n_tail = fade;
-}
-
-/* What waits to be played is dropped, but for a short fade. */
-static void flush(struct call *c, nsec now)
-{
-	c->stats.flushes++;
-	c->played = 0;
-	if (jitter_active(c->jitter))
-		fade_out(c, now);
-	jitter_clear(c->jitter); /* and the numbers: what was taken back is not missing */
-}
-
-/* So that who is interrupted knows how much of it was heard. */
-static void tell_played(struct call *c, nsec now)
+/* So that an interrupted bridge learns how much of its speech was heard. */
+static void report_played(struct call *c, nsec now)
 {
 	char line[80];
-	uint64_t waiting = (uint64_t)(jitter_depth_ms(c->jitter) * c->epoch.rate_hz / 1000);
+	uint64_t samples;
+	uint8_t epoch;
 
-	if (!c->opts.v1 || !c->epoch.any || c->epoch.samples < waiting + c->played + 1)
+	if (!c->opts.v1 || !media_played(c->media, &epoch, &samples))
 		return;
-	c->played = c->epoch.samples - waiting;
-	snprintf(line, sizeof line, "{\"type\":\"played\",\"epoch\":%u,\"samples\":%llu}", c->epoch.now,
-		(unsigned long long)c->played);
+	snprintf(line, sizeof line, "{\"type\":\"played\",\"epoch\":%u,\"samples\":%llu}", epoch, (unsigned long long)samples);
 	call_send_line(c, line, now);
 }
 
@@ -324,8 +233,8 @@ static void ping(struct call *c, nsec now)
 	call_send_line(c, line, now);
 }
 
-/* True for a pong: the caller of this layer did not ask, so he is not told. */
-static bool take_own(struct call *c, const char *line, size_t len, nsec now)
+/* True for a pong: the caller of this layer did not ask for it and does not get it. */
+static bool handle_own(struct call *c, const char *line, size_t len, nsec now)
 {
 	yyjson_doc *doc = len <= OWN_LINE_MAX ? yyjson_read(line, len, 0) : NULL;
 	yyjson_val *o = yyjson_doc_get_root(doc), *type = yyjson_obj_get(o, "type"), *t = yyjson_obj_get(o, "t");
@@ -333,29 +242,29 @@ static bool take_own(struct call *c, const char *line, size_t len, nsec now)
 
 	c->pongs |= is_pong;
 	if (is_pong && yyjson_is_num(t))
-		c->stats.rtt_ms = (double)(now - c->started) * 1e-6 - yyjson_get_num(t);
-	if (yyjson_equals_str(type, "flush") && epoch_enter(&c->epoch, (uint8_t)yyjson_get_uint(yyjson_obj_get(o, "epoch"))))
-		flush(c, now);
+		c->rtt_ms = (double)(now - c->started) * 1e-6 - yyjson_get_num(t);
+	if (yyjson_equals_str(type, "flush"))
+		media_flush(c->media, (uint8_t)yyjson_get_uint(yyjson_obj_get(o, "epoch")), now);
 	yyjson_doc_free(doc);
 	return is_pong;
 }
 
 static void run_grid(struct call *c, nsec now)
 {
-	const nsec frame = nsec_from_ms(CALL_FRAME_MS);
+	while (c->state == CALL_STATE_OPEN && grid_due(c) <= now) {
+		uint64_t k = media_grid(c->media);
 
-	while (c->state == CALL_STATE_OPEN && c->opened + c->grid * frame <= now) {
-		if (now - (c->opened + c->grid * frame) <= CATCH_UP_FRAMES * frame)
-			say(c, now);
+		if (now - grid_due(c) <= CATCH_UP_FRAMES * nsec_from_ms(MEDIA_FRAME_MS))
+			capture(c, now);
 		else
-			c->stats.late++; /* what was to be said waits: it comes later, not never */
-		if (c->grid % PING_FRAMES == 0)
+			c->late++; /* the sound waits in its source: it is sent later, not never */
+		if (k % PING_FRAMES == 0)
 			ping(c, now);
-		if (c->grid % PLAYED_FRAMES == 0)
-			tell_played(c, now);
+		if (k % PLAYED_FRAMES == 0)
+			report_played(c, now);
 		if (c->state == CALL_STATE_OPEN)
-			hear(c, now);
-		c->grid++;
+			play(c, now);
+		media_advance(c->media);
 	}
 }
 
@@ -403,7 +312,7 @@ static void on_answer(void *user, struct wt_session *s, unsigned status, nsec no
 	c->session = s;
 	c->state = CALL_STATE_OPEN;
 	c->opened = c->looked_at = now;
-	c->stats.join_ms = (double)(now - c->started) * 1e-6;
+	c->join_ms = (double)(now - c->started) * 1e-6;
 	if (wt_stream_open(s, true, &c->control))
 		c->control = NULL;
 	else if (c->opts.muted)
@@ -416,32 +325,20 @@ static void on_answer(void *user, struct wt_session *s, unsigned status, nsec no
 static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 {
 	struct call *c = ((struct attempt *)user)->call;
-	struct frame f;
-	enum frame_fault fault = packet_parse(p, len, c->opts.rate_hz, &f);
 
 	c->silent_ms = 0;
-	if (c->state != CALL_STATE_OPEN)
-		return;
-	if (fault != FRAME_OK && fault != FRAME_ODD) {
-		c->stats.bad_frames++;
-		return;
-	}
-	if (f.is_v1 && epoch_enter(&c->epoch, f.v1.epoch))
-		flush(c, now);
-	if (f.is_v1 && !epoch_count(&c->epoch, &f))
-		return;
-	c->stats.frames_heard++;
-	jitter_put(c->jitter, &f, now);
+	if (c->state == CALL_STATE_OPEN)
+		media_receive(c->media, p, len, now);
 }
 
-static void take_lines(struct call *c, nsec now)
+static void read_lines(struct call *c, nsec now)
 {
 	uint8_t *end;
 
 	while (c->line.len > 0 && (end = memchr(c->line.p, '\n', c->line.len))) {
 		size_t len = (size_t)(end - c->line.p);
 
-		if (!take_own(c, (const char *)c->line.p, len, now) && c->handler.on_line)
+		if (!handle_own(c, (const char *)c->line.p, len, now) && c->handler.on_line)
 			c->handler.on_line(c->handler.ctx, (const char *)c->line.p, len, now);
 		buf_consume(&c->line, len + 1);
 	}
@@ -459,7 +356,7 @@ static void on_stream_data(void *user, struct wt_stream *st, const uint8_t *p, s
 		wt_stream_abort(st, 1, now);
 		return;
 	}
-	take_lines(c, now);
+	read_lines(c, now);
 }
 
 static void on_stream(void *user, struct wt_stream *st, nsec now)
@@ -566,39 +463,40 @@ const struct quic_addr *call_address(const struct call *c)
 
 void call_stats(const struct call *c, struct call_stats *out)
 {
-	struct jitter_stats j;
 	struct quic_conn_info info;
 
-	*out = c->stats;
+	*out = c->end_stats;
 	if (!c->session)
 		return;
-	jitter_stats(c->jitter, &j);
 	wt_session_info(c->session, &info);
-	out->buffer_ms = j.depth_ms;
-	out->jitter_ms = j.jitter_ms;
+	media_stats(c->media, &out->media);
+	out->late = c->late;
+	out->join_ms = c->join_ms;
+	out->rtt_ms = c->rtt_ms;
 	out->packets_lost = info.packets_lost;
-	out->frames_lost = j.order.n_lost;
-	out->said_dbfs = c->said.dbfs;
-	out->heard_dbfs = c->heard.dbfs;
-	out->seconds = (double)(c->grid * CALL_FRAME_MS) * 1e-3;
+	out->seconds = (double)(media_grid(c->media) * MEDIA_FRAME_MS) * 1e-3;
 }
 
-static int open_sound(struct call *c)
+static int open_media(struct call *c)
 {
-	const struct jitter_opts jo = {.rate_hz = c->opts.rate_hz, .tick_ms = CALL_FRAME_MS, .max_delay_ms = PLAYOUT_MAX_MS};
-	int err = resample_table_new(&c->table);
+	const struct media_opts opts = {
+		.send_rate_hz = c->opts.send_rate_hz,
+		.play_rate_hz = c->opts.play_rate_hz,
+		.kind = c->opts.v1 ? PACKET_V1 : PACKET_LEGACY,
+	};
+	const struct media_out out = {.ctx = c, .packet_max = packet_max, .packet = send_packet};
 
-	return err ? err : jitter_new(&jo, c->table, &c->jitter);
+	return media_new(&opts, &out, &c->media);
 }
 
 static int begin(struct call *c, uv_loop_t *loop, const struct log *log)
 {
 	char rate[16];
-	int err = open_sound(c);
+	int err = open_media(c);
 
 	if (err)
 		return err;
-	snprintf(rate, sizeof rate, "%u", c->opts.rate_hz);
+	snprintf(rate, sizeof rate, "%u", c->opts.play_rate_hz);
 	err = url_set_query(&c->url, "rate", rate);
 	if (!err && c->opts.v1)
 		err = url_set_query(&c->url, "frames", "v1");
@@ -629,11 +527,9 @@ int call_new(uv_loop_t *loop, const struct call_opts *opts, const struct url *ur
 	c->opts = *opts;
 	c->url = *url;
 	c->handler = *handler;
-	c->writer.kind = opts->v1 ? PACKET_V1 : PACKET_LEGACY;
 	c->n_addrs = n_addrs < URL_ADDRESSES_MAX ? n_addrs : URL_ADDRESSES_MAX;
 	memcpy(c->addr, addrs, c->n_addrs * sizeof *addrs);
-	c->said.dbfs = c->heard.dbfs = -100;
-	c->stats.said_dbfs = c->stats.heard_dbfs = -100;
+	c->end_stats.media.sent_dbfs = c->end_stats.media.played_dbfs = -100;
 	buf_init(&c->line, opts->line_bytes_max);
 	int err = begin(c, loop, log);
 
@@ -649,8 +545,7 @@ void call_free(struct call *c)
 {
 	if (!c)
 		return;
-	jitter_free(c->jitter);
-	resample_table_free(c->table);
+	media_free(c->media);
 	buf_fini(&c->line);
 	free(c);
 }

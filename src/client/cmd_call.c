@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <yyjson.h>
 
-enum { NAMES_MAX = 64, STATUS_BYTES = 160, NAME_BYTES = 65, SECONDS_MAX = 1000000, FIGURES_EVERY = 1000 / CALL_FRAME_MS,
+enum { NAMES_MAX = 64, STATUS_BYTES = 160, NAME_BYTES = 65, SECONDS_MAX = 1000000, FIGURES_EVERY = 1000 / MEDIA_FRAME_MS,
 	/* Samples of a file that are converted at once; they become six times as many at most. */
 	RESAMPLE_AT_ONCE = 128, SPARE_MAX = 2048 };
 
@@ -47,7 +47,7 @@ struct app {
 	struct resample *resample;
 	float spare[SPARE_MAX]; /* converted, yet to be said */
 	size_t n_spare;
-	uint32_t said_rate_hz;
+	uint32_t send_rate_hz;
 	FILE *text;          /* events and figures: stdout, or stderr if that carries sound */
 	bool status_line;    /* the last line of the terminal is ours */
 	bool show_status;
@@ -357,8 +357,8 @@ static void show_status(struct app *a, const struct call_stats *s)
 	if (!a->show_status)
 		return;
 	snprintf(text, sizeof text, "%u:%02u  said %6.1f  heard %6.1f dBFS  %2llu/s  rtt %.1f ms  buffer %.0f ms  lost %llu",
-		t / 60, t % 60, s->said_dbfs, s->heard_dbfs, (unsigned long long)(s->frames_heard - a->last.frames_heard),
-		s->rtt_ms, s->buffer_ms, (unsigned long long)(s->packets_lost + s->frames_lost));
+		t / 60, t % 60, s->media.sent_dbfs, s->media.played_dbfs, (unsigned long long)(s->media.frames_received - a->last.media.frames_received),
+		s->rtt_ms, s->media.buffer_ms, (unsigned long long)(s->packets_lost + s->media.frames_lost));
 	cmd_status(text);
 	a->status_line = true;
 }
@@ -368,19 +368,19 @@ static void add_figures(yyjson_mut_doc *d, yyjson_mut_val *o, const struct call_
 	yyjson_mut_obj_add_real(d, o, "seconds", s->seconds);
 	yyjson_mut_obj_add_real(d, o, "join_ms", s->join_ms);
 	yyjson_mut_obj_add_real(d, o, "rtt_ms", s->rtt_ms);
-	yyjson_mut_obj_add_real(d, o, "jitter_ms", s->jitter_ms);
-	yyjson_mut_obj_add_real(d, o, "buffer_ms", s->buffer_ms);
-	yyjson_mut_obj_add_real(d, o, "said_dbfs", s->said_dbfs);
-	yyjson_mut_obj_add_real(d, o, "heard_dbfs", s->heard_dbfs);
-	yyjson_mut_obj_add_uint(d, o, "frames_said", s->frames_said);
-	yyjson_mut_obj_add_uint(d, o, "samples_said", s->samples_said);
-	yyjson_mut_obj_add_uint(d, o, "frames_heard", s->frames_heard);
-	yyjson_mut_obj_add_uint(d, o, "concealed", s->concealed);
-	yyjson_mut_obj_add_uint(d, o, "bad_frames", s->bad_frames);
+	yyjson_mut_obj_add_real(d, o, "jitter_ms", s->media.jitter_ms);
+	yyjson_mut_obj_add_real(d, o, "buffer_ms", s->media.buffer_ms);
+	yyjson_mut_obj_add_real(d, o, "said_dbfs", s->media.sent_dbfs);
+	yyjson_mut_obj_add_real(d, o, "heard_dbfs", s->media.played_dbfs);
+	yyjson_mut_obj_add_uint(d, o, "frames_said", s->media.packets_sent);
+	yyjson_mut_obj_add_uint(d, o, "samples_said", s->media.samples_sent);
+	yyjson_mut_obj_add_uint(d, o, "frames_heard", s->media.frames_received);
+	yyjson_mut_obj_add_uint(d, o, "concealed", s->media.concealed);
+	yyjson_mut_obj_add_uint(d, o, "bad_frames", s->media.bad_frames);
 	yyjson_mut_obj_add_uint(d, o, "late", s->late);
 	yyjson_mut_obj_add_uint(d, o, "packets_lost", s->packets_lost);
-	yyjson_mut_obj_add_uint(d, o, "frames_lost", s->frames_lost);
-	yyjson_mut_obj_add_uint(d, o, "flushes", s->flushes);
+	yyjson_mut_obj_add_uint(d, o, "frames_lost", s->media.frames_lost);
+	yyjson_mut_obj_add_uint(d, o, "flushes", s->media.flushes);
 }
 
 static void print_json(struct app *a, yyjson_mut_doc *d, yyjson_mut_val *o)
@@ -449,8 +449,8 @@ static void summary(struct app *a)
 		summary_json(a);
 	} else if (a->end.kind == CALL_ENDED || a->end.kind == CALL_LOST) {
 		snprintf(text, sizeof text, "%.1f s: %llu frames said, %llu heard; %llu pieces concealed, %llu packets lost, rtt %.1f ms",
-			s->seconds, (unsigned long long)s->frames_said, (unsigned long long)s->frames_heard,
-			(unsigned long long)s->concealed, (unsigned long long)s->packets_lost, s->rtt_ms);
+			s->seconds, (unsigned long long)s->media.packets_sent, (unsigned long long)s->media.frames_received,
+			(unsigned long long)s->media.concealed, (unsigned long long)s->packets_lost, s->rtt_ms);
 		tell(a, text, NULL);
 	}
 }
@@ -476,7 +476,7 @@ static size_t say_resampled(struct app *a, int16_t *pcm, size_t n)
 	return n;
 }
 
-static size_t on_say(void *ctx, int16_t *pcm, size_t n)
+static size_t on_capture(void *ctx, int16_t *pcm, size_t n)
 {
 	struct app *a = ctx;
 
@@ -496,14 +496,14 @@ static bool time_to_leave(const struct app *a)
 	const struct options *o = a->o;
 	double linger_s = o->linger_s >= 0 ? o->linger_s : 2;
 
-	if (o->seconds >= 0 && (double)(a->frames * CALL_FRAME_MS) * 1e-3 >= o->seconds)
+	if (o->seconds >= 0 && (double)(a->frames * MEDIA_FRAME_MS) * 1e-3 >= o->seconds)
 		return true;
 	if (!a->in_ended || (o->linger_s < 0 && o->seconds >= 0))
 		return false;
-	return (double)((a->frames - a->ended_at) * CALL_FRAME_MS) * 1e-3 >= linger_s;
+	return (double)((a->frames - a->ended_at) * MEDIA_FRAME_MS) * 1e-3 >= linger_s;
 }
 
-static void on_heard(void *ctx, const int16_t *pcm, size_t n, nsec now)
+static void on_play(void *ctx, const int16_t *pcm, size_t n, nsec now)
 {
 	struct app *a = ctx;
 
@@ -566,21 +566,21 @@ static int open_in(struct app *a)
 {
 	char why[WAV_ERROR];
 
-	a->said_rate_hz = (uint32_t)a->o->rate_hz;
+	a->send_rate_hz = (uint32_t)a->o->rate_hz;
 	if (!a->o->in)
 		return 0;
-	if (wav_in_open(a->o->in, a->said_rate_hz, &a->in, why)) {
+	if (wav_in_open(a->o->in, a->send_rate_hz, &a->in, why)) {
 		fprintf(stderr, "mynah call: %s\n", why);
 		return EXIT_USAGE;
 	}
-	a->said_rate_hz = wav_in_rate(a->in);
-	if (rate_has_code(a->said_rate_hz))
+	a->send_rate_hz = wav_in_rate(a->in);
+	if (rate_has_code(a->send_rate_hz))
 		return 0;
-	a->said_rate_hz = AUDIO_RATE_MAX_HZ;
+	a->send_rate_hz = AUDIO_RATE_MAX_HZ;
 	int err = resample_table_new(&a->table);
 
 	if (!err)
-		err = resample_new(a->table, wav_in_rate(a->in), a->said_rate_hz, &a->resample);
+		err = resample_new(a->table, wav_in_rate(a->in), a->send_rate_hz, &a->resample);
 	if (err)
 		fprintf(stderr, "mynah call: %s\n", err_str(err));
 	return err ? EXIT_REFUSED : 0;
@@ -619,7 +619,7 @@ static int run(struct app *a, const struct log *log)
 {
 	static const int status_of[] = {
 		[CALL_ENDED] = 0, [CALL_REFUSED] = EXIT_REFUSED, [CALL_UNREACHABLE] = EXIT_UNREACHABLE, [CALL_LOST] = EXIT_LOST};
-	const struct call_handler handler = {.ctx = a, .say = a->in ? on_say : NULL, .heard = on_heard, .on_open = on_open,
+	const struct call_handler handler = {.ctx = a, .capture = a->in ? on_capture : NULL, .play = on_play, .on_open = on_open,
 		.on_line = on_line, .on_end = on_end};
 	const struct cmd_target *t = &a->o->target;
 	struct call_opts opts;
@@ -627,8 +627,8 @@ static int run(struct app *a, const struct log *log)
 	call_opts_default(&opts);
 	cmd_trust(t, &opts.net);
 	opts.net.timeout_ms = (uint32_t)(a->o->timeout_s * 1000);
-	opts.rate_hz = (uint32_t)a->o->rate_hz;
-	opts.say_rate_hz = a->said_rate_hz;
+	opts.play_rate_hz = (uint32_t)a->o->rate_hz;
+	opts.send_rate_hz = a->send_rate_hz;
 	opts.muted = a->o->mute;
 	opts.v1 = a->o->frames && strcmp(a->o->frames, "v1") == 0;
 	uv_loop_init(&a->loop);
