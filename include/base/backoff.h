@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * backoff - how long to wait before something that failed is tried again: twice as long each time up to a bound, and a
- * little longer by chance, so that many who failed together do not come back together. Pure.
+ * backoff - the pause before another attempt: twice as long after each failure up to a bound, plus a random part, so
+ * that peers that failed together do not come back together. Pure functions.
  */
 #pragma once
 #include <stdint.h>
@@ -18,7 +18,7 @@ static inline uint64_t backoff_ms(uint64_t first_ms, uint64_t most_ms, unsigned 
 	return ms + (ms / 4 * random >> 32);
 }
 
-/* A number that looks random, the same for the same two: chance that tests can repeat (splitmix64's finish). */
+/* A number that looks random, the same for the same arguments: jitter that tests can repeat (splitmix64's finish). */
 static inline uint32_t backoff_chance(uint32_t who, uint32_t nth)
 {
 	uint64_t z = ((uint64_t)who << 32 | nth) + UINT64_C(0x9e3779b97f4a7c15);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buf - bytes that grow up to a bound. Zero-initialise with a `max`; the heap is used on
- * the first append. Not for the voice path.
+ * buf - a byte string that grows up to a bound. Zero-initialise with a `max`; the first append
+ * allocates. Not for the voice path.
  */
 #pragma once
 #include <stddef.h>

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * closing - an object with several handles is gone when the last of them has closed. It counts them, then releases the
- * object and tells whoever asked for the end. The owner's thread; no allocation, no clock. closing_uv.h closes handles
- * of libuv.
+ * closing - an object with several handles is gone when the last of them has closed. Counts the handles, then releases
+ * the object and calls on_closed. The owner's thread; no allocation, no clock. closing_uv.h closes handles of libuv.
  *
  *   closing_init(&x->handles, x_free, x);       at creation
  *   closing_add(&x->handles);                   for each handle that was opened
- *   closing_then(&x->handles, on_closed, ctx);  when the end is asked for, if somebody wants to know
+ *   closing_then(&x->handles, on_closed, ctx);  when the object is closed, if that is to be reported
  *   closing_done(&x->handles);                  from each handle's close callback
  *
  * Handles may close while the object still works: the count reaches 0 once, after the last one.
@@ -21,7 +20,7 @@ struct closing {
 	unsigned n_open;       /* handles that are not closed yet */
 	closing_fn *release;   /* frees the owner; NULL: nothing to free */
 	void *owner;
-	closing_fn *on_closed; /* after that; NULL: nobody asked */
+	closing_fn *on_closed; /* called after that; may be NULL */
 	void *ctx;
 };
 

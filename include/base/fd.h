@@ -2,10 +2,10 @@
 /* fd - file descriptors of the process. */
 #pragma once
 
-/* Opens those of standard input, output and error that are closed, on /dev/null. To be called first of all: else the next
- * socket gets such a number, and with it what is printed. */
+/* Opens /dev/null for each of standard input, output and error that is closed. To be called first of all: otherwise the
+ * next socket gets that number, and everything that is printed goes there. */
 void fd_open_standard(void);
 
-/* A descriptor for the same terminal on which a write never waits; `fd` itself for what is none, or cannot be opened
- * anew. `fd` stays as it is: it is shared with the shell and others, who would be surprised. Never closed. */
+/* A non-blocking descriptor for the terminal that `fd` is; `fd` itself if it is no terminal or cannot be opened again.
+ * `fd` stays blocking: the shell and other processes share it. Never closed. */
 int fd_unwaiting(int fd);

@@ -8,8 +8,8 @@
  *        (under systemd, JOURNAL_STREAM set, "<6>sess=17 room=lobby closed code=0")
  * JSON:  {"time":"...","level":"info","sess":"17","room":"lobby","msg":"closed code=0"}
  *
- * Control characters and what is not UTF-8 are escaped, so no peer can forge a line; log_quoted() keeps
- * it from forging a field.
+ * Control characters and bytes that are not UTF-8 are escaped, so no peer can forge a line; log_quoted() prevents
+ * a forged field.
  */
 #pragma once
 #include "base/limit.h"
@@ -22,7 +22,7 @@
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON };
 
-/* Where lines go; made once by main and borrowed by every struct log. */
+/* The destination of lines; made once by main and borrowed by every struct log. */
 struct log_out {
 	int fd;                  /* usually 2 */
 	enum log_level level;    /* less important lines are dropped */
@@ -34,7 +34,7 @@ struct log_out {
 
 enum { LOG_CTX_MAX = 120, LOG_LINE_MAX = 1024 };
 
-/* All zero is a valid log that says nothing. */
+/* All zero is a valid log that writes nothing. */
 struct log {
 	const struct log_out *out;
 	char ctx[LOG_CTX_MAX]; /* key=value key="a value", may be empty */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mailbox - messages to one thread from any number of others. Never full, so nothing is ever dropped: each message
- * brings its own memory, a `struct mail` inside whatever is sent. Nobody locks. What one thread
- * sends arrives in that order.
+ * mailbox - messages to one thread from any number of others. Never full, so no message is dropped: the memory of each
+ * is a `struct mail` inside the object that is sent. No locks. Messages of one thread arrive in the order in which it
+ * sent them.
  */
 #pragma once
 #include <stdatomic.h>
@@ -12,7 +12,7 @@
 /* The sender fills `kind` and must not touch the message after mailbox_post(). */
 struct mail {
 	struct mail *next;
-	unsigned kind; /* what it is part of; sender and reader agree */
+	unsigned kind; /* which object it is part of; sender and reader agree */
 };
 
 struct mailbox { /* all zero: empty */
@@ -20,7 +20,7 @@ struct mailbox { /* all zero: empty */
 };
 
 void mailbox_post(struct mailbox *b, struct mail *m);
-/* Reader: all there is, oldest first, linked by `next`; NULL: nothing. They are the reader's from now on. */
+/* Reader: takes all messages, oldest first, linked by `next`; NULL: none. The reader owns them from now on. */
 struct mail *mailbox_take(struct mailbox *b);
 static inline bool mailbox_empty(struct mailbox *b)
 {

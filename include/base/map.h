@@ -23,7 +23,7 @@ void *map_get(const struct map *m, const void *key, size_t len);
 void *map_remove(struct map *m, const void *key, size_t len);
 size_t map_count(const struct map *m);
 
-/* Walks all entries in no order: start with *it = 0; NULL at the end. Do not change the map meanwhile. */
+/* Walks all entries, unordered: start with *it = 0; NULL at the end. The map must not change meanwhile. */
 void *map_next(const struct map *m, size_t *it);
 
 /* SipHash-1-3 of `len` bytes under a 16-byte key. */

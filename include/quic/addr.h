@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * addr - an IPv4 or IPv6 address with its port, and the pair of them that a QUIC path is.
+ * addr - an IPv4 or IPv6 address with its port, and a QUIC path, which is a pair of them.
  * Plain data, compared by value.
  */
 #pragma once
@@ -32,6 +32,6 @@ const char *quic_addr_format(const struct quic_addr *a, char text[QUIC_ADDR_TEXT
 uint16_t quic_addr_port(const struct quic_addr *a);
 /* True if host and port are equal. */
 bool quic_addr_equal(const struct quic_addr *a, const struct quic_addr *b);
-/* The bytes that limits per address count by: 4 of IPv4 (also when mapped into IPv6), the
+/* The key that limits per address count by: the 4 bytes of IPv4 (also if mapped into IPv6), the
  * /64 of IPv6. Returns how many bytes of `key` were set. */
 size_t quic_addr_limit_key(const struct quic_addr *a, uint8_t key[16]);

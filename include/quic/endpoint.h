@@ -26,16 +26,16 @@ struct quic_opts {
 	uint32_t max_conns;            /* refused above: CONNECTION_REFUSED. default 10000 */
 	uint32_t max_conns_per_addr;   /* by IPv4 address or IPv6 /64. default 512 */
 	uint32_t max_half_open;        /* handshakes under way; above: the oldest is dropped. default 1000 */
-	uint32_t retry_half_open;      /* from so many on every new client must prove its address
+	uint32_t retry_half_open;      /* with this many under way every new client must validate its address
 	                                * by Retry (RFC 9000 8.1.2); 0 = always. default 100 */
 	uint32_t handshake_timeout_ms; /* default 10000 */
 	uint32_t idle_timeout_ms;      /* default 30000 */
-	uint32_t keep_alive_ms;        /* PING after so much silence; 0 = never. default 10000 */
+	uint32_t keep_alive_ms;        /* PING after this much silence; 0 = never. default 10000 */
 	uint32_t max_streams_bidi;     /* open at once, of the peer. default 16 */
 	uint32_t max_streams_uni;      /* default 16 */
 	uint32_t stream_window_bytes;  /* default 65536 */
 	uint32_t conn_window_bytes;    /* default 262144 */
-	uint32_t datagram_queue;       /* datagrams waiting in one connection; the oldest goes. default 32 */
+	uint32_t datagram_queue;       /* datagrams waiting in one connection; the oldest is dropped. default 32 */
 	uint32_t datagram_age_ms;      /* older ones are dropped unsent. default 120 */
 	uint32_t datagram_pool;        /* buffers shared by all connections. default 4096 */
 	uint32_t stateless_per_s;      /* version negotiation, refusal and reset packets. default 2000 */
@@ -49,7 +49,7 @@ void quic_opts_default(struct quic_opts *o);
 /* Where packets go. `slot` gives room for QUIC_PACKET_MAX bytes that stays valid until
  * `commit`, and never fails; `commit` takes `len` bytes of it for `path` (send from
  * path->local to path->remote) with these two ECN bits (0 = Not-ECT, 2 = ECT(0)).
- * The owner of the sockets sends them in batches and drops what the kernel refuses. */
+ * The owner of the sockets sends the packets in batches and drops those that the kernel refuses. */
 enum { QUIC_PACKET_MAX = 1500 };
 struct quic_out {
 	void *ctx;
@@ -66,9 +66,9 @@ struct quic_vec {
 enum quic_end {
 	QUIC_END_LOCAL,     /* we closed it; `code` is ours */
 	QUIC_END_PEER,      /* the peer's CONNECTION_CLOSE; `code` is the peer's */
-	QUIC_END_IDLE,      /* nothing heard for the idle timeout */
+	QUIC_END_IDLE,      /* no packet came for the idle timeout */
 	QUIC_END_HANDSHAKE, /* the handshake failed or took too long */
-	QUIC_END_ERROR,     /* the peer broke the protocol; `code` is what we told it */
+	QUIC_END_ERROR,     /* the peer broke the protocol; `code` is the one that we sent */
 	QUIC_END_RESET,     /* stateless reset */
 };
 struct quic_close {
@@ -78,7 +78,7 @@ struct quic_close {
 };
 const char *quic_end_name(enum quic_end end); /* "local", "peer", "idle", ... */
 
-/* What one pull of stream data offers: see next_data. */
+/* The stream data that the application offers: see next_data. */
 enum { QUIC_SEND_VECS = 16 };
 struct quic_send {
 	int64_t id; /* -1: nothing to send */
@@ -91,36 +91,36 @@ struct quic_send {
  * these the application may open, reset and consume streams, send datagrams, call
  * quic_conn_wake() and quic_conn_close(); a closed connection lives on until on_closed. */
 struct quic_app {
-	/* 1-RTT keys for sending are there (at a server: before the client's Finished, so
+	/* 1-RTT keys for sending are available (at a server: before the client's Finished, so
 	 * send SETTINGS and nothing private). ERR_* closes the connection. */
 	int (*on_open)(void *ctx, struct quic_conn *c, void **user, nsec now);
-	/* The handshake is complete; the peer's address is proven. */
+	/* The handshake is complete; the peer's address is validated. */
 	void (*on_handshake)(void *user, nsec now);
 	/* In order, without gaps; borrowed until return. `fin`: these are the last bytes (len may
-	 * be 0). Give credit back with quic_stream_consume(). */
+	 * be 0). quic_stream_consume() gives credit back. */
 	void (*on_stream_data)(void *user, int64_t id, const uint8_t *p, size_t len, bool fin, nsec now);
 	void (*on_stream_reset)(void *user, int64_t id, uint64_t code, nsec now); /* RESET_STREAM came */
 	void (*on_stream_acked)(void *user, int64_t id, uint64_t len);            /* the next `len` bytes arrived */
 	void (*on_stream_credit)(void *user, int64_t id);                         /* a blocked stream may go on */
 	void (*on_stream_closed)(void *user, int64_t id, uint64_t code, nsec now);/* both sides done; credit was given back */
 	void (*on_datagram)(void *user, const uint8_t *p, size_t len, nsec now);  /* borrowed until return */
-	/* Offers the next stream bytes; called during flush until it answers id -1. From this and the
-	 * three below only quic_conn_close(), quic_conn_wake() and questions may be called. */
+	/* Offers the next stream bytes; called during flush until it sets id -1. It and the three below may
+	 * call only quic_conn_close(), quic_conn_wake() and functions that change nothing. */
 	void (*next_data)(void *user, struct quic_send *out);
 	/* The first `len` bytes of the last offer were taken (and its FIN, if `fin`). */
 	void (*data_sent)(void *user, int64_t id, size_t len, bool fin);
-	/* The stream has no credit (skip it until on_stream_credit); or it was reset, by us or because the peer sent
-	 * STOP_SENDING, of which ngtcp2 says nothing else. */
+	/* The stream has no credit: skip it until on_stream_credit. Or it was reset, by us or because the peer sent
+	 * STOP_SENDING, which ngtcp2 reports in no other way. */
 	void (*data_blocked)(void *user, int64_t id);
 	void (*data_refused)(void *user, int64_t id);
 	void (*on_timer)(void *user, nsec now); /* set by quic_conn_set_timer() */
-	/* quic_conn_move(), may be NULL where it is never called. In the old thread: the connection leaves, forget it; it
-	 * waits for nobody. Then in the new one, with the ctx of that endpoint: it is there (only take
-	 * it in), and, unless it ended at once: go on. */
+	/* For quic_conn_move(); may be NULL where that is never called. moved_out, in the old thread: the connection has
+	 * left, nothing of it may be used any more. moved_in, in the new thread, with the ctx of that endpoint: it has
+	 * arrived, only store it. moved, unless it ended at once: it goes on. */
 	void (*moved_out)(void *user);
 	void (*moved_in)(void *ctx, void *user, nsec now);
 	void (*moved)(void *user, nsec now);
-	/* The last call for this connection; `c` is gone when it returns. */
+	/* The last call for this connection; `c` is freed when it returns. */
 	void (*on_closed)(void *user, const struct quic_close *why, nsec now);
 };
 
@@ -129,14 +129,14 @@ struct quic_stats {
 	uint64_t conns_accepted, conns_closed, handshakes, handshake_failures;
 	uint64_t retries_sent, bad_tokens, version_negotiations, stateless_resets;
 	uint64_t refused_limit, refused_addr, dropped_half_open, dropped_stateless;
-	uint64_t unknown_packets; /* belong to no connection and are no Initial */
+	uint64_t unknown_packets; /* of no connection, and no Initial */
 	uint64_t datagrams_in, datagrams_out;
 	uint64_t datagrams_dropped_queue, datagrams_dropped_age, datagrams_dropped_size, datagrams_dropped_pool;
 	uint64_t packets_lost, migrations, key_updates, black_holes;
 	uint64_t conns_moved;     /* to another endpoint of the group */
-	uint64_t forwarded;       /* packets handed on to where their connection is */
+	uint64_t forwarded;       /* packets passed on to the endpoint that has the connection */
 	uint32_t conns, half_open; /* now */
-	uint32_t away;             /* now: connections of other endpoints whose packets may still come here */
+	uint32_t moved_out;        /* now: connections of other endpoints whose packets may still come here */
 };
 
 /* `tls` NULL: no server. Copies `opts`, `out`; borrows `app`, `ctx` until free; takes a
@@ -151,17 +151,17 @@ void quic_endpoint_set_tls(struct quic_endpoint *ep, struct quic_tls *tls);
 /* New connections are refused (CONNECTION_REFUSED) while `refuse`. */
 void quic_endpoint_refuse(struct quic_endpoint *ep, bool refuse);
 
-/* Whom a packet with a long header comes from. NOBODY: it leads nowhere, was counted and may be forgotten. */
-enum quic_caller { QUIC_CALLER_NOBODY, QUIC_CALLER_NEW, QUIC_CALLER_KNOWN };
-/* Looks at its form and its id alone; a server's. */
-enum quic_caller quic_endpoint_caller(struct quic_endpoint *ep, const uint8_t *p, size_t len);
+/* The sender of a packet with a long header. NONE: of no connection, and it begins none; it was counted, drop it. */
+enum quic_sender { QUIC_SENDER_NONE, QUIC_SENDER_NEW, QUIC_SENDER_KNOWN };
+/* By form and id alone. For servers. */
+enum quic_sender quic_endpoint_sender(struct quic_endpoint *ep, const uint8_t *p, size_t len);
 
 /* One UDP payload. `p` is borrowed and may be changed in place. */
 void quic_endpoint_recv(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, uint8_t *p, size_t len,
 	nsec now);
 /* Writes what the connections touched since the last flush have to send. */
 void quic_endpoint_flush(struct quic_endpoint *ep, nsec now);
-/* When quic_endpoint_expire() wants to be called next; NSEC_NONE: not at all. May be early, never late. */
+/* When quic_endpoint_expire() has to be called next; NSEC_NONE: not at all. May be early, never late. */
 nsec quic_endpoint_deadline(const struct quic_endpoint *ep);
 void quic_endpoint_expire(struct quic_endpoint *ep, nsec now); /* flushes, too */
 
@@ -171,9 +171,9 @@ extern const struct metric_table quic_metrics; /* of struct quic_stats */
 /* --- several endpoints behind one address -------------------------------------------------
  *
  * Each has its own thread and its own socket; opts.shard is its number. Ids that an endpoint chooses begin with its
- * number, so a filter that steers by `first byte of the id % n` (udp_steer()) brings every
- * packet to where its connection was accepted. A connection can go to another endpoint; packets
- * that still come to the old one are handed on, answers leave from the new one.
+ * number, so a filter that steers by `first byte of the id % n` (udp_steer()) sends every packet to the endpoint that
+ * accepted its connection. A connection can move to another endpoint; packets that still come to the old one are
+ * passed on, answers leave from the new one.
  */
 struct quic_group;
 enum { QUIC_SHARDS_MAX = 64, QUIC_MOVES_MAX = 256 };
@@ -181,31 +181,31 @@ enum { QUIC_SHARDS_MAX = 64, QUIC_MOVES_MAX = 256 };
 /* How an endpoint reaches the others. Both may be called by every call into the endpoint. */
 struct quic_relay {
 	void *ctx;
-	/* To the thread of endpoint `to`, which gives it to quic_endpoint_mail(), in order, and before any packet that is
-	 * handed on later. May not fail. Kinds of mail below QUIC_MAIL_KINDS are taken. */
+	/* To the thread of endpoint `to`, which passes it to quic_endpoint_mail(), in order, and before any packet that is
+	 * passed on later. Must not fail. Kinds of mail below QUIC_MAIL_KINDS are reserved. */
 	void (*post)(void *ctx, unsigned to, struct mail *m);
 	/* One UDP payload for quic_endpoint_recv() of `to`. Copies; may drop it. */
 	void (*packet)(void *ctx, unsigned to, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len);
 };
 enum { QUIC_MAIL_CONN = 1, QUIC_MAIL_OVER, QUIC_MAIL_KINDS = 16 };
 
-/* What they share: the secret that signs tokens, and how many connections there are, in all and from one address, so that
+/* What they share: the secret that signs tokens, and the counts of connections, in all and from one address, so that
  * the limits hold for all together. 1..QUIC_SHARDS_MAX endpoints. ERR_RANGE, ERR_NOMEM. */
 int quic_group_new(unsigned n_shards, struct quic_group **out);
 /* After all endpoints are freed. Accepts NULL. */
 void quic_group_free(struct quic_group *g);
-/* Now, of all endpoints, those on their way between two of them included. Any thread. */
+/* Now, of all endpoints, including connections that are moving. Any thread. */
 uint32_t quic_group_conns(const struct quic_group *g);
 
 /* Right after quic_endpoint_new(). Borrows `g` until free, copies `relay` (NULL: no connection ever moves). */
 void quic_endpoint_join(struct quic_endpoint *ep, struct quic_group *g, const struct quic_relay *relay);
-/* Mail that the others posted. `ep` NULL: it was freed already, the message is only thrown away; no
- * connection may be on its way to it then. */
+/* Mail that the others posted. `ep` NULL: the endpoint was freed already, the message is only freed; no
+ * connection may be moving to it then. */
 void quic_endpoint_mail(struct quic_endpoint *ep, struct mail *m, nsec now);
 
-/* The connection goes to endpoint `to` at the next flush, with all it has; datagrams that wait to be sent are dropped.
- * From then on `c` belongs to that thread. Once only. ERR_STATE: alone, a client, not established, ending, or moved
- * before; ERR_RANGE: no such endpoint, or this one; ERR_LIMIT: QUIC_MOVES_MAX are on their way there; ERR_NOMEM. */
+/* The connection moves to endpoint `to` at the next flush, with all its state; queued datagrams are dropped.
+ * From then on `c` belongs to that thread. Once only. ERR_STATE: no group, a client, not established, ending, or moved
+ * before; ERR_RANGE: no such endpoint, or this one; ERR_LIMIT: QUIC_MOVES_MAX are moving there; ERR_NOMEM. */
 int quic_conn_move(struct quic_conn *c, unsigned to);
 
 /* Starts a client connection; on_open follows. `server_name` is copied (SNI and verification). */
@@ -223,9 +223,9 @@ void quic_conn_set_timer(struct quic_conn *c, nsec at);
 
 /* Queues one datagram made of `n` pieces. Copies. Never blocks: over the queue's bound the
  * oldest is dropped and counted. ERR_RANGE: longer than quic_conn_datagram_max() or empty;
- * ERR_STATE: closing, or the peer takes none. */
+ * ERR_STATE: closing, or the peer accepts none. */
 int quic_conn_send_datagram(struct quic_conn *c, const struct quic_vec *v, size_t n, nsec now);
-/* Longest datagram (all pieces) that one packet on the current path takes; 0: none. Can change at any time. */
+/* Longest datagram (all pieces) that fits one packet on the current path; 0: none. Can change at any time. */
 size_t quic_conn_datagram_max(const struct quic_conn *c);
 
 /* ERR_LIMIT: the peer grants no more streams now. */
@@ -233,7 +233,7 @@ int quic_stream_open(struct quic_conn *c, bool bidi, int64_t *id);
 uint64_t quic_streams_left(const struct quic_conn *c, bool bidi);
 void quic_stream_reset(struct quic_conn *c, int64_t id, uint64_t code); /* RESET_STREAM */
 void quic_stream_stop(struct quic_conn *c, int64_t id, uint64_t code);  /* STOP_SENDING */
-void quic_stream_consume(struct quic_conn *c, int64_t id, size_t len);  /* `len` bytes were used up */
+void quic_stream_consume(struct quic_conn *c, int64_t id, size_t len);  /* `len` bytes were processed: credit */
 static inline bool quic_stream_is_bidi(int64_t id) { return !(id & 2); }
 static inline bool quic_stream_is_server(int64_t id) { return id & 1; }
 
@@ -244,15 +244,15 @@ struct quic_conn_info {
 	uint64_t packets_in, packets_out, packets_lost, bytes_in, bytes_out;
 	uint64_t datagrams_dropped;  /* of ours: queue, age, size */
 	uint32_t datagrams_queued;
-	size_t peer_datagram_max;  /* max_datagram_frame_size of the peer, 0: takes none */
+	size_t peer_datagram_max;  /* max_datagram_frame_size of the peer, 0: accepts none */
 	bool server, handshake_done;
 	uint64_t id;               /* counts up within the endpoint; for logs */
 };
 void quic_conn_info(const struct quic_conn *c, struct quic_conn_info *out);
 nsec quic_conn_pto(const struct quic_conn *c);
 void *quic_conn_user(const struct quic_conn *c);
-/* What the callbacks get. A client may set it right after quic_endpoint_connect(): then on_open
- * finds it in *user, and on_closed comes even if the handshake fails before on_open. */
+/* The `user` of the callbacks. A client may set it right after quic_endpoint_connect(): then on_open
+ * finds it in *user, and on_closed is called even if the handshake fails before on_open. */
 void quic_conn_set_user(struct quic_conn *c, void *user);
 
 /* For tests and the client: begin a key update; move to another local address. */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * tls - certificates, and the TLS side of QUIC connections (OpenSSL >= 3.5). A `quic_tls`
- * is immutable and counted: connections hold the one they began with, so a new
- * certificate takes effect for new connections and touches no old one. References may be taken and given back in any
- * thread.
+ * is immutable and reference-counted: connections keep the one that they began with, so a new certificate takes effect
+ * for new connections only. quic_tls_ref() and quic_tls_unref() may be called in any thread.
  */
 #pragma once
 #include <stdbool.h>
@@ -12,14 +11,14 @@
 
 /* --- certificates --------------------------------------------------------------------- */
 
-/* What is known of a leaf certificate. */
+/* Properties of a leaf certificate. */
 struct quic_cert_info {
-	uint8_t sha256[32];   /* of the leaf's DER: what serverCertificateHashes pins */
+	uint8_t sha256[32];   /* of the leaf's DER, as in serverCertificateHashes */
 	int64_t not_before_s; /* seconds since 1970 */
 	int64_t not_after_s;
 	bool self_signed;
 	/* Fit for serverCertificateHashes: ECDSA on a named NIST curve, valid 14 days at
-	 * most, X.509 v3. `unfit` says why not, else it is empty. */
+	 * most, X.509 v3. If not, `unfit` says why; otherwise it is empty. */
 	bool pinnable;
 	char unfit[96];
 	char subject[128];
@@ -38,7 +37,7 @@ enum { QUIC_CERT_ERROR = 256 };
 int quic_cert_make(const char *const *names, size_t n_names, int days, int64_t now_s, struct quic_cert *out);
 
 /* Reads and checks both files: there, readable, PEM, key belongs to the leaf, valid at
- * `now_s`. On error `why` says which file and what is wrong with it in one line:
+ * `now_s`. On error `why` names the file and the fault in one line:
  * ERR_NOTFOUND, ERR_IO, ERR_MALFORMED, ERR_TLS (mismatch, expired, not yet valid). */
 int quic_cert_load(const char *chain_path, const char *key_path, int64_t now_s, struct quic_cert *out,
 	char why[QUIC_CERT_ERROR]);

@@ -3,7 +3,7 @@
  * wt - WebTransport over HTTP/3 (draft-ietf-webtrans-http3, the -02 and -07 dialects at
  * once, so that Chrome, Firefox, Safari and libraries all connect) on nghttp3, with plain
  * GET and HEAD beside it. One `wt` serves all connections of one endpoint; server and
- * client. One thread, no clock, no socket. Memory is taken when a connection, a session
+ * client. One thread, no clock, no socket. Memory is allocated when a connection, a session
  * or a stream opens; datagrams allocate nothing.
  *
  * Order at start: wt_new(), quic_endpoint_new(.., wt_quic_app(), wt, ..), wt_attach().
@@ -20,9 +20,9 @@ struct wt_session;
 struct wt_stream;
 
 struct wt_opts {
-	uint32_t connect_timeout_ms;   /* without a session: from handshake to CONNECT, between requests and
-	                                * while an answer makes no progress; else closed. default 10000 */
-	uint32_t max_early_datagrams;  /* kept until the session is there. default 8 of 1500 bytes */
+	uint32_t connect_timeout_ms;   /* without a session: the longest time from handshake to CONNECT, between
+	                                * requests, and without progress of an answer. default 10000 */
+	uint32_t max_early_datagrams;  /* kept until their session is open. default 8 of 1500 bytes */
 	uint32_t max_early_streams;    /* WebTransport streams that wait for their session. default 4 */
 	uint32_t max_early_bytes;      /* bytes kept for each of those. default 4096 */
 	uint32_t max_streams;          /* peer's streams of one session at once. default 16 */
@@ -66,8 +66,8 @@ struct wt_app {
 	void (*on_stream)(void *user, struct wt_stream *st, nsec now);
 	void (*on_stream_data)(void *user, struct wt_stream *st, const uint8_t *p, size_t len, bool fin, nsec now);
 	void (*on_stream_sent)(void *user, struct wt_stream *st, nsec now); /* room again in its send buffer */
-	/* Gone, for whatever reason; the pointer is invalid afterwards. A peer that resets its side ends
-	 * both (a stream received in part cannot be told from a whole one); one that stops ours may go on sending. */
+	/* The stream ended, for any reason; the pointer is invalid afterwards. If the peer resets its side, both end (an
+	 * incomplete stream looks like a complete one); if it stops ours, it may go on sending. */
 	void (*on_stream_closed)(void *user, struct wt_stream *st, nsec now);
 	/* The last call for this session. Streams were closed before. */
 	void (*on_closed)(void *user, const struct wt_close *why, nsec now);
@@ -91,7 +91,7 @@ void wt_free(struct wt *w);
 const struct wt_stats *wt_stats(const struct wt *w);
 extern const struct metric_table wt_metrics; /* of struct wt_stats */
 
-/* Tells every connection GOAWAY and every session DRAIN; new sessions are refused with 503. */
+/* Sends GOAWAY on every connection and DRAIN to every session; new sessions are refused with 503. */
 void wt_drain(struct wt *w);
 
 /* --- sessions ------------------------------------------------------------------------- */
@@ -101,7 +101,7 @@ void wt_drain(struct wt *w);
  * after one round trip) nothing may be sent: ERR_STATE. ERR_RANGE: longer than wt_session_datagram_max(). */
 int wt_session_send(struct wt_session *s, const void *head, size_t head_len, const void *body, size_t body_len,
 	nsec now);
-/* Longest payload a datagram takes now: what the path carries, at most what the peer's max_datagram_frame_size allows. */
+/* The longest payload of a datagram now: what the path carries, at most the peer's max_datagram_frame_size. */
 size_t wt_session_datagram_max(const struct wt_session *s);
 /* CLOSE capsule with code and reason (cut at 1024 bytes), FIN, and a moment later the end of the connection.
  * on_closed follows before this returns. Never waits for the peer's credit. */

@@ -28,7 +28,7 @@ void log_child(struct log *child, const struct log *parent, const char *fmt, ...
 	memcpy(child->ctx, ctx, sizeof ctx);
 }
 
-/* A line under construction; what does not fit is left out, the end always has room. */
+/* A line under construction. Text that does not fit is left out; there is always room for the end. */
 struct line {
 	char text[LOG_LINE_MAX * 2];
 	size_t len;
@@ -49,7 +49,7 @@ static void put_str(struct line *l, const char *s)
 	put(l, s, strlen(s));
 }
 
-/* C0, DEL, and C1: a terminal obeys U+009B like ESC [. */
+/* C0, DEL, and C1: to a terminal U+009B is ESC [. */
 static bool is_control(const char *s)
 {
 	unsigned char a = (unsigned char)s[0], b = (unsigned char)s[1];
@@ -57,7 +57,7 @@ static bool is_control(const char *s)
 	return a < 0x20 || a == 0x7f || (a == 0xc2 && b < 0xa0);
 }
 
-/* Escapes what would end a line or a JSON string, and what is not UTF-8. `s` is NUL-terminated; `n` of it. */
+/* Escapes the first `n` bytes of `s`, NUL-terminated: control characters, what ends a JSON string, invalid UTF-8. */
 static void put_escaped(struct line *l, const char *s, size_t n, bool json)
 {
 	for (size_t i = 0, len; i < n; i += len) {
@@ -220,9 +220,9 @@ void log_write(const struct log *log, enum log_level level, const char *fmt, ...
 		return;
 	}
 	l.text[l.len++] = '\n';
-	/* A pipe that nobody reads, or a full disk, must not stop the voice: the line is lost, nothing else. The
-	 * descriptor is shared with others and stays blocking; where it is ready a line fits (PIPE_BUF). Only a
-	 * terminal is ready with less room than that: see fd_unwaiting(). */
+	/* A full pipe or disk must not stop the voice: only the line is lost. The descriptor is shared with other
+	 * processes and stays blocking; when it is ready a line fits (PIPE_BUF). Only a terminal is ready with less
+	 * room than that: see fd_unwaiting(). */
 	struct pollfd ready = {.fd = log->out->fd, .events = POLLOUT};
 
 	if (poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) && write(log->out->fd, l.text, l.len) < 0)

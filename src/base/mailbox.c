@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/mailbox.h"
 
-/* A stack that is only ever emptied as a whole, so a message that comes again at the same address does no harm. */
+/* A stack that is emptied as a whole, so a new message at the address of an old one does no harm (no ABA problem). */
 void mailbox_post(struct mailbox *b, struct mail *m)
 {
 	m->next = atomic_load_explicit(&b->newest, memory_order_relaxed);

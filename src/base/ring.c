@@ -8,9 +8,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { LINE = 64 }; /* of the cache: what one side writes all the time must not share one with the other's */
+enum { LINE = 64 }; /* of the cache: the two sides write to different lines */
 
-/* Positions count up for ever. Each side keeps what it last saw of the other, and looks again only when that is
+/* Positions only grow. Each side caches the position of the other, and reads it again only when that is
  * used up. */
 struct ring {
 	size_t mask, slot_bytes;

@@ -55,7 +55,7 @@ static int with_sources(const struct metrics_sources *m, int (*use)(const struct
 		{&links_metrics, &r->links, m->n_shards, sizeof *r},
 		{&rooms_metrics, &r->rooms, m->n_shards, sizeof *r},
 		{&quic_metrics, &r->quic, m->n_shards, sizeof *r},
-		{&lobby_metrics, &r->lobby, m->n_shards, sizeof *r},
+		{&handshake_queue_metrics, &r->handshakes, m->n_shards, sizeof *r},
 		{&shard_metrics, r, m->n_shards, sizeof *r},
 		{&udp_metrics, &r->udp, m->n_shards, sizeof *r},
 		{&http_metrics, m->http, m->http != NULL, 0},

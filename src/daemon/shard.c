@@ -42,7 +42,7 @@ struct shard {
 
 	struct udp *udp;
 	struct stack stack;
-	struct lobby *lobby;
+	struct handshake_queue *handshakes;
 	nsec greet_at; /* not before */
 	struct load load;
 	bool busy;     /* nobody new */
@@ -95,7 +95,7 @@ static nsec voice_due(const struct shard *s)
 
 static nsec earliest(const struct shard *s)
 {
-	return lobby_waiting(s->lobby) > 0 ? sooner(voice_due(s), s->greet_at) : voice_due(s);
+	return handshake_queue_len(s->handshakes) > 0 ? sooner(voice_due(s), s->greet_at) : voice_due(s);
 }
 
 /* Handshakes, in the time that voice leaves; a few even if it leaves none. */
@@ -106,7 +106,7 @@ static void greet(struct shard *s)
 
 	if (begin < s->greet_at)
 		return;
-	while (lobby_admit(s->lobby, ep, now) && (now = clock_now()) < until)
+	while (handshake_queue_run_next(s->handshakes, ep, now) && (now = clock_now()) < until)
 		;
 	quic_endpoint_flush(ep, now);
 	udp_flush(s->udp);
@@ -157,7 +157,7 @@ static void settle(struct shard *s, nsec now)
 		return;
 	stack_settle(&s->stack, now);
 	udp_flush(s->udp);
-	if (lobby_waiting(s->lobby) > 0)
+	if (handshake_queue_len(s->handshakes) > 0)
 		greet(s);
 	answer_closed(s);
 	nsec due = earliest(s);
@@ -200,8 +200,8 @@ static void on_packet(void *ctx, const struct quic_path *path, uint8_t ecn, uint
 {
 	struct shard *s = ctx;
 
-	if (lobby_takes(p, len))
-		lobby_put(s->lobby, s->stack.endpoint, path, ecn, p, len, now);
+	if (handshake_queue_accepts(p, len))
+		handshake_queue_put(s->handshakes, s->stack.endpoint, path, ecn, p, len, now);
 	else
 		quic_endpoint_recv(s->stack.endpoint, path, ecn, p, len, now);
 }
@@ -235,7 +235,7 @@ static void fill_report(struct shard *s, struct shard_report *r)
 	r->wt = *wt_stats(s->stack.wt);
 	r->rooms = *rooms_stats(s->stack.rooms);
 	r->links = *links_stats(s->stack.links);
-	r->lobby = *lobby_stats(s->lobby);
+	r->handshakes = *handshake_queue_stats(s->handshakes);
 	r->load = s->load.share;
 	r->forward_dropped = s->opts.exchange ? exchange_dropped(s->opts.exchange, s->opts.index) : 0;
 	answer(s, &r->mail, SHARD_REPORTED);
@@ -426,7 +426,7 @@ static int open_all(struct shard *s)
 	if (err)
 		return err;
 	closing_add(&s->handles);
-	err = lobby_new(s->opts.cfg->limits.max_waiting_handshakes, &s->lobby);
+	err = handshake_queue_new(s->opts.cfg->limits.max_waiting_handshakes, &s->handshakes);
 	return err ? err : open_stack(s);
 }
 
@@ -515,7 +515,7 @@ void shard_free(struct shard *s)
 	stack_fini(&s->stack);
 	if (s->opts.index > 0)
 		uv_loop_close(&s->own_loop);
-	lobby_free(s->lobby);
+	handshake_queue_free(s->handshakes);
 	free(s->bridges);
 	free(s);
 }

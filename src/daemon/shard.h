@@ -10,7 +10,7 @@
 #pragma once
 #include "daemon/exchange.h"
 #include "daemon/stack.h"
-#include "quic/lobby.h"
+#include "quic/handshake_queue.h"
 #include "quic/udp.h"
 
 #include <uv.h>
@@ -40,7 +40,7 @@ struct shard_report {
 	struct wt_stats wt;
 	struct rooms_stats rooms;
 	struct links_stats links;
-	struct lobby_stats lobby;
+	struct handshake_queue_stats handshakes;
 	uint64_t forward_dropped;
 	double load; /* share of its time that it is at work */
 };

@@ -9,7 +9,7 @@ enum {
 	RESET_RAND_MAX = 27, /* in front of its token: 43 bytes in all look like any short packet */
 };
 
-/* Answers that no connection pays for, except Retry: `stateless_per_s`, one second's worth at once. */
+/* Limits packets that belong to no connection, except Retry: `stateless_per_s`, and as many at once. */
 static bool stateless_allowed(struct quic_endpoint *ep)
 {
 	const struct rate rate = rate_make(ep->opts.stateless_per_s, nsec_from_s(1), nsec_from_s(1));
@@ -51,8 +51,8 @@ void ep_send_version_negotiation(struct quic_endpoint *ep, const struct quic_pat
 		ep->stats.version_negotiations++;
 }
 
-/* A packet of a connection that we know nothing of (any more). Always shorter than what it
- * answers, so two endpoints cannot keep each other busy. */
+/* Answers a packet of an unknown connection. Always shorter than that packet, so two endpoints
+ * cannot keep each other busy. */
 static void send_reset(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_version_cid *vc, size_t len)
 {
 	ngtcp2_stateless_reset_token token;
@@ -84,8 +84,8 @@ static bool send_close(struct quic_endpoint *ep, const struct quic_path *path, c
 		ngtcp2_crypto_write_connection_close(b, QUIC_PACKET_MAX, hd->version, &hd->scid, &hd->dcid, code, NULL, 0));
 }
 
-/* Costs a hundredth of a handshake and is a tenth of what it answers. It needs no budget, and in a flood a budget
- * would be used up by those who never answer. */
+/* A Retry costs a hundredth of a handshake and has a tenth of the size of what it answers. It has no limit: in a flood,
+ * forged clients would use the limit up. */
 void ep_send_retry(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd)
 {
 	uint8_t token[RETRY_TOKEN_MAX];
@@ -103,7 +103,7 @@ void ep_send_retry(struct quic_endpoint *ep, const struct quic_path *path, const
 		ep->stats.retries_sent++;
 }
 
-/* A new client whose address may be proven: takes it in, or says why not. */
+/* Accepts a new client, or answers why not. */
 static void admit(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len,
 	const ngtcp2_pkt_hd *hd, const ngtcp2_cid *odcid)
 {
@@ -117,21 +117,21 @@ static void admit(struct quic_endpoint *ep, const struct quic_path *path, uint8_
 	}
 	if (err)
 		return;
-	/* A ClientHello of several packets whose first came late: the rest is kept only for a
-	 * proven address. */
+	/* A ClientHello of several packets whose first came late: the others are stored only for a
+	 * validated address. */
 	if (qconn_read(c, path, ecn, p, len) == ERR_STATE)
 		ep_send_retry(ep, path, hd);
 }
 
-/* Before many handshakes are under way, and certainly before they are too many. */
+/* Many handshakes are under way: a new client must validate its address by Retry. */
 static bool must_prove(const struct quic_endpoint *ep)
 {
 	return ep_half_open(ep) >= ep->opts.retry_half_open || ep_half_open(ep) >= ep->opts.max_half_open;
 }
 
-/* Room for one more handshake. When they are too many, the oldest goes: who means it needs a round trip or two, who
- * only wants to fill the hall stays until the timeout, and a few addresses suffice for that. */
-static bool make_way(struct quic_endpoint *ep)
+/* Makes room for one more handshake: at the limit the oldest is dropped. A real client needs a round trip or two; an
+ * attacker leaves its handshakes open until the timeout, and a few addresses are enough to open them. */
+static bool make_room(struct quic_endpoint *ep)
 {
 	if (ep_half_open(ep) < ep->opts.max_half_open)
 		return true;
@@ -155,7 +155,7 @@ static void recv_initial(struct quic_endpoint *ep, const struct quic_path *path,
 		send_close(ep, path, hd, NGTCP2_CONNECTION_REFUSED);
 	} else if (token == TOKEN_NONE && must_prove(ep)) {
 		ep_send_retry(ep, path, hd);
-	} else if (!make_way(ep)) {
+	} else if (!make_room(ep)) {
 		ep->stats.dropped_half_open++;
 	} else {
 		admit(ep, path, ecn, p, len, hd, token == TOKEN_VALID ? &odcid : NULL);

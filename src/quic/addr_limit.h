@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * addr_limit - how many connections each IPv4 address or IPv6 /64 has. Any thread: a lock is held where a connection
- * begins or ends.
+ * addr_limit - counts the connections of each IPv4 address or IPv6 /64. Any thread: takes a lock when a connection
+ * begins or ends, never for a packet.
  */
 #pragma once
 #include "quic/addr.h"

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* A map by another name, so that nobody can put an owner in without these rules. */
+/* A map behind a type of its own, so that owners change by these rules only. */
 struct cid_table {
 	struct map *map;
 };

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cid_table - who owns a connection id: a live connection, the remains of a closed one, or one that another endpoint
- * has taken over.
- * The client chooses the first id that it sends to, so the hash is keyed (base/map) and an
- * id that is there already is never taken over.
+ * cid_table - which object owns a connection id: a connection, one in the closing state, or one that has moved to
+ * another endpoint. The client chooses the first id that it sends to, so the hash is keyed (base/map) and an id that is
+ * there already keeps its owner. The endpoint's thread; allocates as it grows.
  */
 #pragma once
 #include <stddef.h>
@@ -11,9 +10,13 @@
 
 enum { CID_LEN = 8, CID_MAX = 20 };
 
-/* First member of whatever owns ids. */
+struct cid {
+	uint8_t len, id[CID_MAX];
+};
+
+/* First member of each object that owns ids. */
 struct cid_owner {
-	enum cid_kind { CID_CONN, CID_TOMB, CID_AWAY } kind;
+	enum cid_kind { CID_CONN, CID_CLOSING, CID_MOVED_OUT } kind;
 };
 
 struct cid_table;

@@ -8,13 +8,13 @@
 #include <string.h>
 
 /*
- * ACKs travel with the answer. ngtcp2 by itself sends one after min(max_ack_delay, srtt/8),
+ * ACKs travel with other frames. ngtcp2 by itself sends one after min(max_ack_delay, srtt/8),
  * which on a short path is at once: an echo then costs two packets, and a server that
- * speaks on a tick of 20 ms always pays for both. So a connection that has nothing but
- * ACKs to send is held back for ACK_HOLD_MS, a little more than a tick and less than the
- * max_ack_delay of 25 ms that peers allow for by default; whatever is sent earlier takes
- * the ACK along (ack_thresh = 1). See tests/sim/test_quic.c for the packets counted:
- * 1.0 for each echo, 0.5 for each datagram of a peer whom nobody answers.
+ * sends on a tick of 20 ms always pays for both. So a connection that has only ACKs to send
+ * holds them for ACK_HOLD_MS, a little more than a tick and less than the max_ack_delay of
+ * 25 ms that peers assume by default; any packet that is sent earlier carries the ACK
+ * (ack_thresh = 1). tests/sim/test_quic.c counts the packets: 1.0 for each echo, 0.5 for
+ * each datagram that has no answer.
  */
 enum {
 	ACK_HOLD_MS = 22,
@@ -33,7 +33,7 @@ int qconn_add_id(struct quic_conn *c, const ngtcp2_cid *cid)
 
 	if (err)
 		return err;
-	struct tomb_id *slot = &c->ids.id[c->ids.n++];
+	struct cid *slot = &c->ids.id[c->ids.n++];
 
 	slot->len = (uint8_t)cid->datalen;
 	memcpy(slot->id, cid->data, cid->datalen);
@@ -53,7 +53,7 @@ void qconn_drop_id(struct quic_conn *c, const ngtcp2_cid *cid)
 	}
 }
 
-/* --- birth -------------------------------------------------------------------------------- */
+/* --- accept and connect ------------------------------------------------------------------- */
 
 static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
 {
@@ -79,7 +79,7 @@ static struct quic_conn *conn_new(struct quic_endpoint *ep, const struct quic_pa
 	c->app_timer = c->hold_until = NSEC_NONE;
 	c->tls.ref = (ngtcp2_crypto_conn_ref){get_conn, c};
 	list_init(&c->dirty);
-	list_init(&c->hall);
+	list_init(&c->half_open);
 	dgram_queue_init(&c->dgrams);
 	ep_count(ep, 1, 0);
 	return c;
@@ -127,9 +127,9 @@ static void conn_free(struct quic_conn *c)
 	list_remove(&c->dirty);
 	if (c->slot != NO_SLOT)
 		schedule_remove(&ep->sched, c->slot);
-	qconn_leave_hall(c);
+	qconn_leave_half_open(c);
 	ep_count(ep, -1, 0);
-	qmove_over(ep, c->home);
+	qmove_over(ep, c->origin);
 	free(c);
 }
 
@@ -225,7 +225,7 @@ int qconn_accept(struct quic_endpoint *ep, const struct quic_path *path, const n
 	}
 	c->server = true;
 	c->addr = addr;
-	list_append(&ep->half_open, &c->hall);
+	list_append(&ep->half_open, &c->half_open);
 	ep_count(ep, 0, 1);
 	err = start_server(c, hd, odcid);
 	if (err) {
@@ -364,58 +364,58 @@ bool qconn_drop_oldest_half_open(struct quic_endpoint *ep)
 {
 	if (list_empty(&ep->half_open))
 		return false;
-	struct quic_conn *c = list_entry(ep->half_open.next, struct quic_conn, hall);
+	struct quic_conn *c = list_entry(ep->half_open.next, struct quic_conn, half_open);
 
 	c->end.why = (struct quic_close){QUIC_END_HANDSHAKE, false, 0};
 	qconn_destroy(c);
 	return true;
 }
 
-/* Timeouts leave nothing: the peer is gone. After a close late packets are to be expected. */
-static bool leaves_tomb(const struct quic_conn *c)
+/* After a timeout the peer is gone: no closing state. After a close late packets are likely. */
+static bool has_closing_state(const struct quic_conn *c)
 {
 	const struct conn_end *e = &c->end;
 
 	return e->why.end != QUIC_END_IDLE && e->why.end != QUIC_END_RESET &&
-		!(e->why.end == QUIC_END_HANDSHAKE && e->how == ENDING_SILENT) && c->ep->n_tombs < c->ep->opts.max_conns;
+		!(e->why.end == QUIC_END_HANDSHAKE && e->how == ENDING_SILENT) && c->ep->n_closing < c->ep->opts.max_conns;
 }
 
-static void leave_tomb(struct quic_conn *c, const uint8_t *close, size_t len)
+static void enter_closing_state(struct quic_conn *c, const uint8_t *close, size_t len)
 {
 	struct quic_endpoint *ep = c->ep;
-	struct tomb *t = tomb_new(c->ids.id, c->ids.n, close, len);
+	struct closing_state *t = closing_state_new(c->ids.id, c->ids.n, close, len);
 
 	if (!t)
 		return;
-	if (schedule_add(&ep->sched, (struct cid_owner *)t, tomb_slot(t))) {
-		tomb_free(t, ep->cids);
+	if (schedule_add(&ep->sched, (struct cid_owner *)t, closing_state_slot(t))) {
+		closing_state_free(t, ep->cids);
 		return;
 	}
-	tomb_take_ids(t, ep->cids, &c->owner);
-	*tomb_home(t) = c->home;
-	c->home = NULL;
-	ep->n_tombs++;
-	schedule_set(&ep->sched, *tomb_slot(t), ep->now + CLOSE_PTOS * ngtcp2_conn_get_pto(c->q));
+	closing_state_take_ids(t, ep->cids, &c->owner);
+	*closing_state_origin(t) = c->origin;
+	c->origin = NULL;
+	ep->n_closing++;
+	schedule_set(&ep->sched, *closing_state_slot(t), ep->now + CLOSE_PTOS * ngtcp2_conn_get_pto(c->q));
 }
 
-static void bury(struct quic_conn *c)
+static void finish(struct quic_conn *c)
 {
 	uint8_t close[QUIC_PACKET_MAX];
 	size_t len = c->end.how == ENDING_CLOSE ? qconn_write_close(c, close) : 0;
-	bool leaves = leaves_tomb(c);
+	bool leaves = has_closing_state(c);
 
 	announce_end(c);
 	if (leaves)
-		leave_tomb(c, close, len);
+		enter_closing_state(c, close, len);
 	conn_free(c);
 }
 
-/* --- life --------------------------------------------------------------------------------- */
+/* --- packets and deadlines ---------------------------------------------------------------- */
 
 /* Sets the next deadline. ngtcp2_conn_update_pkt_tx_time() must be called after every write:
- * it bills the bytes sent since its last call as one burst, so leaving it out for an hour
- * of voice would stall the next stream for minutes. But the pacing time that it then puts
- * into the expiry matters only if something waits, else it costs a wake-up for each packet. */
+ * it counts the bytes sent since its last call as one burst, so without it an hour of voice
+ * would stall the next stream for minutes. The pacing time that it adds to the expiry matters
+ * only if something waits to be sent; otherwise it would cost a wake-up for each packet. */
 static void plan(struct quic_conn *c, bool wrote)
 {
 	struct quic_endpoint *ep = c->ep;
@@ -500,7 +500,7 @@ void qconn_flush(struct quic_conn *c)
 			qconn_write(c);
 	}
 	if (qconn_ending(c))
-		bury(c);
+		finish(c);
 	else if (c->move)
 		qconn_depart(c);
 	else

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dgram - datagrams that wait to be sent. Buffers come from one pool of the endpoint, made
- * in chunks up to its bound and never given back before the end, so that a steady load
- * allocates nothing.
+ * dgram - queues of datagrams to be sent. Buffers come from one pool of the endpoint, which grows
+ * in chunks up to its bound and shrinks only at the end, so that a steady load allocates nothing.
+ * The endpoint's thread.
  */
 #pragma once
 #include "base/time.h"

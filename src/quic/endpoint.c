@@ -58,12 +58,12 @@ int quic_endpoint_new(const struct quic_opts *opts, const struct quic_out *out, 
 	if (log)
 		ep->log = *log;
 	list_init(&ep->dirty);
-	list_init(&ep->away);
+	list_init(&ep->moved_out);
 	list_init(&ep->half_open);
 	schedule_init(&ep->sched);
 	dgram_pool_init(&ep->pool, opts->datagram_pool);
 	secret_init(&ep->secret, opts->secret);
-	random_bytes(ep->chance_key, sizeof ep->chance_key);
+	random_bytes(ep->random_key, sizeof ep->random_key);
 	err = cid_table_new(&ep->cids);
 	if (err)
 		goto fail_ep;
@@ -92,12 +92,12 @@ static void free_owner(struct quic_endpoint *ep, struct cid_owner *who)
 		qconn_destroy((struct quic_conn *)who);
 		return;
 	}
-	struct tomb *t = (struct tomb *)who;
+	struct closing_state *t = (struct closing_state *)who;
 
-	schedule_remove(&ep->sched, *tomb_slot(t));
-	ep->n_tombs--;
-	qmove_over(ep, *tomb_home(t));
-	tomb_free(t, ep->cids);
+	schedule_remove(&ep->sched, *closing_state_slot(t));
+	ep->n_closing--;
+	qmove_over(ep, *closing_state_origin(t));
+	closing_state_free(t, ep->cids);
 }
 
 void quic_endpoint_free(struct quic_endpoint *ep)
@@ -107,8 +107,8 @@ void quic_endpoint_free(struct quic_endpoint *ep)
 	for (uint32_t i = 0; i < ep->sched.n; i++)
 		if (ep->sched.who[i])
 			free_owner(ep, ep->sched.who[i]);
-	ep_forget_away(ep);
-	assert(list_empty(&ep->dirty) && ep->n_tombs == 0);
+	ep_forget_moved_out(ep);
+	assert(list_empty(&ep->dirty) && ep->n_closing == 0);
 	assert(ep->stats.conns == 0 && ep->stats.half_open == 0);
 	schedule_fini(&ep->sched);
 	dgram_pool_fini(&ep->pool);
@@ -143,14 +143,14 @@ void ep_random_cid(struct quic_endpoint *ep, ngtcp2_cid *cid)
 	cid->data[0] = ep->opts.shard;
 }
 
-/* ngtcp2 asserts that time goes forward; a batch may carry an older stamp than the last write. */
+/* ngtcp2 asserts that time goes forward; the time of a batch may lie before the last write. */
 static void advance(struct quic_endpoint *ep, nsec now)
 {
 	if (now > ep->now)
 		ep->now = now;
 }
 
-/* A stateless reset has a random id; only its last bytes say whose it is (RFC 9000 10.3.1). */
+/* A stateless reset has a random id; only its last bytes name the connection (RFC 9000 10.3.1). */
 static struct cid_owner *owner_of_reset(const struct quic_endpoint *ep, const uint8_t *p, size_t len)
 {
 	enum { TOKEN = NGTCP2_STATELESS_RESET_TOKENLEN, RESET_MIN = TOKEN + 5 };
@@ -160,7 +160,7 @@ static struct cid_owner *owner_of_reset(const struct quic_endpoint *ep, const ui
 	return map_get(ep->resets, p + len - TOKEN, TOKEN);
 }
 
-/* An Initial of ours, or a version that is worth an answer; both only in a datagram that is long enough (RFC 9000
+/* An Initial of version 1, or a version that gets an answer; both only in a datagram that is long enough (RFC 9000
  * 14.1, 6.1). */
 static bool may_begin(const ngtcp2_version_cid *vc, const uint8_t *p, size_t len)
 {
@@ -171,19 +171,19 @@ static bool may_begin(const ngtcp2_version_cid *vc, const uint8_t *p, size_t len
 	return vc->version != NGTCP2_PROTO_VER_V1 || ((p[0] & TYPE_MASK) == 0 && vc->dcidlen >= NGTCP2_MIN_INITIAL_DCIDLEN);
 }
 
-enum quic_caller quic_endpoint_caller(struct quic_endpoint *ep, const uint8_t *p, size_t len)
+enum quic_sender quic_endpoint_sender(struct quic_endpoint *ep, const uint8_t *p, size_t len)
 {
 	ngtcp2_version_cid vc;
 	int rv = len > 0 ? ngtcp2_pkt_decode_version_cid(&vc, p, len, CID_LEN) : NGTCP2_ERR_INVALID_ARGUMENT;
 
 	if (rv == 0 && cid_table_get(ep->cids, vc.dcid, vc.dcidlen))
-		return QUIC_CALLER_KNOWN;
+		return QUIC_SENDER_KNOWN;
 	if ((rv == 0 || rv == NGTCP2_ERR_VERSION_NEGOTIATION) && may_begin(&vc, p, len))
-		return QUIC_CALLER_NEW;
+		return QUIC_SENDER_NEW;
 	ep->stats.packets_in++;
 	ep->stats.bytes_in += len;
 	ep->stats.unknown_packets++;
-	return QUIC_CALLER_NOBODY;
+	return QUIC_SENDER_NONE;
 }
 
 void quic_endpoint_recv(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, uint8_t *p, size_t len,
@@ -212,9 +212,9 @@ void quic_endpoint_recv(struct quic_endpoint *ep, const struct quic_path *path, 
 		ep_recv_unknown(ep, path, ecn, p, len, &vc);
 	else if (who->kind == CID_CONN)
 		qconn_read((struct quic_conn *)who, path, ecn, p, len);
-	else if (who->kind == CID_AWAY)
+	else if (who->kind == CID_MOVED_OUT)
 		ep_forward(ep, who, path, ecn, p, len);
-	else if (tomb_recv((struct tomb *)who, &ep->out, path, len))
+	else if (closing_state_recv((struct closing_state *)who, &ep->out, path, len))
 		ep->stats.packets_out++;
 }
 
@@ -256,7 +256,7 @@ void quic_endpoint_expire(struct quic_endpoint *ep, nsec now)
 	struct cid_owner *who;
 
 	advance(ep, now);
-	/* Each has a new deadline after its flush; nobody is called twice for setting his own anew. */
+	/* Each has a new deadline after its flush; none is called twice in one round. */
 	for (uint32_t n = ep->sched.n; n > 0 && (who = schedule_pop(&ep->sched, ep->now)) != NULL; n--) {
 		if (who->kind == CID_CONN)
 			qconn_expire((struct quic_conn *)who);

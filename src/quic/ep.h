@@ -6,9 +6,10 @@
  *   accept.c     packets that belong to no connection: new clients and stateless answers
  *   conn.c       a connection from its first packet to its end
  *   conn_api.c   what the application may do with it
- *   events.c     what ngtcp2 tells about it
+ *   events.c     what ngtcp2 reports of it
  *   write.c      packets out
- *   group.c      endpoints behind one address, and connections that go from one to another
+ *   black_hole.c watches the path, silence.c the peer
+ *   group.c      endpoints behind one address, and connections that move from one to another
  */
 #pragma once
 #include "addr_limit.h"
@@ -23,7 +24,7 @@
 #include "silence.h"
 #include "tls_ctx.h"
 #include "token.h"
-#include "tomb.h"
+#include "closing_state.h"
 
 #include <ngtcp2/ngtcp2.h>
 #include <ngtcp2/ngtcp2_crypto.h>
@@ -44,19 +45,19 @@ struct quic_endpoint {
 	struct addr_limit *addrs;    /* the group's, if there is one */
 	struct quic_group *group;    /* NULL: alone */
 	struct quic_relay relay;
-	struct list away;            /* of struct quic_move: connections that went to others */
-	struct map *resets; /* stateless reset tokens of servers that we are clients of */
+	struct list moved_out;       /* of struct quic_move: connections that other endpoints have now */
+	struct map *resets;          /* stateless reset tokens of the servers that our connections go to */
 	struct dgram_pool pool;
 	struct schedule sched;
-	struct list dirty; /* connections to be looked at by the next flush */
+	struct list dirty; /* connections that the next flush looks at */
 	struct list half_open; /* handshakes under way, the oldest first */
-	nsec now;          /* the latest time heard of; never goes back */
+	nsec now;          /* the latest time of any call; never goes back */
 	struct limit stateless; /* see stateless_allowed() */
 	uint64_t next_id;
-	uint8_t chance_key[16]; /* see on_rand() */
-	uint64_t n_chances;
-	uint32_t n_tombs;
-	bool refuse;
+	uint8_t random_key[16];   /* see on_rand() */
+	uint64_t n_random;
+	uint32_t n_closing;
+	bool refuse; /* new connections */
 };
 
 #define NO_SLOT UINT32_MAX
@@ -64,10 +65,10 @@ struct quic_endpoint {
 /* Bytes of a datagram that may begin a connection (RFC 9000 14.1). */
 enum { INITIAL_MIN = 1200 };
 
-/* ngtcp2 keeps 8 alive at most; one more is the client's first choice. */
+/* ngtcp2 keeps 8 of our ids active at most; one more is the client's first choice. */
 enum { CONN_IDS_MAX = 12 };
 
-/* active_connection_id_limit: ids of the peer that we remember. */
+/* active_connection_id_limit: ids of the peer that we store. */
 enum { PEER_IDS = 4 };
 
 struct reset_token {
@@ -108,7 +109,7 @@ struct conn_tls {
 /* Our connection ids. */
 struct cid_list {
 	size_t n;
-	struct tomb_id id[CONN_IDS_MAX];
+	struct cid id[CONN_IDS_MAX];
 };
 
 struct quic_conn {
@@ -117,18 +118,18 @@ struct quic_conn {
 	ngtcp2_conn *q;
 	void *user;
 	struct list dirty;
-	struct list hall; /* in ep->half_open while its handshake is under way */
+	struct list half_open; /* in ep->half_open until its handshake is over */
 	bool server;
 	enum conn_phase phase;
 	struct conn_end end;
-	uint32_t slot; /* in the schedule; NO_SLOT: it is on its way to another endpoint */
+	uint32_t slot; /* in the schedule; NO_SLOT: it is moving to another endpoint */
 
 	/* What the next flush has to do. */
 	bool want_plain;  /* a write without data: handshake, credit, retransmission, probes, ACK now */
 	bool want_stream; /* next_data may have something */
-	bool blocked;     /* the last write left something undone; any packet may unblock it */
-	uint32_t held;    /* packets read since the last write, their ACK waits for company */
-	nsec hold_until;  /* but not longer than this */
+	bool blocked;     /* the last write could not send everything; any packet may unblock it */
+	uint32_t held;    /* packets read since the last write, whose ACK waits for other frames */
+	nsec hold_until;  /* until then at the latest */
 
 	struct silence silence;
 	struct black_hole black_hole;
@@ -136,12 +137,12 @@ struct quic_conn {
 	uint64_t dgrams_dropped;
 	nsec app_timer;
 
-	struct quic_path path; /* validated; what the application sees */
+	struct quic_path path; /* the validated one, which the application sees */
 	struct conn_tls tls;
 	struct addr_entry *addr;
-	struct quic_move *move; /* it is to go elsewhere at the next flush */
-	struct quic_move *home; /* it came from elsewhere; goes back when no packet of it can come any more */
-	struct cid_list ids; /* ours in the table, the client's first choice among them */
+	struct quic_move *move;   /* moves to another endpoint at the next flush */
+	struct quic_move *origin; /* came from another endpoint, which gets this back when no packet of it can come */
+	struct cid_list ids;      /* in the table, the client's first choice among them */
 	struct reset_token resets[PEER_IDS + 1];
 	uint64_t id, packets_lost;
 	uint32_t key_preparations;
@@ -168,22 +169,22 @@ static inline bool qconn_live(const struct quic_conn *c)
 void ep_random_cid(struct quic_endpoint *ep, ngtcp2_cid *cid);
 
 /* --- group.c */
-/* Of the whole group. */
+/* Counts of the whole group. */
 uint32_t ep_conns(const struct quic_endpoint *ep);
 uint32_t ep_half_open(const struct quic_endpoint *ep);
 void ep_count(struct quic_endpoint *ep, int conns, int half_open);
-/* Its place in a count of all shards: numbers for logs. */
+/* A number for logs that no other connection of the group has. */
 uint64_t ep_number(struct quic_endpoint *ep);
-/* A packet came for a connection that lives elsewhere. */
-void ep_forward(struct quic_endpoint *ep, struct cid_owner *away, const struct quic_path *path, uint8_t ecn,
+/* A packet came for a connection that has moved out. */
+void ep_forward(struct quic_endpoint *ep, struct cid_owner *moved_out, const struct quic_path *path, uint8_t ecn,
 	const uint8_t *p, size_t len);
-/* Forgets what went elsewhere. */
-void ep_forget_away(struct quic_endpoint *ep);
-/* From the flush: `c` goes where c->move says. */
+/* Drops the ids of all connections that have moved out. */
+void ep_forget_moved_out(struct quic_endpoint *ep);
+/* From the flush: `c` moves to the endpoint that c->move names. */
 void qconn_depart(struct quic_conn *c);
 void qmove_cancel(struct quic_conn *c);
-/* Tells where it came from that the ids there are of no use any more. Accepts NULL. */
-void qmove_over(struct quic_endpoint *ep, struct quic_move *home);
+/* Its first endpoint may drop the ids: no packet is expected any more. Accepts NULL. */
+void qmove_over(struct quic_endpoint *ep, struct quic_move *origin);
 
 /* --- accept.c */
 void ep_recv_unknown(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len,
@@ -199,7 +200,7 @@ void qconn_count_lost(struct quic_conn *c);
 /* `odcid` is the id of the client's first packet if it was sent a Retry, else NULL. */
 int qconn_accept(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd,
 	const ngtcp2_cid *odcid, struct quic_conn **out);
-/* One packet. ERR_STATE: ngtcp2 wants the client to prove its address by Retry; `c` is gone. */
+/* Handles one packet. ERR_STATE: the client must prove its address by Retry first; `c` is freed. */
 int qconn_read(struct quic_conn *c, const struct quic_path *path, uint8_t ecn, const uint8_t *p, size_t len);
 void qconn_expire(struct quic_conn *c);
 /* The longest packet that the path is believed to carry. */
@@ -209,29 +210,29 @@ static inline size_t qconn_packet_max(const struct quic_conn *c)
 }
 
 void qconn_flush(struct quic_conn *c);
-/* An id that leads to `c`: ERR_EXISTS, ERR_LIMIT, ERR_NOMEM. */
+/* Adds an id of `c` to the table: ERR_EXISTS, ERR_LIMIT, ERR_NOMEM. */
 int qconn_add_id(struct quic_conn *c, const ngtcp2_cid *cid);
 void qconn_drop_id(struct quic_conn *c, const ngtcp2_cid *cid);
 /* Decides how `c` ends; the next flush does it. `close` NULL: without a packet. */
 void qconn_end(struct quic_conn *c, enum quic_end end, bool app, uint64_t code, const ngtcp2_ccerr *close);
-/* ngtcp2 gave up with `rv`: decides how the connection ends. */
+/* ngtcp2 failed with `rv`: decides how the connection ends. */
 void qconn_fail(struct quic_conn *c, int rv);
-/* Ends it now, without a packet and without remains. */
+/* Ends it now, without a packet and without a closing state. */
 void qconn_destroy(struct quic_conn *c);
-/* Ends the handshake that has been under way longest; false: there is none. */
+/* Drops the oldest handshake that is under way; false: there is none. */
 bool qconn_drop_oldest_half_open(struct quic_endpoint *ep);
 
 static inline bool qconn_half_open(const struct quic_conn *c)
 {
-	return !list_empty(&c->hall);
+	return !list_empty(&c->half_open);
 }
 
-/* Its handshake is over, whichever way. */
-static inline void qconn_leave_hall(struct quic_conn *c)
+/* Its handshake is over, completed or not. */
+static inline void qconn_leave_half_open(struct quic_conn *c)
 {
 	if (!qconn_half_open(c))
 		return;
-	list_remove(&c->hall);
+	list_remove(&c->half_open);
 	ep_count(c->ep, 0, -1);
 }
 

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What ngtcp2 tells about a connection, handed on to the application. ngtcp2 must not be
- * asked to write from in here, and nothing may be freed: both wait for the flush.
+ * ngtcp2's callbacks, passed on to the application. None of them may write packets or free
+ * the connection: both wait for the flush.
  */
 #include "ep.h"
 
 #include <string.h>
 
-/* The application hears nothing more once the end is decided. */
-static bool deaf(const struct quic_conn *c)
+/* The application does not know the connection yet, or its end is decided: it gets no events. */
+static bool detached(const struct quic_conn *c)
 {
 	return !qconn_opened(c) || qconn_ending(c);
 }
 
-/* For what is no secret (which packet numbers to skip, what to grease). Asked now and then while packets are written,
- * where OpenSSL's generator would take its locks. */
+/* Random numbers that need not be secret (which packet numbers to skip, values for greasing). Called now and then while
+ * packets are written, where a system call or the locks of OpenSSL's generator would cost. */
 static void on_rand(uint8_t *p, size_t len, const ngtcp2_rand_ctx *ctx)
 {
-	struct quic_endpoint *ep = ((struct quic_conn *)ctx->native_handle)->ep; /* not always the same */
+	struct quic_endpoint *ep = ((struct quic_conn *)ctx->native_handle)->ep; /* may have moved to another endpoint */
 
 	for (size_t at = 0, n; at < len; at += n) {
-		uint64_t r = siphash13(ep->chance_key, &ep->n_chances, sizeof ep->n_chances);
+		uint64_t r = siphash13(ep->random_key, &ep->n_random, sizeof ep->n_random);
 
-		ep->n_chances++;
+		ep->n_random++;
 		n = len - at < sizeof r ? len - at : sizeof r;
 		memcpy(p + at, &r, n);
 	}
@@ -58,15 +58,15 @@ static int on_update_key(ngtcp2_conn *q, uint8_t *rx_secret, uint8_t *tx_secret,
 {
 	struct quic_conn *c = user;
 
-	/* ngtcp2 prepares the next keys ahead: the first call is no update yet. */
+	/* ngtcp2 prepares the next keys in advance: the first call is no update yet. */
 	if (c->key_preparations++ > 0)
 		c->ep->stats.key_updates++;
 	return ngtcp2_crypto_update_key_cb(q, rx_secret, tx_secret, rx_aead, rx_iv, tx_aead, tx_iv, old_rx, old_tx, len,
 		user);
 }
 
-/* A server lets its TLS object go after the handshake (see qconn_flush); nothing that a
- * client may still say in CRYPTO frames is legal then. */
+/* A server frees its TLS object after the handshake (see qconn_flush); no message of a client in
+ * CRYPTO frames is legal after that. */
 static int on_crypto_data(ngtcp2_conn *q, ngtcp2_encryption_level level, uint64_t offset, const uint8_t *p, size_t len,
 	void *user)
 {
@@ -93,8 +93,8 @@ static int open_app(struct quic_conn *c)
 	return 0;
 }
 
-/* A client waits for on_handshake: OpenSSL gives it the key for sending first, and ngtcp2
- * knows the server's limits of streams only with the other one. */
+/* A client opens in on_handshake: OpenSSL gives it the key for sending first, and ngtcp2
+ * knows the server's stream limits only with the other one. */
 static int on_tx_key(ngtcp2_conn *q, ngtcp2_encryption_level level, void *user)
 {
 	struct quic_conn *c = user;
@@ -113,14 +113,14 @@ static int on_handshake(ngtcp2_conn *q, void *user)
 		ngtcp2_conn_set_tls_alert(q, NO_APPLICATION_PROTOCOL);
 		return NGTCP2_ERR_CALLBACK_FAILURE;
 	}
-	qconn_leave_hall(c);
+	qconn_leave_half_open(c);
 	c->ep->stats.handshakes++;
 	c->want_plain = true;
 	if (!c->server && open_app(c))
 		return NGTCP2_ERR_CALLBACK_FAILURE;
 	if (qconn_opened(c))
 		c->phase = c->server ? CONN_CONFIRMED : CONN_COMPLETE;
-	if (!deaf(c))
+	if (!detached(c))
 		c->ep->app->on_handshake(c->user, c->ep->now);
 	return 0;
 }
@@ -146,7 +146,7 @@ static int on_stream_data(ngtcp2_conn *q, uint32_t flags, int64_t id, uint64_t o
 	(void)offset;
 	(void)stream_user;
 	c->want_plain = true;
-	if (!deaf(c))
+	if (!detached(c))
 		c->ep->app->on_stream_data(c->user, id, p, len, flags & NGTCP2_STREAM_DATA_FLAG_FIN, c->ep->now);
 	return 0;
 }
@@ -163,7 +163,7 @@ static int on_stream_close(ngtcp2_conn *q, uint32_t flags, int64_t id, uint64_t 
 		else
 			ngtcp2_conn_extend_max_streams_uni(q, 1);
 	}
-	if (!deaf(c))
+	if (!detached(c))
 		c->ep->app->on_stream_closed(c->user, id,
 			flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET ? code : 0, c->ep->now);
 	return 0;
@@ -177,7 +177,7 @@ static int on_stream_reset(ngtcp2_conn *q, int64_t id, uint64_t size, uint64_t c
 	(void)size;
 	(void)stream_user;
 	c->want_plain = true;
-	if (!deaf(c))
+	if (!detached(c))
 		c->ep->app->on_stream_reset(c->user, id, code, c->ep->now);
 	return 0;
 }
@@ -189,7 +189,7 @@ static int on_acked(ngtcp2_conn *q, int64_t id, uint64_t offset, uint64_t len, v
 	(void)q;
 	(void)offset;
 	(void)stream_user;
-	if (!deaf(c))
+	if (!detached(c))
 		c->ep->app->on_stream_acked(c->user, id, len);
 	return 0;
 }
@@ -201,7 +201,7 @@ static int on_stream_credit(ngtcp2_conn *q, int64_t id, uint64_t max, void *user
 	(void)q;
 	(void)max;
 	(void)stream_user;
-	if (!deaf(c)) {
+	if (!detached(c)) {
 		c->want_stream = true;
 		c->ep->app->on_stream_credit(c->user, id);
 	}
@@ -216,7 +216,7 @@ static int on_datagram(ngtcp2_conn *q, uint32_t flags, const uint8_t *p, size_t 
 
 	(void)q;
 	(void)flags;
-	if (deaf(c))
+	if (detached(c))
 		return 0;
 	c->ep->stats.datagrams_in++;
 	c->ep->app->on_datagram(c->user, p, len, c->ep->now);
@@ -255,7 +255,7 @@ static int on_stateless_reset(ngtcp2_conn *q, const ngtcp2_pkt_stateless_reset2 
 	return 0;
 }
 
-/* A client learns by which token its server may reset it. */
+/* A client's server may reset the connection with this token. */
 static int on_dcid_status(ngtcp2_conn *q, ngtcp2_connection_id_status_type type, uint64_t seq, const ngtcp2_cid *cid,
 	const ngtcp2_stateless_reset_token *token, void *user)
 {

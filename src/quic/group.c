@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Endpoints behind one address, and connections that go from one to another:
+ * Endpoints behind one address, and connections that move from one to another:
  *
- *     old thread                                  new thread
+ *     old thread                                     new thread
  *     quic_conn_move()
- *     qconn_depart(): out of every table    --->  arrive(): into every table; the application goes on
- *     CID_AWAY owns its ids: ep_forward()   --->  quic_endpoint_recv()
- *     over(): the ids are free              <---  qmove_over(): it ended, its tomb is gone
+ *     qconn_depart(): out of every table       --->  arrive(): into every table; the application goes on
+ *     CID_MOVED_OUT owns its ids: ep_forward() --->  quic_endpoint_recv()
+ *     forget_ids()                             <---  qmove_over(): it ended, and its closing state, too
  *
- * `struct quic_move` is all of that in one piece of memory, taken where a refusal harms nobody: it is the message on
- * the way there, the owner of the ids that stay, and the message back. ngtcp2, nghttp3 and OpenSSL keep
- * nothing that is bound to a thread.
+ * `struct quic_move` is the memory for all of that, allocated by quic_conn_move(), where failure changes nothing: first
+ * the message to the new thread, then the owner of the ids that stay, at last the message back. ngtcp2, nghttp3 and
+ * OpenSSL keep nothing that is bound to a thread.
  */
 #include "ep.h"
 
@@ -27,16 +27,16 @@ struct quic_group {
 	struct secret secret;
 	struct addr_limit *addrs;
 	atomic_uint conns, half_open;
-	atomic_uint moving[QUIC_SHARDS_MAX]; /* on their way to each */
+	atomic_uint moving[QUIC_SHARDS_MAX]; /* connections on their way to each endpoint */
 };
 
-/* While it is out, the new thread touches mail, conn and seen, the old one the rest. */
+/* Until it comes back, the new thread uses mail, conn and seen, the old one the rest. */
 struct quic_move {
 	struct mail mail;       /* first */
 	struct quic_conn *conn;
-	nsec seen;              /* the old endpoint's time */
+	nsec seen;              /* the latest time of the old endpoint */
 	struct cid_owner owner; /* of the ids that stay */
-	struct list node;       /* in the old endpoint's `away` */
+	struct list node;       /* in moved_out of the old endpoint */
 	uint8_t from, to;
 	struct cid_list ids;
 };
@@ -113,14 +113,14 @@ uint64_t ep_number(struct quic_endpoint *ep)
 	return ep->group ? (n - 1) * ep->group->n + ep->opts.shard + 1 : n;
 }
 
-/* --- the way there ------------------------------------------------------------------------- */
+/* --- moving --------------------------------------------------------------------------------- */
 
 int quic_conn_move(struct quic_conn *c, unsigned to)
 {
 	struct quic_endpoint *ep = c->ep;
 	struct quic_group *g = ep->group;
 
-	if (!g || !ep->relay.post || !c->server || !qconn_live(c) || c->move || c->home)
+	if (!g || !ep->relay.post || !c->server || !qconn_live(c) || c->move || c->origin)
 		return ERR_STATE;
 	if (to >= g->n || to == ep->opts.shard)
 		return ERR_RANGE;
@@ -156,7 +156,7 @@ void qmove_cancel(struct quic_conn *c)
 
 static void leave_ids(struct quic_conn *c, struct quic_move *m)
 {
-	m->owner.kind = CID_AWAY;
+	m->owner.kind = CID_MOVED_OUT;
 	m->ids = c->ids;
 	for (size_t i = 0; i < m->ids.n; i++)
 		cid_table_move(c->ep->cids, m->ids.id[i].id, m->ids.id[i].len, &c->owner, &m->owner);
@@ -172,11 +172,11 @@ void qconn_depart(struct quic_conn *c)
 	qconn_drop_dgrams(c);
 	qconn_count_lost(c);
 	leave_ids(c, m);
-	list_append(&ep->away, &m->node);
+	list_append(&ep->moved_out, &m->node);
 	schedule_remove(&ep->sched, c->slot);
 	ep->stats.conns--; /* the group's count goes on */
 	ep->stats.conns_moved++;
-	ep->stats.away++;
+	ep->stats.moved_out++;
 	c->slot = NO_SLOT;
 	c->ep = NULL;
 	m->conn = c;
@@ -203,7 +203,7 @@ static void arrive(struct quic_endpoint *ep, struct quic_move *m)
 	no_longer_moving(ep->group, m);
 	c->ep = ep;
 	c->move = NULL;
-	c->home = m;
+	c->origin = m;
 	ep->stats.conns++;
 	if (qconn_opened(c))
 		ep->app->moved_in(ep->app_ctx, c->user, ep->now);
@@ -212,31 +212,31 @@ static void arrive(struct quic_endpoint *ep, struct quic_move *m)
 		qconn_destroy(c);
 		return;
 	}
-	c->want_plain = true; /* whatever it had to write when it left */
+	c->want_plain = true; /* it may have left with something to write */
 	qconn_touch(c);
 	if (qconn_opened(c))
 		ep->app->moved(c->user, ep->now);
 }
 
-/* --- while it is away, and back --------------------------------------------------------------- */
+/* --- after the move --------------------------------------------------------------------------- */
 
-void ep_forward(struct quic_endpoint *ep, struct cid_owner *away, const struct quic_path *path, uint8_t ecn,
+void ep_forward(struct quic_endpoint *ep, struct cid_owner *moved_out, const struct quic_path *path, uint8_t ecn,
 	const uint8_t *p, size_t len)
 {
-	const struct quic_move *m = list_entry(away, struct quic_move, owner);
+	const struct quic_move *m = list_entry(moved_out, struct quic_move, owner);
 
-	ep->stats.packets_in--; /* counted where it is read */
+	ep->stats.packets_in--; /* the other endpoint counts it */
 	ep->stats.bytes_in -= len;
 	ep->stats.forwarded++;
 	ep->relay.packet(ep->relay.ctx, m->to, path, ecn, p, len);
 }
 
-void qmove_over(struct quic_endpoint *ep, struct quic_move *home)
+void qmove_over(struct quic_endpoint *ep, struct quic_move *origin)
 {
-	if (!home)
+	if (!origin)
 		return;
-	home->mail.kind = QUIC_MAIL_OVER;
-	ep->relay.post(ep->relay.ctx, home->from, &home->mail);
+	origin->mail.kind = QUIC_MAIL_OVER;
+	ep->relay.post(ep->relay.ctx, origin->from, &origin->mail);
 }
 
 static void forget_ids(struct quic_endpoint *ep, struct quic_move *m)
@@ -244,12 +244,12 @@ static void forget_ids(struct quic_endpoint *ep, struct quic_move *m)
 	for (size_t i = 0; i < m->ids.n; i++)
 		cid_table_remove(ep->cids, m->ids.id[i].id, m->ids.id[i].len, &m->owner);
 	list_remove(&m->node);
-	ep->stats.away--;
+	ep->stats.moved_out--;
 }
 
-void ep_forget_away(struct quic_endpoint *ep)
+void ep_forget_moved_out(struct quic_endpoint *ep)
 {
-	list_each(it, &ep->away, tmp) /* their memory comes back by mail */
+	list_each(it, &ep->moved_out, tmp) /* their memory comes back by mail */
 		forget_ids(ep, list_entry(it, struct quic_move, node));
 }
 

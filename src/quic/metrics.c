@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "quic/endpoint.h"
-#include "quic/lobby.h"
+#include "quic/handshake_queue.h"
 #include "quic/udp.h"
 
 static const struct metric quic_rows[] = {
@@ -49,7 +49,7 @@ static const struct metric quic_rows[] = {
 	{"connections_moved_total", METRIC_COUNTER,
 		"Connections that went to the shard where their room lives.", METRIC_AT(struct quic_stats, conns_moved)},
 	{"connections_away", METRIC_GAUGE,
-		"Of these, connections now whose first shard still hands packets on.", METRIC_AT(struct quic_stats, away)},
+		"Of these, connections now whose first shard still hands packets on.", METRIC_AT(struct quic_stats, moved_out)},
 	{"packets_forwarded_total", METRIC_COUNTER,
 		"Packets handed on to the shard where their connection lives.", METRIC_AT(struct quic_stats, forwarded)},
 	{"quic_datagrams_in_total", METRIC_COUNTER,
@@ -81,11 +81,11 @@ static const struct metric udp_rows[] = {
 };
 const struct metric_table udp_metrics = METRIC_TABLE(udp_rows);
 
-static const struct metric lobby_rows[] = {
+static const struct metric handshake_rows[] = {
 	{"handshake_packets_total", METRIC_COUNTER,
-		"Packets of handshakes, which wait while voice goes first.", METRIC_AT(struct lobby_stats, packets)},
+		"Packets of handshakes, which wait while voice goes first.", METRIC_AT(struct handshake_queue_stats, packets)},
 	{"handshake_packets_dropped_total", METRIC_COUNTER,
-		"Those of them that were dropped, by reason.", .label = "reason", .value = "full", METRIC_AT(struct lobby_stats, full)},
-	{"handshake_packets_dropped_total", .label = "reason", .value = "stale", METRIC_AT(struct lobby_stats, stale)},
+		"Those of them that were dropped, by reason.", .label = "reason", .value = "full", METRIC_AT(struct handshake_queue_stats, full)},
+	{"handshake_packets_dropped_total", .label = "reason", .value = "stale", METRIC_AT(struct handshake_queue_stats, stale)},
 };
-const struct metric_table lobby_metrics = METRIC_TABLE(lobby_rows);
+const struct metric_table handshake_queue_metrics = METRIC_TABLE(handshake_rows);

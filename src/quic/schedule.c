@@ -23,7 +23,7 @@ void schedule_fini(struct schedule *s)
 	schedule_init(s);
 }
 
-/* Of the FAN below number `i` of `level`. */
+/* The least of the FAN entries below entry `i` of `level`. */
 static nsec least(const struct schedule *s, unsigned level, uint32_t i)
 {
 	const nsec *below = s->low[level - 1] + (size_t)i * FAN;
@@ -34,7 +34,7 @@ static nsec least(const struct schedule *s, unsigned level, uint32_t i)
 	return min;
 }
 
-/* Entries of a level above `below` others, filled up to whole FANs but for the top. */
+/* Entries of the level above `below` entries: a multiple of FAN, except at the top. */
 static uint32_t level_size(uint32_t below)
 {
 	uint32_t n = below / FAN;

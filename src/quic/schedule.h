@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * schedule - when which connection wants to be called. The deadlines lie in an array; above it are the least of
- * each 16, the least of each 16 of those, and so on to the one that is next:
+ * schedule - the deadline of each connection. The deadlines lie in an array; above it are the least of
+ * each 16, the least of each 16 of those, and so on to the next one of all:
  *
  *     low[2]  next
  *     low[1]  least of 0..15 | least of 16..31 | ...
  *     low[0]  deadline of each slot
  *
  * Setting one is a store and a comparison or two unless it was the least of its 16 (every packet sets one: a heap
- * would take 70 ns each time), finding the next due one is a look at 16 for each level. So
- * connections that wait for something far away cost nothing, however many there are.
+ * would take 70 ns each time); finding the next one reads 16 for each level. So connections with distant deadlines
+ * cost nothing, however many there are. The endpoint's thread; allocates as it grows.
  */
 #pragma once
 #include "base/time.h"
@@ -28,7 +28,7 @@ struct schedule {
 };
 
 void schedule_init(struct schedule *s);
-/* Asserts that nobody is left. */
+/* Asserts that it is empty. */
 void schedule_fini(struct schedule *s);
 int schedule_add(struct schedule *s, struct cid_owner *who, uint32_t *slot); /* ERR_NOMEM */
 void schedule_remove(struct schedule *s, uint32_t slot);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* AES-128-GCM is the cheapest with hardware support; ChaCha20 is for peers without. */
+/* AES-128-GCM is the cheapest with hardware support; ChaCha20 is for peers that have none. */
 static const char ciphersuites[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 static const char groups[] = "X25519:P-256:X25519MLKEM768";
 static const char groups_browser[] = "X25519MLKEM768:X25519:P-256";
@@ -103,7 +103,7 @@ int quic_tls_server(const struct quic_cert *cert, struct quic_tls **out)
 	return 0;
 }
 
-/* Replaces the chain check: exactly this leaf, whoever signed it. */
+/* Replaces the check of the chain: exactly this leaf, whatever its issuer. */
 static int on_pinned_verify(X509_STORE_CTX *store, void *arg)
 {
 	const struct quic_tls *t = arg;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tls_ctx - the inside of a `quic_tls`: what a connection needs to begin its handshake.
+ * tls_ctx - the inside of a `quic_tls`, for connections that begin a handshake.
  */
 #pragma once
 #include "ossl.h"
@@ -20,5 +20,5 @@ struct quic_tls {
 /* An SSL object ready for ngtcp2_crypto_ossl_configure_*_session. `server_name` is for
  * clients and may be NULL. NULL if memory is short. */
 SSL *quic_tls_ssl(struct quic_tls *t, const char *server_name);
-/* "h3" was agreed; RFC 9001 8.1 forbids to go on without. */
+/* "h3" was negotiated; RFC 9001 8.1 forbids to continue without. */
 bool quic_tls_alpn_ok(const SSL *ssl);

@@ -29,8 +29,8 @@ size_t retry_token_make(const struct secret *s, uint32_t version, const struct q
 enum token_kind retry_token_check(const struct secret *s, const ngtcp2_pkt_hd *hd, const struct quic_addr *remote,
 	nsec now, ngtcp2_cid *odcid)
 {
-	/* Browsers keep tokens of whatever server ran at this address before: what has not the
-	 * form of ours is no token at all. */
+	/* Browsers keep tokens of other servers that ran at this address before: one that does not have
+	 * our form counts as absent. */
 	if (hd->tokenlen != NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN2 || hd->token[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY2)
 		return TOKEN_NONE;
 	int rv = ngtcp2_crypto_verify_retry_token2(odcid, hd->token, hd->tokenlen, s->b, sizeof s->b, hd->version,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * token - what a server signs so that it need not remember: Retry tokens (RFC 9000 8.1.2)
- * and stateless reset tokens (10.3), both from one secret of the endpoint.
+ * token - Retry tokens (RFC 9000 8.1.2) and stateless reset tokens (10.3): signed with one secret of the endpoint, so
+ * that the server stores nothing for them. Pure functions, except secret_init().
  */
 #pragma once
 #include "base/time.h"
@@ -20,7 +20,7 @@ struct secret {
 void secret_init(struct secret *s, const uint8_t given[SECRET_LEN]);
 
 enum token_kind {
-	TOKEN_NONE,  /* absent, or none of ours */
+	TOKEN_NONE,  /* absent, or not made by us */
 	TOKEN_VALID, /* *odcid is the id of the client's very first packet */
 	TOKEN_BAD,   /* looks like our Retry token, but is forged, too old or from another address */
 };

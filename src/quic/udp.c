@@ -33,7 +33,7 @@ struct rx {
 	struct sockaddr_storage from[UDP_BATCH];
 	_Alignas(struct cmsghdr) uint8_t control[UDP_BATCH][UDP_CONTROL_MAX];
 	uint8_t buf[UDP_BATCH][RECV_MAX];
-	int stale; /* how many from the front the last call used */
+	int stale; /* entries from the front that the last call used */
 };
 
 struct udp {
@@ -133,8 +133,8 @@ int udp_steer(struct udp *u, unsigned n_sockets)
 
 /* --- receiving ---------------------------------------------------------------------------- */
 
-/* Only what the last call used needs to be set up again: doing all 64 each time was the
- * largest part of our own cost per packet. */
+/* Only what the last call used is set up again: doing all 64 each time was the largest part of
+ * our own cost per packet. */
 static void rearm(struct rx *r)
 {
 	for (; r->stale > 0; r->stale--) {
@@ -196,7 +196,7 @@ static void deliver(struct polled *on, struct mmsghdr *m, uint8_t *p, nsec now)
 	u->handler.on_packet(u->handler.ctx, &path, ecn, p, m->msg_len, now);
 }
 
-/* One recvmmsg; how many it gave, empty ones included, so that a flood of them ends, too. */
+/* One recvmmsg. Returns the number of packets, empty ones included, so that a flood of those ends, too. */
 static int receive(struct polled *on, nsec *now)
 {
 	struct udp *u = on->u;
@@ -215,7 +215,7 @@ static int receive(struct polled *on, nsec *now)
 	return n;
 }
 
-/* Until it is empty, but not for ever: how many packets came. */
+/* Reads until the socket is empty, ROUNDS times at the most. Returns the number of packets. */
 static int drain(struct polled *on, nsec *now)
 {
 	int n = UDP_BATCH, all = 0;

@@ -91,14 +91,14 @@ static size_t send_run(struct udp_send *t, size_t first, size_t end, struct udp_
 			s->blocked = true;
 			break;
 		} else if (n == 0 || errno != EINTR) {
-			stats->send_dropped++; /* the first of them: unreachable, too long, no buffer */
+			stats->send_dropped++; /* the first packet: unreachable, too long, no buffer */
 			i++;
 		}
 	}
 	return i - first;
 }
 
-/* Moves a packet that has to wait to place `to`; the buffer there takes its place. */
+/* Moves a packet that has to wait to place `to`, in exchange for the buffer there. */
 static void keep(struct udp_send *t, size_t from, size_t to)
 {
 	struct udp_send_packet *p = t->order[from];

@@ -31,12 +31,12 @@ static void size_buffer(int fd, bool receive, const struct udp_opts *opts, const
 	if (set_int(fd, SOL_SOCKET, receive ? SO_RCVBUFFORCE : SO_SNDBUFFORCE, want))
 		set_int(fd, SOL_SOCKET, receive ? SO_RCVBUF : SO_SNDBUF, want);
 	getsockopt(fd, SOL_SOCKET, receive ? SO_RCVBUF : SO_SNDBUF, &got, &len);
-	if (got / 2 < want) /* the kernel counts its own overhead, too, and reports twice the size */
+	if (got / 2 < want) /* the kernel adds its own overhead and reports twice the size */
 		log_warn(log, "%s buffer is %d bytes, asked %d: set net.core.%s=%d", receive ? "receive" : "send", got / 2,
 			want, receive ? "rmem_max" : "wmem_max", want);
 }
 
-/* Local address, ECN and drop counts of each packet; DF, so that path MTU discovery means something. */
+/* Local address, ECN and drop counts of each packet; DF, without which path MTU discovery finds nothing. */
 static bool set_options(const struct udp_socket *s, const struct udp_opts *opts, const struct log *log)
 {
 	int fd = s->fd, on = 1;
@@ -58,9 +58,9 @@ static bool set_options(const struct udp_socket *s, const struct udp_opts *opts,
 	return true;
 }
 
-/* SO_REUSEPORT lets other processes of the same user join, too: a second daemon would take half of our packets without
- * a word, and port 0 may become a port that such a one has. So the first socket asks without it whether the address is
- * free, and what port 0 becomes. */
+/* SO_REUSEPORT lets other processes of the same user join, too: a second daemon would silently get half of our packets,
+ * and port 0 may become the port of another process. So the first socket is bound once without the option, to find out
+ * whether the address is free and what port 0 becomes. */
 static bool find_free(struct quic_addr *addr)
 {
 	int fd = socket(addr->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
@@ -128,8 +128,8 @@ struct udp_socket *udp_socket_for(struct udp_socket *all, const struct quic_addr
 	return any;
 }
 
-/* Classic BPF over the UDP payload: an id follows the first byte of a short header, and version and length in a long
- * one (RFC 8999 5). A load beyond the end of the packet ends the program with 0. */
+/* Classic BPF over the UDP payload: the connection id follows the first byte of a short header, and version and length in
+ * a long one (RFC 8999 5). A load beyond the end of the packet ends the program with 0. */
 static int attach_steering(int fd, unsigned n_sockets)
 {
 	enum { AT_SHORT = 1, AT_LONG = 6 };

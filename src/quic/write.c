@@ -30,7 +30,7 @@ struct packet {
 	ngtcp2_pkt_info pi;
 	uint8_t *p;
 	size_t max;
-	bool begun; /* ngtcp2 said WRITE_MORE: only writes until it is done */
+	bool begun; /* ngtcp2 returned WRITE_MORE: only writes are allowed until it is complete */
 };
 
 static void begin(struct quic_conn *c, struct packet *k)
@@ -61,7 +61,7 @@ static void drop_head(struct quic_conn *c, uint64_t *counter)
 	++*counter;
 }
 
-/* False: the path was just found to carry none that are large. */
+/* False: a black hole was just found, large datagrams do not get through. */
 static bool try_large(struct quic_conn *c)
 {
 	if (black_hole_try(&c->black_hole, c->q, c->ep->now))
@@ -70,14 +70,14 @@ static bool try_large(struct quic_conn *c)
 	return false;
 }
 
-/* If not, the datagram waits, until it is too old if need be. */
+/* If not, the datagram waits in the queue, until it is too old. */
 static bool may_send(struct quic_conn *c, size_t len)
 {
 	return !c->silence.unanswered && (len <= BLACK_HOLE_LARGE || try_large(c));
 }
 
-/* The oldest that is worth sending. One that fits no packet (the path shrank since it was
- * queued) must go at once: ngtcp2 would refuse it for ever and everything behind it. */
+/* The oldest that may be sent. One that fits no packet (the path shrank since it was queued) is
+ * dropped at once: ngtcp2 would refuse it, and all behind it, for ever. */
 static struct dgram *next_dgram(struct quic_conn *c)
 {
 	struct quic_endpoint *ep = c->ep;
@@ -169,7 +169,7 @@ static ngtcp2_ssize add_streams(struct quic_conn *c, struct packet *k)
 {
 	struct quic_send s;
 
-	/* Without credit of the connection every stream is blocked: leave the application alone. */
+	/* Without credit of the connection every stream is blocked: the application is not asked. */
 	while (c->want_stream && ngtcp2_conn_get_max_data_left(c->q) > 0) {
 		s.id = -1;
 		s.fin = false;
@@ -189,7 +189,7 @@ static ngtcp2_ssize add_streams(struct quic_conn *c, struct packet *k)
 
 /* --- packets ------------------------------------------------------------------------------ */
 
-/* What ngtcp2 has to say itself: ACK, credit, probes. */
+/* ngtcp2's own frames: ACK, credit, probes. */
 static ngtcp2_ssize add_plain(struct quic_conn *c, struct packet *k)
 {
 	return ngtcp2_conn_writev_stream(c->q, &k->view, &k->pi, k->p, k->max, NULL, 0, -1, NULL, 0, c->ep->now);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * capsule - the capsules of a CONNECT stream (RFC 9297 section 3.2): a reader that takes
- * bytes in any pieces and keeps none of them, and writers. Edges of DATA frames mean
- * nothing here. Pure; all zero is a reader at a capsule's start.
+ * capsule - the capsules of a CONNECT stream (RFC 9297 section 3.2): a reader, which is fed
+ * bytes in any pieces and stores none of them, and writers. Edges of DATA frames do not
+ * matter. Pure functions; all zero is a reader at the start of a capsule.
  *
  *	while ((ev = capsule_read(&r, &p, &len)) != CAPSULE_NONE) ...
  */
@@ -25,7 +25,7 @@ enum {
 };
 
 enum capsule_event {
-	CAPSULE_NONE,  /* the input is used up */
+	CAPSULE_NONE,  /* all input was read */
 	CAPSULE_BEGIN, /* `type` and `len` are known */
 	CAPSULE_DATA,  /* `p`, `n`: the next bytes of the value, inside the input */
 	CAPSULE_END,   /* the value is complete */
@@ -57,5 +57,5 @@ size_t capsule_put_close(uint8_t out[CAPSULE_CLOSE_MAX], uint32_t code, const ch
 size_t capsule_put_drain(uint8_t out[CAPSULE_SMALL_MAX]);
 size_t capsule_put_varint(uint8_t out[CAPSULE_SMALL_MAX], uint64_t type, uint64_t value);
 
-/* The longest prefix of `reason` that a CLOSE capsule takes without cutting a character. */
+/* The longest prefix of `reason` that fits a CLOSE capsule, without a cut character. */
 size_t capsule_reason_len(const char *reason);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * classify - whose a stream of the peer is. Its first varint tells: 0x41 on a bidirectional
- * and 0x54 on a unidirectional stream make it WebTransport's, and then a session id
- * follows; everything else is nghttp3's, which must see every byte from the first. Varints
- * may have any of their lengths and come in any pieces. Pure; all zero is the start.
+ * classify - whether a stream of the peer belongs to WebTransport or to nghttp3, by its first
+ * varint: 0x41 on a bidirectional and 0x54 on a unidirectional stream is WebTransport, and a
+ * session id follows; any other stream is passed to nghttp3 from its first byte on. Varints
+ * may have any of their lengths and come in any pieces. Pure functions; all zero is the start.
  */
 #pragma once
 #include <stdbool.h>
@@ -22,8 +22,8 @@ enum {
 
 enum classify {
 	CLASSIFY_MORE, /* not known yet */
-	CLASSIFY_H3,   /* nghttp3's: replay head[0..n_head), then the rest of the input */
-	CLASSIFY_WT,   /* WebTransport's; `session` is known, the rest is the application's */
+	CLASSIFY_H3,   /* nghttp3: replay head[0..n_head), then the rest of the input */
+	CLASSIFY_WT,   /* WebTransport; `session` is known, the rest is data of the application */
 };
 
 struct classifier {

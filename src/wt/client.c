@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The client: its CONNECT and the answer. All else is the same on both sides. */
+/* The client: its CONNECT and the answer. The rest is the same on both sides. */
 #include "wt/conn.h"
 #include "base/err.h"
 

@@ -8,10 +8,10 @@
  *        nghttp3's -------> h3_feed (h3.c) -> requests, capsules (request.c, session.c)
  *   next_data (h3.c): own control stream, then WebTransport streams, then nghttp3
  *
- * Nothing of the application is called from inside nghttp3: callbacks only note what
- * happened, and h3_settle() acts on it when nghttp3 has returned. Records of streams are
- * freed only when QUIC says that the stream or the connection is gone, so an application
- * may close anything from anywhere.
+ * The application is never called from inside nghttp3: callbacks only note the event, and
+ * h3_settle() handles it when nghttp3 has returned. Records of streams are freed only when
+ * QUIC reports the end of the stream or the connection, so an application may close
+ * anything from any callback.
  */
 #pragma once
 #include "base/list.h"
@@ -41,11 +41,11 @@ struct wt {
 /* --- streams (stream.c) --------------------------------------------------------------- */
 
 enum stream_kind {
-	KIND_NEW,     /* whose it is, is not known yet */
-	KIND_H3,      /* nghttp3's */
-	KIND_EARLY,   /* WebTransport's, waits for its session */
-	KIND_WT,      /* the application's */
-	KIND_DISCARD, /* what still comes is thrown away */
+	KIND_NEW,     /* not classified yet */
+	KIND_H3,      /* belongs to nghttp3 */
+	KIND_EARLY,   /* WebTransport, waits for its session */
+	KIND_WT,      /* WebTransport, known to the application */
+	KIND_DISCARD, /* further bytes are dropped */
 };
 
 /* Our side of a stream (RFC 9000 3.1). */
@@ -79,7 +79,7 @@ struct wt_stream {
 
 	enum send_state send;
 	bool blocked;     /* the peer grants no credit */
-	bool starved;     /* the application was told that there is no room: on_stream_sent is due */
+	bool starved;     /* the application found no room: on_stream_sent is due */
 	struct sendbuf out;
 	size_t unacked;   /* bytes in it, without the prefix */
 	size_t prefix;    /* bytes of the prefix not acknowledged yet */
@@ -110,7 +110,7 @@ struct request {
 /* --- sessions (session.c) ------------------------------------------------------------- */
 
 enum session_state {
-	SESSION_WAITING, /* server: the CONNECT is there, the peer's SETTINGS or the answer are not.
+	SESSION_WAITING, /* server: the CONNECT came, the peer's SETTINGS or the answer are missing.
 	                  * client: nothing was sent yet */
 	SESSION_ASKED,   /* client: the CONNECT was sent */
 	SESSION_OPEN,
@@ -122,7 +122,7 @@ enum capsules_state {
 	CAPSULES_READ,
 	CAPSULES_CLOSED,    /* CLOSE is complete */
 	CAPSULES_MALFORMED, /* they broke a rule */
-	CAPSULES_REJECTED,  /* and the peer was told */
+	CAPSULES_REJECTED,  /* and the stream was reset for that */
 };
 
 struct session_in {
@@ -176,7 +176,7 @@ enum {
 	CONTROL_OUT_MAX = SETTINGS_WRITE_MAX + 16, /* SETTINGS, later GOAWAY */
 	EARLY_DATAGRAM_MAX = 1500,
 	/* PRIORITY_UPDATE may name streams that are not open yet (RFC 9218 7.1), and nghttp3
-	 * keeps a record for each: so many above those that were closed. No endpoint of ours
+	 * keeps a record for each: this many beyond those that were closed. No endpoint of ours
 	 * grants more at once. */
 	H3_PRIORITY_AHEAD = 128,
 };
@@ -196,11 +196,11 @@ struct wt_conn {
 	struct log log;
 	nghttp3_conn *h3; /* NULL until on_open */
 	bool server;
-	bool dead;        /* closed by us: neither nghttp3 nor QUIC is to be touched */
-	bool unsettled;   /* h3_settle() has something to look at */
-	bool moving;      /* to another endpoint at the next flush: requests wait until it is there */
+	bool dead;        /* closed by us: neither nghttp3 nor QUIC may be called */
+	bool unsettled;   /* h3_settle() has work to do */
+	bool moving;      /* to another endpoint at the next flush: requests wait for the move */
 	uint64_t fail_code; /* why a callback of nghttp3 failed */
-	nsec now;           /* of the last call that told it */
+	nsec now;           /* the time of the last call */
 
 	struct control_out control;
 	int64_t qpack_enc, qpack_dec; /* ours */
@@ -208,11 +208,11 @@ struct wt_conn {
 
 	struct list streams, sendq;
 	uint32_t n_requests, n_early_streams, n_peer_streams;
-	int64_t next_bidi;      /* above every bidirectional stream that the peer opened */
+	int64_t next_bidi;      /* the lowest id above all bidirectional streams of the peer */
 	uint64_t bidi_closed;
 
 	struct wt_session *session;
-	int64_t refused_id;     /* the last CONNECT that became no session, -1 */
+	int64_t refused_id;     /* the last CONNECT that became no session; -1: none */
 	struct early_datagram *early, **early_tail;
 	uint32_t n_early;
 
@@ -222,9 +222,9 @@ struct wt_conn {
 
 /* wt.c */
 void h3_fail(struct wt_conn *c, uint64_t code, const char *what); /* the peer is wrong: ends session and connection */
-void conn_end(struct wt_conn *c, uint64_t code);                    /* in peace */
+void conn_end(struct wt_conn *c, uint64_t code);                    /* without an error */
 void conn_end_after(struct wt_conn *c, unsigned n_pto);
-void conn_active(struct wt_conn *c);                                /* pushes idle_at on */
+void conn_active(struct wt_conn *c);                                /* moves idle_at */
 void conn_arm(struct wt_conn *c);
 int conn_new(struct wt *w, struct quic_conn *qc, struct wt_conn **out);
 
@@ -250,13 +250,13 @@ struct wt_stream *stream_new(struct wt_conn *c, int64_t id, enum stream_kind kin
 void stream_free(struct wt_stream *st);
 void stream_input(struct wt_stream *st, const uint8_t *p, size_t len, bool fin);
 void stream_reset_by_peer(struct wt_stream *st, uint64_t code);
-void stream_gone(struct wt_stream *st);                 /* tells the application, once */
+void stream_gone(struct wt_stream *st);                 /* on_stream_closed, once */
 void stream_refuse(struct wt_stream *st, uint64_t code); /* both sides; then KIND_DISCARD */
 void stream_offer(struct wt_stream *st, struct quic_send *out);
 void stream_sent(struct wt_stream *st, size_t len, bool fin);
 void stream_acked(struct wt_stream *st, size_t len);
 void stream_unblock(struct wt_stream *st);
-void stream_give_up(struct wt_stream *st); /* our side cannot be sent any more */
+void stream_give_up(struct wt_stream *st); /* our side was reset */
 void streams_of_session_open(struct wt_session *s);
 void streams_of_session_end(struct wt_session *s);
 void streams_refuse_early(struct wt_conn *c);
@@ -279,7 +279,7 @@ void session_free(struct wt_session *s);
 void session_capsules(struct wt_session *s, const uint8_t *p, size_t len);
 void session_accept(struct wt_session *s, void *user);
 void session_count_open(struct wt_session *s); /* the state, the counters, the timer */
-void session_opened(struct wt_session *s);     /* hands over what came early */
+void session_opened(struct wt_session *s);     /* delivers early streams and datagrams */
 void session_settle(struct wt_session *s);
 void session_end(struct wt_session *s, const struct wt_close *why);
 void session_drain(struct wt_session *s);

@@ -15,7 +15,7 @@
 
 enum { FRAME_GOAWAY = 0x07 };
 
-/* --- what nghttp3 tells --------------------------------------------------------------- */
+/* --- callbacks of nghttp3 ------------------------------------------------------------- */
 
 static struct request *request_of(struct wt_conn *c, int64_t id)
 {
@@ -51,7 +51,7 @@ static int recv_header(nghttp3_conn *h3, int64_t id, int32_t token, nghttp3_rcbu
 	request_field(r, token, name, value);
 	if (r->field_bytes / 8 <= c->w->opts.max_field_bytes)
 		return 0;
-	c->fail_code = H3_EXCESSIVE_LOAD; /* the frame may be 2^62 bytes long: not to its end */
+	c->fail_code = H3_EXCESSIVE_LOAD; /* the frame may be 2^62 bytes long: stop reading it */
 	return NGHTTP3_ERR_CALLBACK_FAILURE;
 }
 
@@ -123,7 +123,7 @@ static void fill_random(uint8_t *p, size_t len)
 	random_bytes(p, len);
 }
 
-/* --- life ----------------------------------------------------------------------------- */
+/* --- open and close ------------------------------------------------------------------- */
 
 static int make_nghttp3(struct wt_conn *c)
 {
@@ -186,7 +186,7 @@ void h3_close(struct wt_conn *c)
 	c->h3 = NULL;
 }
 
-/* RFC 9114 5.2: the id says which requests are not looked at any more; it may never grow. */
+/* RFC 9114 5.2: requests from this id on are not processed; it may never grow. */
 void h3_goaway(struct wt_conn *c)
 {
 	struct control_out *o = &c->control;
@@ -204,7 +204,7 @@ void h3_goaway(struct wt_conn *c)
 
 /* --- reading -------------------------------------------------------------------------- */
 
-/* The peer's SETTINGS, read beside nghttp3. */
+/* The peer's SETTINGS, which nghttp3 reads, too, but does not show. */
 void h3_control_input(struct wt_conn *c, const uint8_t *p, size_t len)
 {
 	int err = c->peer.done ? 0 : settings_read(&c->peer, p, len);
@@ -228,7 +228,7 @@ void h3_feed(struct wt_conn *c, struct wt_stream *st, const uint8_t *p, size_t l
 	quic_conn_wake(c->qc);
 }
 
-/* Acts on what the callbacks noted. */
+/* Handles the events that the callbacks noted. */
 void h3_settle(struct wt_conn *c)
 {
 	if (c->dead || !c->unsettled)
@@ -361,11 +361,11 @@ void h3_stream_acked(struct wt_conn *c, int64_t id, uint64_t len)
 {
 	if (!c->h3 || id == c->control.id)
 		return;
-	/* The 200 is in the first bytes of its stream, and in one packet. */
+	/* The 200 is in the first bytes of its stream, all in one packet. */
 	if (c->session && c->session->id == id && c->session->state == SESSION_OPEN)
 		c->session->confirmed = true;
 	else
-		conn_active(c); /* an answer moves on */
+		conn_active(c); /* an answer makes progress */
 	if (nghttp3_conn_add_ack_offset(c->h3, id, len))
 		h3_fail(c, H3_INTERNAL_ERROR, "acknowledgement refused");
 }

@@ -11,11 +11,11 @@
 enum {
 	CLOSE_CODE_BYTES = 4,
 	/* The connection ends this long after the session if the peer does not end it: Chrome
-	 * drops its socket without a word. Longer if our CLOSE has yet to arrive. */
+	 * drops its socket silently. Longer if our CLOSE still has to arrive. */
 	LINGER_PTO = 3,
 	LINGER_CLOSE_PTO = 10,
 };
-/* Granted to Safari; nothing is counted here, QUIC's own limits hold. */
+/* Granted to Safari, and not enforced: QUIC's own limits apply. */
 #define CREDIT_DATA (UINT64_C(1) << 48)
 #define CREDIT_STREAMS (UINT64_C(1) << 32)
 #define QUARTER_MAX ((UINT64_C(1) << 60) - 1) /* RFC 9297 2.1 */
@@ -66,7 +66,7 @@ static void begin_capsule(struct wt_session *s)
 	case CAPSULE_DRAIN:
 		log_debug(&s->log, "peer drains");
 		break;
-	default: /* MAX_*, DATAGRAM, GREASE and all that is to come */
+	default: /* MAX_*, DATAGRAM, GREASE and unknown ones */
 		s->c->w->stats.capsules_skipped++;
 		break;
 	}
@@ -134,11 +134,11 @@ static void queue_close(struct wt_session *s, uint32_t code, const char *reason)
 
 	o->close = malloc(CAPSULE_CLOSE_MAX - CAPSULE_REASON_MAX + len);
 	if (!o->close)
-		return; /* then the FIN alone says it */
+		return; /* then FIN alone closes the session */
 	o->close_len = capsule_put_close(o->close, code, reason, len);
 }
 
-/* One capsule for each call: nghttp3 makes one DATA frame of it, and Safari wants it so. */
+/* One capsule for each call: nghttp3 makes one DATA frame of it, as Safari requires. */
 nghttp3_ssize session_read_data(struct wt_session *s, nghttp3_vec *vec, uint32_t *flags)
 {
 	struct session_out *o = &s->out;
@@ -218,7 +218,7 @@ static void deliver_early(struct wt_session *s)
 	session_drop_early(c);
 }
 
-/* What came before its session. None of it shows that the peer saw our answer. */
+/* Delivers streams and datagrams that came before the session. They do not show that the peer saw our answer. */
 void session_opened(struct wt_session *s)
 {
 	bool confirmed = s->confirmed;
@@ -235,7 +235,7 @@ void session_confirm(struct wt_session *s)
 
 /* --- end ------------------------------------------------------------------------------ */
 
-/* Our side of the CONNECT stream ends, and a while later the connection. */
+/* Ends our side of the CONNECT stream, and after a while the connection. */
 static void finish(struct wt_session *s, enum session_state was, bool with_close)
 {
 	struct wt_conn *c = s->c;
@@ -243,7 +243,7 @@ static void finish(struct wt_session *s, enum session_state was, bool with_close
 
 	s->out.fin = true;
 	if (st && c->server && was == SESSION_WAITING)
-		h3_reject(st, H3_REQUEST_CANCELLED); /* no answer was given and none is awaited */
+		h3_reject(st, H3_REQUEST_CANCELLED); /* there was no answer, and none is expected */
 	else if (st)
 		h3_resume(c, s->id);
 	conn_end_after(c, with_close ? LINGER_CLOSE_PTO : LINGER_PTO);
@@ -308,7 +308,7 @@ void session_settle(struct wt_session *s)
 
 	if (s->state == SESSION_WAITING || s->state == SESSION_ASKED)
 		return;
-	/* RFC 9297 3.3: a capsule that the end of the stream cuts is malformed, too. */
+	/* RFC 9297 3.3: a capsule that is cut by the end of the stream is malformed, too. */
 	if (s->state == SESSION_OPEN && in->fin && in->state == CAPSULES_READ && !capsule_at_edge(&in->reader))
 		in->state = CAPSULES_MALFORMED;
 	if (in->state >= CAPSULES_MALFORMED)
@@ -369,8 +369,8 @@ void session_drop_early(struct wt_conn *c)
 	c->early_tail = &c->early;
 }
 
-/* Datagrams of a session that is yet to come may overtake its CONNECT. */
-static bool may_come(const struct wt_conn *c, uint64_t id)
+/* Datagrams may overtake the CONNECT of their session. */
+static bool session_expected(const struct wt_conn *c, uint64_t id)
 {
 	const struct wt_session *s = c->session;
 
@@ -396,7 +396,7 @@ void session_datagram(struct wt_conn *c, const uint8_t *p, size_t len)
 		c->w->stats.datagrams_in++;
 		if (app->on_datagram)
 			app->on_datagram(s->user, in.p, left, c->now);
-	} else if (may_come(c, quarter * 4)) {
+	} else if (session_expected(c, quarter * 4)) {
 		keep_datagram(c, p, len);
 	} else {
 		c->w->stats.datagrams_unknown++;
@@ -420,7 +420,7 @@ int wt_session_send(struct wt_session *s, const void *head, size_t head_len, con
 	if (s->state != SESSION_OPEN || c->dead || (!s->confirmed && now < s->confirmed_by))
 		return ERR_STATE;
 	if (!head_len && !body_len)
-		return ERR_RANGE; /* trips Chrome */
+		return ERR_RANGE; /* Chrome fails on an empty datagram */
 	struct quic_vec v[3] = {{quarter, (size_t)(varint_put(quarter, (uint64_t)s->id / 4) - quarter)}};
 	size_t n = 1;
 

@@ -38,7 +38,7 @@ static void take(struct settings *s, uint64_t id, uint64_t value)
 	}
 }
 
-/* One complete varint, in its place. */
+/* Handles one complete varint. */
 static int step(struct settings_reader *r)
 {
 	switch (r->state) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * settings - the start of a control stream: type 0x00, then one SETTINGS frame (RFC 9114
- * 6.2.1, 7.2.4). nghttp3 neither sends nor shows settings that it does not know, so ours
- * are written here, and the peer's are read here beside it. Pure.
+ * 6.2.1, 7.2.4). nghttp3 neither sends nor reports settings that it does not know, so ours
+ * are written here, and the peer's are read here, too. Pure functions.
  */
 #pragma once
 #include <stdbool.h>
@@ -26,20 +26,20 @@ enum {
 };
 #define SETTING_WT_07 UINT64_C(0xc671706a) /* drafts 07 to 12: WEBTRANSPORT_MAX_SESSIONS */
 
-/* What was found; zero for what was not there. */
+/* The settings that were found; zero if absent. */
 struct settings {
 	bool connect_protocol, datagram;
 	bool webtransport; /* one of the drafts' switches is on */
 	uint64_t wt_max_data, wt_streams_uni, wt_streams_bidi;
 };
 
-/* Safari alone announces credit of WebTransport's own flow control, and stalls without ours. */
+/* Only Safari announces credit of WebTransport's own flow control, and stalls without ours. */
 static inline bool settings_want_credit(const struct settings *s)
 {
 	return s->wt_max_data || s->wt_streams_uni || s->wt_streams_bidi;
 }
 
-enum { SETTINGS_FRAME_MAX = 4096 }; /* longer than this nobody's is */
+enum { SETTINGS_FRAME_MAX = 4096 }; /* much more than any known client sends */
 
 struct settings_reader {
 	struct settings got;
@@ -56,7 +56,7 @@ int settings_read(struct settings_reader *r, const uint8_t *p, size_t len);
 
 enum { SETTINGS_WRITE_MAX = 96 };
 struct settings_own {
-	bool server;       /* extended CONNECT is a server's to offer */
+	bool server;       /* only servers offer extended CONNECT */
 	bool draft15;
 	uint32_t max_field;
 	uint8_t grease;    /* picks the reserved identifier (RFC 9114 7.2.4.1) */

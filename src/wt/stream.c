@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams: whose they are, and those of WebTransport in both directions. */
+/* Streams: their classification, and those of WebTransport in both directions. */
 #include "wt/conn.h"
 #include "base/err.h"
 
@@ -161,7 +161,7 @@ static void keep_early(struct wt_stream *st)
 	c->n_early_streams++;
 }
 
-/* The session id is known: to its session, to wait for it, or away. */
+/* The session id is known: joins the session, waits for it, or is refused. */
 static void join_session(struct wt_stream *st)
 {
 	struct wt_conn *c = st->c;
@@ -183,7 +183,7 @@ static void join_session(struct wt_stream *st)
 	}
 }
 
-/* Ended before it said what it is. RFC 9114 6.2 wants unidirectional ones tolerated. */
+/* Ended before its type was complete. RFC 9114 6.2 requires to tolerate unidirectional ones. */
 static void ended_in_head(struct wt_stream *st)
 {
 	struct wt_conn *c = st->c;
@@ -300,7 +300,7 @@ void stream_reset_by_peer(struct wt_stream *st, uint64_t code)
 	} else if (st->kind == KIND_H3) {
 		request_reset(st);
 		h3_settle(st->c);
-	} else { /* half of a stream is of no use to anybody here */
+	} else { /* no application here has a use for the other half */
 		drop_early(st);
 		st->kind = KIND_DISCARD;
 		close_sending(st, code);
@@ -380,7 +380,7 @@ void stream_sent(struct wt_stream *st, size_t len, bool fin)
 	if (fin)
 		st->send = SEND_FIN_SENT;
 	list_remove(&st->send_link);
-	want_send(st); /* to the end of the queue: round and round */
+	want_send(st); /* to the end of the queue: streams take turns */
 }
 
 void stream_acked(struct wt_stream *st, size_t len)

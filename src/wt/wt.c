@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The wt itself, and the life of one connection. */
+/* The wt itself, and the events of one connection. */
 #include "wt/conn.h"
 #include "base/err.h"
 
@@ -167,18 +167,18 @@ void h3_fail(struct wt_conn *c, uint64_t code, const char *what)
 		session_end(c->session, &why);
 }
 
-/* --- what QUIC tells ------------------------------------------------------------------ */
+/* --- callbacks of QUIC ---------------------------------------------------------------- */
 
 static int on_open(void *ctx, struct quic_conn *qc, void **user, nsec now)
 {
-	struct wt_conn *c = quic_conn_user(qc); /* there already if wt_client_connect() was first */
+	struct wt_conn *c = quic_conn_user(qc); /* set if wt_client_connect() was called before */
 	int err = c ? 0 : conn_new(ctx, qc, &c);
 
 	if (err)
 		return err;
 	*user = c;
 	c->now = now;
-	return h3_open(c); /* on_closed follows even then, and frees */
+	return h3_open(c); /* on an error on_closed follows, and frees */
 }
 
 static void on_handshake(void *user, nsec now)
@@ -336,14 +336,14 @@ static void on_timer(void *user, nsec now)
 		conn_arm(c);
 }
 
-/* --- to another endpoint -------------------------------------------------------------- */
+/* --- moving to another endpoint ------------------------------------------------------- */
 
 static void moved_out(void *user)
 {
 	struct wt_conn *c = user;
 
 	list_remove(&c->link);
-	c->w = NULL; /* nothing here is of use to anybody until it is there */
+	c->w = NULL; /* nothing of it may be used until it has arrived */
 }
 
 static void moved_in(void *ctx, void *user, nsec now)
@@ -375,7 +375,7 @@ static void on_closed(void *user, const struct quic_close *close, nsec now)
 	struct wt_conn *c = user;
 	struct wt_close why = {.end = WT_END_CONN, .reason = "", .conn = *close};
 
-	if (!c) /* it never got as far as on_open */
+	if (!c) /* it ended before on_open */
 		return;
 	c->now = now;
 	c->dead = true;

@@ -337,7 +337,7 @@ TEST(streams_and_datagrams_cross_a_rough_path_together)
 	}
 }
 
-TEST(corrupted_packets_harm_nothing)
+TEST(corrupted_packets_do_no_harm)
 {
 	struct sim_link l = {.delay_us = 10000, .corrupt = 0.2};
 	struct world w;
@@ -385,7 +385,7 @@ TEST(a_slow_link_queues_no_old_datagrams)
 	world_end(&w);
 }
 
-TEST(a_silent_reader_fills_no_more_than_the_queue)
+TEST(a_peer_that_acknowledges_nothing_fills_only_the_queue)
 {
 	struct world w;
 	struct quic_conn_info info;
@@ -462,7 +462,7 @@ TEST(an_oversize_datagram_does_not_stall_the_queue)
 	world_end(&w);
 }
 
-TEST(a_queued_datagram_that_fits_no_more_makes_way)
+TEST(a_queued_datagram_that_no_longer_fits_is_dropped)
 {
 	struct world w;
 
@@ -481,7 +481,7 @@ TEST(a_queued_datagram_that_fits_no_more_makes_way)
 	world_end(&w);
 }
 
-TEST(a_small_mtu_is_found_out)
+TEST(a_small_mtu_is_discovered)
 {
 	struct sim_link l = {.delay_us = 10000, .mtu = 1350};
 	struct world w;
@@ -677,7 +677,7 @@ TEST(an_echo_costs_one_packet_each_way)
 	}
 }
 
-TEST(a_server_that_speaks_on_its_tick_sends_one_packet_a_tick)
+TEST(a_server_that_sends_on_its_tick_sends_one_packet_a_tick)
 {
 	for (uint32_t phase_ms = 1; phase_ms < 20; phase_ms += 6) {
 		struct sim_link l = {.delay_us = 10000};
@@ -981,7 +981,7 @@ TEST(an_unknown_version_is_answered_with_ours)
 	world_end(&w);
 }
 
-TEST(stateless_answers_have_a_budget)
+TEST(stateless_answers_are_limited)
 {
 	static uint8_t hello[1200] = {0xc0, 0xba, 0xba, 0xba, 0xba, 8, 1, 2, 3, 4, 5, 6, 7, 8, 4, 9, 9, 9, 9};
 	struct world w;
@@ -1106,7 +1106,7 @@ static bool only_retry(void *ctx, const struct quic_path *path, uint8_t *p, size
 	return !*on || quic_addr_port(&path->local) != 4433 || (p[0] & TYPE) == RETRY;
 }
 
-TEST(who_proves_his_address_gets_in_though_the_hall_is_full)
+TEST(a_client_that_proves_its_address_is_accepted_despite_a_full_half_open_list)
 {
 	struct world w;
 	bool on = true;
@@ -1127,7 +1127,7 @@ TEST(who_proves_his_address_gets_in_though_the_hall_is_full)
 	world_end(&w);
 }
 
-TEST(retry_needs_no_budget)
+TEST(retry_packets_are_not_limited)
 {
 	struct world w;
 
@@ -1180,7 +1180,7 @@ static bool swallow_all_from_server(void *ctx, const struct quic_path *path, uin
 	return !*(bool *)ctx || quic_addr_port(&path->local) != 4433;
 }
 
-TEST(a_lost_close_is_said_again_but_not_for_every_packet)
+TEST(a_lost_close_is_sent_again_but_not_for_every_packet)
 {
 	struct world w;
 	bool swallow = false;
@@ -1209,7 +1209,7 @@ TEST(a_lost_close_is_said_again_but_not_for_every_packet)
 	world_end(&w);
 }
 
-TEST(remains_of_connections_are_bounded)
+TEST(connections_in_the_closing_state_are_bounded)
 {
 	struct world w;
 
@@ -1223,10 +1223,10 @@ TEST(remains_of_connections_are_bounded)
 		quic_conn_close(t->c, 0);
 		world_run(&w, nsec_from_ms(11));
 		assert_int_equal(server_stats(&w)->conns, 0);
-		assert_int_equal(w.se->n_tombs, i < 4 ? i + 1 : 4);
+		assert_int_equal(w.se->n_closing, i < 4 ? i + 1 : 4);
 	}
 	world_run(&w, nsec_from_s(5));
-	assert_int_equal(w.se->n_tombs, 0);
+	assert_int_equal(w.se->n_closing, 0);
 	assert_int_equal(cid_table_count(w.se->cids), 0);
 	world_end(&w);
 }
@@ -1429,13 +1429,13 @@ int main(void)
 		cmocka_unit_test(several_datagrams_share_a_packet),
 		cmocka_unit_test(streams_echo),
 		cmocka_unit_test(streams_and_datagrams_cross_a_rough_path_together),
-		cmocka_unit_test(corrupted_packets_harm_nothing),
+		cmocka_unit_test(corrupted_packets_do_no_harm),
 		cmocka_unit_test(a_slow_link_queues_no_old_datagrams),
-		cmocka_unit_test(a_silent_reader_fills_no_more_than_the_queue),
+		cmocka_unit_test(a_peer_that_acknowledges_nothing_fills_only_the_queue),
 		cmocka_unit_test(an_empty_pool_drops_and_counts),
 		cmocka_unit_test(an_oversize_datagram_does_not_stall_the_queue),
-		cmocka_unit_test(a_queued_datagram_that_fits_no_more_makes_way),
-		cmocka_unit_test(a_small_mtu_is_found_out),
+		cmocka_unit_test(a_queued_datagram_that_no_longer_fits_is_dropped),
+		cmocka_unit_test(a_small_mtu_is_discovered),
 		cmocka_unit_test(packets_are_marked_for_ecn),
 		cmocka_unit_test(congestion_marks_do_not_stop_the_voice),
 		cmocka_unit_test(stream_credit_comes_back),
@@ -1444,7 +1444,7 @@ int main(void)
 		cmocka_unit_test(a_stopped_stream_gives_its_credit_back),
 		cmocka_unit_test(voice_leaves_the_next_stream_unpaced),
 		cmocka_unit_test(an_echo_costs_one_packet_each_way),
-		cmocka_unit_test(a_server_that_speaks_on_its_tick_sends_one_packet_a_tick),
+		cmocka_unit_test(a_server_that_sends_on_its_tick_sends_one_packet_a_tick),
 		cmocka_unit_test(one_way_voice_costs_one_ack_for_two_packets),
 		cmocka_unit_test(a_burst_is_acknowledged_while_it_lasts),
 		cmocka_unit_test(keys_change_from_either_side_while_datagrams_flow),
@@ -1456,16 +1456,16 @@ int main(void)
 		cmocka_unit_test(retry_begins_with_many_half_open_handshakes),
 		cmocka_unit_test(a_bad_retry_token_ends_the_attempt),
 		cmocka_unit_test(an_unknown_version_is_answered_with_ours),
-		cmocka_unit_test(stateless_answers_have_a_budget),
+		cmocka_unit_test(stateless_answers_are_limited),
 		cmocka_unit_test(a_server_without_memory_resets_its_clients),
 		cmocka_unit_test(a_reset_is_shorter_than_what_caused_it),
 		cmocka_unit_test(connections_over_a_limit_are_refused),
 		cmocka_unit_test(half_open_handshakes_are_bounded),
-		cmocka_unit_test(who_proves_his_address_gets_in_though_the_hall_is_full),
-		cmocka_unit_test(retry_needs_no_budget),
+		cmocka_unit_test(a_client_that_proves_its_address_is_accepted_despite_a_full_half_open_list),
+		cmocka_unit_test(retry_packets_are_not_limited),
 		cmocka_unit_test(a_close_reaches_the_peer_with_its_code),
-		cmocka_unit_test(a_lost_close_is_said_again_but_not_for_every_packet),
-		cmocka_unit_test(remains_of_connections_are_bounded),
+		cmocka_unit_test(a_lost_close_is_sent_again_but_not_for_every_packet),
+		cmocka_unit_test(connections_in_the_closing_state_are_bounded),
 		cmocka_unit_test(silence_ends_both_sides_at_the_idle_timeout),
 		cmocka_unit_test(keep_alive_outlives_the_idle_timeout),
 		cmocka_unit_test(clients_that_vanish_leave_nothing_behind),

@@ -27,7 +27,7 @@ static uint64_t forwarded(const struct world *w)
 
 static uint32_t moved_out(const struct world *w)
 {
-	return quic_of(w, 0)->away + quic_of(w, 1)->away;
+	return quic_of(w, 0)->moved_out + quic_of(w, 1)->moved_out;
 }
 
 static void leave(struct world *w, struct person *p)

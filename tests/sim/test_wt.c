@@ -382,7 +382,7 @@ TEST(datagrams_flow_both_ways_over_a_bad_path)
 	}
 }
 
-TEST(a_server_may_not_speak_before_it_was_heard)
+TEST(a_server_sends_no_datagram_before_its_answer_is_confirmed)
 {
 	struct sim_link l = {.delay_us = 50000};
 	struct net *n = net_make(3, &l);
@@ -510,7 +510,7 @@ TEST(a_server_that_vanishes_is_noticed)
 	net_free(n);
 }
 
-TEST(a_connection_that_is_cut_ends_the_session)
+TEST(a_lost_connection_ends_the_session)
 {
 	struct net *n = net_make(12, NULL);
 	struct side *c = join(n), *s = server_side(n);
@@ -1060,7 +1060,7 @@ TEST(a_page_larger_than_every_window_is_served)
 	}
 }
 
-TEST(what_overtakes_its_session_is_kept)
+TEST(streams_and_datagrams_that_overtake_their_session_are_kept)
 {
 	struct sim_link l = {.delay_us = 20000};
 	struct net *n = net_make(51, &l);
@@ -1155,14 +1155,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_session_takes_two_round_trips),
 		cmocka_unit_test(datagrams_flow_both_ways_over_a_bad_path),
-		cmocka_unit_test(a_server_may_not_speak_before_it_was_heard),
+		cmocka_unit_test(a_server_sends_no_datagram_before_its_answer_is_confirmed),
 		cmocka_unit_test(a_close_arrives_with_code_and_reason),
 		cmocka_unit_test(connections_end_soon_after_the_session),
 		cmocka_unit_test(a_long_reason_arrives_cut),
 		cmocka_unit_test(both_may_close_at_once),
 		cmocka_unit_test(a_client_that_vanishes_is_forgotten),
 		cmocka_unit_test(a_server_that_vanishes_is_noticed),
-		cmocka_unit_test(a_connection_that_is_cut_ends_the_session),
+		cmocka_unit_test(a_lost_connection_ends_the_session),
 		cmocka_unit_test(a_silent_session_stays),
 		cmocka_unit_test(a_wrong_path_is_a_404_and_no_connection_stays),
 		cmocka_unit_test(every_status_arrives),
@@ -1178,7 +1178,7 @@ int main(void)
 		cmocka_unit_test(streams_end_with_their_session),
 		cmocka_unit_test(a_hundred_sessions_come_and_go),
 		cmocka_unit_test(a_page_larger_than_every_window_is_served),
-		cmocka_unit_test(what_overtakes_its_session_is_kept),
+		cmocka_unit_test(streams_and_datagrams_that_overtake_their_session_are_kept),
 		cmocka_unit_test(a_second_connect_is_refused_and_the_first_lives),
 		cmocka_unit_test(a_client_that_gives_no_credit_cannot_hold_a_session),
 	};

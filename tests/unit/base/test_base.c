@@ -36,7 +36,7 @@ TEST(varints_round_trip_and_truncations_are_bad)
 	assert_int_equal(varint_len((uint64_t)1 << 62), 0);
 }
 
-TEST(cursor_sticks_at_the_first_fault)
+TEST(a_cursor_stays_bad_after_the_first_fault)
 {
 	static const uint8_t b[] = {1, 2, 3};
 	struct cursor c = cursor_of(b, sizeof b);
@@ -50,7 +50,7 @@ TEST(cursor_sticks_at_the_first_fault)
 	assert_int_equal(cursor_left(&c), 0);
 }
 
-TEST(map_agrees_with_a_plain_array)
+TEST(a_map_behaves_like_a_plain_array)
 {
 	enum { N = 500 };
 	static int present[N];
@@ -211,7 +211,7 @@ TEST(log_lines_are_utf8_whatever_came)
 	assert_string_equal(last_line + strlen(last_line) - 9, "x\\ufffd\"}");
 }
 
-TEST(log_lines_are_lost_rather_than_waited_for)
+TEST(a_log_that_nobody_reads_drops_lines_and_never_blocks)
 {
 	int fd[2];
 	char text[256];
@@ -267,15 +267,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(varints_round_trip_and_truncations_are_bad),
-		cmocka_unit_test(cursor_sticks_at_the_first_fault),
-		cmocka_unit_test(map_agrees_with_a_plain_array),
+		cmocka_unit_test(a_cursor_stays_bad_after_the_first_fault),
+		cmocka_unit_test(a_map_behaves_like_a_plain_array),
 		cmocka_unit_test(siphash_matches_the_reference_vector),
 		cmocka_unit_test(buf_stops_at_its_bound),
 		cmocka_unit_test(list_survives_removal_while_walking),
 		cmocka_unit_test(log_lines_cannot_be_forged),
 		cmocka_unit_test(log_fields_cannot_be_forged),
 		cmocka_unit_test(log_lines_are_utf8_whatever_came),
-		cmocka_unit_test(log_lines_are_lost_rather_than_waited_for),
+		cmocka_unit_test(a_log_that_nobody_reads_drops_lines_and_never_blocks),
 		cmocka_unit_test(log_lines_of_a_kind_are_limited),
 		cmocka_unit_test(pauses_double_and_differ),
 	};

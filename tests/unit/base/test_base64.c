@@ -12,7 +12,7 @@ static const struct {
 	{"\xff\xef\xbe", "/+++"},
 };
 
-TEST(known_pairs)
+TEST(known_texts_are_encoded_and_decoded)
 {
 	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
 		size_t n = strlen(pairs[i].plain), len = strlen(pairs[i].text);
@@ -27,7 +27,7 @@ TEST(known_pairs)
 	}
 }
 
-TEST(every_byte_survives)
+TEST(every_byte_round_trips)
 {
 	uint8_t plain[256], back[400];
 	char text[400];
@@ -43,7 +43,7 @@ TEST(every_byte_survives)
 	}
 }
 
-TEST(what_is_none_is_refused)
+TEST(malformed_base64_is_refused)
 {
 	static const char *const bad[] = {"Z", "Zg=", "Zg===", "====", "Zm9v\n", "Zm 9", "Zm9*", "Zm-_", "Zh==", "Zm9=", "=Zm9", "Zg==Zg=="};
 	uint8_t out[16];
@@ -58,9 +58,9 @@ TEST(what_is_none_is_refused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(known_pairs),
-		cmocka_unit_test(every_byte_survives),
-		cmocka_unit_test(what_is_none_is_refused),
+		cmocka_unit_test(known_texts_are_encoded_and_decoded),
+		cmocka_unit_test(every_byte_round_trips),
+		cmocka_unit_test(malformed_base64_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

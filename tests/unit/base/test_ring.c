@@ -83,7 +83,7 @@ static void *writer(void *ctx)
 	return NULL;
 }
 
-TEST(what_one_thread_writes_another_reads_whole_and_in_order)
+TEST(another_thread_reads_every_slot_complete_and_in_order)
 {
 	struct ring *r;
 	pthread_t t;
@@ -156,7 +156,7 @@ static void *sender(void *ctx)
 	return NULL;
 }
 
-TEST(what_several_threads_post_arrives_in_the_order_of_each)
+TEST(mail_of_several_threads_arrives_in_the_order_of_each)
 {
 	struct mailbox b = {0};
 	struct sender *s = calloc(SENDERS, sizeof *s);
@@ -188,9 +188,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_ring_gives_back_in_order_and_says_when_it_is_full),
 		cmocka_unit_test(a_slot_takes_any_type),
-		cmocka_unit_test(what_one_thread_writes_another_reads_whole_and_in_order),
+		cmocka_unit_test(another_thread_reads_every_slot_complete_and_in_order),
 		cmocka_unit_test(a_mailbox_keeps_the_order),
-		cmocka_unit_test(what_several_threads_post_arrives_in_the_order_of_each),
+		cmocka_unit_test(mail_of_several_threads_arrives_in_the_order_of_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

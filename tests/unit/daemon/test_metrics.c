@@ -43,7 +43,7 @@ static void fill(struct world *w)
 	number((uint64_t *)&w->sum.quic, offsetof(struct quic_stats, conns), 1000);
 	number((uint64_t *)&w->sum.wt, offsetof(struct wt_stats, sessions), 2000);
 	number((uint64_t *)&w->sum.links, offsetof(struct links_stats, links), 3000);
-	number((uint64_t *)&w->sum.lobby, sizeof w->sum.lobby, 4000);
+	number((uint64_t *)&w->sum.handshakes, sizeof w->sum.handshakes, 4000);
 	w->sum.load = 0.25;
 	w->sum.wt.refused = 100000;
 	w->sum.wt.sessions = 7;
@@ -310,7 +310,7 @@ TEST(shards_are_added_up)
 	two[0].rooms = (struct rooms_stats){.rooms = 1, .participants = 2, .bridges = 3, .ticks = 4, .bridges_down = 5,
 		.depth_sum_ms = 6, .late_bucket = {[9] = 8}};
 	two[0].links = (struct links_stats){.refused = {.status_503 = 1}, .links = 17, .second_streams = 10};
-	two[0].lobby = (struct lobby_stats){.packets = 23, .full = 1, .stale = 2};
+	two[0].handshakes = (struct handshake_queue_stats){.packets = 23, .full = 1, .stale = 2};
 	two[0].forward_dropped = 19;
 	two[0].load = 0.5;
 	two[1] = two[0];
@@ -364,9 +364,9 @@ static unsigned count_unshown(const struct metric_table *t, size_t from, size_t 
 
 TEST(every_counter_of_every_layer_is_shown)
 {
-	assert_int_equal(count_unshown(&quic_metrics, 0, offsetof(struct quic_stats, away) + 4, "quic"), 0);
+	assert_int_equal(count_unshown(&quic_metrics, 0, offsetof(struct quic_stats, moved_out) + 4, "quic"), 0);
 	assert_int_equal(count_unshown(&udp_metrics, 0, sizeof(struct udp_stats), "udp"), 0);
-	assert_int_equal(count_unshown(&lobby_metrics, 0, sizeof(struct lobby_stats), "lobby"), 0);
+	assert_int_equal(count_unshown(&handshake_queue_metrics, 0, sizeof(struct handshake_queue_stats), "handshake_queue"), 0);
 	assert_int_equal(count_unshown(&wt_metrics, 0, offsetof(struct wt_stats, sessions) + 4, "wt"), 0);
 	assert_int_equal(count_unshown(&http_metrics, 0, offsetof(struct http_stats, conns) + 4, "http"), 0);
 	/* faults[FRAME_OK] counts nothing; bridges_down has four bytes of padding behind it */

@@ -26,7 +26,7 @@ TEST(addresses_round_trip_as_text)
 	}
 }
 
-TEST(what_is_no_numeric_address_is_malformed)
+TEST(a_host_name_is_malformed)
 {
 	static const char *const cases[] = {"", "localhost", "1.2.3", "1.2.3.4.5", "256.1.1.1", "[127.0.0.1]", "[::1", "::1]",
 		"[]", "1.2.3.4 ", ":::",
@@ -94,7 +94,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_round_trip_as_text),
-		cmocka_unit_test(what_is_no_numeric_address_is_malformed),
+		cmocka_unit_test(a_host_name_is_malformed),
 		cmocka_unit_test(an_unset_address_has_text_and_no_port),
 		cmocka_unit_test(equality_is_host_and_port),
 		cmocka_unit_test(limits_count_ipv4_addresses_and_ipv6_networks),

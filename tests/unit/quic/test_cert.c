@@ -35,7 +35,7 @@ static X509 *leaf_of(const char *pem)
 	return x;
 }
 
-TEST(a_made_certificate_is_what_browsers_pin)
+TEST(a_made_certificate_can_be_pinned_by_browsers)
 {
 	struct quic_cert c = make(13), again;
 	char why[QUIC_CERT_ERROR];
@@ -110,7 +110,7 @@ TEST(days_must_be_positive)
 	quic_cert_free(&c);
 }
 
-TEST(too_long_a_life_is_unfit_for_pinning)
+TEST(a_certificate_valid_for_too_long_cannot_be_pinned)
 {
 	struct quic_cert c = make(15);
 
@@ -179,7 +179,7 @@ static EVP_PKEY *explicit_key(void)
 	return key;
 }
 
-TEST(other_kinds_are_served_but_named_unfit)
+TEST(other_keys_are_served_but_cannot_be_pinned)
 {
 	judged(EVP_EC_gen("P-256"), X509_VERSION_3, EVP_sha256(), true, NULL);
 	judged(EVP_EC_gen("P-384"), X509_VERSION_3, EVP_sha256(), true, NULL);
@@ -244,7 +244,7 @@ TEST(a_chain_is_read_to_its_end)
 	quic_cert_free(&b);
 }
 
-TEST(an_encrypted_key_is_said_to_be_so)
+TEST(an_encrypted_key_has_its_own_message)
 {
 	struct quic_cert c = make(13);
 	EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -303,7 +303,7 @@ TEST(files_are_named_in_messages)
 	quic_cert_free(&made); /* a zeroed one is fine */
 }
 
-TEST(contexts_are_counted)
+TEST(contexts_are_reference_counted)
 {
 	struct quic_cert c = make(13);
 	struct quic_tls *t, *u;
@@ -325,18 +325,18 @@ TEST(contexts_are_counted)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_made_certificate_is_what_browsers_pin),
+		cmocka_unit_test(a_made_certificate_can_be_pinned_by_browsers),
 		cmocka_unit_test(a_made_certificate_has_its_extensions),
 		cmocka_unit_test(no_two_made_certificates_share_serial_or_key),
 		cmocka_unit_test(a_name_cannot_smuggle_in_another),
 		cmocka_unit_test(days_must_be_positive),
-		cmocka_unit_test(too_long_a_life_is_unfit_for_pinning),
-		cmocka_unit_test(other_kinds_are_served_but_named_unfit),
+		cmocka_unit_test(a_certificate_valid_for_too_long_cannot_be_pinned),
+		cmocka_unit_test(other_keys_are_served_but_cannot_be_pinned),
 		cmocka_unit_test(each_fault_has_its_own_message),
 		cmocka_unit_test(a_chain_is_read_to_its_end),
-		cmocka_unit_test(an_encrypted_key_is_said_to_be_so),
+		cmocka_unit_test(an_encrypted_key_has_its_own_message),
 		cmocka_unit_test(files_are_named_in_messages),
-		cmocka_unit_test(contexts_are_counted),
+		cmocka_unit_test(contexts_are_reference_counted),
 	};
 
 	return cmocka_run_group_tests_name("cert", tests, NULL, NULL);

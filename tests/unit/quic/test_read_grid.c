@@ -27,7 +27,7 @@ static struct read_grid busy(nsec *now)
 	return g;
 }
 
-TEST(it_is_off_at_first_and_stays_off_without_a_step)
+TEST(the_grid_is_off_at_first_and_stays_off_without_a_step)
 {
 	struct read_grid g;
 
@@ -83,7 +83,7 @@ TEST(the_more_packets_come_the_sooner_is_the_next_reading)
 	}
 }
 
-TEST(what_was_left_is_read_at_once)
+TEST(packets_left_in_the_socket_are_read_at_once)
 {
 	nsec now;
 	struct read_grid g = busy(&now);
@@ -94,7 +94,7 @@ TEST(what_was_left_is_read_at_once)
 	assert_true(read_grid_due(&g, NSEC_NONE, now));
 }
 
-TEST(it_is_off_again_when_few_packets_come)
+TEST(the_grid_is_off_again_when_few_packets_come)
 {
 	nsec now;
 	struct read_grid g = busy(&now);
@@ -123,12 +123,12 @@ TEST(a_tick_before_the_reading_is_met_on_the_point_at_or_after_it)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(it_is_off_at_first_and_stays_off_without_a_step),
+		cmocka_unit_test(the_grid_is_off_at_first_and_stays_off_without_a_step),
 		cmocka_unit_test(slow_packets_never_turn_it_on),
 		cmocka_unit_test(the_first_reading_is_on_the_next_point),
 		cmocka_unit_test(the_more_packets_come_the_sooner_is_the_next_reading),
-		cmocka_unit_test(what_was_left_is_read_at_once),
-		cmocka_unit_test(it_is_off_again_when_few_packets_come),
+		cmocka_unit_test(packets_left_in_the_socket_are_read_at_once),
+		cmocka_unit_test(the_grid_is_off_again_when_few_packets_come),
 		cmocka_unit_test(a_tick_before_the_reading_is_met_on_the_point_at_or_after_it),
 	};
 

@@ -14,9 +14,9 @@
 
 /* --- connection ids ---------------------------------------------------------------------------- */
 
-TEST(an_id_is_never_taken_over)
+TEST(an_id_keeps_its_owner)
 {
-	struct cid_owner a = {CID_CONN}, b = {CID_TOMB};
+	struct cid_owner a = {CID_CONN}, b = {CID_CLOSING};
 	static const uint8_t id[CID_MAX] = {1, 2, 3};
 	struct cid_table *t;
 
@@ -41,7 +41,7 @@ TEST(an_id_is_never_taken_over)
 
 /* --- limits per address --------------------------------------------------------------------------- */
 
-TEST(an_address_may_come_so_often_and_no_more)
+TEST(connections_of_an_address_are_limited)
 {
 	struct addr_limit *l;
 	struct addr_entry *e[3], *x;
@@ -67,7 +67,7 @@ TEST(an_address_may_come_so_often_and_no_more)
 
 /* --- datagram buffers -------------------------------------------------------------------------------- */
 
-TEST(the_pool_gives_so_many_buffers_and_no_more)
+TEST(the_pool_has_a_bound)
 {
 	enum { MAX = 100 };
 	struct dgram_pool p;
@@ -98,7 +98,7 @@ TEST(the_pool_gives_so_many_buffers_and_no_more)
 
 /* --- deadlines ---------------------------------------------------------------------------------------- */
 
-TEST(the_schedule_gives_the_due_ones_in_order)
+TEST(deadlines_come_due_in_order)
 {
 	enum { N = 5000 };
 	static struct cid_owner who[N];
@@ -197,7 +197,7 @@ static enum token_kind check(const struct retry *r, const uint8_t *token, size_t
 	return k;
 }
 
-TEST(a_retry_token_holds_for_its_address_and_time)
+TEST(a_retry_token_is_valid_for_its_address_and_time)
 {
 	struct retry r;
 
@@ -211,7 +211,7 @@ TEST(a_retry_token_holds_for_its_address_and_time)
 	assert_int_equal(check(&r, r.token, r.len, at), TOKEN_BAD);
 }
 
-TEST(a_retry_token_holds_for_its_connection_id_and_secret)
+TEST(a_retry_token_is_valid_for_its_connection_id_and_secret)
 {
 	struct retry r;
 
@@ -223,7 +223,7 @@ TEST(a_retry_token_holds_for_its_connection_id_and_secret)
 	assert_int_equal(check(&r, r.token, r.len, at), TOKEN_BAD);
 }
 
-TEST(every_changed_byte_spoils_a_retry_token)
+TEST(every_changed_byte_invalidates_a_retry_token)
 {
 	struct retry r;
 
@@ -235,7 +235,7 @@ TEST(every_changed_byte_spoils_a_retry_token)
 	}
 }
 
-TEST(what_does_not_look_like_ours_is_no_token)
+TEST(a_token_of_another_form_counts_as_absent)
 {
 	struct retry r;
 
@@ -246,7 +246,7 @@ TEST(what_does_not_look_like_ours_is_no_token)
 	assert_int_equal(check(&r, r.token, r.len, at), TOKEN_NONE);
 }
 
-TEST(reset_tokens_follow_from_secret_and_id)
+TEST(reset_tokens_are_derived_from_secret_and_id)
 {
 	struct secret a, b;
 	static const uint8_t given[SECRET_LEN] = {9}, zero[SECRET_LEN];
@@ -270,16 +270,16 @@ TEST(reset_tokens_follow_from_secret_and_id)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_id_is_never_taken_over),
-		cmocka_unit_test(an_address_may_come_so_often_and_no_more),
-		cmocka_unit_test(the_pool_gives_so_many_buffers_and_no_more),
-		cmocka_unit_test(the_schedule_gives_the_due_ones_in_order),
+		cmocka_unit_test(an_id_keeps_its_owner),
+		cmocka_unit_test(connections_of_an_address_are_limited),
+		cmocka_unit_test(the_pool_has_a_bound),
+		cmocka_unit_test(deadlines_come_due_in_order),
 		cmocka_unit_test(the_next_deadline_is_always_the_least),
-		cmocka_unit_test(a_retry_token_holds_for_its_address_and_time),
-		cmocka_unit_test(a_retry_token_holds_for_its_connection_id_and_secret),
-		cmocka_unit_test(every_changed_byte_spoils_a_retry_token),
-		cmocka_unit_test(what_does_not_look_like_ours_is_no_token),
-		cmocka_unit_test(reset_tokens_follow_from_secret_and_id),
+		cmocka_unit_test(a_retry_token_is_valid_for_its_address_and_time),
+		cmocka_unit_test(a_retry_token_is_valid_for_its_connection_id_and_secret),
+		cmocka_unit_test(every_changed_byte_invalidates_a_retry_token),
+		cmocka_unit_test(a_token_of_another_form_counts_as_absent),
+		cmocka_unit_test(reset_tokens_are_derived_from_secret_and_id),
 	};
 
 	return cmocka_run_group_tests_name("tables", tests, NULL, NULL);

@@ -210,7 +210,7 @@ TEST(losses_in_a_full_receive_buffer_are_counted)
 	close_both(&loop, &a, &b);
 }
 
-TEST(what_has_no_socket_is_dropped_and_counted)
+TEST(a_packet_without_a_socket_is_dropped_and_counted)
 {
 	struct end a, b;
 	uv_loop_t loop;
@@ -247,7 +247,7 @@ TEST(a_taken_port_is_an_error_with_errno)
 	close_both(&loop, &a, &b);
 }
 
-TEST(the_kernel_tells_our_address)
+TEST(the_kernel_chooses_our_address)
 {
 	struct quic_addr remote, local;
 	char text[QUIC_ADDR_TEXT];
@@ -257,7 +257,7 @@ TEST(the_kernel_tells_our_address)
 	assert_string_equal(quic_addr_format(&local, text), "127.0.0.1:0");
 }
 
-TEST(one_that_was_never_bound_is_closed_by_the_loop)
+TEST(without_a_socket_the_loop_still_reports_the_close)
 {
 	struct end e = {0};
 	struct udp_opts o;
@@ -284,7 +284,7 @@ static void post_one_by_one(uv_loop_t *loop, struct end *a, struct end *b, unsig
 	}
 }
 
-TEST(a_late_tick_reads_first)
+TEST(a_late_tick_reads_the_sockets_first)
 {
 	const nsec late = nsec_from_s(5);
 	uv_loop_t loop;
@@ -318,7 +318,7 @@ static unsigned readings(uv_loop_t *loop, struct end *a, struct end *b, unsigned
 	return times;
 }
 
-TEST(the_busier_the_more_often_it_is_read)
+TEST(the_busier_the_socket_the_sooner_the_next_reading)
 {
 	uv_loop_t loop;
 	struct end a, b;
@@ -386,17 +386,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(busy_sockets_are_read_on_the_grid),
-		cmocka_unit_test(the_busier_the_more_often_it_is_read),
-		cmocka_unit_test(a_late_tick_reads_first),
+		cmocka_unit_test(the_busier_the_socket_the_sooner_the_next_reading),
+		cmocka_unit_test(a_late_tick_reads_the_sockets_first),
 		cmocka_unit_test(packets_keep_address_and_ecn_on_ipv4),
 		cmocka_unit_test(packets_keep_address_and_ecn_on_ipv6),
 		cmocka_unit_test(a_burst_longer_than_a_batch_arrives),
 		cmocka_unit_test(empty_and_huge_packets_are_dropped),
 		cmocka_unit_test(losses_in_a_full_receive_buffer_are_counted),
-		cmocka_unit_test(what_has_no_socket_is_dropped_and_counted),
+		cmocka_unit_test(a_packet_without_a_socket_is_dropped_and_counted),
 		cmocka_unit_test(a_taken_port_is_an_error_with_errno),
-		cmocka_unit_test(the_kernel_tells_our_address),
-		cmocka_unit_test(one_that_was_never_bound_is_closed_by_the_loop),
+		cmocka_unit_test(the_kernel_chooses_our_address),
+		cmocka_unit_test(without_a_socket_the_loop_still_reports_the_close),
 	};
 
 	return cmocka_run_group_tests_name("udp", tests, NULL, NULL);

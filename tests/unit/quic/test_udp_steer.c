@@ -109,7 +109,7 @@ static uint64_t received(const struct world *w)
 	return n;
 }
 
-static void every_id_leads_to_its_shard(const char *host, unsigned shards)
+static void every_id_is_steered_to_its_shard(const char *host, unsigned shards)
 {
 	struct world w;
 	unsigned n = 0;
@@ -128,11 +128,11 @@ static void every_id_leads_to_its_shard(const char *host, unsigned shards)
 
 TEST(both_forms_of_header_are_steered)
 {
-	every_id_leads_to_its_shard("127.0.0.1", 2);
-	every_id_leads_to_its_shard("127.0.0.1", 3);
-	every_id_leads_to_its_shard("0.0.0.0", SHARDS_MAX);
-	every_id_leads_to_its_shard("::1", 4);
-	every_id_leads_to_its_shard("127.0.0.1", 1);
+	every_id_is_steered_to_its_shard("127.0.0.1", 2);
+	every_id_is_steered_to_its_shard("127.0.0.1", 3);
+	every_id_is_steered_to_its_shard("0.0.0.0", SHARDS_MAX);
+	every_id_is_steered_to_its_shard("::1", 4);
+	every_id_is_steered_to_its_shard("127.0.0.1", 1);
 }
 
 TEST(packets_too_short_for_an_id_arrive_somewhere)

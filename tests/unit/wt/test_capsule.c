@@ -103,7 +103,7 @@ TEST(the_edge_is_only_between_capsules)
 	buf_fini(&b);
 }
 
-TEST(what_is_written_is_as_the_drafts_have_it)
+TEST(capsules_are_written_as_in_the_drafts)
 {
 	static const uint8_t close[] = {0x68, 0x43, 7, 0, 0, 0, 42, 'b', 'y', 'e'};
 	static const uint8_t drain[] = {0x80, 0x00, 0x78, 0xae, 0};
@@ -144,7 +144,7 @@ int main(void)
 		cmocka_unit_test(reads_the_same_however_it_is_split),
 		cmocka_unit_test(a_capsule_of_any_length_is_skipped_without_memory),
 		cmocka_unit_test(the_edge_is_only_between_capsules),
-		cmocka_unit_test(what_is_written_is_as_the_drafts_have_it),
+		cmocka_unit_test(capsules_are_written_as_in_the_drafts),
 		cmocka_unit_test(a_long_reason_is_cut_between_characters),
 	};
 

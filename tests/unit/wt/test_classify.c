@@ -25,7 +25,7 @@ static enum classify feed(struct classifier *c, bool bidi, const struct buf *b, 
 	return v;
 }
 
-TEST(webtransport_is_known_in_every_form_and_split)
+TEST(webtransport_streams_are_recognised_in_every_form_and_split)
 {
 	static const size_t sizes[] = {2, 4, 8};
 
@@ -51,7 +51,7 @@ TEST(webtransport_is_known_in_every_form_and_split)
 		}
 }
 
-TEST(all_else_is_replayed_from_its_first_byte)
+TEST(other_streams_are_replayed_from_their_first_byte)
 {
 	/* The other direction's type, HTTP/3's own, greased ones, and near misses. */
 	static const struct {
@@ -80,7 +80,7 @@ TEST(all_else_is_replayed_from_its_first_byte)
 	}
 }
 
-TEST(a_stream_cut_in_its_head_is_not_known)
+TEST(a_stream_that_ends_in_its_head_is_not_classified)
 {
 	static const uint8_t head[] = {0x40, 0x41, 0x80, 0, 0};
 	struct classifier c = {0};
@@ -129,9 +129,9 @@ TEST(a_peer_reads_our_application_codes_back)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(webtransport_is_known_in_every_form_and_split),
-		cmocka_unit_test(all_else_is_replayed_from_its_first_byte),
-		cmocka_unit_test(a_stream_cut_in_its_head_is_not_known),
+		cmocka_unit_test(webtransport_streams_are_recognised_in_every_form_and_split),
+		cmocka_unit_test(other_streams_are_replayed_from_their_first_byte),
+		cmocka_unit_test(a_stream_that_ends_in_its_head_is_not_classified),
 		cmocka_unit_test(our_prefix_is_what_a_peer_expects),
 		cmocka_unit_test(a_peer_reads_our_application_codes_back),
 	};

@@ -338,7 +338,7 @@ static unsigned status_of(struct rig *r, int64_t id)
 
 /* --- cases ---------------------------------------------------------------------------- */
 
-static void settings_are_written_before_anything_is_heard(void **state)
+static void settings_are_sent_before_anything_is_received(void **state)
 {
 	static const uint8_t want[] = {0x00, 0x04};
 	struct rig *r = *state;
@@ -528,7 +528,7 @@ static void a_fin_closes_with_code_0(void **state)
 	assert_int_equal(r->c.close_code, H3_NO_ERROR);
 }
 
-static void the_connection_ends_though_the_peer_says_nothing(void **state)
+static void the_connection_ends_even_if_the_peer_sends_nothing(void **state)
 {
 	struct rig *r = *state;
 
@@ -542,7 +542,7 @@ static void the_connection_ends_though_the_peer_says_nothing(void **state)
 	assert_int_equal(r->c.close_code, H3_NO_ERROR);
 }
 
-static void our_close_waits_for_nobodys_credit(void **state)
+static void our_close_does_not_wait_for_credit(void **state)
 {
 	struct rig *r = *state;
 
@@ -653,7 +653,7 @@ static void a_refusal_is_a_status_a_line_and_then_the_end(void **state)
 	assert_int_equal(wt_stats(r->w)->refused, 1);
 }
 
-static void a_refusal_may_say_more_and_a_new_try_succeed(void **state)
+static void a_refusal_may_have_a_body_and_a_new_try_may_succeed(void **state)
 {
 	struct rig *r = *state;
 	const uint8_t *p;
@@ -736,7 +736,7 @@ static void settings_that_never_come_end_the_connection(void **state)
 	assert_string_equal(r->app.log, "");
 }
 
-static void a_client_that_asks_for_nothing_is_sent_away(void **state)
+static void a_connection_without_a_request_is_closed(void **state)
 {
 	struct rig *r = *state;
 
@@ -845,7 +845,7 @@ static void a_close_before_the_answer_is_refused(void **state)
 	assert_int_equal(status_of(r, REQ), 400);
 }
 
-static void early_streams_that_change_their_mind_are_forgotten(void **state)
+static void early_streams_that_are_reset_are_forgotten(void **state)
 {
 	struct rig *r = *state;
 
@@ -971,7 +971,7 @@ static void many_small_messages_go_round(void **state)
 	buf_fini(&want);
 }
 
-static void our_own_streams_carry_their_head(void **state)
+static void our_own_streams_begin_with_their_prefix(void **state)
 {
 	struct rig *r = *state;
 	struct wt_stream *st;
@@ -1042,7 +1042,7 @@ static void a_session_id_that_can_be_none_is_an_error(void **state)
 	}
 }
 
-static void bad_datagrams_are_told_apart(void **state)
+static void each_kind_of_bad_datagram_is_counted(void **state)
 {
 	struct rig *r = *state;
 
@@ -1142,7 +1142,7 @@ static void a_request_reset_in_its_fields_is_reset(void **state)
 	assert_false(r->c.closed);
 }
 
-static void a_session_that_ends_at_birth_takes_the_rest_along(void **state)
+static void a_session_closed_in_on_connect_refuses_its_early_streams(void **state)
 {
 	struct rig *r = *state;
 
@@ -1215,7 +1215,7 @@ static void a_critical_stream_must_stay(void **state)
 	}
 }
 
-static void what_http3_forbids_ends_the_connection(void **state)
+static void violations_of_http3_end_the_connection(void **state)
 {
 	static const struct { int64_t id; const char *p; size_t len; uint64_t code; } cases[] = {
 		{CTL, "\0\x07\x01\0", 4, 0x10a},      /* GOAWAY before SETTINGS */
@@ -1299,7 +1299,7 @@ static void an_answer_owns_its_memory(void **state)
 	assert_frames(r, 8, "H ");
 }
 
-static void safari_is_given_credit(void **state)
+static void safari_gets_credit(void **state)
 {
 	static const uint64_t safari[] = {0x1, 16383, 0x7, 100, 0x33, 1, 0xc671706a, 1, 0x14e9cd29, 1, 0x2b61, 8388608,
 		0x2b64, 100, 0x2b65, 100};
@@ -1324,7 +1324,7 @@ static void safari_is_given_credit(void **state)
 	assert_frames(r, REQ, "H D13 D13 D13 D7 |");
 }
 
-static void drain_says_goaway_and_drain(void **state)
+static void drain_sends_goaway_and_drain(void **state)
 {
 	struct rig *r = *state;
 	struct fake_stream *control = fake_find(&r->c, 3);
@@ -1563,7 +1563,7 @@ static void a_hundred_sessions_come_and_go(void **state)
 	assert_int_equal(wt_stats(r->w)->sessions, 0);
 }
 
-static void a_peer_that_allows_no_streams_is_left(void **state)
+static void a_peer_that_allows_no_streams_is_closed(void **state)
 {
 	struct rig *r = *state;
 
@@ -1685,7 +1685,7 @@ static void server_answers(struct rig *r, const char *status)
 	fake_feed(&r->c, 0, r->b.p, r->b.len, false, 1);
 }
 
-static void a_client_asks_and_is_let_in(void **state)
+static void a_client_opens_a_session(void **state)
 {
 	struct rig *r = *state;
 
@@ -1710,7 +1710,7 @@ static void a_client_asks_and_is_let_in(void **state)
 	assert_non_null(strstr(r->app.log, "closed:peer:3:done"));
 }
 
-static void a_server_without_webtransport_is_left(void **state)
+static void a_server_without_webtransport_is_closed(void **state)
 {
 	for (size_t n = 0; n < 3; n++) {
 		struct rig *r = *state;
@@ -1726,7 +1726,7 @@ static void a_server_without_webtransport_is_left(void **state)
 	}
 }
 
-static void a_client_hears_a_refusal(void **state)
+static void a_client_learns_of_a_refusal(void **state)
 {
 	struct rig *r = *state;
 
@@ -1741,7 +1741,7 @@ static void a_client_hears_a_refusal(void **state)
 	assert_string_equal(r->app.log, "answer:429 ");
 }
 
-static void a_server_that_never_answers_is_left(void **state)
+static void a_server_that_never_answers_is_closed(void **state)
 {
 	struct rig *r = *state;
 
@@ -1753,7 +1753,7 @@ static void a_server_that_never_answers_is_left(void **state)
 	assert_string_equal(r->app.log, "closed:conn:0: ");
 }
 
-static void a_client_without_a_stream_to_ask_on(void **state)
+static void a_client_without_stream_credit_gives_up(void **state)
 {
 	struct rig *r = *state;
 
@@ -1768,7 +1768,7 @@ static void a_client_without_a_stream_to_ask_on(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(settings_are_written_before_anything_is_heard),
+		CASE(settings_are_sent_before_anything_is_received),
 		CASE(a_session_opens_and_datagrams_flow),
 		CASE(the_200_answers_the_draft_that_asked),
 		CASE(bytes_may_come_one_by_one),
@@ -1779,48 +1779,48 @@ int main(void)
 		CASE(bytes_after_close_are_malformed),
 		CASE(a_fin_inside_a_capsule_is_malformed),
 		CASE(a_fin_closes_with_code_0),
-		CASE(the_connection_ends_though_the_peer_says_nothing),
-		CASE(our_close_waits_for_nobodys_credit),
+		CASE(the_connection_ends_even_if_the_peer_sends_nothing),
+		CASE(our_close_does_not_wait_for_credit),
 		CASE(our_close_is_one_capsule_and_a_fin),
 		CASE(a_reset_of_the_connect_stream_ends_the_session),
 		CASE(a_lost_connection_ends_it),
 		CASE(a_second_session_is_refused_and_the_first_lives),
 		CASE(a_refusal_is_a_status_a_line_and_then_the_end),
-		CASE(a_refusal_may_say_more_and_a_new_try_succeed),
+		CASE(a_refusal_may_have_a_body_and_a_new_try_may_succeed),
 		CASE(wrong_connects_are_refused),
 		CASE(a_client_without_datagrams_is_refused),
 		CASE(a_connect_that_is_over_already_is_refused),
 		CASE(settings_that_never_come_end_the_connection),
-		CASE(a_client_that_asks_for_nothing_is_sent_away),
+		CASE(a_connection_without_a_request_is_closed),
 		CASE(a_connect_reset_before_its_answer_is_forgotten),
 		CASE(nothing_is_sent_before_the_client_saw_the_200),
 		CASE(a_stream_or_an_acknowledgement_shows_it),
 		CASE(early_datagrams_and_streams_are_kept_within_bounds),
 		CASE(a_huge_early_datagram_is_dropped),
 		CASE(a_close_before_the_answer_is_refused),
-		CASE(early_streams_that_change_their_mind_are_forgotten),
+		CASE(early_streams_that_are_reset_are_forgotten),
 		CASE(streams_echo),
 		CASE(heads_may_have_any_form_and_be_split),
 		CASE(the_send_buffer_is_bounded),
 		CASE(many_small_messages_go_round),
-		CASE(our_own_streams_carry_their_head),
+		CASE(our_own_streams_begin_with_their_prefix),
 		CASE(too_many_streams_are_rejected),
 		CASE(streams_of_other_sessions_are_rejected),
 		CASE(a_session_id_that_can_be_none_is_an_error),
-		CASE(bad_datagrams_are_told_apart),
+		CASE(each_kind_of_bad_datagram_is_counted),
 		CASE(a_cut_datagram_is_an_error),
 		CASE(streams_go_on_when_credit_comes),
 		CASE(a_fin_waits_for_the_last_of_many_pieces),
 		CASE(streams_take_turns),
 		CASE(a_request_reset_in_its_fields_is_reset),
-		CASE(a_session_that_ends_at_birth_takes_the_rest_along),
+		CASE(a_session_closed_in_on_connect_refuses_its_early_streams),
 		CASE(grease_is_ignored_everywhere),
 		CASE(a_critical_stream_must_stay),
-		CASE(what_http3_forbids_ends_the_connection),
+		CASE(violations_of_http3_end_the_connection),
 		CASE(priorities_may_come_before_their_streams),
 		CASE(an_answer_owns_its_memory),
-		CASE(safari_is_given_credit),
-		CASE(drain_says_goaway_and_drain),
+		CASE(safari_gets_credit),
+		CASE(drain_sends_goaway_and_drain),
 		CASE(get_and_head_are_answered),
 		CASE(the_target_of_a_request_is_decoded),
 		CASE(the_target_of_a_connect_is_decoded),
@@ -1830,17 +1830,17 @@ int main(void)
 		CASE(a_field_twice_is_refused),
 		CASE(the_application_may_close_from_inside),
 		CASE(aborts_and_resets_of_streams),
-		CASE(a_peer_that_allows_no_streams_is_left),
+		CASE(a_peer_that_allows_no_streams_is_closed),
 		CASE(a_request_cut_in_its_first_byte_is_an_error),
 		CASE(answers_that_make_no_sense_become_a_500),
 		CASE(a_connect_stream_that_is_gone_ends_the_session),
 		CASE(acknowledged_bytes_give_their_room_back_whatever_their_size),
 		CASE(a_stream_that_quic_refuses_takes_no_more),
-		CASE(a_client_asks_and_is_let_in),
-		CASE(a_server_without_webtransport_is_left),
-		CASE(a_client_hears_a_refusal),
-		CASE(a_server_that_never_answers_is_left),
-		CASE(a_client_without_a_stream_to_ask_on),
+		CASE(a_client_opens_a_session),
+		CASE(a_server_without_webtransport_is_closed),
+		CASE(a_client_learns_of_a_refusal),
+		CASE(a_server_that_never_answers_is_closed),
+		CASE(a_client_without_stream_credit_gives_up),
 		CASE(a_hundred_sessions_come_and_go),
 	};
 

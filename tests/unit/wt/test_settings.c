@@ -47,7 +47,7 @@ TEST(browsers_settings_are_understood)
 	buf_fini(&b);
 }
 
-TEST(no_settings_are_settings)
+TEST(empty_settings_are_valid)
 {
 	struct buf b;
 	struct settings_reader r;
@@ -60,7 +60,7 @@ TEST(no_settings_are_settings)
 	buf_fini(&b);
 }
 
-TEST(wrong_ones_are_refused)
+TEST(malformed_settings_are_refused)
 {
 	static const struct {
 		uint8_t p[8];
@@ -84,7 +84,7 @@ TEST(wrong_ones_are_refused)
 	}
 }
 
-TEST(ours_are_exactly_these)
+TEST(our_settings_are_exactly_these)
 {
 	static const uint8_t want[] = {0x00, 0x04, 30, 0x01, 0, 0x07, 0, 0x06, 0x80, 0, 0x40, 0, 0x08, 1, 0x33, 1, 0xab, 0x60,
 		0x37, 0x42, 1, 0xc0, 0, 0, 0, 0xc6, 0x71, 0x70, 0x6a, 1, 0x40, 0x40, 1};
@@ -111,9 +111,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(browsers_settings_are_understood),
-		cmocka_unit_test(no_settings_are_settings),
-		cmocka_unit_test(wrong_ones_are_refused),
-		cmocka_unit_test(ours_are_exactly_these),
+		cmocka_unit_test(empty_settings_are_valid),
+		cmocka_unit_test(malformed_settings_are_refused),
+		cmocka_unit_test(our_settings_are_exactly_these),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

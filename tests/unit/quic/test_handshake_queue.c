@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "support/test.h"
 
-#include "quic/lobby.h"
+#include "quic/handshake_queue.h"
 
 #include "base/err.h"
 
@@ -11,7 +11,7 @@ enum { MAX = 4 };
 
 /* A server that answers a version that it does not know: what came in shows in what goes out. */
 struct door {
-	struct lobby *lobby;
+	struct handshake_queue *queue;
 	struct quic_endpoint *ep;
 	struct quic_tls *tls;
 	struct quic_path path;
@@ -54,7 +54,7 @@ static int open_door(void **state)
 	assert_int_equal(quic_endpoint_new(&opts, &out, &app, NULL, d.tls, NULL, &d.ep), 0);
 	assert_int_equal(quic_addr_parse("10.0.0.1", 4433, &d.path.local), 0);
 	assert_int_equal(quic_addr_parse("10.0.0.2", 5000, &d.path.remote), 0);
-	assert_int_equal(lobby_new(MAX, &d.lobby), 0);
+	assert_int_equal(handshake_queue_new(MAX, &d.queue), 0);
 	*state = &d;
 	return 0;
 }
@@ -63,7 +63,7 @@ static int close_door(void **state)
 {
 	struct door *d = *state;
 
-	lobby_free(d->lobby);
+	handshake_queue_free(d->queue);
 	quic_endpoint_free(d->ep);
 	quic_tls_unref(d->tls);
 	return 0;
@@ -74,76 +74,76 @@ static void knock(struct door *d, uint8_t who, nsec now)
 {
 	uint8_t p[1200] = {0xc0, 0xba, 0xba, 0xba, 0xba, 8, 1, 2, 3, 4, 5, 6, 7, 8, 8, who};
 
-	assert_true(lobby_takes(p, sizeof p));
-	lobby_put(d->lobby, d->ep, &d->path, 0, p, sizeof p, now);
+	assert_true(handshake_queue_wants(p, sizeof p));
+	handshake_queue_put(d->queue, d->ep, &d->path, 0, p, sizeof p, now);
 }
 
-TEST(takes_what_has_a_long_header)
+TEST(only_long_headers_are_accepted)
 {
 	const uint8_t one_rtt[30] = {0x40};
 
-	assert_false(lobby_takes(one_rtt, sizeof one_rtt));
-	assert_false(lobby_takes(one_rtt, 0));
+	assert_false(handshake_queue_wants(one_rtt, sizeof one_rtt));
+	assert_false(handshake_queue_wants(one_rtt, 0));
 }
 
-static void admits_one_by_one_in_order(void **state)
+static void packets_leave_one_by_one_in_order(void **state)
 {
 	struct door *d = *state;
 	nsec now = nsec_from_s(1);
 
-	assert_false(lobby_admit(d->lobby, d->ep, now));
+	assert_false(handshake_queue_run_next(d->queue, d->ep, now));
 	for (uint8_t round = 0; round < 3; round++) { /* round the ring */
 		for (uint8_t i = 0; i < 3; i++)
 			knock(d, (uint8_t)(0x10 * round + i), now);
-		assert_int_equal(lobby_waiting(d->lobby), 3);
+		assert_int_equal(handshake_queue_len(d->queue), 3);
 		for (uint8_t i = 0; i < 3; i++) {
-			assert_true(lobby_admit(d->lobby, d->ep, now));
+			assert_true(handshake_queue_run_next(d->queue, d->ep, now));
 			assert_int_equal(d->last, 0x10 * round + i);
 		}
 	}
 	assert_int_equal(d->answers, 9);
-	assert_int_equal(lobby_waiting(d->lobby), 0);
-	assert_int_equal(lobby_stats(d->lobby)->packets, 9);
+	assert_int_equal(handshake_queue_len(d->queue), 0);
+	assert_int_equal(handshake_queue_stats(d->queue)->packets, 9);
 }
 
-static void drops_what_it_has_no_room_for(void **state)
+static void a_full_queue_drops_and_counts(void **state)
 {
 	struct door *d = *state;
 	nsec now = nsec_from_s(1);
 
 	for (uint8_t i = 0; i < MAX + 2; i++)
 		knock(d, i, now);
-	assert_int_equal(lobby_stats(d->lobby)->full, 2);
-	while (lobby_admit(d->lobby, d->ep, now))
+	assert_int_equal(handshake_queue_stats(d->queue)->full, 2);
+	while (handshake_queue_run_next(d->queue, d->ep, now))
 		;
 	assert_int_equal(d->answers, MAX);
 	assert_int_equal(d->last, MAX - 1); /* who was first is served first */
 }
 
-static void drops_what_waited_too_long(void **state)
+static void old_packets_are_dropped(void **state)
 {
 	struct door *d = *state;
-	nsec now = nsec_from_s(1), later = now + nsec_from_ms(LOBBY_STALE_MS) + 1;
+	nsec now = nsec_from_s(1), later = now + nsec_from_ms(HANDSHAKE_STALE_MS) + 1;
 
 	knock(d, 1, now);
 	knock(d, 2, now);
 	knock(d, 3, later);
-	assert_true(lobby_admit(d->lobby, d->ep, later));
+	assert_true(handshake_queue_run_next(d->queue, d->ep, later));
 	assert_int_equal(d->last, 3);
-	assert_int_equal(lobby_stats(d->lobby)->stale, 2);
-	assert_false(lobby_admit(d->lobby, d->ep, later));
+	assert_int_equal(handshake_queue_stats(d->queue)->stale, 2);
+	assert_false(handshake_queue_run_next(d->queue, d->ep, later));
 }
 
-static void ignores_what_is_longer_than_any_packet(void **state)
+static void a_payload_longer_than_any_packet_is_ignored(void **state)
 {
 	struct door *d = *state;
 	static uint8_t p[QUIC_PACKET_MAX + 1] = {0xc0};
 
-	lobby_put(d->lobby, d->ep, &d->path, 0, p, sizeof p, 1);
-	assert_int_equal(lobby_waiting(d->lobby), 0);
+	handshake_queue_put(d->queue, d->ep, &d->path, 0, p, sizeof p, 1);
+	assert_int_equal(handshake_queue_len(d->queue), 0);
 }
 
-static void what_leads_nowhere_takes_no_place(void **state)
+static void packets_of_no_connection_are_not_queued(void **state)
 {
 	struct door *d = *state;
 	static const uint8_t heads[][20] = {
@@ -158,15 +158,15 @@ static void what_leads_nowhere_takes_no_place(void **state)
 
 	for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
 		memcpy(p, heads[i], sizeof heads[i]);
-		lobby_put(d->lobby, d->ep, &d->path, 0, p, sizeof p, 1);
+		handshake_queue_put(d->queue, d->ep, &d->path, 0, p, sizeof p, 1);
 	}
-	lobby_put(d->lobby, d->ep, &d->path, 0, good, sizeof good - 1, 1); /* Initial in a datagram that is too short */
-	lobby_put(d->lobby, d->ep, &d->path, 0, good, 3, 1);
-	assert_int_equal(lobby_waiting(d->lobby), 0);
+	handshake_queue_put(d->queue, d->ep, &d->path, 0, good, sizeof good - 1, 1); /* Initial in a datagram that is too short */
+	handshake_queue_put(d->queue, d->ep, &d->path, 0, good, 3, 1);
+	assert_int_equal(handshake_queue_len(d->queue), 0);
 	assert_int_equal(quic_endpoint_stats(d->ep)->unknown_packets, 7);
 	assert_int_equal(quic_endpoint_stats(d->ep)->packets_in, 7);
-	lobby_put(d->lobby, d->ep, &d->path, 0, good, sizeof good, 1);
-	assert_int_equal(lobby_waiting(d->lobby), 1);
+	handshake_queue_put(d->queue, d->ep, &d->path, 0, good, sizeof good, 1);
+	assert_int_equal(handshake_queue_len(d->queue), 1);
 }
 
 /* The first packet of a client that means it. */
@@ -192,37 +192,37 @@ static size_t first_flight(struct door *d, uint8_t p[QUIC_PACKET_MAX])
 	return len;
 }
 
-static void who_has_begun_goes_before_who_begins(void **state)
+static void connections_go_before_new_clients(void **state)
 {
 	struct door *d = *state;
 	uint8_t p[QUIC_PACKET_MAX];
 	size_t len = first_flight(d, p);
 	nsec now = nsec_from_s(1);
 
-	lobby_put(d->lobby, d->ep, &d->path, 0, p, len, now);
-	assert_true(lobby_admit(d->lobby, d->ep, now));
+	handshake_queue_put(d->queue, d->ep, &d->path, 0, p, len, now);
+	assert_true(handshake_queue_run_next(d->queue, d->ep, now));
 	assert_int_equal(quic_endpoint_stats(d->ep)->half_open, 1);
 	for (uint8_t i = 0; i < MAX + 1; i++)
 		knock(d, i, now);
-	assert_int_equal(lobby_stats(d->lobby)->full, 1);
-	lobby_put(d->lobby, d->ep, &d->path, 0, p, len, now); /* said again */
-	assert_int_equal(lobby_waiting(d->lobby), MAX + 1);
-	assert_true(lobby_admit(d->lobby, d->ep, now));
+	assert_int_equal(handshake_queue_stats(d->queue)->full, 1);
+	handshake_queue_put(d->queue, d->ep, &d->path, 0, p, len, now); /* said again */
+	assert_int_equal(handshake_queue_len(d->queue), MAX + 1);
+	assert_true(handshake_queue_run_next(d->queue, d->ep, now));
 	assert_int_equal(d->answers, 0);
-	assert_true(lobby_admit(d->lobby, d->ep, now));
+	assert_true(handshake_queue_run_next(d->queue, d->ep, now));
 	assert_int_equal(d->answers, 1);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(takes_what_has_a_long_header),
-		cmocka_unit_test_setup_teardown(admits_one_by_one_in_order, open_door, close_door),
-		cmocka_unit_test_setup_teardown(drops_what_it_has_no_room_for, open_door, close_door),
-		cmocka_unit_test_setup_teardown(drops_what_waited_too_long, open_door, close_door),
-		cmocka_unit_test_setup_teardown(what_leads_nowhere_takes_no_place, open_door, close_door),
-		cmocka_unit_test_setup_teardown(who_has_begun_goes_before_who_begins, open_door, close_door),
-		cmocka_unit_test_setup_teardown(ignores_what_is_longer_than_any_packet, open_door, close_door),
+		cmocka_unit_test(only_long_headers_are_accepted),
+		cmocka_unit_test_setup_teardown(packets_leave_one_by_one_in_order, open_door, close_door),
+		cmocka_unit_test_setup_teardown(a_full_queue_drops_and_counts, open_door, close_door),
+		cmocka_unit_test_setup_teardown(old_packets_are_dropped, open_door, close_door),
+		cmocka_unit_test_setup_teardown(packets_of_no_connection_are_not_queued, open_door, close_door),
+		cmocka_unit_test_setup_teardown(connections_go_before_new_clients, open_door, close_door),
+		cmocka_unit_test_setup_teardown(a_payload_longer_than_any_packet_is_ignored, open_door, close_door),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
