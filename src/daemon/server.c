@@ -371,7 +371,7 @@ static void close_handles(struct server *s)
 	closing_close(&s->handles, (uv_handle_t *)&s->certs_timer);
 	closing_close(&s->handles, (uv_handle_t *)&s->drain_timer);
 	if (s->shard[0])
-		shard_order(s->shard[0], SHARD_QUIT);
+		shard_send(s->shard[0], SHARD_QUIT);
 }
 
 /* Ends all that runs. Some shards may not have been made or started. */
@@ -384,7 +384,7 @@ static void quit(struct server *s)
 		http_server_close(s->http, closing_done, &s->handles);
 	for (unsigned i = 1; i < s->n_shards; i++) {
 		if (s->shard[i] && shard_started(s->shard[i]))
-			shard_order(s->shard[i], SHARD_QUIT);
+			shard_send(s->shard[i], SHARD_QUIT);
 		else
 			s->n_gone++;
 	}
@@ -422,16 +422,16 @@ static void on_closing(uv_timer_t *t)
 		quit(s);
 }
 
-static void order_all(struct server *s, enum shard_order order)
+static void send_all(struct server *s, enum shard_command command)
 {
 	for (unsigned i = 0; i < s->n_shards; i++)
-		shard_order(s->shard[i], order);
+		shard_send(s->shard[i], command);
 }
 
 static void close_sessions(struct server *s)
 {
 	s->state = SERVER_CLOSING;
-	order_all(s, SHARD_CLOSE);
+	send_all(s, SHARD_CLOSE);
 	s->close_by = clock_now() + nsec_from_ms(CLOSE_GRACE_MS);
 	uv_timer_start(&s->drain_timer, on_closing, 0, DRAIN_LOOK_MS);
 }
@@ -456,7 +456,7 @@ void server_drain(struct server *s, void (*on_done)(void *ctx), void *ctx)
 	s->draining = true;
 	closing_then(&s->handles, on_done, ctx);
 	log_info(&s->log, "draining sessions=%u", registry_sessions(s->registry));
-	order_all(s, SHARD_DRAIN);
+	send_all(s, SHARD_DRAIN);
 	s->close_by = clock_now() + nsec_from_ms(s->cfg->server.drain_ms);
 	uv_timer_start(&s->drain_timer, on_draining, 0, DRAIN_LOOK_MS);
 }

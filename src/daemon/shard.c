@@ -15,16 +15,23 @@
 #include <string.h>
 #include <time.h>
 
-/* So late with anything means that the shard is stuck. */
+/* A shard whose deadline passed this long ago is stuck. */
 static const nsec unhealthy_after = 1000000000u;
 
 enum { RECONNECT_MS = 1500 };
 
-/* What handshakes may take at a time; and of all time while the shard is busy, one part in so many. */
-enum { GREET_MS = 1, GREET_PARTS = 10 };
+/* The time that handshakes may take at once; and while the shard is busy, their part of all time: one in HANDSHAKE_PARTS. */
+enum { HANDSHAKE_MS = 1, HANDSHAKE_PARTS = 10 };
 
-/* Mail to a shard: orders are these plus what is ordered. */
-enum { MAIL_TLS = QUIC_MAIL_KINDS, MAIL_REPORT, MAIL_ORDER };
+/* Mail to a shard: MAIL_COMMAND plus the command. */
+enum { MAIL_TLS = QUIC_MAIL_KINDS, MAIL_REPORT, MAIL_COMMAND };
+
+enum shard_state {
+	STATE_RUNNING,   /* sessions come and go */
+	STATE_REPLY_DUE, /* sessions were closed: SHARD_CLOSED follows after the next flush */
+	STATE_LINGERING, /* connections get a moment to end */
+	STATE_CLOSING,   /* handles are closing */
+};
 
 struct tls_mail {
 	struct mail mail;
@@ -37,25 +44,30 @@ struct shard {
 	uv_loop_t *loop, own_loop;
 	pthread_t thread;
 	bool threaded; /* there is one */
-	bool closing, owes_closed;
+	enum shard_state state;
 	struct closing handles;
 
 	struct udp *udp;
 	struct stack stack;
 	struct handshake_queue *handshakes;
-	nsec greet_at; /* not before */
+	nsec handshakes_at; /* no handshakes before */
 	struct load load;
-	bool busy;     /* nobody new */
+	bool busy;     /* new sessions are refused */
 	struct ticker *ticker;
 	uv_prepare_t before_sleep;
-	uv_async_t news;
+	uv_async_t wakeup;
 	struct bridge_opts *bridges; /* as configured, on this loop */
 
-	struct mail orders[SHARD_N_ORDERS], closed, gone;
-	_Atomic nsec due; /* what it sleeps until, or should have done since */
+	struct mail commands[SHARD_N_COMMANDS], closed, gone;
+	_Atomic nsec due; /* when it wakes up, or should have */
 };
 
-static void answer(struct shard *s, struct mail *m, enum shard_answer kind)
+static bool is_closing(const struct shard *s)
+{
+	return s->state == STATE_CLOSING;
+}
+
+static void reply(struct shard *s, struct mail *m, enum shard_reply kind)
 {
 	m->kind = kind;
 	if (s->opts.index == 0)
@@ -64,15 +76,16 @@ static void answer(struct shard *s, struct mail *m, enum shard_answer kind)
 		exchange_post(s->opts.exchange, s->opts.index, 0, m);
 }
 
-/* After the flush: no connection leaves for another shard any more. */
-static void answer_closed(struct shard *s)
+/* After the flush: no connection moves to another shard any more. */
+static void reply_closed(struct shard *s)
 {
-	if (s->owes_closed)
-		answer(s, &s->closed, SHARD_CLOSED);
-	s->owes_closed = false;
+	if (s->state != STATE_REPLY_DUE)
+		return;
+	s->state = STATE_LINGERING;
+	reply(s, &s->closed, SHARD_CLOSED);
 }
 
-/* --- its heartbeat -------------------------------------------------------------------------- */
+/* --- the loop ------------------------------------------------------------------------------- */
 
 static void on_mail(void *ctx, struct mail *m);
 
@@ -95,16 +108,16 @@ static nsec voice_due(const struct shard *s)
 
 static nsec earliest(const struct shard *s)
 {
-	return handshake_queue_len(s->handshakes) > 0 ? sooner(voice_due(s), s->greet_at) : voice_due(s);
+	return handshake_queue_len(s->handshakes) > 0 ? sooner(voice_due(s), s->handshakes_at) : voice_due(s);
 }
 
-/* Handshakes, in the time that voice leaves; a few even if it leaves none. */
-static void greet(struct shard *s)
+/* Handles handshakes in the time that voice leaves; a few even if it leaves none. */
+static void run_handshakes(struct shard *s)
 {
 	struct quic_endpoint *ep = s->stack.endpoint;
-	nsec begin = clock_now(), now = begin, until = sooner(voice_due(s), begin + nsec_from_ms(GREET_MS));
+	nsec begin = clock_now(), now = begin, until = sooner(voice_due(s), begin + nsec_from_ms(HANDSHAKE_MS));
 
-	if (begin < s->greet_at)
+	if (begin < s->handshakes_at)
 		return;
 	while (handshake_queue_run_next(s->handshakes, ep, now) && (now = clock_now()) < until)
 		;
@@ -112,10 +125,10 @@ static void greet(struct shard *s)
 	udp_flush(s->udp);
 	now = clock_now();
 	load_except(&s->load, now - begin);
-	s->greet_at = s->busy ? now + (GREET_PARTS - 1) * (now - begin) : 0;
+	s->handshakes_at = s->busy ? now + (HANDSHAKE_PARTS - 1) * (now - begin) : 0;
 }
 
-/* A loop that has no time left takes in nobody new, so that those who are there notice nothing. */
+/* A loop without spare time refuses new sessions, so that the sound of those that are open stays whole. */
 static void watch_load(struct shard *s, nsec now)
 {
 	uint32_t most = s->opts.cfg->limits.max_load_percent;
@@ -128,7 +141,7 @@ static void watch_load(struct shard *s, nsec now)
 	if (busy == s->busy)
 		return;
 	log_warn(&s->log, "shard=%u %s", s->opts.index,
-		busy ? "busy: nobody new is taken in" : "no longer busy: people are taken in again");
+		busy ? "busy: new sessions are refused" : "no longer busy: new sessions are accepted");
 	s->busy = busy;
 	registry_set_busy(s->opts.registry, s->opts.index, busy);
 }
@@ -138,28 +151,28 @@ void shard_watch_load(struct shard *s)
 	watch_load(s, clock_now());
 }
 
-static bool take_news(struct shard *s)
+static bool read_exchange(struct shard *s)
 {
 	const struct exchange_reader reader = {s, on_mail, on_forwarded};
 
 	return s->opts.exchange && exchange_take(s->opts.exchange, s->opts.index, &reader);
 }
 
-/* After anything happened: mix what is due, write what is to be sent, sleep until the next deadline. */
+/* After each event: mixes rooms that are due, writes packets, sets the next deadline. */
 static void settle(struct shard *s, nsec now)
 {
 	watch_load(s, now); /* first: after a long sleep it is not as busy as it was before */
 	if (s->opts.exchange)
 		exchange_awake(s->opts.exchange, s->opts.index);
-	if (take_news(s))
-		now = clock_now(); /* a connection that came here has seen a later time than `now` */
-	if (s->closing)
+	if (read_exchange(s))
+		now = clock_now(); /* a connection that moved here may have seen a later time than `now` */
+	if (is_closing(s))
 		return;
 	stack_settle(&s->stack, now);
 	udp_flush(s->udp);
 	if (handshake_queue_len(s->handshakes) > 0)
-		greet(s);
-	answer_closed(s);
+		run_handshakes(s);
+	reply_closed(s);
 	nsec due = earliest(s);
 
 	ticker_set(s->ticker, due);
@@ -169,23 +182,23 @@ static void settle(struct shard *s, nsec now)
 	atomic_store_explicit(&s->due, due, memory_order_relaxed);
 }
 
-/* A bridge's own callbacks on the loop may have woken a room or a connection; others may have left something. */
+/* Callbacks of bridges on this loop may have woken a room or a connection; other shards may have sent something. */
 static void on_before_sleep(uv_prepare_t *h)
 {
-	enum { TURNS = 4 }; /* then the sockets' turn */
+	enum { TURNS = 4 }; /* then sockets are polled first */
 	struct shard *s = h->data;
 
-	if (!s->closing && !ticker_is_set(s->ticker, earliest(s)))
+	if (!is_closing(s) && !ticker_is_set(s->ticker, earliest(s)))
 		settle(s, clock_now());
 	if (!s->opts.exchange)
 		return;
-	for (int i = 0; i < TURNS && !s->closing; i++) {
+	for (int i = 0; i < TURNS && !is_closing(s); i++) {
 		if (exchange_sleep(s->opts.exchange, s->opts.index))
 			return;
 		settle(s, clock_now());
 	}
-	if (!s->closing)
-		uv_async_send(&s->news);
+	if (!is_closing(s))
+		uv_async_send(&s->wakeup);
 }
 
 static void on_tick(void *ctx, nsec now)
@@ -211,11 +224,11 @@ static void on_batch(void *ctx, nsec now)
 	settle(ctx, now);
 }
 
-static void on_news(uv_async_t *h)
+static void on_wakeup(uv_async_t *h)
 {
 	struct shard *s = h->data;
 
-	if (!s->closing)
+	if (!is_closing(s))
 		settle(s, clock_now());
 }
 
@@ -223,10 +236,10 @@ static void wake(void *ctx)
 {
 	struct shard *s = ctx;
 
-	uv_async_send(&s->news); /* any thread */
+	uv_async_send(&s->wakeup); /* any thread */
 }
 
-/* --- orders ------------------------------------------------------------------------------------ */
+/* --- commands ---------------------------------------------------------------------------------- */
 
 static void fill_report(struct shard *s, struct shard_report *r)
 {
@@ -238,10 +251,10 @@ static void fill_report(struct shard *s, struct shard_report *r)
 	r->handshakes = *handshake_queue_stats(s->handshakes);
 	r->load = s->load.share;
 	r->forward_dropped = s->opts.exchange ? exchange_dropped(s->opts.exchange, s->opts.index) : 0;
-	answer(s, &r->mail, SHARD_REPORTED);
+	reply(s, &r->mail, SHARD_REPORTED);
 }
 
-static void take_tls(struct shard *s, struct tls_mail *m)
+static void use_tls(struct shard *s, struct tls_mail *m)
 {
 	quic_endpoint_set_tls(s->stack.endpoint, m->tls);
 	quic_tls_unref(m->tls);
@@ -256,47 +269,47 @@ static void drain(struct shard *s)
 
 static void close_sessions(struct shard *s)
 {
-	quic_endpoint_refuse(s->stack.endpoint, true); /* else somebody new would be waited for */
+	quic_endpoint_refuse(s->stack.endpoint, true); /* new connections would delay the end */
 	links_close_all(s->stack.links, CLOSE_SHUTDOWN, "the server is shutting down", clock_now());
-	s->owes_closed = true;
+	s->state = STATE_REPLY_DUE;
 }
 
-/* The others say so when their thread's loop has run empty. */
+/* The other shards reply when their thread's loop has ended. */
 static void on_handles_closed(void *ctx)
 {
 	struct shard *s = ctx;
 
 	if (s->opts.index == 0)
-		answer(s, &s->gone, SHARD_GONE);
+		reply(s, &s->gone, SHARD_GONE);
 }
 
 static void close_handles(struct shard *s)
 {
-	s->closing = true;
+	s->state = STATE_CLOSING;
 	if (s->opts.exchange)
-		exchange_awake(s->opts.exchange, s->opts.index); /* nobody need wake it any more */
+		exchange_awake(s->opts.exchange, s->opts.index); /* no wake-up is needed any more */
 	if (s->stack.endpoint)
-		stack_end(&s->stack); /* tells whoever is still there nothing: they were told before */
+		stack_end(&s->stack); /* sends nothing: sessions were closed before */
 	closing_close(&s->handles, (uv_handle_t *)&s->before_sleep);
 	if (s->opts.exchange)
-		closing_close(&s->handles, (uv_handle_t *)&s->news);
+		closing_close(&s->handles, (uv_handle_t *)&s->wakeup);
 	if (s->ticker)
 		ticker_close(s->ticker, closing_done, &s->handles);
 	if (s->udp)
 		udp_close(s->udp, closing_done, &s->handles);
 }
 
-static void obey(struct shard *s, enum shard_order order)
+static void handle(struct shard *s, enum shard_command command)
 {
-	switch (order) {
+	switch (command) {
 	case SHARD_DRAIN: drain(s); break;
 	case SHARD_CLOSE: close_sessions(s); break;
 	case SHARD_QUIT: close_handles(s); break;
-	case SHARD_N_ORDERS: break;
+	case SHARD_N_COMMANDS: break;
 	}
 }
 
-/* In the shard's thread. After the last order only connections that are over are still heard of. */
+/* In the shard's thread. After SHARD_QUIT only mail about connections that have ended comes. */
 static void on_mail(void *ctx, struct mail *m)
 {
 	struct shard *s = ctx;
@@ -304,25 +317,25 @@ static void on_mail(void *ctx, struct mail *m)
 	if (m->kind < QUIC_MAIL_KINDS)
 		quic_endpoint_mail(s->stack.endpoint, m, clock_now());
 	else if (m->kind == MAIL_TLS)
-		take_tls(s, (struct tls_mail *)m);
+		use_tls(s, (struct tls_mail *)m);
 	else if (m->kind == MAIL_REPORT)
 		fill_report(s, (struct shard_report *)m);
-	else if (m->kind < MAIL_ORDER + SHARD_N_ORDERS)
-		obey(s, (enum shard_order)(m->kind - MAIL_ORDER));
+	else if (m->kind < MAIL_COMMAND + SHARD_N_COMMANDS)
+		handle(s, (enum shard_command)(m->kind - MAIL_COMMAND));
 	else
 		s->opts.on_mail(s->opts.ctx, m);
 }
 
-void shard_order(struct shard *s, enum shard_order order)
+void shard_send(struct shard *s, enum shard_command command)
 {
 	if (s->opts.index == 0) {
-		obey(s, order);
-		if (!s->closing)
+		handle(s, command);
+		if (!is_closing(s))
 			settle(s, clock_now());
 		return;
 	}
-	s->orders[order].kind = MAIL_ORDER + (unsigned)order;
-	exchange_post(s->opts.exchange, 0, s->opts.index, &s->orders[order]);
+	s->commands[command].kind = MAIL_COMMAND + (unsigned)command;
+	exchange_post(s->opts.exchange, 0, s->opts.index, &s->commands[command]);
 }
 
 void shard_use_tls(struct shard *s, struct quic_tls *tls)
@@ -364,12 +377,11 @@ void shard_leftover(unsigned to, struct mail *m)
 	(void)to;
 	if (m->kind < QUIC_MAIL_KINDS)
 		quic_endpoint_mail(NULL, m, 0);
-	/* whatever else there is lies in its sender's memory */
+	/* the memory of other mail is its sender's */
 }
 
-/* --- beginning ----------------------------------------------------------------------------------- */
+/* --- start --------------------------------------------------------------------------------------- */
 
-/* Bridges with sockets and children of their own work on the loop of the room. */
 static int64_t wall_ms(void)
 {
 	struct timespec t;
@@ -378,6 +390,7 @@ static int64_t wall_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* Bridges with sockets and child processes use the loop of the room. */
 static int open_stack(struct shard *s)
 {
 	const struct shard_opts *o = &s->opts;
@@ -411,7 +424,7 @@ static int open_stack(struct shard *s)
 static int open_all(struct shard *s)
 {
 	const struct udp_handler handler = {.ctx = s, .on_packet = on_packet, .on_batch = on_batch};
-	const struct log quiet = {0}; /* what the kernel grants to one, it grants to all */
+	const struct log quiet = {0}; /* the kernel grants all sockets the same: one warning is enough */
 	struct udp_opts udp = s->opts.cfg->udp;
 
 	udp.grid_us = 1000; /* rooms tick on milliseconds */
@@ -452,12 +465,12 @@ int shard_new(const struct shard_opts *o, const struct log *log, struct shard **
 	s->before_sleep.data = s;
 	closing_add(&s->handles);
 	if (o->exchange) {
-		uv_async_init(s->loop, &s->news, on_news);
-		s->news.data = s;
+		uv_async_init(s->loop, &s->wakeup, on_wakeup);
+		s->wakeup.data = s;
 		closing_add(&s->handles);
 		exchange_on_wake(o->exchange, o->index, wake, s);
 	}
-	*out = s; /* also on error, for the caller's loop to run empty: see below */
+	*out = s; /* also on error: handles are open, so shard_free() must run the loop to its end */
 	return open_all(s);
 }
 
@@ -476,7 +489,7 @@ static void *run(void *ctx)
 	snprintf(name, sizeof name, "mynahd/%u", s->opts.index);
 	pthread_setname_np(pthread_self(), name);
 	uv_run(s->loop, UV_RUN_DEFAULT);
-	answer(s, &s->gone, SHARD_GONE);
+	reply(s, &s->gone, SHARD_GONE);
 	return NULL;
 }
 
@@ -487,7 +500,7 @@ int shard_start(struct shard *s)
 	uv_prepare_start(&s->before_sleep, on_before_sleep);
 	if (s->opts.index == 0)
 		return 0;
-	sigfillset(&all); /* signals are main's */
+	sigfillset(&all); /* main's thread handles signals */
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	s->threaded = pthread_create(&s->thread, NULL, run, s) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -507,7 +520,7 @@ void shard_free(struct shard *s)
 		return;
 	if (s->threaded)
 		pthread_join(s->thread, NULL);
-	else if (!s->closing && s->opts.index > 0) {
+	else if (!is_closing(s) && s->opts.index > 0) {
 		close_handles(s);
 		uv_run(s->loop, UV_RUN_DEFAULT);
 	}

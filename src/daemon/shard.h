@@ -2,10 +2,10 @@
 /*
  * shard - one thread's part of the server: a libuv loop with its own socket for each address, and the connections,
  * sessions and rooms on it (stack.h). Shard 0 runs on the loop of main, beside the HTTP server; each of the others
- * has a thread. Nothing is shared but what its header says so of; shards reach one another through the
+ * has a thread. Objects are shared only if their header says so; shards send messages to one another through the
  * exchange.
  *
- * Unless it says otherwise, call these from main's thread.
+ * These functions are for main's thread unless their comment says otherwise.
  */
 #pragma once
 #include "daemon/exchange.h"
@@ -19,22 +19,22 @@ struct shard;
 
 struct shard_opts {
 	unsigned index, n_shards;
-	uv_loop_t *loop;           /* of shard 0; the others make theirs */
+	uv_loop_t *loop;           /* of shard 0; the others have their own */
 	const struct config *cfg;
 	struct registry *registry;
 	struct quic_group *group;
 	struct exchange *exchange; /* NULL: there is one shard only */
 	struct quic_tls *tls;      /* a reference is taken */
 	http_handler_fn *on_request; /* called in each shard's thread */
-	/* Answers of the kinds below, in main's thread. */
+	/* Replies of the kinds below, in main's thread. */
 	void (*on_mail)(void *ctx, struct mail *m);
 	void *ctx;
 };
 
-/* All that a shard counts, to be added up. */
+/* All counters of a shard, to be added up. */
 struct shard_report {
 	struct mail mail; /* comes back as SHARD_REPORTED */
-	void *ctx;        /* of who asked */
+	void *ctx;        /* the asker's */
 	struct quic_stats quic;
 	struct udp_stats udp;
 	struct wt_stats wt;
@@ -42,35 +42,35 @@ struct shard_report {
 	struct links_stats links;
 	struct handshake_queue_stats handshakes;
 	uint64_t forward_dropped;
-	double load; /* share of its time that it is at work */
+	double load; /* share of its time that it works */
 };
 
-enum shard_answer { SHARD_REPORTED = 64, SHARD_CLOSED, SHARD_GONE };
-enum shard_order {
-	SHARD_DRAIN, /* nobody new; those here are told */
-	SHARD_CLOSE, /* every session; answered by SHARD_CLOSED. Connections say goodbye */
-	SHARD_QUIT,  /* everything; answered by SHARD_GONE when its thread is about to end: shard_free() */
-	SHARD_N_ORDERS,
+enum shard_reply { SHARD_REPORTED = 64, SHARD_CLOSED, SHARD_GONE };
+enum shard_command {
+	SHARD_DRAIN, /* refuses new sessions and asks those that are open to leave */
+	SHARD_CLOSE, /* closes every session and sends CONNECTION_CLOSE; SHARD_CLOSED follows */
+	SHARD_QUIT,  /* closes everything; SHARD_GONE follows when its thread is about to end: then shard_free() */
+	SHARD_N_COMMANDS,
 };
 
 /* Borrows what `o` points to until shard_free(). */
 int shard_new(const struct shard_opts *o, const struct log *log, struct shard **out);
-/* Before it starts; the shards one after the other, 0 first. ERR_IO with errno set. */
+/* Before it starts; for shard 0 first, then for the others in order. ERR_IO with errno set. */
 int shard_bind(struct shard *s, const struct quic_addr *addr, struct quic_addr *bound);
-/* From now on it lives; the others than 0 in a thread of their own. ERR_IO. */
+/* It runs from now on, each but shard 0 in a thread of its own. ERR_IO. */
 int shard_start(struct shard *s);
-/* In a thread of its own? */
+/* Does it run in a thread of its own? */
 bool shard_started(const struct shard *s);
-/* Returns at once; what it leads to may have happened already where it is shard 0. Each at most once, in this order. */
-void shard_order(struct shard *s, enum shard_order order);
+/* Returns at once; shard 0 has handled it then. Each command at most once, in the order of the enum. */
+void shard_send(struct shard *s, enum shard_command command);
 void shard_use_tls(struct shard *s, struct quic_tls *tls);
 /* Fills `r` and sends it back; in shard 0 at once. */
 void shard_report(struct shard *s, struct shard_report *r);
-/* In shard 0, before it is asked whether it is busy. */
+/* For shard 0, before the registry is asked whether it is busy. */
 void shard_watch_load(struct shard *s);
-/* Was everything that it had to do done in time lately? */
+/* Was its last deadline met in time? */
 bool shard_healthy(struct shard *s, nsec now);
-/* Gone, and so is every other thread; or never started (then it is closed here). Accepts NULL. */
+/* After SHARD_GONE of every shard; or before shard_start(), then it closes everything first. Accepts NULL. */
 void shard_free(struct shard *s);
 
 /* For exchange_free(). */

@@ -74,7 +74,7 @@ static void knock(struct door *d, uint8_t who, nsec now)
 {
 	uint8_t p[1200] = {0xc0, 0xba, 0xba, 0xba, 0xba, 8, 1, 2, 3, 4, 5, 6, 7, 8, 8, who};
 
-	assert_true(handshake_queue_wants(p, sizeof p));
+	assert_true(handshake_queue_accepts(p, sizeof p));
 	handshake_queue_put(d->queue, d->ep, &d->path, 0, p, sizeof p, now);
 }
 
@@ -82,8 +82,8 @@ TEST(only_long_headers_are_accepted)
 {
 	const uint8_t one_rtt[30] = {0x40};
 
-	assert_false(handshake_queue_wants(one_rtt, sizeof one_rtt));
-	assert_false(handshake_queue_wants(one_rtt, 0));
+	assert_false(handshake_queue_accepts(one_rtt, sizeof one_rtt));
+	assert_false(handshake_queue_accepts(one_rtt, 0));
 }
 
 static void packets_leave_one_by_one_in_order(void **state)
