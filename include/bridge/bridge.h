@@ -53,11 +53,11 @@ struct bridge_tool {
 void bridge_tool_default(struct bridge_tool *t);
 extern const struct bridge_options bridge_tool_options; /* the rows of one */
 
-/* [bridge.NAME]: what every bridge can be told. Plain data, owned by the configuration, which outlives all bridges. */
+/* [bridge.NAME]: the options of every bridge. Plain data, owned by the configuration, which outlives all bridges. */
 struct bridge_opts {
 	char name[BRIDGE_NAME_MAX]; /* also its name as a participant */
 	char type[BRIDGE_NAME_MAX]; /* of the driver: one of bridge_types() */
-	uint32_t rate_hz;           /* what it hears and speaks, 8000..48000; 0: the room's. default 0 */
+	uint32_t rate_hz;           /* of its input and its speech, 8000..48000; 0: the room's. default 0 */
 	uint32_t backlog_ms;        /* speech it may be ahead of real time; more is dropped. default 60000 */
 	enum barge_in barge_in;     /* default BARGE_IN_AUTO */
 	uint32_t confirm_ms;        /* 0..5000. default 250 */
@@ -65,7 +65,7 @@ struct bridge_opts {
 	const void *options;        /* the driver's own struct, as ops->options describes it; NULL: its defaults */
 	const struct bridge_tool *tools; /* n_tools of them, BRIDGE_TOOLS_MAX at most; for drivers with ops->has_tools */
 	size_t n_tools;
-	/* Every bridge that is configured: no tool is to see their keys. */
+	/* Every bridge that is configured: no tool may see their keys. */
 	const struct bridge_opts *all;
 	size_t n_all;
 	/* For wss://, shared by all; set by the daemon. NULL: each connection loads the system's roots for itself. */
@@ -81,7 +81,7 @@ struct bridge_opts {
 };
 void bridge_opts_default(struct bridge_opts *o); /* type "parrot" */
 
-/* What only one type of bridge can be told: a struct of the driver's own, and the rows that fill it. */
+/* The options that only one type of bridge has: a struct of the driver's own, and the rows that fill it. */
 enum { BRIDGE_OPTIONS_MAX = 12288 };
 struct bridge_options {
 	const struct option_row *rows;
@@ -158,6 +158,7 @@ struct bridge_fault {
 };
 bool bridge_faulty(struct bridge_fault *f, const char *key, const char *accepts); /* false */
 
+/* A driver. What is not called optional must be there. */
 struct bridge_ops {
 	const char *type;
 	/* `rate_hz` and `frame_samples` (per tick, rounded up) are settled. `opts`, `sink` and `log` are
@@ -167,30 +168,32 @@ struct bridge_ops {
 		void *sink_ctx, const struct log *log, nsec now, void **self);
 	/* Once a tick. Returns true while it wants ticks even when nobody makes a sound. */
 	bool (*audio)(void *self, const struct bridge_input *in, nsec now);
-	void (*event)(void *self, const struct bridge_event *ev, nsec now); /* may be NULL */
+	/* Optional: it needs no events. */
+	void (*event)(void *self, const struct bridge_event *ev, nsec now);
+	/* After it nothing is called, and the driver calls nothing of the room's. */
 	void (*close)(void *self);
 	/* Optional: for a driver that keeps what it knows when its worker is lost. After `failed` it is not closed: it still
 	 * gets events, and no ticks; this call begins the next attempt. */
 	void (*resume)(void *self, nsec now);
-	/* The rate for these options in a room of `room_hz`, where it is not sample_rate or the room's; may be NULL. */
+	/* The rate for these options in a room of `room_hz`. Optional: sample_rate, or else the room's. */
 	uint32_t (*rate)(const struct bridge_opts *opts, uint32_t room_hz);
-	/* Whether the options make sense together; else `f` tells. May be NULL: any do. */
+	/* Whether the options make sense together; if not, `f` says why. Optional: any do. */
 	bool (*check)(const struct bridge_opts *opts, struct bridge_fault *f);
-	/* Whether it connects over TLS with these options. May be NULL: it never does. */
+	/* Whether it connects over TLS with these options. Optional: it never does. */
 	bool (*needs_tls)(const struct bridge_opts *opts);
-	const struct bridge_options *options; /* of its own; NULL: none */
-	bool has_tools; /* [[bridge.NAME.tool]] are for it */
+	const struct bridge_options *options; /* that only this type has. Optional: none */
+	bool has_tools;         /* [[bridge.NAME.tool]] are for it */
 	enum barge_in barge_in; /* unless the options say otherwise */
 	bool tells_up;          /* the worker is not connected yet when open returns: see sink->up */
 };
 
-/* What a driver of this type hears and speaks with these options. */
+/* The rate at which a driver of this type is given sound and speaks, with these options. */
 uint32_t bridge_rate(const struct bridge_ops *ops, const struct bridge_opts *opts, uint32_t room_hz);
 
 /* Letters, digits, '-' and '_', one at least: of a bridge or a tool. */
 bool bridge_name_ok(const char *name);
 
-/* Whether one with these options will want opts->tls. */
+/* Whether a bridge with these options needs opts->tls. */
 bool bridge_needs_tls(const struct bridge_opts *opts);
 
 /* NULL: no such type. */
@@ -199,5 +202,5 @@ const struct bridge_ops *bridge_find(const char *type);
 const struct bridge_ops *bridge_at(size_t i);
 /* Their names in alphabetical order, comma separated, for messages. */
 const char *bridge_types(void);
-/* Its own options by key; NULL: it has no such. */
+/* A driver's own options by key; NULL: it has none of that name. */
 const struct option_row *bridge_option(const struct bridge_ops *ops, const char *key);

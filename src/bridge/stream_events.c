@@ -50,7 +50,7 @@ static void print_fields(yyjson_mut_doc *d, yyjson_mut_val *o, const struct brid
 char *stream_event_print(const struct bridge_event *ev, size_t *len)
 {
 	yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
-	yyjson_mut_val *o = yyjson_mut_obj(d); /* NULL begets NULL */
+	yyjson_mut_val *o = yyjson_mut_obj(d); /* of NULL: NULL */
 
 	if (!o) {
 		yyjson_mut_doc_free(d);
@@ -75,12 +75,12 @@ static const char *text_of(yyjson_val *o, const char *key)
 	return yyjson_is_str(v) && len > 0 && len <= BRIDGE_TEXT_MAX && strlen(yyjson_get_str(v)) == len ? yyjson_get_str(v) : NULL;
 }
 
-struct taking {
+struct target {
 	const struct bridge_sink *sink;
 	void *ctx;
 };
 
-static const char *take_message(const struct taking *t, yyjson_val *o)
+static const char *handle_message(const struct target *t, yyjson_val *o)
 {
 	const char *text = text_of(o, "text");
 
@@ -90,7 +90,7 @@ static const char *take_message(const struct taking *t, yyjson_val *o)
 	return NULL;
 }
 
-static const char *take_transcript(const struct taking *t, yyjson_val *o)
+static const char *handle_transcript(const struct target *t, yyjson_val *o)
 {
 	yyjson_val *who = yyjson_obj_get(o, "participant"), *final = yyjson_obj_get(o, "final");
 	const char *text = text_of(o, "text");
@@ -105,25 +105,25 @@ static const char *take_transcript(const struct taking *t, yyjson_val *o)
 	return NULL;
 }
 
-static const char *take_object(const struct taking *t, yyjson_val *o)
+static const char *handle_object(const struct target *t, yyjson_val *o)
 {
 	const char *type = text_of(o, "type");
 
 	if (!type)
 		return "an event must be a JSON object with a type";
 	if (strcmp(type, "message") == 0)
-		return take_message(t, o);
+		return handle_message(t, o);
 	if (strcmp(type, "transcript") == 0)
-		return take_transcript(t, o);
+		return handle_transcript(t, o);
 	return NULL;
 }
 
-int stream_event_take(const uint8_t *json, size_t len, const struct bridge_sink *sink, void *sink_ctx, char *why,
+int stream_event_handle(const uint8_t *json, size_t len, const struct bridge_sink *sink, void *sink_ctx, char *why,
 	size_t why_size)
 {
-	const struct taking t = {sink, sink_ctx};
+	const struct target t = {sink, sink_ctx};
 	yyjson_doc *d = yyjson_read((const char *)json, len, 0); /* refuses what is not UTF-8 */
-	const char *fault = d ? take_object(&t, yyjson_doc_get_root(d)) : "an event must be a JSON object in UTF-8";
+	const char *fault = d ? handle_object(&t, yyjson_doc_get_root(d)) : "an event must be a JSON object in UTF-8";
 
 	yyjson_doc_free(d);
 	if (!fault)

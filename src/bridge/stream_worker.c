@@ -179,7 +179,7 @@ static void return_marks(struct stream_worker *w)
 	}
 }
 
-/* What it had said will not be played, so its marks do not come back. */
+/* Speech that waits will not be played, so its marks do not come back. */
 static void forget_speech(struct stream_worker *w)
 {
 	marks_clear(&w->marks);
@@ -208,7 +208,7 @@ static void receive_event(struct stream_worker *w, const struct as_record *rec)
 {
 	char why[STREAM_WHY_MAX];
 
-	if (stream_event_take(rec->payload, rec->len, w->sink, w->sink_ctx, why, sizeof why))
+	if (stream_event_handle(rec->payload, rec->len, w->sink, w->sink_ctx, why, sizeof why))
 		stream_worker_fail(w, "%s", why);
 }
 
@@ -312,16 +312,16 @@ bool stream_worker_audio(struct stream_worker *w, const struct bridge_input *h)
 	bridge_output_tick(&w->output, h->waiting_ms);
 	return_marks(w);
 	send_mix(w, h);
-	w->heard += h->n;
-	if (w->heard * 1000 >= (uint64_t)w->rate_hz * STREAM_CONFIRM_MS)
+	w->n_sent += h->n;
+	if (w->n_sent * 1000 >= (uint64_t)w->rate_hz * STREAM_CONFIRM_MS)
 		confirm(w);
 	w->read_budget = STREAM_READ_PER_TICK;
 	if (w->reading == READING_PAUSED && w->state != STREAM_FAILED)
 		read_on(w);
-	return true; /* silence too: a worker tells by it that somebody has finished */
+	return true; /* silence too: a worker finds out from it that somebody has finished */
 }
 
-/* What it says from now on is another utterance: the room tells them apart by that. */
+/* Speech from now on is another utterance: so the room can tell it from what came before. */
 static void change_mode(struct stream_worker *w, enum bridge_mode mode)
 {
 	w->mode = mode;

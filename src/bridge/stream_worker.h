@@ -21,7 +21,7 @@
 
 enum {
 	STREAM_READ_MAX = 16384,          /* bytes of one read */
-	STREAM_READ_PER_TICK = 65536,     /* 3 MB/s: a minute of speech comes in two seconds, a flood takes no time */
+	STREAM_READ_PER_TICK = 65536,     /* 3 MB/s: a minute of speech comes in two seconds, and a flood delays nobody */
 	STREAM_MOST_WAIT_MS = 300,        /* of audio for a worker that is slow, what the kernel holds included */
 	STREAM_EVENTS_MAX = 65536,        /* bytes of events that wait for it */
 	STREAM_MARKS_MAX = 65536,         /* bytes of marks that wait for their time */
@@ -32,9 +32,9 @@ enum {
 enum stream_state {
 	STREAM_OPENING,   /* there are no streams yet */
 	STREAM_UP,        /* it runs, or accepts, but may be gone the next moment */
-	STREAM_CONFIRMED, /* it has spoken, or has been there for a while: the room was told */
+	STREAM_CONFIRMED, /* it has spoken, or has lasted for a while: the room was told */
 	STREAM_FAILED,    /* the room was told, and will close us */
-	STREAM_CLOSED,    /* by the room: nothing is reported any more, and what it says is thrown away */
+	STREAM_CLOSED,    /* by the room: nothing is reported any more, and the worker's records are dropped */
 };
 
 enum stream_reading {
@@ -63,7 +63,7 @@ struct stream_worker {
 
 	/* to the worker */
 	struct record_queue queue;
-	uint64_t heard;                   /* samples that it was given before it was confirmed */
+	uint64_t n_sent;                  /* samples of the mix that it was sent, until it was confirmed */
 	uint64_t events_lost;
 	enum bridge_mode mode;
 	struct member_list members;
@@ -96,5 +96,5 @@ void stream_worker_event(struct stream_worker *w, const struct bridge_event *ev)
 void stream_worker_fail(struct stream_worker *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The room closes us: nothing is reported to it any more. */
 void stream_worker_detach(struct stream_worker *w);
-/* Detaches, and sends the worker a hang-up as soon as it takes one: then on_drained. */
+/* Detaches, and sends the worker a hang-up as soon as it reads: then on_drained. */
 void stream_worker_hang_up(struct stream_worker *w);

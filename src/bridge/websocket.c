@@ -39,14 +39,14 @@ struct buf *ws_begin(struct ws_worker *w)
 	return &w->out;
 }
 
-/* A worker that does not read loses this one; it cannot be told of it. */
+/* A worker that does not read loses the message; there is no way to let it know. */
 void ws_end(struct ws_worker *w, int err)
 {
 	if (!w->ws)
 		return;
 	if (!err)
 		err = websocket_send_text(w->ws, w->out.p, w->out.len);
-	if (err && w->state == WORKER_TALKS)
+	if (err && w->state == WS_WORKER_UP)
 		log_debug(w->log, "a message for the worker is lost: %s", err_str(err));
 }
 
@@ -56,14 +56,14 @@ static void count_dropped(struct ws_worker *w, size_t n)
 		w->sink->dropped(w->sink_ctx, n);
 }
 
-/* What the kernel does not take waits where the oldest can still be dropped. What it takes goes at once, however much: a bot
- * that was slow for a moment is not to be late ever after. */
+/* What the kernel does not take waits where the oldest can still be dropped. What it takes goes at once, all of it: a worker
+ * that was slow for a moment must catch up. */
 static void send_frames(struct ws_worker *w)
 {
 	const uint8_t *frame;
 
-	while (w->state == WORKER_TALKS && (frame = input_queue_front(&w->input)) && websocket_unsent(w->ws) == 0) {
-		w->dialect->hear(w, frame, w->input.frame);
+	while (w->state == WS_WORKER_UP && (frame = input_queue_front(&w->input)) && websocket_unsent(w->ws) == 0) {
+		w->dialect->send_frame(w, frame, w->input.frame);
 		input_queue_pop(&w->input);
 	}
 }
@@ -76,7 +76,7 @@ static void return_marks_before(struct ws_worker *w, uint64_t played, bool clear
 	size_t len;
 
 	while ((text = marks_due(&w->marks, played, &len))) {
-		w->dialect->marked(w, text, cleared);
+		w->dialect->mark_done(w, text, cleared);
 		marks_pop(&w->marks);
 	}
 }
@@ -86,7 +86,7 @@ static void return_marks(struct ws_worker *w)
 	return_marks_before(w, w->output.played, false);
 }
 
-/* What they stood behind is not played any more. */
+/* The speech before them is not played any more. */
 static void clear_marks(struct ws_worker *w)
 {
 	return_marks_before(w, UINT64_MAX, true);
@@ -95,7 +95,7 @@ static void clear_marks(struct ws_worker *w)
 void ws_mark(struct ws_worker *w, const char *text, size_t len)
 {
 	if (marks_add(&w->marks, w->output.accepted, text, len))
-		ws_complain(w, "a mark is too long, or too many are waiting");
+		ws_warn_once(w, "a mark is too long, or too many are waiting");
 }
 
 void ws_clear(struct ws_worker *w)
@@ -107,29 +107,29 @@ void ws_clear(struct ws_worker *w)
 
 /* ---- from the worker ---- */
 
-void ws_complain(struct ws_worker *w, const char *what)
+void ws_warn_once(struct ws_worker *w, const char *what)
 {
-	if (!w->complained)
+	if (!w->warned)
 		log_warn(w->log, "the worker: %s (told once)", what);
-	w->complained = true;
+	w->warned = true;
 }
 
 static void on_open(void *ctx, const char *subprotocol)
 {
 	struct ws_worker *w = ctx;
 
-	w->state = WORKER_TALKS;
+	w->state = WS_WORKER_UP;
 	if (w->sink->up)
 		w->sink->up(w->sink_ctx);
 	log_info(w->log, "connected%s%s", *subprotocol ? " subprotocol=" : "", subprotocol);
-	w->dialect->greet(w);
+	w->dialect->on_open(w);
 }
 
 static void on_message(void *ctx, bool text, const uint8_t *p, size_t len)
 {
 	struct ws_worker *w = ctx;
 
-	if (w->state != WORKER_TALKS)
+	if (w->state != WS_WORKER_UP)
 		return;
 	if (!text && w->dialect->binary) {
 		bridge_output_send(&w->output, OUTPUT_PCM16, p, len);
@@ -138,18 +138,19 @@ static void on_message(void *ctx, bool text, const uint8_t *p, size_t len)
 	yyjson_val *message = text ? json_read(&w->json, p, len) : NULL;
 
 	if (yyjson_is_obj(message))
-		w->dialect->take(w, message);
+		w->dialect->on_message(w, message);
 	else
-		ws_complain(w, text ? "a text that is no JSON object" : "a binary message, which this framing does not have");
+		ws_warn_once(w, text ? "a text that is no JSON object" : "a binary message, which this framing does not have");
 }
 
 static void fail_worker(struct ws_worker *w, const char *why)
 {
-	w->state = WORKER_FAILED;
+	w->state = WS_WORKER_FAILED;
 	w->sink->failed(w->sink_ctx, why);
 }
 
-/* How long it is in vain to call again, or as the server asked: what is refused will be refused the next moment, too. */
+/* Until it is worth calling again, or as long as the server asked for: a request that is refused now will be refused in
+ * a moment, too. */
 static uint32_t pause_s(const struct websocket_end *end)
 {
 	bool passing = end->http_status == 0 || end->http_status == 408 || end->http_status == 429 || end->http_status >= 500;
@@ -182,22 +183,22 @@ static void on_closed(void *ctx)
 	struct ws_worker *w = ctx;
 
 	w->ws = NULL;
-	if (w->closed)
+	if (w->state == WS_WORKER_CLOSED)
 		free_worker(w);
 }
 
 static const struct websocket_events events = {on_open, on_message, on_end, on_closed};
 
-void ws_rest(struct ws_worker *w)
+void ws_leave(struct ws_worker *w)
 {
 	log_info(w->log, "the worker says goodbye");
-	w->state = WORKER_RESTS;
+	w->state = WS_WORKER_LEFT;
 	websocket_close(w->ws, 1000, NULL);
 }
 
 /* ---- the room's calls ---- */
 
-static bool knows_rate(const struct ws_dialect *d, uint32_t rate_hz)
+static bool allows_rate(const struct ws_dialect *d, uint32_t rate_hz)
 {
 	for (size_t i = 0; d->rates[i]; i++)
 		if (d->rates[i] == rate_hz)
@@ -211,10 +212,10 @@ static uint32_t websocket_rate(const struct bridge_opts *opts, uint32_t room_hz)
 
 	if (opts->rate_hz)
 		return opts->rate_hz;
-	return knows_rate(d, room_hz) ? room_hz : d->rate;
+	return allows_rate(d, room_hz) ? room_hz : d->rate;
 }
 
-/* What is wrong with the key is told to the room: it may be mended any time. */
+/* A fault of the key is a failure, not an error of opening: somebody may correct it at any time. */
 static int connect_now(struct ws_worker *w)
 {
 	struct dial d = {.key = &w->opts->key};
@@ -243,7 +244,7 @@ static int websocket_open(const struct bridge_opts *opts, uint32_t rate_hz, size
 	(void)frame_samples, (void)now;
 	if (!opts->loop)
 		return ERR_UNSUPPORTED;
-	if (!knows_rate(dialect, rate_hz))
+	if (!allows_rate(dialect, rate_hz))
 		return ERR_RANGE;
 	struct ws_worker *w = calloc(1, sizeof *w);
 
@@ -271,14 +272,14 @@ static int websocket_open(const struct bridge_opts *opts, uint32_t rate_hz, size
 	return 0;
 }
 
-/* Workers count on sound that never stops, silence too: their voice detection lives on it. */
+/* Workers expect sound without a gap, silence too: their voice detection needs it. */
 static bool websocket_audio(void *self, const struct bridge_input *h, nsec now)
 {
 	struct ws_worker *w = self;
 
 	(void)now;
-	if (w->state != WORKER_TALKS)
-		return w->state == WORKER_CONNECTING; /* so that it hears from its first moment on */
+	if (w->state != WS_WORKER_UP)
+		return w->state == WS_WORKER_CONNECTING; /* so that it is sent the mix from its first moment on */
 	bridge_output_tick(&w->output, h->waiting_ms);
 	return_marks(w);
 	count_dropped(w, input_queue_push(&w->input, h->pcm, h->n));
@@ -286,16 +287,16 @@ static bool websocket_audio(void *self, const struct bridge_input *h, nsec now)
 	return true;
 }
 
-/* The room took back what we said: as if the worker had. (What we take back ourselves is told here, too.) The rest of
- * it, which the worker may still send, is the same utterance's, and the room drops it. */
+/* The room flushed what the worker said: as if the worker had. (Our own flushes are reported here, too.) The rest of
+ * it, which the worker may still send, belongs to the same utterance, and the room drops it. */
 static void websocket_event(void *self, const struct bridge_event *ev, nsec now)
 {
 	struct ws_worker *w = self;
 
 	(void)now;
 	if (ev->kind == BRIDGE_MODE)
-		bridge_output_flushed(&w->output); /* what it says from now on is another utterance */
-	if (ev->kind != BRIDGE_INTERRUPTED || w->state != WORKER_TALKS || ev->utterance != w->output.utterance)
+		bridge_output_flushed(&w->output); /* what it sends from now on is another utterance */
+	if (ev->kind != BRIDGE_INTERRUPTED || w->state != WS_WORKER_UP || ev->utterance != w->output.utterance)
 		return;
 	clear_marks(w);
 }
@@ -304,17 +305,15 @@ static void websocket_close_driver(void *self)
 {
 	struct ws_worker *w = self;
 
-	w->closed = true;
-	if (!w->ws) {
+	bool closing = w->state == WS_WORKER_LEFT; /* the connection, already */
+
+	if (w->state == WS_WORKER_UP && w->dialect->before_close)
+		w->dialect->before_close(w);
+	w->state = WS_WORKER_CLOSED;
+	if (!w->ws)
 		free_worker(w);
-		return;
-	}
-	if (w->state == WORKER_RESTS)
-		return; /* it is closing already */
-	if (w->state == WORKER_TALKS && w->dialect->bye)
-		w->dialect->bye(w);
-	w->state = WORKER_RESTS;
-	websocket_close(w->ws, 1000, NULL);
+	else if (!closing)
+		websocket_close(w->ws, 1000, NULL);
 }
 
 static bool websocket_check(const struct bridge_opts *opts, struct bridge_fault *f)
@@ -329,7 +328,7 @@ static bool websocket_check(const struct bridge_opts *opts, struct bridge_fault 
 
 	if (websocket_url_parse(o->url, &url))
 		return bridge_faulty(f, "url", "\"ws://HOST:PORT/PATH\" or \"wss://HOST/PATH\"");
-	if (opts->rate_hz && !knows_rate(dialects[o->framing], opts->rate_hz))
+	if (opts->rate_hz && !allows_rate(dialects[o->framing], opts->rate_hz))
 		return bridge_faulty(f, "sample_rate", rates[o->framing]);
 	return key_check(&o->key, url.secure || url.loopback, f);
 }
@@ -350,5 +349,5 @@ const struct bridge_ops bridge_websocket = {
 	.audio = websocket_audio,
 	.event = websocket_event,
 	.close = websocket_close_driver,
-	.barge_in = BARGE_IN_WORKER, /* bots listen for themselves, and clear */
+	.barge_in = BARGE_IN_WORKER, /* workers have a voice detection of their own, and clear */
 };

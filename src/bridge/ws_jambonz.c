@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * jambonz, verb "listen": a first text with the call's attributes, then 16-bit samples as binary messages both ways.
- * The worker may say killAudio, mark, clearMarks and disconnect. Newer workers know the subprotocol by one name,
+ * The worker may send killAudio, mark, clearMarks and disconnect. Newer workers know the subprotocol by one name,
  * older ones by the other.
  */
 #include "base/err.h"
@@ -20,7 +20,7 @@ static void make_uuid(char out[37])
 		r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
 }
 
-static void greet(struct ws_worker *w)
+static void on_open(struct ws_worker *w)
 {
 	make_uuid(w->uuid);
 	ws_end(w, buf_printf(ws_begin(w),
@@ -29,12 +29,12 @@ static void greet(struct ws_worker *w)
 		w->uuid, w->uuid, w->bridge->name, w->rate_hz));
 }
 
-static void hear(struct ws_worker *w, const uint8_t *pcm16, size_t n)
+static void send_frame(struct ws_worker *w, const uint8_t *pcm16, size_t n)
 {
 	websocket_send_binary(w->ws, pcm16, n * 2);
 }
 
-static void marked(struct ws_worker *w, const char *name, bool cleared)
+static void mark_done(struct ws_worker *w, const char *name, bool cleared)
 {
 	struct buf *b = ws_begin(w);
 	int err = buf_printf(b, "{\"type\":\"mark\",\"data\":{\"name\":");
@@ -47,7 +47,7 @@ static void marked(struct ws_worker *w, const char *name, bool cleared)
 }
 
 /* Without a word about those that waited. */
-static void take(struct ws_worker *w, yyjson_val *message)
+static void on_message(struct ws_worker *w, yyjson_val *message)
 {
 	const char *type = json_text(message, "type");
 
@@ -59,13 +59,13 @@ static void take(struct ws_worker *w, yyjson_val *message)
 		if (*name)
 			ws_mark(w, name, strlen(name));
 		else
-			ws_complain(w, "a mark without a name");
+			ws_warn_once(w, "a mark without a name");
 	} else if (!strcmp(type, "clearMarks")) {
 		marks_clear(&w->marks);
 	} else if (!strcmp(type, "disconnect")) {
-		ws_rest(w);
+		ws_leave(w);
 	} else if (!strcmp(type, "playAudio")) {
-		ws_complain(w, "playAudio, which is a file; sound comes as binary messages");
+		ws_warn_once(w, "playAudio, which is a file; sound comes as binary messages");
 	} else {
 		log_debug(w->log, "the worker says something else");
 	}
@@ -75,9 +75,9 @@ const struct ws_dialect ws_jambonz = {
 	.subprotocols = "audio.jambonz.org, audio.drachtio.org",
 	.rates = {8000, 16000, 24000, 48000, 0},
 	.rate = 16000,
-	.greet = greet,
-	.hear = hear,
+	.on_open = on_open,
+	.send_frame = send_frame,
 	.binary = true,
-	.take = take,
-	.marked = marked,
+	.on_message = on_message,
+	.mark_done = mark_done,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Twilio Media Streams, bidirectional: JSON only, the sound in it as base64 of mu-law at 8 kHz. Numbers that count are
- * strings there. Workers tell Twilio from its likes by start.streamSid and start.callSid.
+ * strings there. Workers recognise Twilio by start.streamSid and start.callSid.
  */
 #include "audio/g711.h"
 #include "base/base64.h"
@@ -26,20 +26,20 @@ static void make_sid(const char *kind, char out[35])
 }
 
 /* The beginning that all but the first have. */
-static int put_head(struct ws_worker *w, struct buf *b, const char *event)
+static int write_head(struct ws_worker *w, struct buf *b, const char *event)
 {
 	w->sequence++;
 	return buf_printf(b, "{\"event\":\"%s\",\"sequenceNumber\":\"%llu\",\"streamSid\":\"%s\",", event,
 		(unsigned long long)w->sequence, w->stream_sid);
 }
 
-static void greet(struct ws_worker *w)
+static void on_open(struct ws_worker *w)
 {
 	make_sid("MZ", w->stream_sid);
 	make_sid("CA", w->call_sid);
 	ws_end(w, buf_printf(ws_begin(w), "{\"event\":\"connected\",\"protocol\":\"Call\",\"version\":\"1.0.0\"}"));
 	struct buf *b = ws_begin(w);
-	int err = put_head(w, b, "start");
+	int err = write_head(w, b, "start");
 
 	if (!err)
 		err = buf_printf(b,
@@ -49,14 +49,14 @@ static void greet(struct ws_worker *w)
 	ws_end(w, err);
 }
 
-static void hear(struct ws_worker *w, const uint8_t *pcm16, size_t n)
+static void send_frame(struct ws_worker *w, const uint8_t *pcm16, size_t n)
 {
 	enum { MOST = 8000 * WS_FRAME_MS / 1000 };
 	int16_t pcm[MOST];
 	uint8_t ulaw[MOST];
 	char text[(MOST + 2) / 3 * 4];
 	struct buf *b = ws_begin(w);
-	int err = put_head(w, b, "media");
+	int err = write_head(w, b, "media");
 
 	for (size_t i = 0; i < n; i++)
 		pcm[i] = (int16_t)(pcm16[2 * i] | pcm16[2 * i + 1] << 8);
@@ -70,10 +70,10 @@ static void hear(struct ws_worker *w, const uint8_t *pcm16, size_t n)
 }
 
 /* Marks of what was cleared come back, too. */
-static void marked(struct ws_worker *w, const char *name, bool cleared)
+static void mark_done(struct ws_worker *w, const char *name, bool cleared)
 {
 	struct buf *b = ws_begin(w);
-	int err = put_head(w, b, "mark");
+	int err = write_head(w, b, "mark");
 
 	(void)cleared;
 	if (!err)
@@ -83,7 +83,7 @@ static void marked(struct ws_worker *w, const char *name, bool cleared)
 	ws_end(w, err ? err : buf_printf(b, "}}"));
 }
 
-static void take(struct ws_worker *w, yyjson_val *message)
+static void on_message(struct ws_worker *w, yyjson_val *message)
 {
 	const char *event = json_text(message, "event");
 
@@ -91,7 +91,7 @@ static void take(struct ws_worker *w, yyjson_val *message)
 		const char *payload = json_text(json_get(message, "media"), "payload");
 
 		if (bridge_output_send_base64(&w->output, OUTPUT_ULAW, payload, strlen(payload)) < 0)
-			ws_complain(w, "media.payload is not base64");
+			ws_warn_once(w, "media.payload is not base64");
 	} else if (!strcmp(event, "mark")) {
 		const char *name = json_text(json_get(message, "mark"), "name");
 
@@ -103,10 +103,10 @@ static void take(struct ws_worker *w, yyjson_val *message)
 	}
 }
 
-static void bye(struct ws_worker *w)
+static void before_close(struct ws_worker *w)
 {
 	struct buf *b = ws_begin(w);
-	int err = put_head(w, b, "stop");
+	int err = write_head(w, b, "stop");
 
 	if (!err)
 		err = buf_printf(b, "\"stop\":{\"accountSid\":\"%s\",\"callSid\":\"%s\"}}", account_sid, w->call_sid);
@@ -116,9 +116,9 @@ static void bye(struct ws_worker *w)
 const struct ws_dialect ws_twilio = {
 	.rates = {8000, 0},
 	.rate = 8000,
-	.greet = greet,
-	.hear = hear,
-	.take = take,
-	.marked = marked,
-	.bye = bye,
+	.on_open = on_open,
+	.send_frame = send_frame,
+	.on_message = on_message,
+	.mark_done = mark_done,
+	.before_close = before_close,
 };

@@ -36,7 +36,7 @@ static void take_event(const struct as_record *rec)
 	static const struct bridge_sink sink = {.message = on_message, .transcript = on_transcript};
 	unsigned n_texts = 0;
 	char why[100] = "";
-	int err = stream_event_take(rec->payload, rec->len, &sink, &n_texts, why, sizeof why);
+	int err = stream_event_handle(rec->payload, rec->len, &sink, &n_texts, why, sizeof why);
 
 	expect(err == 0 ? n_texts <= 1 && !why[0] : err == ERR_MALFORMED && n_texts == 0 && why[0]);
 }

@@ -108,17 +108,17 @@ static void worker_says(const struct ws_dialect *dialect, const struct bridge_op
 	w.sink_ctx = &left;
 	w.log = &quiet;
 	w.rate_hz = 8000;
-	w.state = WORKER_TALKS;
+	w.state = WS_WORKER_UP;
 	bridge_output_init(&w.output, &sink, &left, 8000, WS_SILENCE_MS);
 	marks_init(&w.marks, WS_MARKS_MAX, WS_MARKS_MAX * (MARK_MAX + 16));
 	buf_init(&w.out, WS_CONTROL_MAX);
-	for (const uint8_t *p = data, *end = data + size, *next; p < end && w.state == WORKER_TALKS; p = next + 1) {
+	for (const uint8_t *p = data, *end = data + size, *next; p < end && w.state == WS_WORKER_UP; p = next + 1) {
 		next = memchr(p, '\n', (size_t)(end - p));
 		next = next ? next : end;
 		yyjson_val *message = json_read(&w.json, p, (size_t)(next - p));
 
 		if (yyjson_is_obj(message) && !json_is(message, "type", "disconnect"))
-			dialect->take(&w, message);
+			dialect->on_message(&w, message);
 		assert(w.marks.n <= WS_MARKS_MAX);
 	}
 	marks_fini(&w.marks);

@@ -194,9 +194,9 @@ static void mode_hang(void)
 	sleep_on();
 }
 
-static void mode_deaf(void)
+static void mode_stalled(void)
 {
-	put_message("deaf");
+	put_message("stalled");
 	sleep_on();
 }
 
@@ -295,7 +295,7 @@ int main(int argc, char **argv)
 	static const struct { const char *name; void (*run)(void); } modes[] = {
 		{"echo", mode_echo}, {"strict", mode_strict}, {"marks", mode_marks}, {"events", mode_events},
 		{"flush", mode_flush}, {"burst", mode_burst}, {"fds", mode_fds}, {"env", mode_env}, {"hang", mode_hang},
-		{"deaf", mode_deaf}, {"flood", mode_flood}, {"shout", mode_shout}, {"stderr", mode_stderr}, {"half", mode_half},
+		{"stalled", mode_stalled}, {"flood", mode_flood}, {"shout", mode_shout}, {"stderr", mode_stderr}, {"half", mode_half},
 		{"cut", mode_cut}, {"garbage", mode_garbage}, {"rate", mode_rate}, {"badjson", mode_badjson},
 		{"notext", mode_notext}, {"bye", mode_bye}, {"error", mode_error}, {"abort", mode_abort}, {"orphan", mode_orphan},
 	};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A room that is a few arrays, for drivers with descriptors: a real loop, and a tick every few milliseconds that
- * stands for 20 ms, in which the driver hears TICK samples and TICK of its own are played.
+ * stands for 20 ms, in which the driver is given TICK samples and TICK of its own are played.
  */
 #pragma once
 #include "base/err.h"
@@ -29,16 +29,16 @@ struct seat {
 	bool open, late;
 	bool (*until)(struct seat *s);
 
-	float hears[TICK];        /* in each tick */
-	float said[KEPT];         /* the last of it is missing if there is more */
-	size_t n_said, n_played, n_dropped, n_flushes, n_ticks, most_per_tick, said_before;
+	float mix[TICK];          /* in each tick */
+	float speech[KEPT];       /* the last of it is missing if there is more */
+	size_t n_speech, n_played, n_dropped, n_flushes, n_ticks, most_per_tick, speech_before;
 	uint64_t item, tick_ns_max;
-	bool backlog_full;        /* it takes no more */
+	bool backlog_full;        /* it accepts no more */
 	bool hold;                /* and plays nothing */
 	char texts[TEXTS][200];   /* messages, and transcripts as "WHO TEXT final|more" */
 	size_t played_at[TEXTS];  /* n_played when a text came */
 	size_t n_texts;
-	size_t up_at;             /* n_ticks when it said that it is there; 0: it did not */
+	size_t up_at;             /* n_ticks when it reported that it is up; 0: it did not */
 	char failed[200];
 	char lines[200][400];
 	size_t n_lines;
@@ -52,9 +52,9 @@ static inline int seat_audio(void *ctx, uint64_t item, const int16_t *pcm, size_
 	s->item = item;
 	if (s->backlog_full)
 		return ERR_LIMIT;
-	for (size_t i = 0; i < n && s->n_said + i < KEPT; i++)
-		s->said[s->n_said + i] = (float)pcm[i] / 32768;
-	s->n_said += n;
+	for (size_t i = 0; i < n && s->n_speech + i < KEPT; i++)
+		s->speech[s->n_speech + i] = (float)pcm[i] / 32768;
+	s->n_speech += n;
 	return 0;
 }
 
@@ -63,7 +63,7 @@ static inline void seat_flush(void *ctx)
 	struct seat *s = ctx;
 
 	s->n_flushes++;
-	s->n_said = s->n_played;
+	s->n_speech = s->n_played;
 }
 
 static inline void add_text(struct seat *s, const char *text)
@@ -153,13 +153,13 @@ static inline void seat_check(struct seat *s)
 static inline void seat_tick(uv_timer_t *t)
 {
 	struct seat *s = t->data;
-	size_t waiting = s->n_said - s->n_played;
-	struct bridge_input h = {.pcm = s->hears, .n = TICK, .waiting_ms = (uint32_t)((waiting * 1000 + RATE - 1) / RATE)};
+	size_t waiting = s->n_speech - s->n_played;
+	struct bridge_input h = {.pcm = s->mix, .n = TICK, .waiting_ms = (uint32_t)((waiting * 1000 + RATE - 1) / RATE)};
 	uint64_t before = uv_hrtime();
 
-	if (s->n_said - s->said_before > s->most_per_tick)
-		s->most_per_tick = s->n_said - s->said_before;
-	s->said_before = s->n_said;
+	if (s->n_speech - s->speech_before > s->most_per_tick)
+		s->most_per_tick = s->n_speech - s->speech_before;
+	s->speech_before = s->n_speech;
 	if (s->open)
 		s->ops->audio(s->self, &h, 0);
 	before = uv_hrtime() - before;

@@ -21,7 +21,7 @@ struct server {
 	char path[108];
 	uint8_t got[GOT];
 	size_t n_got, wanted;
-	bool ended, echo, deaf;
+	bool ended, echo, stalled;
 	size_t n_echoed;
 };
 
@@ -76,7 +76,7 @@ static void serve(void)
 {
 	if (server->conn < 0)
 		server->conn = accept4(server->listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (server->conn < 0 || server->deaf)
+	if (server->conn < 0 || server->stalled)
 		return;
 	ssize_t n = 1;
 
@@ -101,7 +101,7 @@ static void say(const char *p, size_t len)
 static bool connected(struct seat *s) { (void)s; serve(); return server->conn >= 0; }
 static bool got_wanted(struct seat *s) { (void)s; serve(); return server->n_got >= server->wanted; }
 static bool failed(struct seat *s) { if (server) serve(); return s->failed[0] != '\0'; }
-static bool said_a_second(struct seat *s) { serve(); return s->n_said >= RATE; }
+static bool spoke_a_second(struct seat *s) { serve(); return s->n_speech >= RATE; }
 static bool ticked_500(struct seat *s) { serve(); return s->n_ticks >= 500; }
 static bool has_text(struct seat *s) { serve(); return s->n_texts > 0; }
 
@@ -126,7 +126,7 @@ static struct seat *seat_at(const char *host, uint32_t rate_hz)
 		set_address(s, "tcp://%s:%u", host, server ? server->port : 1u);
 	s->opts.rate_hz = rate_hz;
 	for (size_t i = 0; i < TICK; i++)
-		s->hears[i] = (float)((int)(i % 100) - 50) / 128;
+		s->mix[i] = (float)((int)(i % 100) - 50) / 128;
 	assert_int_equal(seat_open(s), 0);
 	return s;
 }
@@ -143,13 +143,13 @@ static void check_stream(uint8_t audio_type)
 	}
 }
 
-/* Opens, hears itself for a second, closes: the last the server gets is a hang-up and the end. */
+/* Opens, echoes for a second, closes: the last that the server gets is a hang-up and the end. */
 static void speak_with(struct seat *s)
 {
 	server->echo = true;
-	assert_true(seat_run(s, said_a_second, 20000));
+	assert_true(seat_run(s, spoke_a_second, 20000));
 	for (size_t i = 0; i < RATE; i++)
-		assert_true(s->said[i] == s->hears[i % TICK]);
+		assert_true(s->speech[i] == s->mix[i % TICK]);
 	assert_string_equal(s->failed, "");
 	check_stream(0x12);
 	server->echo = false;
@@ -182,7 +182,7 @@ TEST(it_speaks_over_a_unix_socket)
 }
 
 /* "localhost" is ::1 too, where nobody listens. */
-TEST(a_name_is_tried_at_all_its_addresses)
+TEST(every_address_of_a_name_is_tried)
 {
 	listen_tcp(1, 0);
 	speak_with(seat_at("localhost", 0));
@@ -200,7 +200,7 @@ TEST(at_8_kHz_audio_is_of_the_type_that_every_server_knows)
 	server_free();
 }
 
-TEST(ours_are_sent_to_who_sent_some)
+TEST(the_extension_is_sent_to_a_server_that_used_it)
 {
 	listen_tcp(1, 0);
 	struct seat *s = seat_at("127.0.0.1", 0);
@@ -221,7 +221,7 @@ TEST(ours_are_sent_to_who_sent_some)
 	server_free();
 }
 
-TEST(its_end_is_a_failure)
+TEST(the_end_of_the_connection_is_a_failure)
 {
 	static const struct { const char *bytes; size_t n; const char *why; } ends[] = {
 		{"", 0, "the connection: it ended"},
@@ -245,7 +245,7 @@ TEST(its_end_is_a_failure)
 	}
 }
 
-TEST(a_server_that_is_not_there_is_a_failure)
+TEST(a_server_that_cannot_be_reached_is_a_failure)
 {
 	char why[128];
 
@@ -273,12 +273,12 @@ TEST(a_server_that_is_not_there_is_a_failure)
 }
 
 /* Somebody else fills the queue of a server that accepts nobody: SYNs are dropped without a word. */
-TEST(a_server_that_does_not_answer_is_waited_for_5_s)
+TEST(connecting_is_given_up_after_5_s)
 {
 	int others[4];
 
 	listen_tcp(0, 0);
-	server->deaf = true;
+	server->stalled = true;
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(server->port)};
 
 	for (int i = 0; i < 4; i++) {
@@ -303,7 +303,7 @@ TEST(a_server_that_does_not_answer_is_waited_for_5_s)
 	server_free();
 }
 
-TEST(who_closes_while_it_connects_waits_for_nothing)
+TEST(closing_while_it_connects_waits_for_nothing)
 {
 	static const char *const addresses[] = {"tcp://127.0.0.1:1", "tcp://localhost:1", "unix:/nonexistent/socket"};
 
@@ -316,13 +316,13 @@ TEST(who_closes_while_it_connects_waits_for_nothing)
 	}
 }
 
-TEST(a_server_that_never_reads_hears_of_now_not_of_then)
+TEST(a_server_that_reads_late_gets_the_newest_sound)
 {
 	listen_tcp(1, 2048);
 	struct seat *s = seat_at("127.0.0.1", 0);
 
 	assert_true(seat_run(s, connected, 10000));
-	server->deaf = true;
+	server->stalled = true;
 	s->n_ticks = 0;
 	assert_true(seat_run(s, ticked_500, 20000));
 	assert_string_equal(s->failed, "");
@@ -337,14 +337,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_speaks_over_tcp),
 		cmocka_unit_test(it_speaks_over_a_unix_socket),
-		cmocka_unit_test(a_name_is_tried_at_all_its_addresses),
+		cmocka_unit_test(every_address_of_a_name_is_tried),
 		cmocka_unit_test(at_8_kHz_audio_is_of_the_type_that_every_server_knows),
-		cmocka_unit_test(ours_are_sent_to_who_sent_some),
-		cmocka_unit_test(its_end_is_a_failure),
-		cmocka_unit_test(a_server_that_is_not_there_is_a_failure),
-		cmocka_unit_test(a_server_that_does_not_answer_is_waited_for_5_s),
-		cmocka_unit_test(who_closes_while_it_connects_waits_for_nothing),
-		cmocka_unit_test(a_server_that_never_reads_hears_of_now_not_of_then),
+		cmocka_unit_test(the_extension_is_sent_to_a_server_that_used_it),
+		cmocka_unit_test(the_end_of_the_connection_is_a_failure),
+		cmocka_unit_test(a_server_that_cannot_be_reached_is_a_failure),
+		cmocka_unit_test(connecting_is_given_up_after_5_s),
+		cmocka_unit_test(closing_while_it_connects_waits_for_nothing),
+		cmocka_unit_test(a_server_that_reads_late_gets_the_newest_sound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,7 +146,7 @@ TEST(the_options_of_every_driver_fit_and_are_found_by_key)
 	}
 }
 
-TEST(a_bridge_over_tls_wants_the_system_s_roots)
+TEST(a_bridge_over_tls_needs_the_system_s_roots)
 {
 	static const struct ws_worker_opts clear = {.url = "ws://127.0.0.1/"}, secure = {.url = "wss://bot.example/"};
 	static const struct openai_opts own_server = {.url = "ws://127.0.0.1/"};
@@ -199,7 +199,7 @@ TEST(tone_above_half_the_rate_is_refused)
 	seat_close(&s);
 }
 
-TEST(echo_says_what_it_hears_when_it_hears_it)
+TEST(echo_returns_the_mix_in_the_same_tick)
 {
 	struct seat s = {0};
 
@@ -296,7 +296,7 @@ TEST(parrot_stops_within_two_ticks)
 	}
 }
 
-TEST(parrot_never_says_more_than_its_most)
+TEST(parrot_never_repeats_more_than_its_limit)
 {
 	struct seat s = {0};
 
@@ -319,15 +319,15 @@ int main(void)
 		cmocka_unit_test(without_options_a_bridge_is_a_parrot),
 		cmocka_unit_test(the_list_of_types_names_every_driver_once_in_alphabetical_order),
 		cmocka_unit_test(the_options_of_every_driver_fit_and_are_found_by_key),
-		cmocka_unit_test(a_bridge_over_tls_wants_the_system_s_roots),
+		cmocka_unit_test(a_bridge_over_tls_needs_the_system_s_roots),
 		cmocka_unit_test(tone_is_steady_and_of_its_level),
 		cmocka_unit_test(tone_above_half_the_rate_is_refused),
-		cmocka_unit_test(echo_says_what_it_hears_when_it_hears_it),
+		cmocka_unit_test(echo_returns_the_mix_in_the_same_tick),
 		cmocka_unit_test(parrot_waits_for_the_pause_it_was_given),
 		cmocka_unit_test(parrot_keeps_the_soft_beginning),
 		cmocka_unit_test(parrot_says_nothing_after_a_cough),
 		cmocka_unit_test(parrot_stops_within_two_ticks),
-		cmocka_unit_test(parrot_never_says_more_than_its_most),
+		cmocka_unit_test(parrot_never_repeats_more_than_its_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

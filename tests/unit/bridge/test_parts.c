@@ -233,7 +233,7 @@ TEST(silence_before_speech_takes_no_time)
 
 /* --- key ---------------------------------------------------------------------------------- */
 
-TEST(keys_are_found)
+TEST(keys_come_from_the_file_or_else_the_variable)
 {
 	static struct bridge_key o;
 	char key[KEY_MAX], why[160], path[] = "/tmp/mynah-key-XXXXXX";
@@ -280,7 +280,7 @@ TEST(strings_are_quoted)
 	}
 }
 
-TEST(documents_small_and_big)
+TEST(documents_of_any_size_are_read)
 {
 	struct json_pool pool = {0};
 	char *big = malloc(200000);
@@ -312,9 +312,9 @@ int main(void)
 		cmocka_unit_test(after_a_refusal_the_rest_of_the_message_is_dropped),
 		cmocka_unit_test(silence_does_not_accumulate),
 		cmocka_unit_test(silence_before_speech_takes_no_time),
-		cmocka_unit_test(keys_are_found),
+		cmocka_unit_test(keys_come_from_the_file_or_else_the_variable),
 		cmocka_unit_test(strings_are_quoted),
-		cmocka_unit_test(documents_small_and_big),
+		cmocka_unit_test(documents_of_any_size_are_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,24 +30,24 @@ static struct seat *seat_with(const char *mode, const char *arg)
 
 static bool failed(struct seat *s) { return s->failed[0] != '\0'; }
 static bool has_text(struct seat *s) { return s->n_texts > 0; }
-static bool said_a_second(struct seat *s) { return s->n_said >= RATE; }
+static bool spoke_a_second(struct seat *s) { return s->n_speech >= RATE; }
 static bool ticked_100(struct seat *s) { return s->n_ticks >= 100; }
 
-TEST(an_echo_says_what_it_hears)
+TEST(an_echo_returns_the_mix)
 {
 	struct seat *s = seat_with("echo", NULL);
 
 	for (size_t i = 0; i < TICK; i++)
-		s->hears[i] = (float)((int)(i % 100) - 50) / 128;
-	assert_true(seat_run(s, said_a_second, 10000));
+		s->mix[i] = (float)((int)(i % 100) - 50) / 128;
+	assert_true(seat_run(s, spoke_a_second, 10000));
 	for (size_t i = 0; i < RATE; i++)
-		assert_true(s->said[i] == s->hears[i % TICK]);
+		assert_true(s->speech[i] == s->mix[i % TICK]);
 	assert_string_equal(s->failed, "");
 	assert_int_equal(s->n_dropped, 0);
-	assert_true(seat_free(s) < 900); /* it left when it was told to */
+	assert_true(seat_free(s) < 900); /* it left at the hang-up */
 }
 
-TEST(a_worker_of_asterisk_gets_the_uuid_first_and_nothing_of_ours)
+TEST(a_worker_gets_the_uuid_first_and_no_extension_unasked)
 {
 	struct seat *s = seat_with("strict", NULL);
 
@@ -59,7 +59,7 @@ TEST(a_worker_of_asterisk_gets_the_uuid_first_and_nothing_of_ours)
 }
 
 /* It starts, and is there only when it has spoken, or has lasted for a second. */
-TEST(it_is_there_once_it_has_shown_it)
+TEST(a_worker_is_up_once_it_has_spoken_or_lasted_a_second)
 {
 	struct seat *s = seat_with("events", NULL);
 
@@ -68,7 +68,7 @@ TEST(it_is_there_once_it_has_shown_it)
 	assert_true(s->up_at > 0);
 	seat_free(s);
 
-	s = seat_with("strict", NULL); /* never says a word */
+	s = seat_with("strict", NULL); /* never speaks */
 	assert_true(seat_run(s, ticked_100, 10000));
 	assert_in_range(s->up_at, 50, 60);
 	seat_free(s);
@@ -81,7 +81,7 @@ TEST(it_is_there_once_it_has_shown_it)
 
 static bool has_mark_b(struct seat *s) { return seat_has_text(s, "b"); }
 
-TEST(a_mark_comes_back_when_what_was_before_it_was_mixed)
+TEST(a_mark_comes_back_when_the_speech_before_it_was_mixed)
 {
 	struct seat *s = seat_with("marks", NULL);
 
@@ -105,7 +105,7 @@ TEST(events_go_both_ways)
 		"{\"type\":\"speaking\",\"participant\":1,\"speaking\":true}",
 		"{\"type\":\"message\",\"participant\":1,\"text\":\"hi\"}",
 		"{\"type\":\"interrupted\",\"item\":3,\"heard_ms\":420}",
-		"{\"type\":\"mode\",\"mode\":\"muted\"}", /* as it was before it said anything */
+		"{\"type\":\"mode\",\"mode\":\"muted\"}", /* as it was before it sent anything */
 		"{\"type\":\"message\",\"participant\":2,\"text\":\"psst\",\"direct\":true}",
 		"{\"type\":\"mode\",\"mode\":\"active\",\"participant\":2}",
 		"{\"type\":\"left\",\"participant\":2}",
@@ -127,7 +127,7 @@ TEST(events_go_both_ways)
 	assert_true(seat_run(s, has_left, 10000));
 	for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
 		if (!seat_has_text(s, expected[i]))
-			fail_msg("it was not told %s", expected[i]);
+			fail_msg("it was not sent %s", expected[i]);
 	assert_int_equal(s->n_texts, sizeof expected / sizeof *expected);
 	seat_free(s);
 }
@@ -135,13 +135,13 @@ TEST(events_go_both_ways)
 static bool flushed(struct seat *s) { return s->n_flushes > 0; }
 static bool ticked_200(struct seat *s) { return s->n_ticks >= 200; }
 
-TEST(a_flush_takes_back_speech_and_its_marks)
+TEST(a_flush_drops_speech_and_its_marks)
 {
 	struct seat *s = seat_with("flush", NULL);
 
 	s->hold = true;
 	assert_true(seat_run(s, flushed, 10000));
-	assert_int_equal(s->n_said, 0);
+	assert_int_equal(s->n_speech, 0);
 	s->hold = false;
 	s->n_ticks = 0;
 	assert_true(seat_run(s, ticked_200, 10000));
@@ -150,18 +150,18 @@ TEST(a_flush_takes_back_speech_and_its_marks)
 	seat_free(s);
 }
 
-static bool said_ten_seconds(struct seat *s) { return s->n_said >= 10 * RATE; }
+static bool said_ten_seconds(struct seat *s) { return s->n_speech >= 10 * RATE; }
 
-TEST(a_burst_is_taken_whole)
+TEST(a_burst_is_played_whole)
 {
 	struct seat *s = seat_with("burst", NULL);
 
 	assert_true(seat_run(s, said_ten_seconds, 10000));
-	assert_int_equal(s->n_said, 10 * RATE);
+	assert_int_equal(s->n_speech, 10 * RATE);
 	seat_free(s);
 }
 
-TEST(it_inherits_three_descriptors)
+TEST(a_worker_inherits_three_descriptors)
 {
 	int leaky = open("/dev/null", O_RDONLY); /* without O_CLOEXEC */
 	struct seat *s = seat_with("fds", NULL);
@@ -178,7 +178,7 @@ TEST(it_inherits_three_descriptors)
 	seat_free(s);
 }
 
-TEST(its_environment_tells_the_rate_and_not_of_systemd)
+TEST(its_environment_has_the_rate_and_nothing_of_systemd)
 {
 	setenv("NOTIFY_SOCKET", "/nowhere", 1);
 	struct seat *s = seat_with("env", NULL);
@@ -190,7 +190,7 @@ TEST(its_environment_tells_the_rate_and_not_of_systemd)
 }
 
 /* Every end has its reason. */
-TEST(the_reason_names_how_it_ended)
+TEST(the_reason_says_how_the_worker_ended)
 {
 	static const struct { const char *mode, *arg, *why; } ends[] = {
 		{"exit", "0", "exited with status 0"},
@@ -214,7 +214,7 @@ TEST(the_reason_names_how_it_ended)
 	}
 }
 
-TEST(what_cannot_be_started_fails)
+TEST(a_program_that_cannot_be_started_is_a_failure)
 {
 	static const struct { const char *program, *why; } programs[] = {
 		{"/nonexistent/worker", "cannot start /nonexistent/worker: No such file or directory"},
@@ -241,10 +241,10 @@ TEST(what_cannot_be_started_fails)
 
 static bool ticked_500_more(struct seat *s) { return s->n_ticks >= 500; }
 
-/* 10 s heard by somebody who reads nothing: all but what waits, 300 ms at most, is dropped and counted. */
-TEST(a_worker_that_never_reads_costs_nobody_anything)
+/* 10 s of sound for a worker that reads nothing: all except 300 ms at most, which wait, is dropped and counted. */
+TEST(a_worker_that_never_reads_costs_a_bounded_queue)
 {
-	struct seat *s = seat_with("deaf", NULL);
+	struct seat *s = seat_with("stalled", NULL);
 
 	assert_true(seat_run(s, has_text, 10000));
 	s->n_ticks = 0;
@@ -258,8 +258,8 @@ TEST(a_worker_that_never_reads_costs_nobody_anything)
 	assert_in_range(seat_free(s), 950, 2900); /* SIGTERM after a second was enough */
 }
 
-/* At most 64 KiB are taken for each tick, whatever comes, and the time of a tick stays small. */
-TEST(a_flood_is_taken_in_portions)
+/* At most 64 KiB are read for each tick, and the time of a tick stays small. */
+TEST(a_flood_is_read_in_portions)
 {
 	struct seat *s = seat_with("flood", NULL);
 
@@ -283,7 +283,7 @@ TEST(stderr_is_logged_at_a_bounded_rate)
 	seat_free(s);
 }
 
-TEST(the_last_words_are_logged_before_the_end)
+TEST(stderr_is_logged_to_its_end_before_the_failure)
 {
 	struct seat *s = seat_with("stderr", NULL);
 
@@ -295,7 +295,7 @@ TEST(the_last_words_are_logged_before_the_end)
 	seat_free(s);
 }
 
-TEST(half_a_record_is_waited_for)
+TEST(half_a_record_waits_for_its_rest)
 {
 	struct seat *s = seat_with("half", NULL);
 
@@ -304,7 +304,7 @@ TEST(half_a_record_is_waited_for)
 	seat_free(s);
 }
 
-TEST(who_hangs_is_killed_within_four_seconds)
+TEST(a_worker_that_hangs_is_killed_within_four_seconds)
 {
 	struct seat *s = seat_with("hang", NULL);
 
@@ -317,7 +317,7 @@ static bool gone(pid_t pid)
 	char path[64], text[256] = "";
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	FILE *f = fopen(path, "r"); /* a zombie is as good as gone: whoever adopted it may be slow */
+	FILE *f = fopen(path, "r"); /* a zombie counts as gone: init may be slow to reap it */
 
 	if (!f)
 		return true;
@@ -326,7 +326,7 @@ static bool gone(pid_t pid)
 	return strstr(text, ") Z ") || strstr(text, ") X ");
 }
 
-TEST(what_it_started_goes_with_it)
+TEST(programs_that_a_worker_started_end_with_it)
 {
 	struct seat *s = seat_with("orphan", NULL);
 
@@ -346,7 +346,7 @@ TEST(closing_at_once_leaves_nothing)
 		assert_true(seat_free(seat_with("echo", NULL)) < 950);
 }
 
-TEST(the_example_in_c_says_back_what_it_heard_after_a_pause)
+TEST(the_example_in_c_repeats_speech_after_a_pause)
 {
 	const char *argv[] = {WORKERS_DIR "/worker"};
 	struct seat *s = seat_new("process");
@@ -354,54 +354,54 @@ TEST(the_example_in_c_says_back_what_it_heard_after_a_pause)
 	set_command(s, argv, 1);
 	assert_int_equal(seat_open(s), 0);
 	for (size_t i = 0; i < TICK; i++)
-		s->hears[i] = i % 2 ? 0.25f : -0.25f;
+		s->mix[i] = i % 2 ? 0.25f : -0.25f;
 	assert_true(seat_run(s, ticked_100, 10000));
-	assert_int_equal(s->n_said, 0);
-	memset(s->hears, 0, sizeof s->hears);
-	assert_true(seat_run(s, said_a_second, 10000));
-	assert_true(s->said[RATE / 2] == 0.25f || s->said[RATE / 2] == -0.25f);
+	assert_int_equal(s->n_speech, 0);
+	memset(s->mix, 0, sizeof s->mix);
+	assert_true(seat_run(s, spoke_a_second, 10000));
+	assert_true(s->speech[RATE / 2] == 0.25f || s->speech[RATE / 2] == -0.25f);
 	seat_free(s);
 }
 
-TEST(the_example_in_python_halves_what_it_hears)
+TEST(the_example_in_python_halves_the_mix)
 {
 	const char *argv[] = {"python3", EXAMPLES_DIR "/worker.py"};
 	struct seat *s = seat_new("process");
 
 	set_command(s, argv, 2);
 	for (size_t i = 0; i < TICK; i++)
-		s->hears[i] = i % 2 ? 0.25f : -0.25f;
+		s->mix[i] = i % 2 ? 0.25f : -0.25f;
 	assert_int_equal(seat_open(s), 0);
-	assert_true(seat_run(s, said_a_second, 20000));
+	assert_true(seat_run(s, spoke_a_second, 20000));
 	for (size_t i = 0; i < RATE; i++)
-		assert_true(s->said[i] == s->hears[i % TICK] / 2);
+		assert_true(s->speech[i] == s->mix[i % TICK] / 2);
 	seat_free(s);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_echo_says_what_it_hears),
-		cmocka_unit_test(a_worker_of_asterisk_gets_the_uuid_first_and_nothing_of_ours),
-		cmocka_unit_test(it_is_there_once_it_has_shown_it),
-		cmocka_unit_test(a_mark_comes_back_when_what_was_before_it_was_mixed),
+		cmocka_unit_test(an_echo_returns_the_mix),
+		cmocka_unit_test(a_worker_gets_the_uuid_first_and_no_extension_unasked),
+		cmocka_unit_test(a_worker_is_up_once_it_has_spoken_or_lasted_a_second),
+		cmocka_unit_test(a_mark_comes_back_when_the_speech_before_it_was_mixed),
 		cmocka_unit_test(events_go_both_ways),
-		cmocka_unit_test(a_flush_takes_back_speech_and_its_marks),
-		cmocka_unit_test(a_burst_is_taken_whole),
-		cmocka_unit_test(it_inherits_three_descriptors),
-		cmocka_unit_test(its_environment_tells_the_rate_and_not_of_systemd),
-		cmocka_unit_test(the_reason_names_how_it_ended),
-		cmocka_unit_test(what_cannot_be_started_fails),
-		cmocka_unit_test(a_worker_that_never_reads_costs_nobody_anything),
-		cmocka_unit_test(a_flood_is_taken_in_portions),
+		cmocka_unit_test(a_flush_drops_speech_and_its_marks),
+		cmocka_unit_test(a_burst_is_played_whole),
+		cmocka_unit_test(a_worker_inherits_three_descriptors),
+		cmocka_unit_test(its_environment_has_the_rate_and_nothing_of_systemd),
+		cmocka_unit_test(the_reason_says_how_the_worker_ended),
+		cmocka_unit_test(a_program_that_cannot_be_started_is_a_failure),
+		cmocka_unit_test(a_worker_that_never_reads_costs_a_bounded_queue),
+		cmocka_unit_test(a_flood_is_read_in_portions),
 		cmocka_unit_test(stderr_is_logged_at_a_bounded_rate),
-		cmocka_unit_test(the_last_words_are_logged_before_the_end),
-		cmocka_unit_test(half_a_record_is_waited_for),
-		cmocka_unit_test(who_hangs_is_killed_within_four_seconds),
-		cmocka_unit_test(what_it_started_goes_with_it),
+		cmocka_unit_test(stderr_is_logged_to_its_end_before_the_failure),
+		cmocka_unit_test(half_a_record_waits_for_its_rest),
+		cmocka_unit_test(a_worker_that_hangs_is_killed_within_four_seconds),
+		cmocka_unit_test(programs_that_a_worker_started_end_with_it),
 		cmocka_unit_test(closing_at_once_leaves_nothing),
-		cmocka_unit_test(the_example_in_c_says_back_what_it_heard_after_a_pause),
-		cmocka_unit_test(the_example_in_python_halves_what_it_hears),
+		cmocka_unit_test(the_example_in_c_repeats_speech_after_a_pause),
+		cmocka_unit_test(the_example_in_python_halves_the_mix),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
