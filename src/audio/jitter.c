@@ -50,6 +50,7 @@ struct jitter {
 	void *decoder;
 	struct resample *resample;
 	struct playout playout;
+	size_t max;          /* samples that are stored at the most */
 	struct arrivals arrivals;
 	struct pace pace;
 	struct concealment concealment;
@@ -64,11 +65,6 @@ struct jitter {
 static size_t ahead(const struct jitter *j)
 {
 	return playout_level(&j->playout) + j->gap.left + j->pending;
-}
-
-static size_t most(const struct jitter *j)
-{
-	return playout_samples(&j->playout, j->pace.limits.max_delay_ms);
 }
 
 static double lead_ms(const struct jitter *j, nsec now)
@@ -110,6 +106,7 @@ int jitter_new(const struct jitter_opts *opts, const struct resample_table *t, s
 	j->playout.rate_hz = o.rate_hz;
 	j->playout.cap = (size_t)o.rate_hz * (o.max_delay_ms + PLAYED_MS) / 1000 + chunk_max(o.rate_hz);
 	pace_init(&j->pace, &j->playout, j->resample, &j->arrivals);
+	j->max = playout_samples(&j->playout, o.max_delay_ms);
 	j->pace.limits = (struct pace_limits){o.min_delay_ms, o.max_delay_ms};
 	j->pace.tick = (o.rate_hz * o.tick_ms + 999) / 1000;
 	jitter_clear(j);
@@ -184,7 +181,7 @@ static void note_arrival(struct jitter *j, const struct frame *f, double skipped
 
 static bool overflow(struct jitter *j)
 {
-	size_t max = most(j), n = playout_level(&j->playout);
+	size_t max = j->max, n = playout_level(&j->playout);
 
 	if (n <= max)
 		return false;
@@ -268,7 +265,7 @@ static bool open_gap(struct jitter *j, const struct frame *f)
 {
 	struct order_gap gap = order_gap(j->order, f);
 	uint64_t n = (uint64_t)gap.samples * j->playout.rate_hz / f->format.rate_hz;
-	size_t max = most(j), invented = j->concealment.invented;
+	size_t max = j->max, invented = j->concealment.invented;
 
 	n = n < max ? n : max;
 	j->by_order.n_lost += gap.lost;
@@ -328,7 +325,7 @@ static bool place(struct jitter *j, const struct frame *f)
 /* Over max_delay_ms in all, gaps and held frames are given up first. */
 static bool keep_bound(struct jitter *j)
 {
-	size_t max = most(j), over = ahead(j) > max ? ahead(j) - max : 0;
+	size_t max = j->max, over = ahead(j) > max ? ahead(j) - max : 0;
 
 	if (over == 0)
 		return false;
@@ -420,15 +417,20 @@ enum jitter_put jitter_put(struct jitter *j, const struct frame *f, nsec now)
 
 /* ---- samples out ---- */
 
+static void begin_softly(const struct jitter *j, float *out, size_t n)
+{
+	size_t fade = playout_samples(&j->playout, SPLICE_FADE_MS);
+
+	fade_in(out, fade < n ? fade : n);
+}
+
 static void play(struct jitter *j, float *out, size_t n, nsec now)
 {
-	const size_t fade = playout_samples(&j->playout, SPLICE_FADE_MS);
-
 	memcpy(out, j->playout.x + j->playout.rd, n * sizeof *out);
 	if (j->state == STATE_CONCEALING)
 		conceal_return(&j->concealment, &j->playout, out, n);
 	else if (j->state == STATE_IDLE)
-		fade_in(out, fade < n ? fade : n);
+		begin_softly(j, out, n);
 	j->playout.rd += n;
 	if (j->state == STATE_CONCEALING)
 		pace_resumed(&j->pace, lead_ms(j, now), j->concealment.invented, now);

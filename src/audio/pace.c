@@ -30,6 +30,17 @@
 #define DRIFT_MAX_PPM 1000.0
 #define PEAK_DECAY_S 20.0    /* of the lateness that widens the margin */
 
+/* fmin() and fmax() are calls, for the sake of NaN. */
+static double smaller(double a, double b)
+{
+	return a < b ? a : b;
+}
+
+static double larger(double a, double b)
+{
+	return a > b ? a : b;
+}
+
 void pace_init(struct pace *p, struct playout *playout, struct resample *resample, const struct arrivals *arrivals)
 {
 	p->playout = playout;
@@ -49,14 +60,14 @@ void pace_begin_spurt(struct pace *p)
 /* The delay of the resampler counts as part of min_delay_ms, except for the last SLACK_MS. */
 double pace_margin_ms(const struct pace *p)
 {
-	double wanted = p->limits.min_delay_ms, slack = fmax(wanted - resample_delay_ms(p->resample), fmin(wanted, SLACK_MS));
+	double wanted = p->limits.min_delay_ms, slack = larger(wanted - resample_delay_ms(p->resample), smaller(wanted, SLACK_MS));
 
-	return fmin(slack + p->peak_ms, p->limits.max_delay_ms / 2.0);
+	return smaller(slack + p->peak_ms, p->limits.max_delay_ms / 2.0);
 }
 
 double pace_least_lead_ms(const struct pace *p)
 {
-	return fmin(p->least_now, p->least_before);
+	return smaller(p->least_now, p->least_before);
 }
 
 static void move_leads(struct pace *p, double ms)
@@ -70,7 +81,7 @@ static double grid_ms(const struct pace *p)
 {
 	const struct arrivals *a = p->arrivals;
 
-	return fmin(a->burst_mean_ms > 0 ? a->burst_mean_ms : fmax(a->burst_ms, 1), p->limits.max_delay_ms / 2.0);
+	return smaller(a->burst_mean_ms > 0 ? a->burst_mean_ms : larger(a->burst_ms, 1), p->limits.max_delay_ms / 2.0);
 }
 
 /* Frames that are not a whole part of a tick arrive at any phase in turn: they need more lead at
@@ -112,7 +123,7 @@ static void note_lead(struct pace *p, double lead_ms, nsec now)
 	if (!p->has_start)
 		p->start_ms = p->lead_ms;
 	p->has_start = true;
-	p->least_now = fmin(p->least_now, p->lead_ms);
+	p->least_now = smaller(p->least_now, p->lead_ms);
 }
 
 /* ---- late or lost ---- */
@@ -146,7 +157,7 @@ void pace_resumed(struct pace *p, double lead_ms, size_t invented, nsec now)
 
 	if (p->late_ms > 0 && lead_ms > p->lead_ms + invented_ms / 2) {
 		p->n_late++;
-		p->peak_ms = fmin(fmax(p->peak_ms, p->late_ms + 1), p->limits.max_delay_ms / 4.0);
+		p->peak_ms = smaller(larger(p->peak_ms, p->late_ms + 1), p->limits.max_delay_ms / 4.0);
 		if (p->late_ms > invented_ms - playout_ms(p->playout, p->tick)) { /* otherwise the ticks were late */
 			p->calm_at = now + nsec_from_ms(CALM_MS);
 			p->compressing = false;
@@ -174,16 +185,16 @@ static void hold_lead(struct pace *p, double surplus_ms, double dt_s)
 	/* while the proportional part alone is at its limit, nothing can be learnt */
 	if (fabs(ppm) < most)
 		p->drift_ppm += surplus_ms * 1000 / TRIM_S * dt_s / DRIFT_S;
-	p->drift_ppm = fmin(fmax(p->drift_ppm, -DRIFT_MAX_PPM), DRIFT_MAX_PPM);
-	ppm = fmin(fmax(ppm, p->trim_ppm - SLEW_PPM), p->trim_ppm + SLEW_PPM);
-	set_trim(p, fmin(fmax(ppm, -most), most));
+	p->drift_ppm = smaller(larger(p->drift_ppm, -DRIFT_MAX_PPM), DRIFT_MAX_PPM);
+	ppm = smaller(larger(ppm, p->trim_ppm - SLEW_PPM), p->trim_ppm + SLEW_PPM);
+	set_trim(p, smaller(larger(ppm, -most), most));
 }
 
 /* A talkspurt may begin with up to a tick more than is safe: where its first frame falls short of a tick by half
  * a sample (11025 Hz) it has to wait for the second. That is no drift, and silence will give it back. */
 static double most_lead(const struct pace *p, double safe)
 {
-	return fmax(safe, fmin(p->start_ms, safe + playout_ms(p->playout, p->tick))) + BAND_MS;
+	return larger(safe, smaller(p->start_ms, safe + playout_ms(p->playout, p->tick))) + BAND_MS;
 }
 
 /* ---- giving delay back at once ---- */
@@ -246,15 +257,15 @@ static bool good_place(const struct pace *p, size_t lag, double surplus_ms, doub
 static void compress(struct pace *p, double surplus_ms, nsec now)
 {
 	const struct playout *b = p->playout;
-	double waited_ms = ms_between(p->compressed_at, now), most_ms = fmin(surplus_ms, PIECE_MAX_MS);
+	double waited_ms = ms_between(p->compressed_at, now), most_ms = smaller(surplus_ms, PIECE_MAX_MS);
 	size_t low, lag;
 
 	if (waited_ms < PIECE_EVERY_MS)
 		return;
-	most_ms = fmin(most_ms, playout_ms(b, playout_level(b)) - SPLICE_MATCH_MS - 1);
+	most_ms = smaller(most_ms, playout_ms(b, playout_level(b)) - SPLICE_MATCH_MS - 1);
 	if (most_ms < SPLICE_LAG_MIN_MS)
 		return;
-	low = playout_samples(b, fmax(SPLICE_LAG_MIN_MS, PIECE_LOW_SHARE * most_ms));
+	low = playout_samples(b, larger(SPLICE_LAG_MIN_MS, PIECE_LOW_SHARE * most_ms));
 	lag = splice_lag(b->x + b->rd, 1, low, playout_samples(b, most_ms), playout_samples(b, SPLICE_MATCH_MS));
 	if (!good_place(p, lag, surplus_ms, waited_ms))
 		return;
@@ -304,5 +315,5 @@ void pace_run(struct pace *p, const struct pace_tick *t, nsec now)
 	if (known && ((least > most_lead(p, safe) && !recovering) || least < margin * LOW_SHARE))
 		p->holding = true;
 	if (p->holding)
-		hold_lead(p, recovering ? fmin(least - safe, 0) : least - safe, dt_s);
+		hold_lead(p, recovering ? smaller(least - safe, 0) : least - safe, dt_s);
 }

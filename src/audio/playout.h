@@ -39,10 +39,10 @@ static inline size_t playout_level(const struct playout *p)
 /* Moves everything down when fewer than `n` samples are free behind wr. */
 static inline void playout_make_room(struct playout *p, size_t n)
 {
-	size_t drop = p->rd - playout_samples(p, PLAYED_MS);
-
 	if (p->cap - p->wr >= n)
 		return;
+	size_t drop = p->rd - playout_samples(p, PLAYED_MS);
+
 	memmove(p->x, p->x + drop, (p->wr - drop) * sizeof *p->x);
 	p->rd -= drop;
 	p->wr -= drop;

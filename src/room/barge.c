@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "room/barge.h"
 
+#include "audio/fade.h"
+
 #include <math.h>
 
 #define ONSET_MS 40.0f     /* a voice above the noise for this long is somebody talking ... */
@@ -93,7 +95,7 @@ void barge_apply(struct barge *b, float *x, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		float t = (float)(i + 1) / (float)n;
 
-		x[i] *= from + (to - from) * t * t * (3 - 2 * t);
+		x[i] *= from + (to - from) * fade_curve(t);
 	}
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "room/speech.h"
 
+#include "audio/fade.h"
 #include "audio/mixer.h"
 #include "audio/resample.h"
 #include "base/err.h"
@@ -117,20 +118,17 @@ static void count_played(struct speech *s, size_t n)
 
 /* ---- its ends ---- */
 
-static void fade_in(const struct speech *s, float *x, size_t n)
+static void fade_begin(const struct speech *s, float *x, size_t n)
 {
 	size_t len = samples(s, FADE_MS);
 
-	for (size_t i = 0; i < n && i < len; i++) {
-		float t = (float)(i + 1) / (float)(len + 1);
-
-		x[i] *= t * t * (3 - 2 * t);
-	}
+	for (size_t i = 0; i < n && i < len; i++)
+		x[i] *= fade_rising(i, len);
 }
 
 /* Adds the end of a sound that broke off. The slope, which would be heard as a click if it stopped at once, lasts for a third
  * of the time that the value does. */
-static void fade_out(struct speech *s, float *x, size_t n)
+static void fade_end(struct speech *s, float *x, size_t n)
 {
 	struct speech_fade *f = &s->fade_tail;
 	size_t len = samples(s, FADE_MS);
@@ -151,7 +149,7 @@ static bool break_off(struct speech *s, float *x, size_t n)
 	if (fabsf(s->last) + fabsf(s->slope) < INAUDIBLE)
 		return false;
 	s->fade_tail = (struct speech_fade){s->last, s->slope, samples(s, FADE_MS)};
-	fade_out(s, x, n);
+	fade_end(s, x, n);
 	return true;
 }
 
@@ -165,7 +163,7 @@ static size_t pull_backlog(struct speech *s, float *x, size_t n)
 		return 0;
 	count_played(s, got);
 	if (!s->sounding)
-		fade_in(s, x, got);
+		fade_begin(s, x, got);
 	s->slope = x[got - 1] - (got > 1 ? x[got - 2] : s->sounding ? s->last : 0);
 	s->last = x[got - 1];
 	s->sounding = true;
@@ -179,7 +177,7 @@ static bool play(struct speech *s, float *x, size_t n)
 	size_t got = pull_backlog(s, x, n);
 
 	mix_clear(x + got, n - got);
-	fade_out(s, x, n); /* an earlier end goes on under what comes */
+	fade_end(s, x, n); /* an earlier end goes on under what comes */
 	if (s->sounding && got < n)
 		sounds |= break_off(s, x + got, n - got);
 	return sounds || got > 0;
