@@ -131,7 +131,9 @@ struct quic_stats {
 	uint64_t refused_limit, refused_addr, dropped_half_open, dropped_stateless;
 	uint64_t unknown_packets; /* of no connection, and no Initial */
 	uint64_t datagrams_in, datagrams_out;
-	uint64_t datagrams_dropped_queue, datagrams_dropped_age, datagrams_dropped_size, datagrams_dropped_pool;
+	struct {
+		uint64_t queue, age, size, pool;
+	} datagrams_dropped; /* unsent: too many, too old, too long for the path, no memory */
 	uint64_t packets_lost, migrations, key_updates, black_holes;
 	uint64_t conns_moved;     /* to another endpoint of the group */
 	uint64_t forwarded;       /* packets passed on to the endpoint that has the connection */

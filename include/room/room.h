@@ -128,10 +128,15 @@ struct participant_opts {
 	struct listener_opts hears;
 };
 
+/* Frames by the sequence numbers of v1. */
+struct sequence_stats {
+	uint64_t lost, reordered, duplicate, late;
+};
+
 struct participant_stats {
 	uint64_t frames_in, samples_in, faults[FRAME_N_FAULTS];
 	uint64_t frames_out, concealed, dropped_ms, rate_changes, muted_frames;
-	uint64_t frames_lost, frames_reordered, frames_duplicate, frames_late; /* by the sequence of v1 frames */
+	struct sequence_stats sequence;
 	uint32_t buffer_ms, target_ms;
 	float jitter_ms, level_dbfs;
 	int32_t drift_ppm;
@@ -144,7 +149,7 @@ struct rooms_stats {
 	uint64_t mixes, shared_mixes;          /* outputs computed; those that served several listeners */
 	uint32_t bridges_down;                 /* now: failed, and waiting to be tried again */
 	uint64_t bridge_failures, bridge_restarts, bridge_dropped_ms, bridge_input_dropped_ms;
-	uint64_t frames_lost, frames_reordered, frames_duplicate, frames_late; /* by the sequence of v1 frames */
+	struct sequence_stats sequence;
 	uint64_t flushes;                      /* speech of a bridge taken back */
 	uint64_t tool_results, tool_errors;    /* calls of tools by models, by what these were answered */
 	uint64_t talked_over;                  /* times that somebody talked over a bridge and it was turned down */

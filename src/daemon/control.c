@@ -370,10 +370,10 @@ int control_stats(struct buf *out, uint64_t datagrams_in, const struct participa
 	put_ms(&l, "jitter_ms", (double)p->jitter_ms);
 	put_uint(&l, "concealed", p->concealed);
 	put_uint(&l, "dropped", p->dropped_ms);
-	put_uint(&l, "frames_lost", p->frames_lost);
-	put_uint(&l, "frames_reordered", p->frames_reordered);
-	put_uint(&l, "frames_duplicate", p->frames_duplicate);
-	put_uint(&l, "frames_late", p->frames_late);
+	put_uint(&l, "frames_lost", p->sequence.lost);
+	put_uint(&l, "frames_reordered", p->sequence.reordered);
+	put_uint(&l, "frames_duplicate", p->sequence.duplicate);
+	put_uint(&l, "frames_late", p->sequence.late);
 	put_ms(&l, "level_dbfs", (double)p->level_dbfs);
 	yyjson_mut_obj_add_sint(l.doc, l.obj, "drift_ppm", p->drift_ppm);
 	return line_end(&l, out);

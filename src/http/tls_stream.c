@@ -18,7 +18,15 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { READ_BYTES = 16384, OWN_SLACK = 16384 /* for what TLS itself has to say */ };
+enum { READ_BYTES = 16384, OWN_SLACK = 16384 /* for records of TLS itself */ };
+
+enum stream_state {
+	STREAM_CONNECTING, /* TCP, then TLS */
+	STREAM_OPEN,       /* connected and shaken hands */
+	STREAM_OVER,       /* was open; on_end was called */
+	STREAM_FAILED,     /* never was; on_end was called */
+	STREAM_CLOSING,    /* by tls_stream_close() */
+};
 
 struct tls_stream {
 	uv_tcp_t tcp;
@@ -30,11 +38,10 @@ struct tls_stream {
 	const struct tls_stream_events *ev;
 	void *ctx;
 	size_t max_queue, queued;
-	bool open;               /* connected and shaken hands */
+	enum stream_state state;
 	bool paused, sending;    /* sending: on_sent is owed */
-	bool ended;              /* we said so */
-	bool over;               /* on_end was called */
-	bool closing, silent;    /* silent: nobody wants on_closed */
+	bool ended;              /* our side, by tls_stream_end() */
+	bool silent;             /* nobody wants on_closed */
 	char why[96];            /* see tls_stream_why() */
 	uint8_t buf[READ_BYTES];
 };
@@ -46,13 +53,24 @@ struct write {
 	uint8_t bytes[];
 };
 
+static bool is_over(const struct tls_stream *s)
+{
+	return s->state == STREAM_OVER || s->state == STREAM_FAILED;
+}
+
+/* Connecting or open. */
+static bool is_live(const struct tls_stream *s)
+{
+	return s->state == STREAM_CONNECTING || s->state == STREAM_OPEN;
+}
+
 static void because(struct tls_stream *s, const char *why)
 {
-	if (!s->over)
+	if (!is_over(s))
 		snprintf(s->why, sizeof s->why, "%s", why);
 }
 
-/* What OpenSSL says; a certificate's fault is clearer than the alert it led to. */
+/* The reason that OpenSSL gives; a fault of the certificate is clearer than the alert that it led to. */
 static void because_of_tls(struct tls_stream *s)
 {
 	unsigned long code = ERR_peek_last_error();
@@ -67,11 +85,11 @@ static void because_of_tls(struct tls_stream *s)
 
 static void over(struct tls_stream *s, int err)
 {
-	if (s->over || s->closing)
+	if (!is_live(s))
 		return;
 	if (!s->why[0])
 		because(s, err ? err_str(err) : "closed");
-	s->over = true;
+	s->state = s->state == STREAM_OPEN ? STREAM_OVER : STREAM_FAILED;
 	uv_read_stop((uv_stream_t *)&s->tcp);
 	s->ev->on_end(s->ctx, err);
 }
@@ -85,7 +103,7 @@ static void on_written(uv_write_t *req, int status)
 
 	s->queued -= w->len;
 	free(w);
-	if (s->closing)
+	if (s->state == STREAM_CLOSING)
 		return;
 	if (status < 0) {
 		because(s, uv_strerror(status));
@@ -138,7 +156,7 @@ int tls_stream_send(struct tls_stream *s, const void *p, size_t len)
 {
 	int err;
 
-	if (!s->open || s->ended || s->closing || s->over)
+	if (s->state != STREAM_OPEN || s->ended)
 		return ERR_STATE;
 	if (len > s->max_queue || s->queued > s->max_queue - len)
 		return ERR_LIMIT;
@@ -161,7 +179,7 @@ void tls_stream_bound_kernel(struct tls_stream *s, int bytes)
 	unsigned unsent = (unsigned)bytes / 3;
 	uv_os_fd_t fd;
 
-	if (s->closing)
+	if (s->state == STREAM_CLOSING)
 		return;
 	uv_send_buffer_size((uv_handle_t *)&s->tcp, &bytes);
 	if (uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0)
@@ -180,7 +198,7 @@ size_t tls_stream_queued(const struct tls_stream *s)
 
 size_t tls_stream_unsent(const struct tls_stream *s)
 {
-	return s->closing ? 0 : uv_stream_get_write_queue_size((const uv_stream_t *)&s->tcp);
+	return s->state == STREAM_CLOSING ? 0 : uv_stream_get_write_queue_size((const uv_stream_t *)&s->tcp);
 }
 
 static void on_shut(uv_shutdown_t *req, int status)
@@ -190,7 +208,7 @@ static void on_shut(uv_shutdown_t *req, int status)
 
 void tls_stream_end(struct tls_stream *s)
 {
-	if (!s->open || s->ended || s->closing)
+	if ((s->state != STREAM_OPEN && s->state != STREAM_OVER) || s->ended)
 		return;
 	s->ended = true;
 	if (s->ssl) {
@@ -219,7 +237,7 @@ static bool shake_hands(struct tls_stream *s)
 	}
 	if (r != 1)
 		return false;
-	s->open = true;
+	s->state = STREAM_OPEN;
 	if (s->ev->on_open)
 		s->ev->on_open(s->ctx);
 	return true;
@@ -231,9 +249,9 @@ static void decrypt(struct tls_stream *s)
 	uint8_t plain[READ_BYTES];
 	int err = 0;
 
-	if (!s->open && !shake_hands(s))
+	if (s->state == STREAM_CONNECTING && !shake_hands(s))
 		return;
-	while (!err && !s->paused && !s->closing && !s->over) {
+	while (!err && !s->paused && is_live(s)) {
 		ERR_clear_error();
 		int n = SSL_read(s->ssl, plain, sizeof plain);
 
@@ -268,13 +286,13 @@ static void read_cb(uv_stream_t *h, ssize_t n, const uv_buf_t *b)
 	struct tls_stream *s = h->data;
 
 	(void)b;
-	if (n == 0 || s->closing)
+	if (n == 0 || s->state == STREAM_CLOSING)
 		return;
 	if (n < 0) {
 		if (n != UV_EOF || s->ssl)
 			because(s, n == UV_EOF ? "connection cut off" : uv_strerror((int)n));
-		/* Under TLS an end without close_notify may be somebody's scissors. */
-		over(s, n != UV_EOF || (s->ssl && s->open) ? ERR_IO : s->ssl ? ERR_TLS : 0);
+		/* Under TLS an end without close_notify may be an attacker's (RFC 8446 6.1). */
+		over(s, n != UV_EOF || (s->ssl && s->state == STREAM_OPEN) ? ERR_IO : s->ssl ? ERR_TLS : 0);
 		return;
 	}
 	if (!s->ssl)
@@ -287,16 +305,16 @@ static void read_cb(uv_stream_t *h, ssize_t n, const uv_buf_t *b)
 
 void tls_stream_pause(struct tls_stream *s, bool paused)
 {
-	if (s->closing || s->over || s->paused == paused)
+	if (!is_live(s) || s->paused == paused)
 		return;
 	s->paused = paused;
 	if (paused) {
 		uv_read_stop((uv_stream_t *)&s->tcp);
 		return;
 	}
-	if (s->ssl && s->open)
+	if (s->ssl && s->state == STREAM_OPEN)
 		decrypt(s);
-	if (!s->paused && !s->closing && !s->over)
+	if (!s->paused && is_live(s))
 		uv_read_start((uv_stream_t *)&s->tcp, alloc_cb, read_cb);
 }
 
@@ -322,9 +340,9 @@ static void closed_cb(uv_handle_t *h)
 
 void tls_stream_close(struct tls_stream *s)
 {
-	if (s->closing)
+	if (s->state == STREAM_CLOSING)
 		return;
-	s->closing = true;
+	s->state = STREAM_CLOSING;
 	uv_close((uv_handle_t *)&s->tcp, closed_cb);
 }
 
@@ -390,7 +408,7 @@ int tls_stream_accept(uv_stream_t *listener, struct tls_context *tls, size_t max
 		return err;
 	}
 	uv_tcp_nodelay(&s->tcp, 1);
-	s->open = !tls;
+	s->state = tls ? STREAM_CONNECTING : STREAM_OPEN;
 	*out = s;
 	return 0;
 }
@@ -409,7 +427,7 @@ static void connect_cb(uv_connect_t *req, int status)
 {
 	struct tls_stream *s = req->handle->data;
 
-	if (s->closing)
+	if (s->state == STREAM_CLOSING)
 		return;
 	if (status < 0) {
 		because(s, uv_strerror(status));
@@ -423,7 +441,7 @@ static void connect_cb(uv_connect_t *req, int status)
 		shake_hands(s);
 		return;
 	}
-	s->open = true;
+	s->state = STREAM_OPEN;
 	if (s->ev->on_open)
 		s->ev->on_open(s->ctx);
 }

@@ -58,7 +58,7 @@ static struct dgram *take_buffer(struct quic_conn *c)
 
 	if (d)
 		return d;
-	++*(c->dgrams.n < ep->opts.datagram_queue ? &ep->stats.datagrams_dropped_pool : &ep->stats.datagrams_dropped_queue);
+	++*(c->dgrams.n < ep->opts.datagram_queue ? &ep->stats.datagrams_dropped.pool : &ep->stats.datagrams_dropped.queue);
 	c->dgrams_dropped++;
 	return dgram_pop(&c->dgrams);
 }
@@ -72,7 +72,7 @@ int quic_conn_send_datagram(struct quic_conn *c, const struct quic_vec *v, size_
 	for (size_t i = 0; i < n; i++)
 		len += v[i].len;
 	if (len == 0 || len > max) {
-		c->ep->stats.datagrams_dropped_size += len > max;
+		c->ep->stats.datagrams_dropped.size += len > max;
 		return ERR_RANGE;
 	}
 	struct dgram *d = take_buffer(c);

@@ -56,10 +56,10 @@ static const struct metric quic_rows[] = {
 		"DATAGRAM frames received, of any session or none.", METRIC_AT(struct quic_stats, datagrams_in)},
 	{"datagrams_out_total", METRIC_COUNTER,
 		"Datagrams sent.", METRIC_AT(struct quic_stats, datagrams_out)},
-	{"datagrams_dropped_total", .label = "reason", .value = "send_queue", METRIC_AT(struct quic_stats, datagrams_dropped_queue)},
-	{"datagrams_dropped_total", .label = "reason", .value = "send_age", METRIC_AT(struct quic_stats, datagrams_dropped_age)},
-	{"datagrams_dropped_total", .label = "reason", .value = "send_size", METRIC_AT(struct quic_stats, datagrams_dropped_size)},
-	{"datagrams_dropped_total", .label = "reason", .value = "send_pool", METRIC_AT(struct quic_stats, datagrams_dropped_pool)},
+	{"datagrams_dropped_total", .label = "reason", .value = "send_queue", METRIC_AT(struct quic_stats, datagrams_dropped.queue)},
+	{"datagrams_dropped_total", .label = "reason", .value = "send_age", METRIC_AT(struct quic_stats, datagrams_dropped.age)},
+	{"datagrams_dropped_total", .label = "reason", .value = "send_size", METRIC_AT(struct quic_stats, datagrams_dropped.size)},
+	{"datagrams_dropped_total", .label = "reason", .value = "send_pool", METRIC_AT(struct quic_stats, datagrams_dropped.pool)},
 };
 const struct metric_table quic_metrics = METRIC_TABLE(quic_rows);
 

@@ -93,9 +93,9 @@ static struct dgram *next_dgram(struct quic_conn *c)
 		struct dgram *d = c->dgrams.head;
 
 		if (d->at + age < ep->now)
-			drop_head(c, &ep->stats.datagrams_dropped_age);
+			drop_head(c, &ep->stats.datagrams_dropped.age);
 		else if (d->len > max)
-			drop_head(c, &ep->stats.datagrams_dropped_size);
+			drop_head(c, &ep->stats.datagrams_dropped.size);
 		else
 			return may_send(c, d->len) ? d : NULL;
 	}

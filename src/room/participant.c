@@ -83,10 +83,10 @@ static void count_order(struct participant *p)
 	struct rooms_stats *st = &p->room->rooms->stats;
 	const struct jitter_order *o = jitter_order(p->jitter);
 
-	st->frames_lost += o->n_lost - p->counted.n_lost;
-	st->frames_reordered += o->n_reordered - p->counted.n_reordered;
-	st->frames_duplicate += o->n_duplicates - p->counted.n_duplicates;
-	st->frames_late += o->n_too_late - p->counted.n_too_late;
+	st->sequence.lost += o->n_lost - p->counted.n_lost;
+	st->sequence.reordered += o->n_reordered - p->counted.n_reordered;
+	st->sequence.duplicate += o->n_duplicates - p->counted.n_duplicates;
+	st->sequence.late += o->n_too_late - p->counted.n_too_late;
 	p->counted = *o;
 }
 
@@ -315,10 +315,10 @@ void participant_stats(const struct participant *p, struct participant_stats *ou
 	out->concealed = j.n_concealed;
 	out->dropped_ms = (uint64_t)j.dropped_ms;
 	out->rate_changes = j.n_rate_changes;
-	out->frames_lost = j.order.n_lost;
-	out->frames_reordered = j.order.n_reordered;
-	out->frames_duplicate = j.order.n_duplicates;
-	out->frames_late = j.order.n_too_late;
+	out->sequence.lost = j.order.n_lost;
+	out->sequence.reordered = j.order.n_reordered;
+	out->sequence.duplicate = j.order.n_duplicates;
+	out->sequence.late = j.order.n_too_late;
 	out->buffer_ms = (uint32_t)(j.depth_ms + 0.5);
 	out->target_ms = (uint32_t)(j.target_ms + 0.5);
 	out->jitter_ms = (float)j.jitter_ms;

@@ -98,7 +98,7 @@ TEST(numbered_frames_show_what_was_lost)
 	run(&w, nsec_from_s(2));
 	sim_both(w.cn, &rough);
 	run(&w, nsec_from_s(1));
-	uint64_t lost = rooms_stats(w.shard[0].rooms)->frames_lost, sent = a->sent + b->sent, in = rooms_stats(w.shard[0].rooms)->frames_in;
+	uint64_t lost = rooms_stats(w.shard[0].rooms)->sequence.lost, sent = a->sent + b->sent, in = rooms_stats(w.shard[0].rooms)->frames_in;
 
 	count_from_now(&w);
 	a->missing = b->missing = 0;
@@ -107,7 +107,7 @@ TEST(numbered_frames_show_what_was_lost)
 	run(&w, nsec_from_s(40));
 	sent = a->sent + b->sent - sent;
 	in = rooms_stats(w.shard[0].rooms)->frames_in - in;
-	lost = rooms_stats(w.shard[0].rooms)->frames_lost - lost;
+	lost = rooms_stats(w.shard[0].rooms)->sequence.lost - lost;
 	print_message("sent %lu, arrived %lu, lost %lu by number; received %lu and %lu, missing %lu and %lu, concealed %lu\n",
 		(unsigned long)sent, (unsigned long)in, (unsigned long)lost, (unsigned long)a->received, (unsigned long)b->received,
 		(unsigned long)a->missing, (unsigned long)b->missing, (unsigned long)rooms_stats(w.shard[0].rooms)->concealed);
@@ -152,7 +152,7 @@ TEST(numbers_go_on_through_silence)
 	assert_int_equal(a->disordered, 1);
 	assert_in_range(a->last_time - time, 16000 * 4 - 640, 16000 * 4 + 640);
 	assert_in_range((uint16_t)(a->last_seq - seq), 48, 56);
-	assert_int_equal(rooms_stats(w.shard[0].rooms)->frames_lost, 0);
+	assert_int_equal(rooms_stats(w.shard[0].rooms)->sequence.lost, 0);
 	world_end(&w);
 }
 

@@ -380,7 +380,7 @@ TEST(a_slow_link_queues_no_old_datagrams)
 			most = info.datagrams_queued;
 	}
 	assert_true(most <= 120 / 20 + 1); /* age bounds the queue before its length does */
-	assert_true(server_stats(&w)->datagrams_dropped_age > 0);
+	assert_true(server_stats(&w)->datagrams_dropped.age > 0);
 	assert_true(talk_distinct(t) > 200);
 	world_end(&w);
 }
@@ -401,7 +401,7 @@ TEST(a_peer_that_acknowledges_nothing_fills_only_the_queue)
 	quic_conn_info(s->c, &info);
 	assert_true(info.datagrams_queued <= 32);
 	assert_int_equal(info.datagrams_dropped,
-		server_stats(&w)->datagrams_dropped_queue + server_stats(&w)->datagrams_dropped_age);
+		server_stats(&w)->datagrams_dropped.queue + server_stats(&w)->datagrams_dropped.age);
 	assert_true(info.datagrams_dropped > 100);
 	sim_both(w.cn, &clean);
 	world_run(&w, nsec_from_s(2));
@@ -426,7 +426,7 @@ TEST(an_empty_pool_drops_and_counts)
 
 	for (uint32_t i = 0; i < 20; i++)
 		assert_int_equal(talk_datagram(s, i, 100), 0);
-	assert_int_equal(server_stats(&w)->datagrams_dropped_pool, 12);
+	assert_int_equal(server_stats(&w)->datagrams_dropped.pool, 12);
 	world_run(&w, nsec_from_s(1));
 	assert_int_equal(talk_distinct(t), 8);
 	assert_int_equal(t->seen[19], 1); /* the oldest went */
@@ -449,7 +449,7 @@ TEST(an_oversize_datagram_does_not_stall_the_queue)
 	assert_in_range(large, 1380, 1452); /* path MTU discovery */
 	assert_int_equal(talk_datagram(t, 1, large + 1), ERR_RANGE);
 	assert_int_equal(quic_conn_send_datagram(t->c, NULL, 0, sim_now(w.sim)), ERR_RANGE);
-	assert_int_equal(client_stats(&w)->datagrams_dropped_size, 1);
+	assert_int_equal(client_stats(&w)->datagrams_dropped.size, 1);
 	assert_int_equal(talk_datagram(t, 2, large), 0);
 	/* Queued for the large path; before it is sent the path is a new one, with 1200 bytes. */
 	w.echo_datagrams = true;
@@ -476,7 +476,7 @@ TEST(a_queued_datagram_that_no_longer_fits_is_dropped)
 	dgram_push(&s->c->dgrams, d);
 	assert_int_equal(talk_datagram(s, 1, 100), 0);
 	world_run(&w, nsec_from_ms(15));
-	assert_int_equal(server_stats(&w)->datagrams_dropped_size, 1);
+	assert_int_equal(server_stats(&w)->datagrams_dropped.size, 1);
 	assert_int_equal(t->seen[1], 1);
 	world_end(&w);
 }

@@ -103,7 +103,7 @@ TEST(people_of_both_shards_hear_one_another)
 	assert_both_hear_all(&w, a, b, 10);
 	assert_int_equal(rooms_stats(w.shard[shard_of_room(&w)].rooms)->participants, 2);
 	assert_int_equal(rooms_stats(w.shard[1 - shard_of_room(&w)].rooms)->participants, 0);
-	assert_int_equal(rooms_stats(w.shard[shard_of_room(&w)].rooms)->frames_lost, 0);
+	assert_int_equal(rooms_stats(w.shard[shard_of_room(&w)].rooms)->sequence.lost, 0);
 	assert_int_equal(quic_of(&w, 0)->unknown_packets + quic_of(&w, 1)->unknown_packets, 0);
 	assert_true(forwarded(&w) > 100);
 	assert_int_equal(moved_out(&w), 1);

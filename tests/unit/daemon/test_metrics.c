@@ -264,7 +264,7 @@ TEST(values_are_those_of_their_counters)
 	assert_true(value(&p, "mynah_packets_lost_total", "") == (double)w.sum.quic.packets_lost);
 	assert_true(value(&p, "mynah_connections_refused_total", "address") == (double)w.sum.quic.refused_addr);
 	assert_true(value(&p, "mynah_stateless_packets_total", "retry") == (double)w.sum.quic.retries_sent);
-	assert_true(value(&p, "mynah_datagrams_dropped_total", "send_age") == (double)w.sum.quic.datagrams_dropped_age);
+	assert_true(value(&p, "mynah_datagrams_dropped_total", "send_age") == (double)w.sum.quic.datagrams_dropped.age);
 	assert_true(value(&p, "mynah_datagrams_dropped_total", "rate_limited") == (double)w.sum.links.rate_limited);
 	assert_true(value(&p, "mynah_datagrams_in_total", "") == (double)w.sum.wt.datagrams_in);
 	assert_true(value(&p, "mynah_control_messages_total", "bad") == (double)w.sum.links.control_bad);
