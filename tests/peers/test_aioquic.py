@@ -125,7 +125,7 @@ class Sound(VoiceCase):
         with Mynahd(ECHO) as server:
             await self.again(attempt)
 
-    async def test_what_is_sent_fits_the_ceiling(self):
+    async def test_datagrams_fit_the_ceiling(self):
         p = await self.echo_is_clean(rate=48000, server="max_datagram_size = 300\n")
         self.assertLessEqual(max(len(f.samples) * 2 + 2 for f in p.frames), 300)
 
@@ -286,7 +286,7 @@ class Control(VoiceCase):
                 await p.expect("pong", t=2)
                 self.assertEqual(sum(x.get("code") == "line_too_long" for x in p.lines), 1)
 
-    async def test_who_writes_long_messages_does_not_drown_the_others(self):
+    async def test_long_messages_from_one_client_do_not_drown_the_others(self):
         with Mynahd("[limits]\ncontrol_messages_per_s = 1000\ncontrol_bytes_per_s = 2000\n") as server:
             async with session(server, room="x") as p, session(server, room="x") as q:
                 for _ in range(50):
@@ -399,7 +399,7 @@ class Door(VoiceCase):
             self.assertEqual(json.loads((await off_loop(server.get, "/check?room=small"))[1]), {"ok": True})
             self.assertEqual(json.loads((await off_loop(server.get, "/check?room=other"))[1])["status"], 404)
 
-    async def test_what_a_client_says_stays_inside_its_quotes_in_the_log(self):
+    async def test_text_from_a_client_stays_inside_its_quotes_in_the_log(self):
         with Mynahd() as server:
             async with session(server, room='a" sess=9', name='b\\" peer=x', control=False) as p:
                 await off_loop(server.wait_for_line, r'room="a\\" sess=9" name="b\\\\\\" peer=x" participant=')

@@ -136,7 +136,7 @@ class Page(unittest.TestCase):
                 answer = json.loads(a.body)
                 self.assertEqual((answer["ok"], answer.get("status")), (ok, status), path)
 
-    def test_what_the_page_reads(self):
+    def test_mynah_json_holds_what_the_page_reads(self):
         a = self.h1("/mynah.json", "-H", "Host: voice.example.com:8080")
         info = json.loads(a.body)
         self.assertEqual(info["url"], f"https://voice.example.com:{self.server.port}/audio")

@@ -314,7 +314,7 @@ class Hung(VoiceCase):
 
 
 class Refusals(VoiceCase):
-    async def test_who_is_refused_again_and_again_fills_no_log(self):
+    async def test_repeated_refusals_do_not_fill_the_log(self):
         with Mynahd('[[room]]\nname = "one"\n', server="shards = 1\n") as server:  # each counts for itself
             for _ in range(30):
                 with self.assertRaises(AssertionError):

@@ -102,7 +102,7 @@ class CommandLine(Folder):
             self.assertIn(word, out.decode())
         self.assertRegex(run("--version")[1].decode(), r"^mynah \d+\.\d+\.\d+\S*\n$")
 
-    def test_wrong_usage_is_told_and_is_2(self):
+    def test_wrong_usage_is_explained_and_exits_with_2(self):
         url = "https://localhost:4433"
         for args, pattern in [
                 ([], "usage"), (["sing"], 'what is "sing"'), (["call"], "one URL"), (["call", url, url], "one URL"),
@@ -167,7 +167,7 @@ class Call(Folder):
                 with self.subTest(rate=rate):
                     self.again(attempt)
 
-    def test_what_is_flushed_is_heard_no_more(self):
+    def test_a_flush_silences_the_sound(self):
         tone = '[private]\nbridge = "whistle"\n[bridge.whistle]\ntype = "tone"\nbarge_in = "immediate"\n'
         with Mynahd(tone) as server:
             quiet, loud = np.zeros(16000, "<i2"), sine(16000, 1, dbfs=-6)
@@ -239,7 +239,7 @@ class Call(Folder):
         self.assertTrue(any(line["type"] == "figures" and 0 < line["rtt_ms"] < 1000 for line in bob_lines))
         self.assertNotIn("pong", kinds)
 
-    def test_what_names_hold_does_not_reach_the_terminal(self):
+    def test_control_characters_in_names_do_not_reach_the_terminal(self):
         with Mynahd() as server:
             for name in "\x1b[31mred", "\u009b31mred":
                 status, out, err = run("call", server.url, "--insecure", "--room", "x", "--name", name, "--seconds", 0.5)

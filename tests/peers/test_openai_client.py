@@ -73,7 +73,7 @@ class OfficialClient(VoiceCase):
             "a deletion of nothing": "item_delete_invalid_item_id", "too short a commit": "input_audio_buffer_commit_empty",
             "sound that is none": "invalid_value", "no type of event": "invalid_value", "closed": 1000})
 
-    async def test_what_mynahd_says_is_of_its_types(self):
+    async def test_every_event_from_mynahd_has_a_type_of_the_library(self):
         """Everything it can say, over TLS: session, sound, words, a response, cancel, truncation, deletion, history."""
         async def script(s):
             if len(provider.sessions) > 1:

@@ -103,7 +103,7 @@ class Shards(VoiceCase):
         with Mynahd(PATIENT + OPEN, server=SHARDS) as server:
             await self.again(lambda: attempt(server))
 
-    async def test_what_is_counted_adds_up(self):
+    async def test_counters_of_the_shards_add_up(self):
         with Mynahd(OPEN, server=SHARDS) as server:
             async with crowd(server, [{"room": f"r{i % 3}"} for i in range(12)]) as (people, _):
                 moved = sum(landed(p) != lives(p) for p in people)

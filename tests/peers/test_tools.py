@@ -148,7 +148,7 @@ class Tools(VoiceCase):
                     await quiet(1.2)
                     self.assertEqual(creates(s), 2)
 
-    async def test_who_interrupts_lets_the_tool_go_on(self):
+    async def test_an_interruption_does_not_stop_the_tool(self):
         """The provider answers him by itself, and that answer knows the result: no other is asked for. If it does not, one is."""
         for answers in True, False:
             async def script(s):
@@ -190,7 +190,7 @@ class Tools(VoiceCase):
                     self.assertEqual(creates(s), 0)
                     self.assertNotIn("ran", server.log().replace("not run", ""))
 
-    async def test_what_a_lost_session_asked_for_the_next_one_is_not_answered(self):
+    async def test_calls_of_a_lost_session_are_not_answered_in_the_next(self):
         async def script(s):
             if len(provider.sessions) == 1:
                 await s.user_said("Book a table.")
@@ -308,7 +308,7 @@ class Modes(VoiceCase):
             with daemon(provider, 'transcription = "t"\nmessages = "all"\n', room=ROOM) as server:
                 await self.again(attempt)
 
-    async def test_who_is_muted_hears_nothing(self):
+    async def test_a_muted_bridge_hears_nothing(self):
         async with Provider() as provider:
             with daemon(provider, 'messages = "all"\n') as server:
                 async with session(server) as p:
@@ -366,7 +366,7 @@ class Modes(VoiceCase):
 
 
 class People(VoiceCase):
-    async def test_one_talker_passes_through_a_worker_as_he_is(self):
+    async def test_one_talker_passes_through_a_worker_unchanged(self):
         """At the ear behind a child that says what it hears."""
         echo = pathlib.Path(binary()).resolve().parents[1] / "tests/odd_worker"
 
@@ -430,7 +430,7 @@ class People(VoiceCase):
                     await s.until(lambda: s.order)
                     self.assertEqual(s.spoken()[0], ("user", "Bob: It is cold."))
 
-    async def test_what_people_write_reaches_the_model_as_it_is_configured(self):
+    async def test_written_messages_reach_the_model_as_configured(self):
         wanted = {"none": [], "direct": ["to you", "alone"], "all": ["to all", "to you", "alone"]}
         for messages, texts in wanted.items():
             with self.subTest(messages=messages):

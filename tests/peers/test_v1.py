@@ -43,7 +43,7 @@ class V1(VoiceCase):
             else:
                 self.assertEqual(passed, len(a.samples))
 
-    async def test_who_asks_for_v1_gets_numbers_and_sends_them(self):
+    async def test_a_client_of_v1_sends_and_receives_numbered_frames(self):
         async def attempt():
             async with session(server, frames="v1") as p:
                 self.assertEqual(p.lines[0]["frames"], "v1")
@@ -130,7 +130,7 @@ class V1(VoiceCase):
             await off_loop(server.wait_for_metric, "mynah_sessions", 0)
             self.assertEqual(server.metrics()['mynah_frames_by_sequence_total{what="lost"}'] % 15, 0)
 
-    async def test_what_v1_may_become_is_refused_for_now(self):
+    async def test_later_versions_are_refused(self):
         with Mynahd(ECHO) as server:
             async with connection(server) as peer:
                 self.assertEqual(await peer.open_session(path_of(frames="v2")), 400)

@@ -494,7 +494,7 @@ class Life(VoiceCase):
                     self.assertIn("code 1011", reasons[0])
                     self.assertIn("connection lost", reasons[1])
 
-    async def test_what_cannot_be_reached_is_told(self):
+    async def test_an_unreachable_bot_is_reported(self):
         refusing = socket.socket()
         refusing.bind(("127.0.0.1", 0))  # and does not listen
 
@@ -628,7 +628,7 @@ class Secrets(VoiceCase):
                         self.assertIn("certificate refused", await down(p))
                 self.assertEqual(len(calls), 2)
 
-    async def test_a_key_that_is_not_there_is_told(self):
+    async def test_a_missing_key_is_reported(self):
         for more, words in [('api_key_env = "NO_SUCH_KEY"\n', "the environment has no NO_SUCH_KEY"),
                             ('api_key_file = "/nowhere/key"\n', "No such file"),
                             (f'api_key_file = "{os.devnull}"\n', "there is no key")]:

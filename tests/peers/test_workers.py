@@ -246,7 +246,7 @@ class Workers(VoiceCase):
             finally:
                 await off_loop(call.communicate, "end\n")
 
-    async def test_who_exits_at_once_is_tried_less_and_less_often(self):
+    async def test_a_worker_that_exits_at_once_is_started_less_and_less_often(self):
         with Mynahd(process("odd", ODD, "exit", "3") + '[private]\nbridge = "odd"\n') as server:
             async with session(server) as p:
                 down = await p.expect("bridge", up=False)
@@ -262,7 +262,7 @@ class Workers(VoiceCase):
                 self.assertIn(metrics["mynah_bridge_failures_total"], (4, 5))
             await off_loop(server.wait_for_metric, "mynah_bridges_down", 0)
 
-    async def test_what_a_child_says_to_stderr_is_one_quoted_line(self):
+    async def test_stderr_of_a_child_is_one_quoted_line(self):
         with Mynahd(process("odd", ODD, "stderr") + '[private]\nbridge = "odd"\n') as server:
             async with session(server):
                 line = await off_loop(server.wait_for_line, "three")

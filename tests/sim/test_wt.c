@@ -586,7 +586,7 @@ TEST(the_origin_reaches_the_application)
 	net_free(n);
 }
 
-TEST(a_certificate_that_is_not_the_pinned_one)
+TEST(a_certificate_other_than_the_pinned_one_is_refused)
 {
 	struct net *n = net_new(23, NULL);
 	uint8_t other[32] = {1};
@@ -605,7 +605,7 @@ TEST(a_certificate_that_is_not_the_pinned_one)
 	net_free(n);
 }
 
-TEST(a_server_that_is_not_there)
+TEST(a_missing_server_is_an_end)
 {
 	struct net *n = net_make(24, NULL);
 	struct side *c;
@@ -1167,8 +1167,8 @@ int main(void)
 		cmocka_unit_test(a_wrong_path_is_a_404_and_no_connection_stays),
 		cmocka_unit_test(every_status_arrives),
 		cmocka_unit_test(the_origin_reaches_the_application),
-		cmocka_unit_test(a_certificate_that_is_not_the_pinned_one),
-		cmocka_unit_test(a_server_that_is_not_there),
+		cmocka_unit_test(a_certificate_other_than_the_pinned_one_is_refused),
+		cmocka_unit_test(a_missing_server_is_an_end),
 		cmocka_unit_test(draining_refuses_new_sessions_and_keeps_old_ones),
 		cmocka_unit_test(a_long_stream_echoes_over_a_bad_path),
 		cmocka_unit_test(a_stream_longer_than_every_buffer_arrives),

@@ -87,7 +87,7 @@ class Page(unittest.TestCase):
         self.browser.find_element("id", "leave").click()
         self.until("mynah.state === 'idle'")
 
-    def test_who_leaves_before_he_allows_the_microphone_is_not_listened_to(self):
+    def test_leaving_before_the_microphone_is_allowed_stops_its_track(self):
         self.serve()
         self.open("room=r")
         self.browser.execute_script("""
@@ -112,7 +112,7 @@ class Page(unittest.TestCase):
         self.until("mynah.state === 'live'")
         self.assertTrue(self.js("mynah.figures().microphone"))
 
-    def test_what_the_page_asks_in_vain_does_not_end_the_call(self):
+    def test_a_refused_message_does_not_end_the_call(self):
         self.serve()
         self.open("autoconnect=1&room=r")
         self.until("mynah.state === 'live'")
@@ -123,7 +123,7 @@ class Page(unittest.TestCase):
     def write(self, text):
         self.browser.find_element("id", "text").send_keys(text + "\n")
 
-    def test_a_bridge_that_fails_is_told_of_once(self):
+    def test_a_failed_bridge_is_shown_once(self):
         self.serve()
         self.open("autoconnect=1")
         self.until("mynah.state === 'live'")

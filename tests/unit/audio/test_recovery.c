@@ -353,7 +353,7 @@ static const struct {
 	{{.name = "music", .at = music, .hz = 523}, 3, LEFT_MS},
 };
 
-static void is_gone_unheard(struct world *w, double from_s, double most_s, double match_db, double left_ms)
+static void is_gone_inaudibly(struct world *w, double from_s, double most_s, double match_db, double left_ms)
 {
 	double s = time_to_recover(w, from_s, from_s + 6), left = w->lead_ms - SAFE_MS;
 	struct verdict v = judge(w);
@@ -376,7 +376,7 @@ TEST(a_stall_is_over_within_three_seconds)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct world *w = world_new(&(struct world){STALL, .sound = cases[i].sound});
 
-		is_gone_unheard(w, STALL_END_S, 3, cases[i].match_db, cases[i].left_ms);
+		is_gone_inaudibly(w, STALL_END_S, 3, cases[i].match_db, cases[i].left_ms);
 		world_free(w);
 	}
 }
@@ -389,7 +389,7 @@ TEST(a_stall_is_over_at_every_rate)
 		for (size_t r = 0; r < 3; r++) {
 			struct world *w = world_new(&(struct world){STALL, .sound = cases[i].sound, .hz = rates[r]});
 
-			is_gone_unheard(w, STALL_END_S, 3, cases[i].match_db - 2, LEFT_MS);
+			is_gone_inaudibly(w, STALL_END_S, 3, cases[i].match_db - 2, LEFT_MS);
 			world_free(w);
 		}
 	}
@@ -403,7 +403,7 @@ TEST(a_stall_is_over_at_every_phase)
 			struct world *w = world_new(&(struct world){STALL, .sound = {.name = "voice", .at = voice, .hz = 170},
 				.phase_ms = phase, .v1 = v1});
 
-			is_gone_unheard(w, STALL_END_S, 3, 6, 15);
+			is_gone_inaudibly(w, STALL_END_S, 3, 6, 15);
 			assert_int_equal(stats(w).order.n_too_late + stats(w).order.n_lost, 0);
 			world_free(w);
 		}
@@ -437,7 +437,7 @@ TEST(a_shorter_path_shortens_the_delay)
 		struct world *w = world_new(&(struct world){.sound = {.name = "voice", .at = voice, .hz = 170},
 			.path_ms = 120, .shorter_s = 3, .v1 = v1});
 
-		is_gone_unheard(w, 3, 4, 6, 15);
+		is_gone_inaudibly(w, 3, 4, 6, 15);
 		assert_int_equal(stats(w).n_concealed, 0);
 		world_free(w);
 	}
@@ -451,7 +451,7 @@ TEST(delay_from_skipped_ticks_is_given_back)
 
 		run_until(w, 3);
 		w->n_ticks += 8;
-		is_gone_unheard(w, now_s(w), 4, 6, 15);
+		is_gone_inaudibly(w, now_s(w), 4, 6, 15);
 		assert_int_equal(stats(w).n_concealed, 0);
 		world_free(w);
 	}

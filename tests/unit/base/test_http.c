@@ -170,7 +170,7 @@ TEST(fields_say_what_the_handler_said)
 	assert_string_equal(value_of(&f, "access-control-allow-origin"), "*");
 }
 
-TEST(a_response_that_must_not_be_sent_is_told_apart)
+TEST(an_invalid_response_is_recognised)
 {
 	struct http_response good = http_response_of(200), res;
 
@@ -241,7 +241,7 @@ int main(void)
 		cmocka_unit_test(a_hex_digit_has_its_value),
 		cmocka_unit_test(every_response_has_the_fields_that_protect),
 		cmocka_unit_test(fields_say_what_the_handler_said),
-		cmocka_unit_test(a_response_that_must_not_be_sent_is_told_apart),
+		cmocka_unit_test(an_invalid_response_is_recognised),
 		cmocka_unit_test(a_body_is_owned_static_or_copied),
 		cmocka_unit_test(a_status_has_a_name),
 	};

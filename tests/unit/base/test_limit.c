@@ -22,7 +22,7 @@ TEST(a_new_limit_gives_its_burst_at_once)
 	assert_false(limit_is_full(&l, nsec_from_s(7)));
 }
 
-TEST(what_was_taken_comes_back_at_the_rate)
+TEST(the_allowance_comes_back_at_the_rate)
 {
 	const struct rate r = rate_make(20, nsec_from_s(1), nsec_from_s(2));
 	struct limit l = {0};
@@ -60,7 +60,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_new_limit_gives_its_burst_at_once),
-		cmocka_unit_test(what_was_taken_comes_back_at_the_rate),
+		cmocka_unit_test(the_allowance_comes_back_at_the_rate),
 		cmocka_unit_test(a_refusal_takes_nothing),
 		cmocka_unit_test(a_rate_of_nothing_allows_nothing),
 	};

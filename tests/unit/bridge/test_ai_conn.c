@@ -150,7 +150,7 @@ STAGE_TEST(an_old_session_is_renewed_without_a_report)
 	close_conn();
 }
 
-STAGE_TEST(a_session_that_is_over_at_once_has_failed)
+STAGE_TEST(a_session_that_ends_at_once_is_a_failure)
 {
 	open_conn(s);
 	set_ready(9000);
@@ -192,7 +192,7 @@ int main(void)
 		STAGE_CASE(a_pause_that_the_provider_asks_for_is_kept_once_and_bounded),
 		STAGE_CASE(a_refusal_is_tried_three_times_more),
 		STAGE_CASE(an_old_session_is_renewed_without_a_report),
-		STAGE_CASE(a_session_that_is_over_at_once_has_failed),
+		STAGE_CASE(a_session_that_ends_at_once_is_a_failure),
 		STAGE_CASE(a_missing_key_is_a_refusal),
 		STAGE_CASE(a_closed_connection_reports_nothing_more),
 	};

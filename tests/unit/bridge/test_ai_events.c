@@ -153,7 +153,7 @@ STAGE_TEST(a_call_is_understood_in_each_of_its_three_events)
 	close_driver();
 }
 
-STAGE_TEST(a_call_that_was_cut_off_is_none)
+STAGE_TEST(an_incomplete_call_is_ignored)
 {
 	open_session(s);
 	event("{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"function_call\",\"call_id\":\"c1\",\"status\":\"incomplete\","
@@ -245,7 +245,7 @@ int main(void)
 		STAGE_CASE(a_provider_that_does_not_interrupt_is_told_to_cancel),
 		STAGE_CASE(peoples_words_are_reported_and_remembered),
 		STAGE_CASE(a_call_is_understood_in_each_of_its_three_events),
-		STAGE_CASE(a_call_that_was_cut_off_is_none),
+		STAGE_CASE(an_incomplete_call_is_ignored),
 		STAGE_CASE(a_result_is_confirmed_by_both_names_of_the_event),
 		STAGE_CASE(a_response_that_the_provider_begins_tells_of_the_results_that_it_has),
 		STAGE_CASE(a_complaint_does_not_end_the_session),

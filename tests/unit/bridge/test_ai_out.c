@@ -128,7 +128,7 @@ STAGE_TEST(a_result_is_a_string_of_json)
 }
 
 /* Nothing of it goes out, and the next event is whole. */
-STAGE_TEST(what_does_not_fit_is_an_error_and_not_half_an_event)
+STAGE_TEST(an_event_that_does_not_fit_is_an_error_and_nothing_is_sent)
 {
 	static char big[AI_QUEUE_MAX + 1];
 
@@ -153,7 +153,7 @@ int main(void)
 		STAGE_CASE(audio_is_base64_of_16_bits),
 		STAGE_CASE(texts_have_the_kind_that_suits_their_role),
 		STAGE_CASE(a_result_is_a_string_of_json),
-		STAGE_CASE(what_does_not_fit_is_an_error_and_not_half_an_event),
+		STAGE_CASE(an_event_that_does_not_fit_is_an_error_and_nothing_is_sent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

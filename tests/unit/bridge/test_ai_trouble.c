@@ -14,7 +14,7 @@ TEST(errors_of_key_quota_and_model_are_refusals)
 	}
 }
 
-TEST(a_busy_provider_is_told_from_one_that_refuses)
+TEST(a_busy_provider_and_one_that_refuses_are_distinguished)
 {
 	assert_int_equal(ai_trouble_of_error("x", "rate_limit_exceeded"), AI_TROUBLE_BUSY);
 	assert_int_equal(ai_trouble_of_error("overloaded_error", ""), AI_TROUBLE_BUSY);
@@ -64,7 +64,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errors_of_key_quota_and_model_are_refusals),
-		cmocka_unit_test(a_busy_provider_is_told_from_one_that_refuses),
+		cmocka_unit_test(a_busy_provider_and_one_that_refuses_are_distinguished),
 		cmocka_unit_test(an_expired_session_was_planned_and_all_else_passes),
 		cmocka_unit_test(an_end_is_judged_by_its_http_status),
 		cmocka_unit_test(a_certificate_that_is_wrong_is_a_refusal_and_a_broken_line_is_not),

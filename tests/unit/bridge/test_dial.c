@@ -195,7 +195,7 @@ TEST(the_usual_variable_may_be_optional)
 	teardown(&w);
 }
 
-TEST(a_url_that_is_none_is_told)
+TEST(a_url_without_a_websocket_is_an_error)
 {
 	struct world w;
 
@@ -216,7 +216,7 @@ int main(void)
 		cmocka_unit_test(a_configured_key_must_be_there),
 		cmocka_unit_test(the_usual_variable_is_read_where_no_key_is_configured),
 		cmocka_unit_test(the_usual_variable_may_be_optional),
-		cmocka_unit_test(a_url_that_is_none_is_told),
+		cmocka_unit_test(a_url_without_a_websocket_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,7 +60,7 @@ static void cut(struct row *r, size_t n)
 		r->wr = r->rd + n;
 }
 
-TEST(it_agrees_with_a_plain_row)
+TEST(it_agrees_with_a_plain_array)
 {
 	static struct row r;
 	unsigned seed = 1;
@@ -114,7 +114,7 @@ TEST(a_full_queue_takes_nothing)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(it_agrees_with_a_plain_row),
+		cmocka_unit_test(it_agrees_with_a_plain_array),
 		cmocka_unit_test(full_scale_is_one),
 		cmocka_unit_test(a_full_queue_takes_nothing),
 	};

@@ -202,7 +202,7 @@ static void a_reader_that_is_gone_is_reported(void **state)
 	assert_string_equal(w->broken, "it does not read any more");
 }
 
-static void what_waits_is_forgotten_with_a_reader_that_goes(void **state)
+static void waiting_records_are_dropped_when_the_reader_is_gone(void **state)
 {
 	struct world *w = *state;
 
@@ -246,7 +246,7 @@ int main(void)
 		CASE(events_are_not_dropped_for_audio),
 		CASE(events_have_a_bound_of_their_own),
 		CASE(a_reader_that_is_gone_is_reported),
-		CASE(what_waits_is_forgotten_with_a_reader_that_goes),
+		CASE(waiting_records_are_dropped_when_the_reader_is_gone),
 		CASE(closing_the_stream_is_no_fault_of_the_reader),
 		CASE(without_a_stream_nothing_waits),
 	};

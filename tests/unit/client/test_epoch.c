@@ -11,7 +11,7 @@ static bool come(struct epoch *e, uint8_t number, uint16_t seq, uint32_t time)
 	return epoch_count(e, &f);
 }
 
-TEST(what_was_lost_is_counted_and_silence_is_not)
+TEST(losses_are_counted_and_silence_is_not)
 {
 	struct epoch e = {0};
 
@@ -29,7 +29,7 @@ TEST(what_was_lost_is_counted_and_silence_is_not)
 	assert_int_equal(e.samples, 2560);
 }
 
-TEST(a_new_epoch_begins_with_whoever_says_so_first)
+TEST(a_new_epoch_begins_once_and_never_goes_back)
 {
 	struct epoch e = {0};
 
@@ -62,8 +62,8 @@ TEST(frames_of_an_old_epoch_do_not_count)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_was_lost_is_counted_and_silence_is_not),
-		cmocka_unit_test(a_new_epoch_begins_with_whoever_says_so_first),
+		cmocka_unit_test(losses_are_counted_and_silence_is_not),
+		cmocka_unit_test(a_new_epoch_begins_once_and_never_goes_back),
 		cmocka_unit_test(frames_of_an_old_epoch_do_not_count),
 	};
 

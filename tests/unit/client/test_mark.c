@@ -76,7 +76,7 @@ TEST(every_mark_is_read_however_the_stream_is_cut)
 	free(x);
 }
 
-TEST(an_offset_is_found_once_and_told)
+TEST(an_offset_is_found_once_and_reported)
 {
 	int16_t *x = stream_of(MARKS), zeros[MARK_SAMPLES] = {0};
 
@@ -154,7 +154,7 @@ static size_t read_through(uint32_t by_hz, double trim_ppm)
 	return s.n;
 }
 
-TEST(a_room_of_another_rate_and_a_bent_clock_do_no_harm)
+TEST(a_room_of_another_rate_and_a_wrong_clock_do_no_harm)
 {
 	static const uint32_t rates[] = {16000, 24000, 48000};
 	static const double trims[] = {0, 30, -30, 250, -250, 1000, -1000, 5000, -5000};
@@ -165,7 +165,7 @@ TEST(a_room_of_another_rate_and_a_bent_clock_do_no_harm)
 				fail_msg("%u Hz, %g ppm: %zu", rates[i], trims[j], read_through(rates[i], trims[j]));
 }
 
-TEST(what_is_no_mark_is_not_read)
+TEST(noise_and_damaged_marks_are_not_read)
 {
 	struct sink s = {.n = 0};
 	int16_t *x = stream_of(MARKS);
@@ -188,10 +188,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_mark_is_read_however_the_stream_is_cut),
-		cmocka_unit_test(an_offset_is_found_once_and_told),
+		cmocka_unit_test(an_offset_is_found_once_and_reported),
 		cmocka_unit_test(level_fade_and_faint_noise_do_no_harm),
-		cmocka_unit_test(a_room_of_another_rate_and_a_bent_clock_do_no_harm),
-		cmocka_unit_test(what_is_no_mark_is_not_read),
+		cmocka_unit_test(a_room_of_another_rate_and_a_wrong_clock_do_no_harm),
+		cmocka_unit_test(noise_and_damaged_marks_are_not_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

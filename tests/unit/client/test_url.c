@@ -36,7 +36,7 @@ TEST(good_urls_are_taken_apart)
 	}
 }
 
-TEST(bad_urls_are_told_why)
+TEST(bad_urls_are_refused_with_a_reason)
 {
 	static const struct {
 		const char *text, *why;
@@ -128,7 +128,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_urls_are_taken_apart),
-		cmocka_unit_test(bad_urls_are_told_why),
+		cmocka_unit_test(bad_urls_are_refused_with_a_reason),
 		cmocka_unit_test(query_keys_are_set_and_replaced),
 		cmocka_unit_test(numbers_and_localhost_need_nobody),
 	};

@@ -95,7 +95,7 @@ TEST(heads_of_every_kind)
 	assert_true(f.data_bytes == UINT64_MAX);
 }
 
-TEST(what_is_wrong_is_said)
+TEST(an_unusable_file_is_refused_with_a_reason)
 {
 	static const struct {
 		unsigned format, channels, bits;
@@ -130,7 +130,7 @@ TEST(what_is_wrong_is_said)
 	assert_int_equal(wav_parse(o.b, o.n, &f, why), ERR_MALFORMED);
 }
 
-TEST(what_is_written_is_read)
+TEST(samples_are_read_back_as_they_were_written)
 {
 	const char *path = path_of("a.wav");
 	char why[WAV_ERROR];
@@ -182,7 +182,7 @@ TEST(stereo_is_mixed_down_and_what_follows_the_data_is_no_sound)
 	unlink(path);
 }
 
-TEST(files_that_cannot_be_used_are_named)
+TEST(unusable_files_are_named)
 {
 	const char *path = path_of("c.wav");
 	struct bytes o = riff();
@@ -258,10 +258,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(heads_of_every_kind),
-		cmocka_unit_test(what_is_wrong_is_said),
-		cmocka_unit_test(what_is_written_is_read),
+		cmocka_unit_test(an_unusable_file_is_refused_with_a_reason),
+		cmocka_unit_test(samples_are_read_back_as_they_were_written),
 		cmocka_unit_test(stereo_is_mixed_down_and_what_follows_the_data_is_no_sound),
-		cmocka_unit_test(files_that_cannot_be_used_are_named),
+		cmocka_unit_test(unusable_files_are_named),
 		cmocka_unit_test(a_pipe_is_never_waited_for),
 		cmocka_unit_test(a_reader_that_does_not_read_costs_samples_not_time),
 	};

@@ -391,7 +391,7 @@ static const struct {
 #include "bad_files.inc"
 };
 
-static void bad_files_are_told_exactly(void **state)
+static void bad_files_are_reported_exactly(void **state)
 {
 	struct both *t = *state;
 	size_t wrong = 0;
@@ -500,7 +500,7 @@ int main(void)
 		CASE(tools_belong_to_their_bridges),
 		CASE(origins_take_the_form_browsers_send),
 		CASE(credentials_come_from_systemd),
-		CASE(bad_files_are_told_exactly),
+		CASE(bad_files_are_reported_exactly),
 		CASE(whatever_it_says_is_one_line),
 		CASE(lists_and_files_are_bounded),
 		CASE(files_that_cannot_be_read_say_why),

@@ -171,7 +171,7 @@ static void a_reload_leaves_it_alone(void **state)
 	assert_true(said(s, "renews itself"));
 }
 
-static void what_the_server_refuses_ends_the_start(void **state)
+static void a_certificate_that_the_server_refuses_ends_the_start(void **state)
 {
 	struct stage *s = *state;
 
@@ -272,7 +272,7 @@ static void bad_files_end_the_start_with_one_line(void **state)
 	assert_true(said(s, "expired"));
 }
 
-static void a_long_lived_one_is_not_pinned_and_its_end_is_told_once(void **state)
+static void a_long_lived_certificate_is_not_pinned_and_its_end_is_reported_once(void **state)
 {
 	struct stage *s = *state;
 	uint8_t h[CERTS_MAX_HASHES][32];
@@ -299,11 +299,11 @@ int main(void)
 		CASE(a_machine_that_slept_still_announces_first),
 		CASE(a_clock_that_was_set_brings_a_valid_one_at_once),
 		CASE(a_reload_leaves_it_alone),
-		CASE(what_the_server_refuses_ends_the_start),
+		CASE(a_certificate_that_the_server_refuses_ends_the_start),
 		CASE(files_are_read_again),
 		CASE(bad_files_leave_the_old_one),
 		CASE(bad_files_end_the_start_with_one_line),
-		CASE(a_long_lived_one_is_not_pinned_and_its_end_is_told_once),
+		CASE(a_long_lived_certificate_is_not_pinned_and_its_end_is_reported_once),
 	};
 
 	return cmocka_run_group_tests_name("certs", tests, NULL, NULL);

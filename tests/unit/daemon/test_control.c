@@ -90,7 +90,7 @@ TEST(a_message_may_be_4096_bytes_and_no_more)
 	}
 }
 
-TEST(lines_out_are_one_object_each)
+TEST(each_line_sent_is_one_object)
 {
 	struct buf b;
 	const struct room_event joined = {.kind = ROOM_JOINED, .member = {.id = 4, .name = "Bob \"x\"\n"}};
@@ -154,7 +154,7 @@ int main(void)
 		cmocka_unit_test(every_type_of_message_is_parsed),
 		cmocka_unit_test(lines_that_are_not_messages_are_malformed),
 		cmocka_unit_test(a_message_may_be_4096_bytes_and_no_more),
-		cmocka_unit_test(lines_out_are_one_object_each),
+		cmocka_unit_test(each_line_sent_is_one_object),
 		cmocka_unit_test(a_text_cut_in_mid_character_loses_its_end_only),
 	};
 

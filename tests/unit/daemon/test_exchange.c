@@ -79,7 +79,7 @@ TEST(mail_goes_before_the_packets_behind_it)
 	exchange_free(NULL, NULL);
 }
 
-TEST(who_sleeps_is_woken_once)
+TEST(a_sleeping_shard_is_woken_once)
 {
 	struct exchange *x;
 	struct seen s = {0};
@@ -243,7 +243,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mail_goes_before_the_packets_behind_it),
-		cmocka_unit_test(who_sleeps_is_woken_once),
+		cmocka_unit_test(a_sleeping_shard_is_woken_once),
 		cmocka_unit_test(a_full_ring_drops_and_counts),
 		cmocka_unit_test(mail_that_nobody_took_is_given_back),
 		cmocka_unit_test(no_wake_is_lost),

@@ -426,7 +426,7 @@ TEST(a_ping_is_answered_and_a_bye_ends_the_session)
 	world_end(&w);
 }
 
-TEST(what_cannot_be_done_is_answered_with_an_error)
+TEST(an_impossible_request_is_answered_with_an_error)
 {
 	struct world w;
 
@@ -616,7 +616,7 @@ int main(void)
 		cmocka_unit_test(a_message_goes_to_everybody_in_one_and_the_same_line),
 		cmocka_unit_test(a_line_for_one_is_not_taken_for_that_of_everybody),
 		cmocka_unit_test(a_ping_is_answered_and_a_bye_ends_the_session),
-		cmocka_unit_test(what_cannot_be_done_is_answered_with_an_error),
+		cmocka_unit_test(an_impossible_request_is_answered_with_an_error),
 		cmocka_unit_test(lines_over_the_limit_are_ignored_and_warned_of_once),
 		cmocka_unit_test(statistics_come_as_often_as_asked_and_tell_of_the_connection),
 		cmocka_unit_test(no_statistics_are_made_for_a_client_whose_lines_are_lost),

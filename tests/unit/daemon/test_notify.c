@@ -43,7 +43,7 @@ static void nothing_arrives(int fd)
 	assert_int_equal(errno, EAGAIN);
 }
 
-TEST(a_socket_with_a_path_is_told)
+TEST(a_socket_with_a_path_is_notified)
 {
 	char dir[] = "/tmp/mynah-notify-XXXXXX", path[64];
 
@@ -63,7 +63,7 @@ TEST(a_socket_with_a_path_is_told)
 	notify_send("WATCHDOG=1"); /* nobody there any more */
 }
 
-TEST(an_abstract_socket_is_told)
+TEST(an_abstract_socket_is_notified)
 {
 	char name[64];
 
@@ -134,8 +134,8 @@ TEST(the_watchdog_is_fed_twice_as_often_as_it_asks)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_socket_with_a_path_is_told),
-		cmocka_unit_test(an_abstract_socket_is_told),
+		cmocka_unit_test(a_socket_with_a_path_is_notified),
+		cmocka_unit_test(an_abstract_socket_is_notified),
 		cmocka_unit_test(a_full_socket_does_not_stop_the_daemon),
 		cmocka_unit_test(other_values_are_left_alone),
 		cmocka_unit_test(the_watchdog_is_fed_twice_as_often_as_it_asks),

@@ -102,7 +102,7 @@ TEST(one_may_be_dropped_while_it_is_served)
 	assert_true(t.due == NSEC_NONE);
 }
 
-TEST(what_was_missed_is_not_made_up_for)
+TEST(missed_reports_are_not_made_up_for)
 {
 	struct stats_timer t;
 	struct client c;
@@ -122,7 +122,7 @@ int main(void)
 		cmocka_unit_test(intervals_are_rounded_up_to_the_grid),
 		cmocka_unit_test(an_interval_of_zero_ends_the_reports),
 		cmocka_unit_test(one_may_be_dropped_while_it_is_served),
-		cmocka_unit_test(what_was_missed_is_not_made_up_for),
+		cmocka_unit_test(missed_reports_are_not_made_up_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

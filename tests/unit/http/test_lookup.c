@@ -71,7 +71,7 @@ TEST(a_name_is_found_or_not)
 }
 
 /* The loop ends while the resolver still thinks; what it finds later hurts nobody and is given back. */
-TEST(nobody_waits_for_a_slow_one)
+TEST(a_slow_lookup_delays_no_other)
 {
 	struct heard slow = {0}, quick = {0};
 	struct lookup *l, *other;
@@ -99,7 +99,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_need_no_thread),
 		cmocka_unit_test(a_name_is_found_or_not),
-		cmocka_unit_test(nobody_waits_for_a_slow_one),
+		cmocka_unit_test(a_slow_lookup_delays_no_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

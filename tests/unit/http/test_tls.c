@@ -221,7 +221,7 @@ static void a_verified_client_gets_an_answer(void **state)
 	}
 }
 
-static void strangers_are_not_believed(void **state)
+static void another_issuer_or_another_name_is_refused(void **state)
 {
 	struct world *w = *state;
 	struct client c;
@@ -246,7 +246,7 @@ static void strangers_are_not_believed(void **state)
 	hang_up(&c);
 }
 
-static void whoever_verifies_must_name_somebody(void **state)
+static void a_client_that_verifies_must_name_the_server(void **state)
 {
 	struct world *w = *state;
 	struct tls_client_opts opts = {.ca_pem = w->first.chain};
@@ -391,7 +391,7 @@ static void a_bad_certificate_changes_nothing(void **state)
 }
 
 /* Raw bytes at the TLS port. */
-static void who_speaks_no_tls_is_closed(void **state)
+static void a_connection_that_does_not_speak_tls_is_closed(void **state)
 {
 	static const char *const words[] = {GET("/"), "\x16\x03\x01\x00\x05rubbish", "\x16\x03\x01\xff\xff", "\0\0\0\0\0\0\0\0"};
 	struct world *w = *state;
@@ -457,7 +457,7 @@ static void the_send_queue_is_bounded(void **state)
 	free(much);
 }
 
-static void nobody_there_is_an_end(void **state)
+static void a_refused_connection_is_reported_as_an_end(void **state)
 {
 	struct world *w = *state;
 	struct client c;
@@ -512,18 +512,18 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(a_verified_client_gets_an_answer),
-		CASE(strangers_are_not_believed),
-		CASE(whoever_verifies_must_name_somebody),
+		CASE(another_issuer_or_another_name_is_refused),
+		CASE(a_client_that_verifies_must_name_the_server),
 		CASE(a_big_answer_arrives_whole),
 		CASE(a_paused_client_hears_it_later),
 		CASE(a_pause_from_inside_holds_at_once),
 		CASE(the_end_is_said_in_order),
 		CASE(a_new_certificate_is_for_new_connections),
 		CASE(a_bad_certificate_changes_nothing),
-		CASE(who_speaks_no_tls_is_closed),
+		CASE(a_connection_that_does_not_speak_tls_is_closed),
 		CASE(a_handshake_that_stops_times_out),
 		CASE(the_send_queue_is_bounded),
-		CASE(nobody_there_is_an_end),
+		CASE(a_refused_connection_is_reported_as_an_end),
 		CASE(closing_in_the_middle_of_it_is_clean),
 	};
 

@@ -183,7 +183,7 @@ static void a_full_queue_takes_nothing(void **state)
 	assert_int_equal(ws_frames_queued(&p->client.frames), QUEUE_MAX - 20);
 }
 
-static void what_sending_fails_with_is_reported(void **state)
+static void a_failure_to_send_is_reported(void **state)
 {
 	struct pair *p = *state;
 
@@ -269,7 +269,7 @@ int main(void)
 		CASE(a_message_that_is_too_long_ends_it),
 		CASE(a_text_must_be_utf8),
 		CASE(a_full_queue_takes_nothing),
-		CASE(what_sending_fails_with_is_reported),
+		CASE(a_failure_to_send_is_reported),
 		CASE(a_quiet_side_is_pinged_and_then_given_up),
 		CASE(a_close_goes_behind_what_waits_and_is_answered),
 		CASE(closing_from_a_message_drops_those_that_follow),

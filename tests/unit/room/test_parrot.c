@@ -112,7 +112,7 @@ TEST(it_stops_when_talked_over_and_repeats_that_instead)
 	stage_close(s);
 }
 
-TEST(two_who_talk_are_repeated_together_to_both)
+TEST(two_talkers_are_repeated_together_to_both)
 {
 	struct stage *s = stage_with_bridge("parrot");
 	struct actor *a = stage_join(s, "all"), *b = stage_join_at(s, "all", 48000);
@@ -170,7 +170,7 @@ TEST(it_ignores_clicks_coughs_and_steady_noise)
 	stage_close(s);
 }
 
-TEST(what_it_repeats_begins_and_ends_softly)
+TEST(a_repetition_begins_and_ends_softly)
 {
 	struct stage *s = stage_with_bridge("parrot");
 	struct actor *a = stage_join(s, "");
@@ -209,10 +209,10 @@ int main(void)
 		cmocka_unit_test(it_repeats_what_was_said_once),
 		cmocka_unit_test(it_answers_a_microphone_that_stays_open),
 		cmocka_unit_test(it_stops_when_talked_over_and_repeats_that_instead),
-		cmocka_unit_test(two_who_talk_are_repeated_together_to_both),
+		cmocka_unit_test(two_talkers_are_repeated_together_to_both),
 		cmocka_unit_test(of_a_long_speech_it_keeps_the_last_fifteen_seconds),
 		cmocka_unit_test(it_ignores_clicks_coughs_and_steady_noise),
-		cmocka_unit_test(what_it_repeats_begins_and_ends_softly),
+		cmocka_unit_test(a_repetition_begins_and_ends_softly),
 		cmocka_unit_test(it_goes_on_turn_after_turn),
 	};
 

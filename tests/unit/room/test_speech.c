@@ -133,7 +133,7 @@ TEST(a_flush_fades_within_five_milliseconds)
 	line_free(l);
 }
 
-TEST(a_flush_tells_how_much_of_the_utterance_was_heard)
+TEST(a_flush_reports_how_much_of_the_utterance_was_heard)
 {
 	struct line *l = line_new(ROOM_HZ, 10000);
 	struct speech_cut cut;
@@ -255,7 +255,7 @@ int main(void)
 		cmocka_unit_test(samples_at_the_rooms_rate_pass_unchanged_after_the_fade),
 		cmocka_unit_test(every_beginning_and_end_is_soft),
 		cmocka_unit_test(a_flush_fades_within_five_milliseconds),
-		cmocka_unit_test(a_flush_tells_how_much_of_the_utterance_was_heard),
+		cmocka_unit_test(a_flush_reports_how_much_of_the_utterance_was_heard),
 		cmocka_unit_test(the_backlog_has_a_bound_in_time),
 		cmocka_unit_test(the_number_of_waiting_utterances_has_a_bound),
 		cmocka_unit_test(another_rate_is_resampled_cleanly),

@@ -183,7 +183,7 @@ TEST(the_application_learns_that_a_session_cannot_move)
 	assert_int_equal(r.app.move_result, ERR_LIMIT);
 }
 
-TEST(a_session_tells_its_id_and_its_connection)
+TEST(a_session_reports_its_id_and_its_connection)
 {
 	struct rig r;
 	struct session_info info;
@@ -341,7 +341,7 @@ TEST(a_session_may_be_closed_from_inside_a_line)
 	rig_end(&r);
 }
 
-TEST(how_a_session_ended_is_told_apart)
+TEST(the_ways_a_session_ends_are_distinguished)
 {
 	static const struct {
 		struct wt_close wt;
@@ -376,7 +376,7 @@ int main(void)
 		cmocka_unit_test(a_refusal_has_the_status_and_the_line_that_the_application_gave),
 		cmocka_unit_test(a_session_for_another_shard_moves_there),
 		cmocka_unit_test(the_application_learns_that_a_session_cannot_move),
-		cmocka_unit_test(a_session_tells_its_id_and_its_connection),
+		cmocka_unit_test(a_session_reports_its_id_and_its_connection),
 		cmocka_unit_test(audio_goes_both_ways_without_a_stream),
 		cmocka_unit_test(no_line_is_sent_before_the_client_opens_its_stream),
 		cmocka_unit_test(the_first_bidirectional_stream_carries_lines_both_ways),
@@ -385,7 +385,7 @@ int main(void)
 		cmocka_unit_test(a_client_that_does_not_read_loses_its_lines_and_not_the_audio),
 		cmocka_unit_test(lines_that_are_given_up_reset_the_stream),
 		cmocka_unit_test(a_session_may_be_closed_from_inside_a_line),
-		cmocka_unit_test(how_a_session_ended_is_told_apart),
+		cmocka_unit_test(the_ways_a_session_ends_are_distinguished),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

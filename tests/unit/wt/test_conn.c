@@ -1023,7 +1023,7 @@ static void streams_of_other_sessions_are_rejected(void **state)
 	assert_string_equal(r->app.log, "closed:peer:0: ");
 }
 
-static void a_session_id_that_can_be_none_is_an_error(void **state)
+static void an_impossible_session_id_is_an_error(void **state)
 {
 	static const uint64_t ids[] = {1, 2, 3, 7, 4097};
 
@@ -1806,7 +1806,7 @@ int main(void)
 		CASE(our_own_streams_begin_with_their_prefix),
 		CASE(too_many_streams_are_rejected),
 		CASE(streams_of_other_sessions_are_rejected),
-		CASE(a_session_id_that_can_be_none_is_an_error),
+		CASE(an_impossible_session_id_is_an_error),
 		CASE(each_kind_of_bad_datagram_is_counted),
 		CASE(a_cut_datagram_is_an_error),
 		CASE(streams_go_on_when_credit_comes),

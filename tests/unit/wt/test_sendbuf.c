@@ -15,7 +15,7 @@ static struct quic_send offer(const struct sendbuf *b, bool *all)
 	return o;
 }
 
-TEST(an_empty_one_offers_nothing_and_that_is_all)
+TEST(an_empty_buffer_offers_nothing)
 {
 	struct sendbuf b = {0};
 	bool all;
@@ -109,7 +109,7 @@ TEST(any_order_of_append_send_and_ack_gives_the_same_bytes)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_empty_one_offers_nothing_and_that_is_all),
+		cmocka_unit_test(an_empty_buffer_offers_nothing),
 		cmocka_unit_test(bytes_in_flight_stay_where_they_were_offered),
 		cmocka_unit_test(more_pieces_than_one_offer_takes_follow_in_the_next),
 		cmocka_unit_test(any_order_of_append_send_and_ack_gives_the_same_bytes),
