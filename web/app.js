@@ -155,7 +155,7 @@ function follow(call) {
 	call.on('message', ({ from, to, text, time }) => from !== call.me
 		&& view.showMessage(call.nameOf(from), text, { time, whispered: to !== undefined && to !== null }));
 	call.on('warning', ({ text }) => text && note(text));
-	call.on('bridge', (news) => showBridge(call, news));
+	call.on('bridge', (change) => showBridge(call, change));
 	call.on('transcript', (words) => view.showTranscript(call, words));
 }
 

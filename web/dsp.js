@@ -204,7 +204,7 @@ const HELD_MOST = 12; // frames that wait for one they overtook
 const INVENT_MS = 10; // at once
 const INVENT_FULL_MS = 10; // at full level, ...
 const INVENT_MOST_MS = 50; // ... and faded out by then;
-const WAIT_MS = 200; // so long the place of what is missing is kept
+const WAIT_MS = 200; // for which the place of a missing frame is kept
 const PERIOD_LEAST_MS = 5;
 const PERIOD_MOST_MS = 17;
 const PERIOD_MATCH_MS = 6;
@@ -296,7 +296,7 @@ export class Playout {
 			this.#cut(this.depth - this.targetMs * this.perMs);
 	}
 
-	/* What was sent under an older epoch is dropped, but for a short fade. */
+	/* What was sent under an older epoch is dropped, except for a short fade. */
 	flush(epoch) {
 		const { ring, read } = this;
 		const n = this.playing ? Math.min(this.depth, Math.round(FADE_MS * this.perMs)) : 0;

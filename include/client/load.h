@@ -5,10 +5,10 @@
  *   ramp: session i is opened at i / ramp_per_s ... all open or failed, 1 s: measuring, `seconds` ... 0.5 s: closed
  *
  * Session i is in room i mod rooms; the first talkers * sessions of them talk: 20 ms at 16 kHz in each
- * datagram, each talker at his own moment of the 20 ms, on a grid that does not drift. In a room with one
+ * datagram, each talker at a moment of its own within the 20 ms, on a grid that does not drift. In a room with one
  * talker every frame is a mark (mark.h). K talkers take turns: in frame f talker j sends a mark if f mod 3K = 3j, and
- * faint noise (-60 dBFS) else, so that marks do not meet in the mix. A mark lost is a frame lost; a mark of another room is
- * the fault that must never be.
+ * faint noise (-60 dBFS) else, so that marks do not meet in the mix. A lost mark is a lost frame; a mark of another room
+ * must never arrive.
  *
  * Acknowledgements are bundled by quic/conn.c as browsers do. One thread, the loop of its net. Memory is taken when a
  * session is made; the sound path allocates nothing.
@@ -54,7 +54,7 @@ struct load_report {
 	uint64_t frames_sent, frames_received; /* datagrams */
 	/* From the first moment on: */
 	uint64_t wrong_room;         /* marks of another room: must be 0 */
-	uint64_t own_voice;          /* marks that came back to their talker: must be 0 but for an echo */
+	uint64_t own_voice;          /* marks that came back to their talker: must be 0 unless the room echoes */
 	uint64_t foreign;            /* marks of another run in our rooms */
 	uint64_t damaged;            /* marks that nobody can have sent lately: chance */
 };

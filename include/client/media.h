@@ -56,7 +56,7 @@ uint64_t media_grid(const struct media *m); /* points passed */
 
 /* One datagram. */
 void media_receive(struct media *m, const uint8_t *p, size_t len, nsec now);
-/* The server says that `epoch` has begun: older sound is dropped, but for a short fade. Nothing happens if that is known. */
+/* The server says that `epoch` has begun: older sound is dropped, except for a short fade. Nothing happens if that is known. */
 void media_flush(struct media *m, uint8_t epoch, nsec now);
 /* How much of this epoch has been played, if v1 frames came and it is more than at the last call. */
 bool media_played(struct media *m, uint8_t *epoch, uint64_t *samples);

@@ -18,7 +18,7 @@ struct net_opts {
 	const uint8_t *sha256;   /* 32 bytes: accept exactly this one; NULL: the system's trust store */
 	bool classic;            /* no post-quantum key exchange: for servers that know none. default false */
 	uint32_t max_conns;      /* default 64 */
-	uint32_t sockets;        /* connections take turns on so many. default 1 */
+	uint32_t sockets;        /* that connections take turns on. default 1 */
 	uint32_t timeout_ms;     /* of a handshake and of the answer to the CONNECT. default 10000 */
 	/* Called at the time that net_at() set, before packets are written. */
 	void (*on_time)(void *ctx, nsec now);

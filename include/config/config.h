@@ -30,7 +30,7 @@ struct config_server {
 	char origins[CONFIG_ORIGINS_MAX][CONFIG_TEXT_MAX]; /* "https://host[:port]", or "*" */
 	size_t n_origins;                /* default 0: same host and localhost only */
 	uint32_t shards;                 /* threads that serve sessions, 1..64; default 0: as many as there are cores */
-	uint32_t drain_ms;               /* after SIGTERM sessions get so long to leave. default 1000, at most 4000 */
+	uint32_t drain_ms;               /* that sessions get to leave after SIGTERM. default 1000, at most 4000 */
 };
 
 /* [http] */

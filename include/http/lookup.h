@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * lookup - the addresses of a host. Numbers are known at once; a name is looked up in a thread of its own, which nobody
- * waits for: neither who does not want to know any more, nor the others who look something up, nor the end of the process.
- * (A resolver may take half a minute to say that nobody answers. libuv's would hold the loop for so long.)
+ * waits for: neither a caller that cancelled, nor other lookups, nor the end of the process.
+ * (A resolver may take half a minute to say that nobody answers. libuv's would hold up the loop for all that time.)
  */
 #pragma once
 #include <netdb.h>

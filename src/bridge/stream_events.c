@@ -50,7 +50,7 @@ static void print_fields(yyjson_mut_doc *d, yyjson_mut_val *o, const struct brid
 char *stream_event_print(const struct bridge_event *ev, size_t *len)
 {
 	yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
-	yyjson_mut_val *o = yyjson_mut_obj(d); /* of NULL: NULL */
+	yyjson_mut_val *o = yyjson_mut_obj(d); /* NULL for a NULL document */
 
 	if (!o) {
 		yyjson_mut_doc_free(d);

@@ -80,7 +80,7 @@ bool stream_worker_check(const struct bridge_opts *opts, struct bridge_fault *f)
 /* `sink`, `log` are borrowed until hang_up or detach. ERR_RANGE: not a rate of AudioSocket; ERR_NOMEM. */
 int stream_worker_init(struct stream_worker *w, uint32_t rate_hz, const struct bridge_sink *sink, void *sink_ctx,
 	const struct log *log);
-/* So much audio may wait in the kernel, out of our reach: less may wait here. */
+/* Audio that may wait in the kernel, out of our reach: less may wait here. */
 void stream_worker_bound(struct stream_worker *w, uint32_t kernel_ms);
 /* After the streams were closed, and their callbacks came. */
 void stream_worker_fini(struct stream_worker *w);

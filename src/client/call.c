@@ -10,8 +10,8 @@
 #include <yyjson.h>
 
 enum {
-	NEXT_ADDRESS_MS = 1000, /* a silent address gets so long if there is another ... */
-	NEXT_LOOPBACK_MS = 200, /* ... and this one so long: whoever is there answers at once */
+	NEXT_ADDRESS_MS = 1000, /* that a silent address gets if there is another ... */
+	NEXT_LOOPBACK_MS = 200, /* ... and that loopback gets: a server there answers at once */
 	CATCH_UP_FRAMES = 5,    /* that are sent late; older ones are passed over */
 	PING_FRAMES = 1000 / MEDIA_FRAME_MS,
 	PLAYED_FRAMES = 100 / MEDIA_FRAME_MS,

@@ -48,5 +48,5 @@ void cmd_signals_close(struct cmd_signals *s);
 void cmd_status(const char *text);
 void cmd_clear_status(void);
 
-/* What peers wrote, without what a terminal would obey. */
+/* Text from peers, without the control characters that a terminal would act on. */
 void cmd_print_safe(FILE *f, const char *text);

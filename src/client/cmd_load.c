@@ -58,7 +58,7 @@ static void usage(FILE *f)
 	      "  --seconds S       measured, once all are open (10)\n"
 	      "  --room NAME       rooms are called NAME-0, NAME-1, ... (load- and a random number)\n"
 	      "  --server-pid PID  whose CPU and memory to report (found by its port, on this machine)\n"
-	      "  --timeout S       give up on a session after so long (10)\n"
+	      "  --timeout S       give up on a session after S seconds (10)\n"
 	      "  --insecure        accept any certificate\n"
 	      "  --cert-sha256 HEX accept the certificate with this SHA-256, and no other\n"
 	      "  --json            the report as one JSON object\n"

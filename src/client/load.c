@@ -14,7 +14,7 @@
 enum {
 	SLOTS = 40,               /* moments within a frame at which talkers send: 0.5 ms apart */
 	SLOT_STRIDE = 11,         /* between one talker and the next: few of them are spread, too */
-	TURN_FRAMES = 3,          /* of a talker among others: his mark, and room for the jitter of two ticks */
+	TURN_FRAMES = 3,          /* of a talker among others: its mark, and room for the jitter of two ticks */
 	SENT_RING = 512,          /* marks whose moment of sending is known */
 	CATCH_UP_FRAMES = 5,      /* that are sent late; older ones are skipped and counted */
 	SETTLE_MS = 1000, TRAIL_MS = 500,
@@ -66,7 +66,7 @@ struct session {
 	struct session *next_in_slot;
 	bool measured;               /* open when measuring began, and since */
 	struct heard *heard;         /* of each talker of the room */
-	struct mark_reader ears;
+	struct mark_reader marks;
 	uint8_t line_len;
 	char line[PONG_BYTES];       /* the beginning of the line that is coming in */
 };
@@ -150,14 +150,14 @@ static void note_delay(struct load *l, nsec delay, size_t after)
 	histogram_add(&l->report.delay_us, nsec_since(early, delay) / 1000);
 }
 
-struct hearing {
+struct reception {
 	struct session *s;
 	nsec now;
 };
 
 static void on_mark(void *ctx, const struct mark *m, size_t after)
 {
-	const struct hearing *e = ctx;
+	const struct reception *e = ctx;
 	struct session *s = e->s;
 	struct load *l = s->l;
 
@@ -167,7 +167,7 @@ static void on_mark(void *ctx, const struct mark *m, size_t after)
 	}
 	struct talker *t = m->talker < l->n_talkers ? l->sessions[m->talker].talker : NULL;
 
-	/* Of ten thousand marks that were cut and mended one may have a check sum that is right, and nothing else. */
+	/* Time compression and concealment damage marks; the checksum of one in ten thousand of these is still right. */
 	if (!t || (uint16_t)(t->next - m->seq - 1) >= SENT_RING) {
 		l->report.damaged++;
 	} else if (m->talker == s->index) {
@@ -183,7 +183,7 @@ static void on_mark(void *ctx, const struct mark *m, size_t after)
 static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 {
 	struct session *s = user;
-	struct hearing hearing = {s, now};
+	struct reception reception = {s, now};
 	int16_t pcm[SAMPLES_MAX];
 	float x[SAMPLES_MAX];
 	struct frame f;
@@ -196,7 +196,7 @@ static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 
 	f.format.codec->decode(NULL, f.payload, n * f.format.codec->unit_bytes, x, n);
 	pcm_to_i16(pcm, x, n);
-	mark_read(&s->ears, pcm, n, on_mark, &hearing);
+	mark_read(&s->marks, pcm, n, on_mark, &reception);
 }
 
 /* One frame of 20 ms. */
@@ -658,7 +658,7 @@ static int make_sessions(struct load *l)
 		s->l = l;
 		s->index = i;
 		s->room = i % l->opts.rooms;
-		mark_reader_init(&s->ears);
+		mark_reader_init(&s->marks);
 		k = talkers_of_room(l, s->room);
 		s->heard = calloc(k ? k : 1, sizeof *s->heard);
 		if (!s->heard || (i < l->n_talkers && make_talker(l, s)))

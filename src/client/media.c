@@ -161,7 +161,7 @@ static void fade_out(struct media *m, nsec now)
 	m->n_tail = fade;
 }
 
-/* Sound that waits to be played is dropped, but for a short fade. */
+/* Drops the sound that waits to be played, except for a short fade. */
 static void drop(struct media *m, nsec now)
 {
 	m->stats.flushes++;

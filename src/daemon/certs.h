@@ -3,8 +3,8 @@
  * certs - the certificate the server shows, and the ones whose hashes the page is told.
  * Given by file: read again on reload, a bad file leaves the old one. Else a development
  * certificate of 13 days that renews itself: its successor is made and announced one
- * day before it takes over, so a page that read the hashes in that day knows both. One thread, but for the two
- * questions at the end, which any may ask.
+ * day before it takes over, so a page that read the hashes in that day knows both. One thread, except for the
+ * last two functions, which any thread may call.
  */
 #pragma once
 #include "base/log.h"

@@ -18,7 +18,7 @@ struct packet {
 
 /* One shard's: what others have put there for it (first), and what it remembers as a writer. */
 struct port {
-	alignas(64) _Atomic uint64_t news; /* one bit for each shard that put something there */
+	alignas(64) _Atomic uint64_t pending; /* one bit for each shard that put something there */
 	atomic_bool asleep;
 	struct mailbox mail;
 	_Atomic(struct ring *) from[QUIC_SHARDS_MAX];
@@ -59,24 +59,24 @@ int exchange_new(unsigned n, struct exchange **out)
 	return 0;
 }
 
-/* What is thrown away may be answered by mail once more. */
-static void throw_away(struct exchange *x, void (*leftover)(unsigned to, struct mail *m))
+/* `untaken` may post mail, too. */
+static void return_untaken(struct exchange *x, void (*untaken)(unsigned to, struct mail *m))
 {
 	for (unsigned i = 0; i < x->n; i++) {
 		struct mail *next;
 
 		for (struct mail *m = mailbox_take(&x->port[i].mail); m; m = next) {
 			next = m->next;
-			leftover(i, m);
+			untaken(i, m);
 		}
 	}
 }
 
-void exchange_free(struct exchange *x, void (*leftover)(unsigned to, struct mail *m))
+void exchange_free(struct exchange *x, void (*untaken)(unsigned to, struct mail *m))
 {
 	if (!x)
 		return;
-	throw_away(x, leftover);
+	return_untaken(x, untaken);
 	for (unsigned i = 0; i < x->n; i++)
 		for (unsigned k = 0; k < x->n; k++)
 			ring_free(atomic_load(&x->port[i].from[k]));
@@ -92,10 +92,10 @@ void exchange_on_wake(struct exchange *x, unsigned shard, void (*wake)(void *ctx
 
 /* --- writing -------------------------------------------------------------------------------- */
 
-/* Either the reader sees the news before it sleeps, or we see that it sleeps: both stores come before both loads. */
+/* Either the reader sees what is pending before it sleeps, or we see that it sleeps: both stores come before both loads. */
 static void announce(struct port *to, unsigned from)
 {
-	atomic_fetch_or_explicit(&to->news, UINT64_C(1) << from, memory_order_seq_cst);
+	atomic_fetch_or_explicit(&to->pending, UINT64_C(1) << from, memory_order_seq_cst);
 	if (atomic_load_explicit(&to->asleep, memory_order_seq_cst) && atomic_exchange(&to->asleep, false) && to->wake)
 		to->wake(to->wake_ctx);
 }
@@ -173,14 +173,14 @@ bool exchange_take(struct exchange *x, unsigned shard, const struct exchange_rea
 {
 	struct port *self = &x->port[shard];
 	size_t ready[QUIC_SHARDS_MAX];
-	uint64_t news;
+	uint64_t pending;
 
-	if (!atomic_load_explicit(&self->news, memory_order_relaxed))
+	if (!atomic_load_explicit(&self->pending, memory_order_relaxed))
 		return false;
-	news = atomic_exchange_explicit(&self->news, 0, memory_order_seq_cst);
+	pending = atomic_exchange_explicit(&self->pending, 0, memory_order_seq_cst);
 	/* How many packets first, then the mail: mail that was sent before one of these packets is there by now. */
 	for (unsigned i = 0; i < x->n; i++) {
-		struct ring *r = news >> i & 1 ? atomic_load_explicit(&self->from[i], memory_order_acquire) : NULL;
+		struct ring *r = pending >> i & 1 ? atomic_load_explicit(&self->from[i], memory_order_acquire) : NULL;
 
 		ready[i] = r ? ring_ready(r) : 0;
 	}
@@ -201,7 +201,7 @@ bool exchange_sleep(struct exchange *x, unsigned shard)
 	struct port *self = &x->port[shard];
 
 	atomic_store_explicit(&self->asleep, true, memory_order_seq_cst);
-	if (!atomic_load_explicit(&self->news, memory_order_seq_cst))
+	if (!atomic_load_explicit(&self->pending, memory_order_seq_cst))
 		return true;
 	exchange_awake(x, shard);
 	return false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * exchange - what shards pass one another: mail (base/mailbox.h), which is never lost, and UDP payloads, one ring
- * (base/ring.h) for each pair of shards that needs one, which drop what is too much. Nobody locks,
+ * (base/ring.h) for each pair of shards that needs one, which drop packets when they are full. Nobody locks,
  * nobody waits; a reader that sleeps is woken. Knows no loop.
  *
  *   writer: exchange_post(), exchange_relay()'s packet; after a batch exchange_flush()
@@ -15,8 +15,8 @@ struct exchange;
 enum { EXCHANGE_PACKETS = 256 }; /* in one ring */
 
 int exchange_new(unsigned n_shards, struct exchange **out);
-/* All threads are done. Mail that was not taken is handed to `leftover`, with the shard that it was for. Accepts NULL. */
-void exchange_free(struct exchange *x, void (*leftover)(unsigned to, struct mail *m));
+/* All threads are done. Mail that was not taken is handed to `untaken`, with the shard that it was for. Accepts NULL. */
+void exchange_free(struct exchange *x, void (*untaken)(unsigned to, struct mail *m));
 /* `wake` is called by other threads, to make `shard` take what there is. Before they begin. */
 void exchange_on_wake(struct exchange *x, unsigned shard, void (*wake)(void *ctx), void *ctx);
 

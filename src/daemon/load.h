@@ -14,7 +14,7 @@ struct load {
 	double share;   /* 0..1, of the last half second or so */
 };
 
-/* So much of the time since the last look does not count. */
+/* Excludes `spent` of the time since the last look. */
 void load_except(struct load *l, nsec spent);
 /* Ten times a second: is it time to look? */
 bool load_due(const struct load *l, nsec now);

@@ -468,7 +468,7 @@ void server_free(struct server *s)
 	assert(s->state == SERVER_CLOSED && s->handles.n_open == 0);
 	for (unsigned i = s->n_shards; i-- > 0;)
 		shard_free(s->shard[i]);
-	exchange_free(s->exchange, shard_leftover);
+	exchange_free(s->exchange, shard_discard_mail);
 	quic_group_free(s->group);
 	registry_free(s->registry);
 	certs_free(s->certs);

@@ -372,7 +372,7 @@ bool shard_healthy(struct shard *s, nsec now)
 	return due == NSEC_NONE || nsec_since(due, now) < unhealthy_after;
 }
 
-void shard_leftover(unsigned to, struct mail *m)
+void shard_discard_mail(unsigned to, struct mail *m)
 {
 	(void)to;
 	if (m->kind < QUIC_MAIL_KINDS)

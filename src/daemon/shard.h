@@ -74,4 +74,4 @@ bool shard_healthy(struct shard *s, nsec now);
 void shard_free(struct shard *s);
 
 /* For exchange_free(). */
-void shard_leftover(unsigned to, struct mail *m);
+void shard_discard_mail(unsigned to, struct mail *m);

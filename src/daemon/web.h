@@ -20,7 +20,7 @@ struct web {
 	const atomic_bool *draining;
 	/* Do all shards keep up? In main's thread only; NULL elsewhere: not reported. */
 	bool (*healthy)(void *ctx);
-	/* Answers /metrics, now or later; NULL over HTTP/3, where strangers ask. */
+	/* Answers /metrics, now or later; NULL over HTTP/3, which is open to everybody. */
 	void (*metrics)(void *ctx, const struct http_request *req, struct http_response *res);
 	void *ctx;
 };

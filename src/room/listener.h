@@ -51,6 +51,6 @@ void listener_tick(struct listener *l, struct room *r, unsigned n_sources, nsec 
 void listener_report(struct listener *l, const struct room_event *ev, nsec now);
 /* What was sent under older epochs is not to be played any more. */
 void listener_flush(struct listener *l, const struct room_member *bridge, nsec now);
-/* It has played so many samples of this epoch. A report that cannot be true is ignored. */
+/* The number of samples of this epoch that it has played. A report that cannot be true is ignored. */
 void listener_played(struct listener *l, uint8_t epoch, uint64_t samples);
 uint32_t listener_playout_lag_ms(const struct listener *l);

@@ -51,5 +51,5 @@ static inline bool path_live(const struct path *p, uint64_t tick) { return p->ra
  * `out`, of OUT_SAMPLES_MAX samples. rooms.block is used up; it may be `x`. */
 struct sound path_run(struct path *p, const struct room *r, const float *x, float *out);
 
-/* Makes `f` the frame that `s` is, but for its numbers (f->v1). Its payload is written to `out`, of 2 * s.n bytes. */
+/* Makes `f` the frame that `s` is, without its numbers (f->v1). Its payload is written to `out`, of 2 * s.n bytes. */
 void path_encode(struct path *p, const struct format *format, struct sound s, uint8_t *out, struct frame *f);

@@ -151,7 +151,7 @@ uint32_t rooms_next_id(struct rooms *rs)
 	uint32_t id = rs->next_id;
 
 	rs->next_id += rs->opts.id_step;
-	if (rs->next_id < rs->opts.id_step) /* once around: again from the first */
+	if (rs->next_id < rs->opts.id_step) /* wrapped */
 		rs->next_id = rs->opts.id_first;
 	return id;
 }

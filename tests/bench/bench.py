@@ -790,7 +790,7 @@ def document(r, quick, took):
 
 
 METHOD = """\
-- The server has the first core and one shard, all clients the second (but for "Two shards"); 127.0.0.1 only, so sending includes the kernel's delivery to the receiver. Costs are those of the
+- The server has the first core and one shard, all clients the second (except in "Two shards"); 127.0.0.1 only, so sending includes the kernel's delivery to the receiver. Costs are those of the
   server's process alone (`/proc/PID/task/*/schedstat`).
 - Servers that are compared take turns within a round; a ratio is the median over rounds of the ratios within each.
 - All echo servers get the same audio in the same pattern from the same client: frames on a grid of 0.5 ms, whatever comes back, with late sending counted.

@@ -42,7 +42,7 @@ struct session {
 	struct wt_session *wt;
 	uint16_t next, first, end; /* marks: first <= seq < end count */
 	nsec sent_at[SENT_RING];
-	struct mark_reader ears;
+	struct mark_reader marks;
 };
 
 enum phase { OPENING, SETTLING, MEASURING, TRAILING, OVER };
@@ -74,14 +74,14 @@ static double own_cpu_s(void)
 
 /* --- one session -------------------------------------------------------------------------------- */
 
-struct hearing {
+struct reception {
 	struct session *s;
 	nsec now;
 };
 
 static void on_mark(void *ctx, const struct mark *m, size_t after)
 {
-	const struct hearing *h = ctx;
+	const struct reception *h = ctx;
 	struct session *s = h->s;
 	nsec early = (nsec)after * nsec_from_s(1) / MARK_RATE_HZ, delay = nsec_since(s->sent_at[m->seq % SENT_RING], h->now);
 	uint16_t end = g.phase == MEASURING ? s->next : s->end;
@@ -98,7 +98,7 @@ static void on_mark(void *ctx, const struct mark *m, size_t after)
 static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 {
 	struct session *s = user;
-	struct hearing hearing = {s, now};
+	struct reception reception = {s, now};
 	int16_t pcm[SAMPLES_MAX];
 	struct frame f;
 
@@ -106,7 +106,7 @@ static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 	if (!g.talks || g.room || packet_parse(p, len, MARK_RATE_HZ, &f) != FRAME_OK || f.n_samples > SAMPLES_MAX)
 		return;
 	memcpy(pcm, f.payload, f.len); /* both ends are this machine, little-endian */
-	mark_read(&s->ears, pcm, f.n_samples, on_mark, &hearing);
+	mark_read(&s->marks, pcm, f.n_samples, on_mark, &reception);
 }
 
 static void talk(struct session *s, nsec now)
@@ -316,7 +316,7 @@ static int prepare(int argc, char **argv)
 	if (!g.sessions || quic_addr_parse("127.0.0.1", (uint16_t)atoi(argv[2]), &g.addr))
 		return 1;
 	for (uint32_t i = 0; i < g.n_sessions; i++)
-		mark_reader_init(&g.sessions[i].ears);
+		mark_reader_init(&g.sessions[i].marks);
 	histogram_init(&g.delay_us);
 	histogram_init(&g.late_us);
 	return 0;

@@ -43,7 +43,7 @@ static void on_event(void *user, const struct room_event *ev, nsec now)
 	(void)user, (void)ev, (void)now;
 }
 
-struct hall {
+struct world {
 	struct rooms *rs;
 	struct participant *p[2 * PEOPLE];
 	uint32_t n, size, talkers, rate_hz;
@@ -51,7 +51,7 @@ struct hall {
 	size_t len;
 };
 
-static void enter(struct hall *h, uint32_t room_hz)
+static void enter(struct world *h, uint32_t room_hz)
 {
 	static const struct listener_sink sink = {.packet_max = packet_max, .packet = on_packet, .event = on_event};
 	static struct room_rule rule;
@@ -80,14 +80,14 @@ static void enter(struct hall *h, uint32_t room_hz)
 	h->len = datagram_of_float(h->frame, h->rate_hz, x, h->rate_hz / 50);
 }
 
-static void leave(struct hall *h, nsec now)
+static void leave(struct world *h, nsec now)
 {
 	for (uint32_t i = 0; i < h->n; i++)
 		participant_leave(h->p[i], LEAVE_CLOSED, now);
 	rooms_free(h->rs);
 }
 
-static nsec run(struct hall *h, nsec from, double seconds)
+static nsec run(struct world *h, nsec from, double seconds)
 {
 	uint64_t steps = (uint64_t)(seconds * 1000 / FRAME_MS) * STEPS;
 	nsec now = from;
@@ -104,11 +104,11 @@ static nsec run(struct hall *h, nsec from, double seconds)
 
 static void measure(uint32_t size, uint32_t talkers, uint32_t rate_hz, uint32_t room_hz, double seconds)
 {
-	static struct hall h;
+	static struct world h;
 	double least = 1e9, t;
 	nsec now;
 
-	h = (struct hall){.n = size > PEOPLE ? size : PEOPLE / size * size, .size = size, .talkers = talkers, .rate_hz = rate_hz};
+	h = (struct world){.n = size > PEOPLE ? size : PEOPLE / size * size, .size = size, .talkers = talkers, .rate_hz = rate_hz};
 	enter(&h, room_hz);
 	now = run(&h, nsec_from_s(1), WARM_UP_S);
 	frames_out = 0;

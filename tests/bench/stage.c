@@ -31,7 +31,7 @@ struct person {
 	struct quic_conn *conn;
 	struct wt_session *session;
 	struct wt_stream *control;
-	double due_ms;    /* his next frame, on his own clock */
+	double due_ms;    /* the next frame, on the person's own clock */
 	size_t at;        /* in the tune */
 	uint64_t frames, silent;
 	bool gone;

@@ -90,7 +90,7 @@ class Ear(VoiceCase):
     ROUNDS = int(os.environ.get("MYNAH_ROUNDS", "3"))
 
     async def test_from_the_decision_to_silence_at_the_ear(self):
-        """The page listens to a worker; somebody in the same room interrupts it (at once: his first frame decides)."""
+        """The page listens to a worker; somebody in the same room interrupts it (at once: the first frame decides)."""
         config = '[[room]]\nname = "call"\nbridge = "ai"\n'
         with tempfile.TemporaryDirectory(prefix="mynah-browser-", ignore_cleanup_errors=True) as folder:
             async with Child('barge_in = "immediate"') as ai:
@@ -120,7 +120,7 @@ class Ear(VoiceCase):
         on = np.flatnonzero(level > 0.05)
         self.assertGreater(len(on), 300)         # it was heard: at least 0.6 s
         self.assertLess(on[-1], len(level) - 250)  # and then not any more
-        await asyncio.sleep(1.5)                 # he has paused, so that he can interrupt again
+        await asyncio.sleep(1.5)                 # a pause, so that the next word interrupts again
         return end - (len(x) - (on[-1] + 1) * rate / 500) / rate - sent
 
 

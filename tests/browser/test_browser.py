@@ -79,7 +79,7 @@ class Page(unittest.TestCase):
             same = likeness(x, rate, self.sentence)
             if same > 0.75:
                 break
-        self.figure(f"the hummer hears the sentence, {same:.3f} alike; his own hum at {level_at(x, rate, HUM):.1f} dBFS")
+        self.figure(f"the hummer hears the sentence, {same:.3f} alike; its own hum at {level_at(x, rate, HUM):.1f} dBFS")
         self.assertGreater(same, 0.75)
         self.assertLess(level_at(x, rate, HUM), -35)  # what the sentence has there
         self.talker.picture(self.pictures, "room")

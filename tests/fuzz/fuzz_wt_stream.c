@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An arbitrary client against the whole layer: the input is a row of steps, each one byte of
- * what happens, one of where, one of how long, and the bytes. Streams obey QUIC (nothing after
+ * what happens, one of where, one of how long, and the bytes. Streams follow QUIC (nothing after
  * their end, ids of a client); all they carry is the fuzzer's.
  */
 #include "support/fake_quic.h"

@@ -80,7 +80,7 @@ class Reader:
 
 
 class Stream:
-    """One stream, whoever opened it. `data` are the bytes after the WebTransport head."""
+    """One stream, opened by either side. `data` are the bytes after the WebTransport head."""
 
     def __init__(self, client, stream_id):
         self.client, self.id = client, stream_id

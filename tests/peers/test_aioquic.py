@@ -64,7 +64,7 @@ class Sound(VoiceCase):
                     others = levels[:i] + levels[i + 1:]
                     self.assertLess(max(others) - min(others), 0.5, f"{i}: {levels}")
                     self.assertAlmostEqual(np.mean(others), -32, delta=0.5)
-                    self.assertLess(levels[i], -32 - 60, f"{i} hears himself")
+                    self.assertLess(levels[i], -32 - 60, f"{i} hears their own voice")
                     # one packet for each 20 ms of the conversation, however many talk
                     self.assertEqual({len(f.samples) for f in p.frames}, {320})
                     self.assertTrue(120 <= len(p.frames) <= 145, len(p.frames))

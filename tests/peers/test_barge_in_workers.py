@@ -22,7 +22,7 @@ HZ, VOICE_HZ = 600, 2000
 
 
 def level(frame):
-    """dBFS of the worker's tone, whoever else is in it."""
+    """dBFS of the worker's tone, whatever else is in it."""
     return fit(frame.samples, frame.rate, HZ, VOICE_HZ)[0][0] if len(frame.samples) > 100 else -100
 
 

@@ -80,7 +80,7 @@ class Isolation(VoiceCase):
                 await off_loop(self.neighbours.end)
 
     async def test_children(self):
-        modes = ["half", "deaf", "flood", "shout", "hang", "abort", "garbage", "cut", "echo"]
+        modes = ["half", "stalled", "flood", "shout", "hang", "abort", "garbage", "cut", "echo"]
         config = "".join(f'[bridge.{mode}]\ntype = "process"\ncommand = ["{ODD}", "{mode}"]\n' + room(mode, mode) for mode in modes)
         async with self.town(config) as server:
             await self.undisturbed(server, modes)
@@ -96,7 +96,7 @@ class Isolation(VoiceCase):
             writer.write(b"\x12\x02\x80half")
             await reader.read()
 
-        async def deaf(reader, writer):
+        async def stalled(reader, writer):
             writer.transport.pause_reading()
             await asyncio.sleep(10)
 
@@ -113,13 +113,13 @@ class Isolation(VoiceCase):
             await reader.read()
 
         servers, config = [], ""
-        for behave in half, deaf, flood, exits, garbage:
+        for behave in half, stalled, flood, exits, garbage:
             name = behave.__name__
             servers.append(await asyncio.start_server(self.quietly(behave), "127.0.0.1", 0))
             port = servers[-1].sockets[0].getsockname()[1]
             config += f'[bridge.{name}]\ntype = "audiosocket"\naddress = "tcp://127.0.0.1:{port}"\n' + room(name, name)
         async with self.town(config) as server:
-            await self.undisturbed(server, [b.__name__ for b in (half, deaf, flood, exits, garbage)])
+            await self.undisturbed(server, [b.__name__ for b in (half, stalled, flood, exits, garbage)])
         for server in servers:
             server.close()
 
@@ -136,7 +136,7 @@ class Isolation(VoiceCase):
             ws.transport.write(b"\x82\x7f" + struct.pack(">Q", 1 << 19) + bytes(1000))
             await ws.wait_closed()
 
-        async def deaf(ws):
+        async def stalled(ws):
             ws.transport.pause_reading()
             await asyncio.sleep(10)
 
@@ -158,7 +158,7 @@ class Isolation(VoiceCase):
         async def huge(ws):
             await ws.send(bytes(8 << 20))
 
-        behaviours = {f.__name__: f for f in (half, deaf, flood, exits, garbage, storm, huge)}
+        behaviours = {f.__name__: f for f in (half, stalled, flood, exits, garbage, storm, huge)}
 
         async def handler(ws):
             with contextlib.suppress(ConnectionClosed, ConnectionError):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A vandal at a server where two others talk: whatever he sends, they lose no frame, and the server lives."""
+"""A hostile client at a server where two others talk: whatever it sends, they lose no frame and the server survives."""
 import asyncio
 import json
 import os

@@ -55,7 +55,7 @@ def level(x):
 
 
 def loudest(x, rate, seconds):
-    """The level of the loudest stretch so long: how a sound is that came at some time."""
+    """The level of the loudest stretch of that length, wherever it is."""
     n, step = int(rate * seconds), rate // 50
     return max((level(x[i:i + n]) for i in range(0, len(x) - n + 1, step)), default=-200.0)
 
@@ -209,7 +209,7 @@ class Call(Folder):
                 self.assertIn("parrot speaks", out.decode())
                 rate, x = self.heard("out.wav")
                 self.assertAlmostEqual(loudest(x, rate, 0.8), -20, delta=0.5)
-                self.assertLess(level(x[:rate]), -80)  # it waits until he has finished
+                self.assertLess(level(x[:rate]), -80)  # it waits for the end of the speech
             self.again(attempt)
 
     def test_events_of_a_room_as_json(self):
@@ -397,7 +397,7 @@ class Load(Folder):
                 self.assertEqual((r["gaps"], r["marks_lost"]), (0, 0), r)
                 self.assertAlmostEqual(r["marks_expected"], 5 * 3 * 3 * 50, delta=100)
                 self.assertAlmostEqual(r["frames_sent"], 5 * 3 * 50, delta=20)
-                self.assertGreaterEqual(r["delay_ms"]["p50"], 100)  # PATIENT holds back so much
+                self.assertGreaterEqual(r["delay_ms"]["p50"], 100)  # PATIENT holds back that much
                 self.assertEqual(r["delay_ms"]["count"], r["marks_heard"])
                 self.assertLessEqual(r["delay_ms"]["p50"], r["delay_ms"]["p99"])
                 self.assertEqual(r["join_ms"]["count"], 20)

@@ -78,7 +78,7 @@ class Shards(VoiceCase):
             self.assertIn("cannot listen on", done.stderr)
 
     async def test_rooms_of_four_across_shards(self):
-        """A talker in each room; his three listeners hear him, without a gap, and nobody else."""
+        """A talker in each room; the three listeners there hear the talker without a gap, and nobody else."""
         hz = [400, 700, 1100, 1600]
 
         async def attempt(server):
@@ -235,7 +235,7 @@ class Shards(VoiceCase):
                 await mover.move()
                 await mover.ping()
                 await talk(mover, tones(16000, (500, -15)), 1)
-                await other.until(lambda: len(other.frames) > 40, 10, "his sound")
+                await other.until(lambda: len(other.frames) > 40, 10, "sound of the other")
                 await talk(other, tones(16000, (500, -15)), 1)
                 await mover.until(lambda: len(mover.frames) > 40, 10, "the other's sound")
                 self.assertGreaterEqual((await off_loop(server.metrics))["mynah_migrations_total"], 1)

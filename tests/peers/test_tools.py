@@ -149,7 +149,7 @@ class Tools(VoiceCase):
                     self.assertEqual(creates(s), 2)
 
     async def test_an_interruption_does_not_stop_the_tool(self):
-        """The provider answers him by itself, and that answer knows the result: no other is asked for. If it does not, one is."""
+        """If the provider answers by itself, that answer knows the result and no other is requested. Otherwise one is."""
         for answers in True, False:
             async def script(s):
                 await s.call(("slow", "{}"))
@@ -367,7 +367,7 @@ class Modes(VoiceCase):
 
 class People(VoiceCase):
     async def test_one_talker_passes_through_a_worker_unchanged(self):
-        """At the ear behind a child that says what it hears."""
+        """What a listener hears behind a child that repeats its input."""
         echo = pathlib.Path(binary()).resolve().parents[1] / "tests/odd_worker"
 
         async def attempt():
@@ -394,7 +394,7 @@ class People(VoiceCase):
                 s = await provider.session(n)
                 await talk(ann, VOICE, 0.8)
                 await quiet(0.6)
-                self.assertEqual(created(s, "message"), [])  # she is alone
+                self.assertEqual(created(s, "message"), [])  # Ann is alone
                 async with session(server, room="r", name='Bob "x"') as bob:
                     for who in ann, bob, bob, ann:
                         await talk(who, VOICE, 0.8)

@@ -152,7 +152,7 @@ class V1(VoiceCase):
                     self.assertLess(took, 0.15)
                     await talking
                 self.assertEqual({f.epoch for f in p.numbered}, {0, 1})
-                # silent while he talks, from then on in the new epoch
+                # silent while the client talks, in the new epoch afterwards
                 gaps = [b.at - a.at for a, b in zip(p.numbered, p.numbered[1:])]
                 self.assertGreater(max(gaps), 0.8)
                 at = int(np.argmax(gaps))

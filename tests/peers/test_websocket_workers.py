@@ -54,7 +54,7 @@ class Bot:
         self.ws = ws
         self.rate = rate
         self.headers = ws.request.headers
-        self.texts = []          # JSON, but for sound
+        self.texts = []          # JSON, except sound
         self.samples = []        # of what is heard
         self.times = []          # when each text came
         self.begun = asyncio.Event()
@@ -271,7 +271,7 @@ async def down(p, start=0):
 
 
 async def hears(p, seconds, within=15):
-    """Waits until a person has heard so much."""
+    """Waits until a person has heard that much."""
     end = time.monotonic() + within
     while sum(len(f.samples) / f.rate for f in p.frames) < seconds:
         if time.monotonic() > end:

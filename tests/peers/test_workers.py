@@ -217,7 +217,7 @@ class Workers(VoiceCase):
 
     async def test_bad_workers_disturb_no_other_room(self):
         """Each in a room of its own, while two people talk in another."""
-        modes = ["flood", "deaf", "half", "garbage", "shout", "abort", "cut", "hang"]
+        modes = ["flood", "stalled", "half", "garbage", "shout", "abort", "cut", "hang"]
         config = "".join(process(mode, ODD, mode) + room(mode, mode) for mode in modes) + ANY
         with Mynahd(config) as server:
             call = subprocess.Popen([sys.executable, pathlib.Path(__file__).with_name("call.py"), str(server.port)],

@@ -1095,8 +1095,8 @@ TEST(half_open_handshakes_are_bounded)
 	world_end(&w);
 }
 
-/* Of what the server says its Retry alone arrives: clients prove their addresses and say no more, as one does who
- * only wants to fill the hall. */
+/* Of the server's packets only Retry arrives: clients prove their addresses and send nothing more, as an attacker
+ * does that fills the half-open list. */
 static bool only_retry(void *ctx, const struct quic_path *path, uint8_t *p, size_t len)
 {
 	enum { TYPE = 0xf0, RETRY = 0xf0 };

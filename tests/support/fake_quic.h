@@ -259,7 +259,7 @@ static inline void fake_feed(struct quic_conn *c, int64_t id, const void *p, siz
 		piece = len;
 	do {
 		size_t n = len < piece ? len : piece;
-		uint8_t *copy = malloc(n ? n : 1); /* exactly so long: the sanitizer sees every step beyond */
+		uint8_t *copy = malloc(n ? n : 1); /* of exactly this length: the sanitizer sees every access beyond */
 
 		if (n)
 			memcpy(copy, b, n);

@@ -27,11 +27,11 @@ def say(milliseconds, hz):
         put(AUDIO, struct.pack(f"<{len(pcm[i:i + RATE])}h", *pcm[i:i + RATE]))
 
 
-def obey(link):
+def run_commands(link):
     while True:
-        order = json.loads(link.recv(4096))
+        command = json.loads(link.recv(4096))
         at = time.monotonic()
-        say(order["say"], order["hz"])
+        say(command["say"], command["hz"])
         link.send(json.dumps({"said": at}).encode())
 
 
@@ -41,7 +41,7 @@ def main():
     stream, quiet = sys.stdin.buffer, True
     put(EVENT, b'{"type":"ready"}')
     link.send(json.dumps({"ready": time.monotonic()}).encode())
-    threading.Thread(target=obey, args=(link,), daemon=True).start()
+    threading.Thread(target=run_commands, args=(link,), daemon=True).start()
     while len(head := stream.read(3)) == 3 and head[0] != HANGUP:
         payload = stream.read(int.from_bytes(head[1:], "big"))
         at = time.monotonic()

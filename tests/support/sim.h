@@ -42,7 +42,7 @@ uint64_t sim_random(struct sim *s);
 
 struct sim_node *sim_node(struct sim *s, const char *host, uint16_t port);
 struct quic_out sim_out(struct sim_node *n);
-void sim_attach(struct sim_node *n, struct quic_endpoint *ep); /* NULL: deaf and mute */
+void sim_attach(struct sim_node *n, struct quic_endpoint *ep); /* NULL: neither receives nor sends */
 /* One more endpoint behind the node's addresses: packets go to the one that the first byte of their connection id names,
  * modulo how many there are. */
 void sim_attach_more(struct sim_node *n, struct quic_endpoint *ep);

@@ -18,7 +18,7 @@ static struct {
 	int asked, freed; /* for slow.test; and of all results */
 } slow_resolver = {.lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER};
 
-/* Until it was asked so many times. */
+/* Until it was asked `asked` times. */
 static inline void slow_resolver_wait(int asked)
 {
 	pthread_mutex_lock(&slow_resolver.lock);
@@ -35,7 +35,7 @@ static inline void slow_resolver_answer(void)
 	pthread_mutex_unlock(&slow_resolver.lock);
 }
 
-/* Until so many answers of slow.test were given back. */
+/* Until `freed` answers of slow.test were given back. */
 static inline void slow_resolver_end(int freed)
 {
 	pthread_mutex_lock(&slow_resolver.lock);

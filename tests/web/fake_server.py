@@ -50,7 +50,7 @@ def make_certificate(folder):
 class Session(QuicConnectionProtocol):
     """One WebTransport session: its control stream, its counts, its place in a room."""
 
-    NEWS = {  # what the parrot does when somebody writes this
+    EVENTS = {  # what the parrot does when somebody writes this
         "fail": 3 * [{"type": "bridge", "up": False, "text": "exited with status 3"}],
         "return": [{"type": "bridge", "up": True, "text": ""}],
         "think": [{"type": "transcript", "text": "It is", "final": False}, {"type": "transcript", "text": "It is ten", "final": False}],
@@ -124,9 +124,9 @@ class Session(QuicConnectionProtocol):
         elif kind == "message":
             out = {"type": "message", "from": self.me["id"], "to": m.get("to"), "text": m["text"], "time": int(time.time() * 1000)}
             self.tell_others(out)
-            if m["text"] in self.NEWS:
-                for news in self.NEWS[m["text"]]:
-                    self.say({"id": 1 << 30, **news})
+            if m["text"] in self.EVENTS:
+                for event in self.EVENTS[m["text"]]:
+                    self.say({"id": 1 << 30, **event})
             elif not self.room:
                 self.say({**out, "from": 1 << 30, "text": m["text"] + "!"})
         elif kind == "bridge":

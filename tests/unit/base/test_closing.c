@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* closing: the last of several handles frees the owner, then tells whoever asked. */
+/* closing: the last of several handles frees the owner, then notifies the caller. */
 #include "base/closing.h"
 
 #include "support/test.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What shards pass one another: order, bounds, and nobody sleeps while something waits for him. */
+/* What shards pass one another: order, bounds, and no reader sleeps while something waits for it. */
 #include "support/test.h"
 
 #include "daemon/exchange.h"
@@ -136,7 +136,7 @@ TEST(a_full_ring_drops_and_counts)
 
 static unsigned n_left;
 
-static void leftover(unsigned to, struct mail *m)
+static void untaken(unsigned to, struct mail *m)
 {
 	assert_int_equal(to, 1);
 	n_left += ((struct letter *)m)->number;
@@ -151,7 +151,7 @@ TEST(mail_that_nobody_took_is_given_back)
 	exchange_post(x, 0, 1, &a.mail);
 	exchange_post(x, 0, 1, &b.mail);
 	n_left = 0;
-	exchange_free(x, leftover);
+	exchange_free(x, untaken);
 	assert_int_equal(n_left, 3);
 }
 

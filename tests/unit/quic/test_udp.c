@@ -353,7 +353,7 @@ TEST(busy_sockets_are_read_on_the_grid)
 	now = udp_wake_at(b.u, NSEC_NONE, NSEC_NONE);
 	assert_true(now % nsec_from_ms(1) == 0);
 	assert_true(udp_wake_at(b.u, NSEC_NONE, 1) == now);          /* what is due before waits */
-	assert_true(udp_wake_at(b.u, now - nsec_from_ms(2), 1) == now - nsec_from_ms(2)); /* but for ticks ... */
+	assert_true(udp_wake_at(b.u, now - nsec_from_ms(2), 1) == now - nsec_from_ms(2)); /* except for ticks ... */
 	assert_true(udp_wake_at(b.u, now - nsec_from_us(1500), 1) == now - nsec_from_ms(1)); /* ... on the grid */
 
 	unsigned packets = b.packets, batches = b.batches;

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* A kernel that takes so many packets and then says EAGAIN; loopback itself never does. */
+/* A kernel that takes `room` packets and then says EAGAIN; loopback itself never does. */
 static unsigned room;
 static unsigned taken;
 static uint32_t order[1024];

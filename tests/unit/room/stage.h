@@ -66,7 +66,7 @@ struct stage {
 	struct log log;
 	struct rooms *rooms;
 	nsec now;
-	nsec late;  /* every rooms_run() comes so much after its deadline */
+	nsec late;  /* of every rooms_run() behind its deadline */
 	struct actor actors[STAGE_ACTORS];
 	size_t n_actors;
 };

@@ -12,7 +12,7 @@ struct noted {
 };
 
 /* Puts everything where its frame number says that it belongs. */
-struct ear {
+struct probe {
 	struct tap *tap;
 	struct stage *stage;
 	size_t packet_max;
@@ -23,14 +23,14 @@ struct ear {
 	enum room_event_kind last_event;
 };
 
-static size_t ear_packet_max(void *user)
+static size_t probe_packet_max(void *user)
 {
-	return ((struct ear *)user)->packet_max;
+	return ((struct probe *)user)->packet_max;
 }
 
-static void ear_packet(void *user, const struct room_packet *p, nsec now)
+static void probe_packet(void *user, const struct room_packet *p, nsec now)
 {
-	struct ear *e = user;
+	struct probe *e = user;
 	uint8_t bytes[STAGE_PACKET];
 	struct frame f;
 
@@ -45,46 +45,46 @@ static void ear_packet(void *user, const struct room_packet *p, nsec now)
 	pcm_to_float(e->sound + at, f.payload, f.n_samples);
 }
 
-static void ear_dropped(void *user, nsec now)
+static void probe_dropped(void *user, nsec now)
 {
 	(void)now;
-	((struct ear *)user)->n_dropped++;
+	((struct probe *)user)->n_dropped++;
 }
 
-static void ear_event(void *user, const struct room_event *ev, nsec now)
+static void probe_event(void *user, const struct room_event *ev, nsec now)
 {
-	struct ear *e = user;
+	struct probe *e = user;
 
 	(void)now;
 	e->n_events++;
 	e->last_event = ev->kind;
 }
 
-static void ear_ended(void *user, nsec now)
+static void probe_ended(void *user, nsec now)
 {
-	struct ear *e = user;
+	struct probe *e = user;
 
 	(void)now;
 	e->n_ended++;
 	e->tap = NULL;
 }
 
-static const struct listener_sink ear_sink = {ear_packet_max, ear_packet, ear_dropped, ear_event, ear_ended};
+static const struct listener_sink probe_sink = {probe_packet_max, probe_packet, probe_dropped, probe_event, probe_ended};
 
-static struct ear *ear_listen(struct stage *s, struct actor *in, enum packet_kind packets)
+static struct probe *probe_listen(struct stage *s, struct actor *in, enum packet_kind packets)
 {
 	const struct listener_opts o = {.rate_hz = 16000, .packets = packets};
-	struct ear *e = calloc(1, sizeof *e);
+	struct probe *e = calloc(1, sizeof *e);
 
 	e->stage = s;
 	e->packet_max = STAGE_PACKET;
 	e->first_frame = s->now / nsec_from_ms(20) + 1;
 	e->sound = calloc(TAP_SECONDS * 16000, sizeof *e->sound);
-	assert_int_equal(room_listen(in->p, &o, &ear_sink, e, &e->tap), 0);
+	assert_int_equal(room_listen(in->p, &o, &probe_sink, e, &e->tap), 0);
 	return e;
 }
 
-static void ear_free(struct ear *e)
+static void probe_free(struct probe *e)
 {
 	if (e->tap)
 		tap_leave(e->tap);
@@ -93,7 +93,7 @@ static void ear_free(struct ear *e)
 }
 
 /* Of a tone, between two times after it began to listen. */
-static double ear_db(const struct ear *e, double hz, uint32_t from_ms, uint32_t to_ms)
+static double probe_db(const struct probe *e, double hz, uint32_t from_ms, uint32_t to_ms)
 {
 	return sig_db(sig_level(e->sound + from_ms * 16, (to_ms - from_ms) * 16, 16000, hz));
 }
@@ -112,13 +112,13 @@ TEST(a_tap_hears_everybody_and_is_nobody)
 	stage_open(s);
 	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
 	size_t told = a->n_events;
-	struct ear *e = ear_listen(s, a, PACKET_V1);
+	struct probe *e = probe_listen(s, a, PACKET_V1);
 
 	actor_talk(a, 440, 0.2);
 	actor_talk(b, 700, 0.1);
 	stage_run(s, 2000);
-	assert_near(ear_db(e, 440, 1000, 1900), sig_db(0.2), 0.1);
-	assert_near(ear_db(e, 700, 1000, 1900), sig_db(0.1), 0.1);
+	assert_near(probe_db(e, 440, 1000, 1900), sig_db(0.2), 0.1);
+	assert_near(probe_db(e, 700, 1000, 1900), sig_db(0.1), 0.1);
 	assert_near(actor_level_db(a, 700, 500), sig_db(0.1), 0.1);
 	assert_below(actor_level_db(a, 440, 500), sig_db(0.2) - 60);
 	participant_each_member(a->p, count_member, &members);
@@ -127,7 +127,7 @@ TEST(a_tap_hears_everybody_and_is_nobody)
 	assert_int_equal(rooms_stats(s->rooms)->frames_out, a->n_frames + b->n_frames);
 	assert_int_equal(actor_count(a, ROOM_JOINED), told);
 	assert_int_equal(e->n_packets, a->n_frames);
-	ear_free(e);
+	probe_free(e);
 	assert_int_equal(actor_count(a, ROOM_LEFT), 0);
 	stage_run(s, 100);
 	stage_close(s);
@@ -140,11 +140,11 @@ TEST(a_tap_fills_no_room)
 	s->rules[0].max_participants = 2;
 	stage_open(s);
 	struct actor *a = stage_join(s, "all");
-	struct ear *e = ear_listen(s, a, PACKET_V1), *other = ear_listen(s, a, PACKET_LEGACY);
+	struct probe *e = probe_listen(s, a, PACKET_V1), *other = probe_listen(s, a, PACKET_LEGACY);
 
 	stage_join(s, "all");
-	ear_free(other);
-	ear_free(e);
+	probe_free(other);
+	probe_free(e);
 	stage_close(s);
 }
 
@@ -154,7 +154,7 @@ TEST(a_tap_keeps_a_room_neither_awake_nor_alive)
 
 	stage_open(s);
 	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
-	struct ear *e = ear_listen(s, a, PACKET_V1);
+	struct probe *e = probe_listen(s, a, PACKET_V1);
 
 	assert_true(rooms_deadline(s->rooms) == NSEC_NONE);
 	actor_talk(a, 440, 0.2);
@@ -167,7 +167,7 @@ TEST(a_tap_keeps_a_room_neither_awake_nor_alive)
 	actor_leave(b);
 	assert_int_equal(e->n_ended, 1);
 	assert_int_equal(rooms_stats(s->rooms)->rooms, 0);
-	ear_free(e);
+	probe_free(e);
 	stage_close(s);
 }
 
@@ -179,7 +179,7 @@ TEST(a_tap_reconstructs_sound_and_silence)
 
 	stage_open(s);
 	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all"), *c = stage_join(s, "all");
-	struct ear *e = ear_listen(s, c, PACKET_V1);
+	struct probe *e = probe_listen(s, c, PACKET_V1);
 	nsec start = s->now;
 	uint32_t ms = 0;
 
@@ -199,7 +199,7 @@ TEST(a_tap_reconstructs_sound_and_silence)
 		uint32_t quiet_from = i > 0 ? end_ms[i - 1] + 200 : 0, quiet_to = begin_ms[i] - 20;
 
 		assert_true(sig_peak(e->sound + quiet_from * 16, (quiet_to - quiet_from) * 16) == 0);
-		assert_near(ear_db(e, 440, begin_ms[i] + 60, end_ms[i] - 20), sig_db(0.3), 0.1);
+		assert_near(probe_db(e, 440, begin_ms[i] + 60, end_ms[i] - 20), sig_db(0.3), 0.1);
 	}
 	assert_int_equal(e->n_packets, c->n_frames);
 	/* media time says the same as the numbers of the frames */
@@ -212,7 +212,7 @@ TEST(a_tap_reconstructs_sound_and_silence)
 		assert_int_equal(n->v1.begins, i == 0 || n->frame_no != e->noted[i - 1].frame_no + 1);
 	}
 	assert_true(e->noted[0].frame_no >= start / nsec_from_ms(20) + 1);
-	ear_free(e);
+	probe_free(e);
 	stage_close(s);
 }
 
@@ -222,7 +222,7 @@ TEST(a_tap_shares_what_silent_people_hear)
 
 	stage_open(s);
 	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
-	struct ear *e = ear_listen(s, a, PACKET_V1);
+	struct probe *e = probe_listen(s, a, PACKET_V1);
 
 	actor_talk(a, 440, 0.2);
 	stage_run(s, 1000);
@@ -231,7 +231,7 @@ TEST(a_tap_shares_what_silent_people_hear)
 	assert_int_equal(e->n_packets, b->n_frames);
 	assert_int_equal(st->mixes, b->n_frames);
 	assert_int_equal(st->shared_mixes, b->n_frames);
-	ear_free(e);
+	probe_free(e);
 	stage_close(s);
 }
 
@@ -241,7 +241,7 @@ TEST(a_tap_is_told_what_all_are_told)
 
 	stage_open(s);
 	struct actor *a = stage_join(s, "all");
-	struct ear *e = ear_listen(s, a, PACKET_V1);
+	struct probe *e = probe_listen(s, a, PACKET_V1);
 	struct actor *b = stage_join(s, "all");
 
 	assert_int_equal(e->last_event, ROOM_JOINED);
@@ -252,7 +252,7 @@ TEST(a_tap_is_told_what_all_are_told)
 	assert_int_equal(e->n_events, 2);
 	actor_leave(b);
 	assert_int_equal(e->last_event, ROOM_LEFT);
-	ear_free(e);
+	probe_free(e);
 	stage_close(s);
 }
 
@@ -267,7 +267,7 @@ TEST(frames_are_cut_to_what_a_packet_may_carry)
 
 		stage_open(s);
 		struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
-		struct ear *e = ear_listen(s, b, PACKET_V1);
+		struct probe *e = probe_listen(s, b, PACKET_V1);
 
 		e->packet_max = max[k];
 		actor_talk(a, 440, 0.2);
@@ -283,7 +283,7 @@ TEST(frames_are_cut_to_what_a_packet_may_carry)
 			assert_int_equal(e->noted[i].v1.begins, i == 0);
 			assert_in_range(e->noted[i].n_samples, FRAME / pieces[k], (FRAME + pieces[k] - 1) / pieces[k]);
 		}
-		ear_free(e);
+		probe_free(e);
 		stage_close(s);
 	}
 }
@@ -295,7 +295,7 @@ TEST(a_frame_that_does_not_fit_takes_a_number)
 
 	stage_open(s);
 	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
-	struct ear *e = ear_listen(s, b, PACKET_V1);
+	struct probe *e = probe_listen(s, b, PACKET_V1);
 
 	e->packet_max = 13;
 	actor_talk(a, 440, 0.2);
@@ -310,7 +310,7 @@ TEST(a_frame_that_does_not_fit_takes_a_number)
 	assert_int_equal(e->noted[0].v1.seq, dropped);
 	assert_int_equal(e->noted[0].v1.time, dropped * FRAME);
 	assert_false(e->noted[0].v1.begins);
-	ear_free(e);
+	probe_free(e);
 	stage_close(s);
 }
 
@@ -322,17 +322,17 @@ TEST(the_end_of_a_filter_says_that_silence_follows)
 
 	stage_open(s);
 	struct actor *a = stage_join(s, "all");
-	struct ear *e = ear_listen(s, a, PACKET_V1);
+	struct probe *e = probe_listen(s, a, PACKET_V1);
 
 	tap_leave(e->tap);
-	assert_int_equal(room_listen(a->p, &o, &ear_sink, e, &e->tap), 0);
+	assert_int_equal(room_listen(a->p, &o, &probe_sink, e, &e->tap), 0);
 	actor_talk(a, 440, 0.2);
 	stage_run(s, 503);
 	a->talks = false;
 	stage_run(s, 500);
 	for (size_t i = 0; i < e->n_packets; i++)
 		assert_int_equal(e->noted[i].v1.ends, i == e->n_packets - 1);
-	ear_free(e);
+	probe_free(e);
 	stage_close(s);
 }
 
@@ -343,7 +343,7 @@ TEST(a_tap_of_a_bad_rate_is_refused)
 	struct tap *t;
 
 	stage_open(s);
-	assert_int_equal(room_listen(stage_join(s, "all")->p, &o, &ear_sink, NULL, &t), ERR_RANGE);
+	assert_int_equal(room_listen(stage_join(s, "all")->p, &o, &probe_sink, NULL, &t), ERR_RANGE);
 	stage_close(s);
 }
 
