@@ -342,7 +342,7 @@ class Modes(VoiceCase):
                     await quiet()
                     self.assertEqual(creates(s), 0)
 
-    async def test_whatever_the_bridge(self):
+    async def test_a_mode_holds_for_a_bridge_of_any_type(self):
         """A steady tone is silent within a tick of the message; where there is no bridge that is told; it ends with the room."""
         with Mynahd(PATIENT + '[[room]]\nname = "t"\nbridge = "tone"\n[[room]]\nname = "*"\n') as server:
             async def attempt():

@@ -407,7 +407,7 @@ static void bad_files_are_reported_exactly(void **state)
 	assert_int_equal(wrong, 0);
 }
 
-static void whatever_it_says_is_one_line(void **state)
+static void every_error_is_one_line(void **state)
 {
 	struct both *t = *state;
 
@@ -501,7 +501,7 @@ int main(void)
 		CASE(origins_take_the_form_browsers_send),
 		CASE(credentials_come_from_systemd),
 		CASE(bad_files_are_reported_exactly),
-		CASE(whatever_it_says_is_one_line),
+		CASE(every_error_is_one_line),
 		CASE(lists_and_files_are_bounded),
 		CASE(files_that_cannot_be_read_say_why),
 	};
