@@ -14,7 +14,7 @@
 #include <ngtcp2/ngtcp2.h>
 #include <stdbool.h>
 
-enum { BLACK_HOLE_LARGE = 1150 }; /* longer datagrams are watched */
+enum { BLACK_HOLE_LARGE = 1150 }; /* longer datagrams are watched; others fit into 1200 bytes (RFC 9000 14), whatever the id */
 
 struct black_hole {
 	nsec watched_since, tried_at;  /* tried_at: the last large datagram */

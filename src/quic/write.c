@@ -76,6 +76,12 @@ static bool may_send(struct quic_conn *c, size_t len)
 	return !c->silence.unanswered && (len <= BLACK_HOLE_LARGE || try_large(c));
 }
 
+/* A short datagram fits the smallest packet of QUIC; the peer's limit was checked when it was queued. */
+static bool fits(const struct quic_conn *c, size_t len)
+{
+	return len <= BLACK_HOLE_LARGE || len <= quic_conn_datagram_max(c);
+}
+
 /* The oldest that may be sent. One that fits no packet (the path shrank since it was queued) is
  * dropped at once: ngtcp2 would refuse it, and all behind it, for ever. */
 static struct dgram *next_dgram(struct quic_conn *c)
@@ -85,8 +91,6 @@ static struct dgram *next_dgram(struct quic_conn *c)
 
 	if (!c->dgrams.head)
 		return NULL;
-	size_t max = quic_conn_datagram_max(c);
-
 	if (!silence_short(&c->silence, ep->now) && qconn_live(c))
 		silence_check(&c->silence, c->q, ep->now);
 	while (c->dgrams.head) {
@@ -94,7 +98,7 @@ static struct dgram *next_dgram(struct quic_conn *c)
 
 		if (d->at + age < ep->now)
 			drop_head(c, &ep->stats.datagrams_dropped.age);
-		else if (d->len > max)
+		else if (!fits(c, d->len))
 			drop_head(c, &ep->stats.datagrams_dropped.size);
 		else
 			return may_send(c, d->len) ? d : NULL;
