@@ -214,7 +214,7 @@ const struct section schema[] = {
 			"certificate = \"/etc/mynah/cert.pem\"\nprivate_key = \"/etc/mynah/key.pem\"\n"
 			"origins = [\"https://voice.example.com\"]\n"},
 	{.name = "http", FIELDS(http_fields),
-		.intro = "The small HTTP/1.1 server beside it: the page, `/healthz`, `/metrics` and `/certificate.sha256`.",
+		.intro = "The small HTTP/1.1 server beside it: the page, `/mynah.json`, `/check`, `/healthz`, `/metrics` and `/certificate.sha256`.",
 		.example = "[http]\nhost = \"127.0.0.1\"\nport = 8080\n"},
 	{.name = "audio", FIELDS(audio_fields),
 		.intro = "Timing of all rooms.",
