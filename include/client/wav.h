@@ -1,26 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wav - sound from and to files and pipes: WAV with 16-bit PCM (stereo and more are mixed down to
- * mono), or raw 16-bit little-endian samples. Streams: nothing is held but a small buffer. A pipe is
- * never waited for: what is not there yet is told from the end. One thread.
+ * wav - sound from and to files and pipes. In: WAV of whatever wav_head reads (stereo and more are mixed
+ * down to mono). Out: WAV with 16-bit PCM. Or raw 16-bit little-endian samples. Streams: only a small
+ * buffer is held. A pipe is never waited for: what is not there yet is told from the end. One thread.
  */
 #pragma once
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-enum { WAV_ERROR = 256, WAV_HEAD_MAX = 65536 };
-
-struct wav_format {
-	uint32_t rate_hz;
-	unsigned channels;
-	size_t data_at;      /* where the samples begin */
-	uint64_t data_bytes; /* UINT64_MAX: as long as the file goes on */
-};
-
-/* Reads the chunks at the head of a file up to the samples, which must begin within `len`. ERR_MALFORMED,
- * ERR_UNSUPPORTED (a WAV, but not of 16-bit PCM) with a phrase in `why`. */
-int wav_parse(const uint8_t *p, size_t len, struct wav_format *out, char why[WAV_ERROR]);
+#include "client/wav_head.h"
 
 struct wav_in;
 struct wav_out;

@@ -64,7 +64,7 @@ static void usage(FILE *f)
 {
 	fputs("usage: mynah call URL [--in FILE|-] [--out FILE|-] [options]\n"
 	      "\n"
-	      "  --in FILE         say this WAV file (16-bit PCM); - for raw samples from standard input\n"
+	      "  --in FILE         say this WAV file (PCM or floats); - for raw samples from standard input\n"
 	      "  --out FILE        write what is heard to this WAV file; - for raw samples to standard output\n"
 	      "  --rate HZ         of raw samples and of what is heard, 8000 to 48000 (16000)\n"
 	      "  --room NAME       join this room instead of a private one\n"

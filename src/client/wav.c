@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,75 +17,13 @@
 enum {
 	HEADER_BYTES = 44,
 	FORMAT_PCM = 1,
-	FORMAT_EXTENSIBLE = 0xfffe,
-	CHANNELS_MAX = 64,
-	IN_BYTES = 16384, /* of the file at once; at least one frame of all channels */
+	IN_BYTES = 16384, /* of the file at once; at least one sample of all channels */
 };
-
-/* --- the header --------------------------------------------------------------------------------- */
 
 static int fault(int err, char why[WAV_ERROR], const char *text)
 {
 	snprintf(why, WAV_ERROR, "%s", text);
 	return err;
-}
-
-static int parse_fmt(struct cursor c, struct wav_format *f, char why[WAV_ERROR])
-{
-	unsigned format = (unsigned)cursor_le(&c, 2);
-
-	f->channels = (unsigned)cursor_le(&c, 2);
-	f->rate_hz = (uint32_t)cursor_le(&c, 4);
-	cursor_bytes(&c, 6); /* bytes a second, bytes a block */
-	unsigned bits = (unsigned)cursor_le(&c, 2);
-
-	if (format == FORMAT_EXTENSIBLE) {
-		cursor_bytes(&c, 8); /* its length, valid bits, which loudspeaker */
-		format = (unsigned)cursor_le(&c, 2);
-	}
-	if (c.bad || f->channels == 0 || f->channels > CHANNELS_MAX || f->rate_hz == 0)
-		return fault(ERR_MALFORMED, why, "a broken fmt chunk");
-	if (format != FORMAT_PCM || bits != 16)
-		return fault(ERR_UNSUPPORTED, why, "not 16-bit PCM; convert it first");
-	return 0;
-}
-
-int wav_parse(const uint8_t *p, size_t len, struct wav_format *out, char why[WAV_ERROR])
-{
-	struct cursor c = cursor_of(p, len);
-	struct wav_format f = {0};
-	const uint8_t *riff = cursor_bytes(&c, 4);
-
-	cursor_bytes(&c, 4);
-	const uint8_t *wave = cursor_bytes(&c, 4);
-
-	if (!riff || !wave || memcmp(riff, "RIFF", 4) != 0 || memcmp(wave, "WAVE", 4) != 0)
-		return fault(ERR_MALFORMED, why, "not a WAV file");
-	for (;;) {
-		const uint8_t *id = cursor_bytes(&c, 4);
-		size_t n = (size_t)cursor_le(&c, 4);
-
-		if (c.bad)
-			return fault(ERR_MALFORMED, why, "no samples in it");
-		if (memcmp(id, "data", 4) == 0) {
-			f.data_at = (size_t)(c.p - p);
-			/* Programs that write to a pipe cannot know, and say 0 or a great number. */
-			f.data_bytes = n == 0 || n >= 0x7ffff000 ? UINT64_MAX : n;
-			break;
-		}
-		const uint8_t *body = cursor_bytes(&c, n + (n & 1));
-
-		if (body && memcmp(id, "fmt ", 4) == 0) {
-			int err = parse_fmt(cursor_of(body, n), &f, why);
-
-			if (err)
-				return err;
-		}
-	}
-	if (f.rate_hz == 0)
-		return fault(ERR_MALFORMED, why, "samples before their format");
-	*out = f;
-	return 0;
 }
 
 /* --- in ----------------------------------------------------------------------------------------- */
@@ -95,11 +34,23 @@ struct wav_in {
 	struct wav_format format;
 	uint64_t left; /* bytes of samples not read yet */
 	size_t from, to; /* of `b` */
-	uint8_t b[WAV_HEAD_MAX];
+	uint8_t b[IN_BYTES];
 };
 
+/* One read, of up to `cap` bytes in the buffer. False: nothing is there now. */
+static bool read_some(struct wav_in *w, size_t cap)
+{
+	ssize_t n = read(w->fd, w->b + w->to, cap - w->to);
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return errno == EINTR;
+	w->ended = n <= 0;
+	w->to += n > 0 ? (size_t)n : 0;
+	return true;
+}
+
 /* Reads what is there, up to `cap` bytes in the buffer. */
-static void fill(struct wav_in *w, size_t cap, bool wait)
+static void fill(struct wav_in *w, size_t cap)
 {
 	struct pollfd p = {.fd = w->fd, .events = POLLIN};
 
@@ -108,19 +59,33 @@ static void fill(struct wav_in *w, size_t cap, bool wait)
 		w->to -= w->from;
 		w->from = 0;
 	}
-	while (w->to < cap && !w->ended) {
-		if (!wait && poll(&p, 1, 0) == 0)
+	while (w->to < cap && !w->ended && poll(&p, 1, 0) != 0) {
+		if (!read_some(w, cap))
 			return;
-		ssize_t n = read(w->fd, w->b + w->to, cap - w->to);
-
-		if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
-			if (errno == EAGAIN && !wait)
-				return;
-			continue;
-		}
-		w->ended = n <= 0;
-		w->to += n > 0 ? (size_t)n : 0;
 	}
+}
+
+/* Waits for the head, of a FIFO as well. */
+static int read_head(struct wav_in *w, char why[WAV_ERROR])
+{
+	struct wav_head head;
+	size_t used;
+	int err = 0;
+
+	wav_head_init(&head);
+	while (!err && head.state != WAV_AT_SAMPLES) {
+		if (w->from == w->to) {
+			w->from = w->to = 0;
+			read_some(w, sizeof w->b);
+		}
+		if (w->ended)
+			return wav_head_truncated(&head, why);
+		err = wav_head_feed(&head, w->b + w->from, w->to - w->from, &used, why);
+		w->from += used;
+	}
+	w->format = head.format;
+	w->left = head.format.data_bytes;
+	return err;
 }
 
 static int open_file(struct wav_in *w, const char *path, char why[WAV_ERROR])
@@ -132,18 +97,15 @@ static int open_file(struct wav_in *w, const char *path, char why[WAV_ERROR])
 		snprintf(why, WAV_ERROR, "%.150s: %s", path, strerror(errno));
 		return errno == ENOENT ? ERR_NOTFOUND : ERR_IO;
 	}
-	fill(w, sizeof w->b, true);
-	int err = wav_parse(w->b, w->to, &w->format, what);
+	int err = read_head(w, what);
 
-	if (!err && !audio_rate_ok(w->format.rate_hz))
-		err = fault(ERR_RANGE, what, "its rate is not within 8000 to 48000 Hz; convert it first");
-	if (err) {
-		snprintf(why, WAV_ERROR, "%.150s: %.90s", path, what);
-		return err;
+	if (!err && !audio_rate_ok(w->format.rate_hz)) {
+		snprintf(what, sizeof what, "its rate of %u Hz is not within 8000 to 48000; convert it first", w->format.rate_hz);
+		err = ERR_RANGE;
 	}
-	w->from = w->format.data_at;
-	w->left = w->format.data_bytes;
-	return 0;
+	if (err)
+		snprintf(why, WAV_ERROR, "%.150s: %.90s", path, what);
+	return err;
 }
 
 int wav_in_open(const char *path, uint32_t raw_rate_hz, struct wav_in **out, char why[WAV_ERROR])
@@ -155,7 +117,7 @@ int wav_in_open(const char *path, uint32_t raw_rate_hz, struct wav_in **out, cha
 		return fault(ERR_NOMEM, why, "out of memory");
 	if (strcmp(path, "-") == 0) {
 		w->fd = STDIN_FILENO;
-		w->format = (struct wav_format){.rate_hz = raw_rate_hz, .channels = 1};
+		w->format = (struct wav_format){.rate_hz = raw_rate_hz, .channels = 1, .sample_bytes = 2};
 		w->left = UINT64_MAX;
 	} else {
 		err = open_file(w, path, why);
@@ -175,7 +137,7 @@ uint32_t wav_in_rate(const struct wav_in *w)
 
 static size_t block_bytes(const struct wav_in *w)
 {
-	return 2u * w->format.channels;
+	return (size_t)w->format.sample_bytes * w->format.channels;
 }
 
 /* Whole samples in the buffer that belong to the data. */
@@ -186,13 +148,48 @@ static size_t buffered(const struct wav_in *w)
 	return (size_t)(have < w->left ? have : w->left) / block_bytes(w);
 }
 
-static int16_t mix_down(const uint8_t *p, unsigned channels)
+static int32_t integer_sample(uint64_t v, unsigned bytes)
 {
-	int32_t sum = 0;
+	uint32_t top = (uint32_t)v << (32 - 8 * bytes);
 
-	for (unsigned i = 0; i < channels; i++)
-		sum += (int16_t)(uint16_t)(p[2 * i] | p[2 * i + 1] << 8);
-	return (int16_t)(sum / (int32_t)channels);
+	return (int32_t)(bytes == 1 ? top ^ 0x80000000u : top);
+}
+
+static double float_sample(uint64_t v, unsigned bytes)
+{
+	uint32_t v32 = (uint32_t)v;
+	float single;
+	double x;
+
+	memcpy(&x, &v, sizeof x);
+	memcpy(&single, &v32, sizeof single);
+	return bytes == sizeof single ? (double)single : x;
+}
+
+/* A sample of any coding, with INT32_MAX as full scale. */
+static int32_t sample_at(const struct wav_format *f, const uint8_t *p)
+{
+	struct cursor c = cursor_of(p, f->sample_bytes);
+	uint64_t v = f->big_endian ? cursor_be(&c, f->sample_bytes) : cursor_le(&c, f->sample_bytes);
+
+	if (f->coding == WAV_INTEGER)
+		return integer_sample(v, f->sample_bytes);
+	double x = float_sample(v, f->sample_bytes) * 2147483648.0;
+
+	if (isnan(x))
+		return 0;
+	return x >= INT32_MAX ? INT32_MAX : x <= INT32_MIN ? INT32_MIN : (int32_t)x;
+}
+
+static int16_t mix_down(const struct wav_format *f, const uint8_t *p)
+{
+	int64_t sum = 0;
+
+	for (unsigned i = 0; i < f->channels; i++)
+		sum += sample_at(f, p + (size_t)i * f->sample_bytes);
+	int64_t rounded = (sum / f->channels + 0x8000) >> 16;
+
+	return (int16_t)(rounded > INT16_MAX ? INT16_MAX : rounded);
 }
 
 size_t wav_in_read(struct wav_in *w, int16_t *pcm, size_t n)
@@ -203,7 +200,7 @@ size_t wav_in_read(struct wav_in *w, int16_t *pcm, size_t n)
 		size_t want = (n - done) * block_bytes(w);
 
 		if (buffered(w) < n - done && w->left > w->to - w->from)
-			fill(w, want < IN_BYTES ? want : IN_BYTES, false);
+			fill(w, want < IN_BYTES ? want : IN_BYTES);
 		size_t have = buffered(w) < n - done ? buffered(w) : n - done;
 
 		if (have < n - done && !w->ended && w->left > w->to - w->from && w->to - w->from < IN_BYTES)
@@ -211,7 +208,7 @@ size_t wav_in_read(struct wav_in *w, int16_t *pcm, size_t n)
 		if (have == 0)
 			break;
 		for (size_t i = 0; i < have; i++, w->from += block_bytes(w))
-			pcm[done++] = mix_down(w->b + w->from, w->format.channels);
+			pcm[done++] = mix_down(&w->format, w->b + w->from);
 		if (w->left != UINT64_MAX)
 			w->left -= have * block_bytes(w);
 	}
