@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * discover.js: where the server is, and why a session with it did not open. Asks the page's own server over HTTP.
+ * discover.js: where the server is, and why a session with it did not open. Asks the page's own server over HTTP, at
+ * paths relative to the page: a proxy may serve it under any prefix.
  */
 import { MynahError } from './errors.js';
 
@@ -13,13 +14,13 @@ export function sessionUrl(url, { room, name, rate, token, frames } = {}) {
 	return full.href;
 }
 
-/* Asks the page's server where the voice server is and which certificates it may show:
+/* Asks the server of the page at `base` where the voice server is and which certificates it may show:
  * { url, certificateHashes, frames, frameMs, sampleRate, version }. Never from a cache: the
  * hashes change every few days. */
 export async function serverInfo({ base = globalThis.location?.href, fetch = globalThis.fetch, signal } = {}) {
 	let info;
 	try {
-		const answer = await fetch(new URL('/mynah.json', base), { cache: 'no-store', signal });
+		const answer = await fetch(new URL('mynah.json', base), { cache: 'no-store', signal });
 		if (!answer.ok)
 			throw new Error(`status ${answer.status}`);
 		info = await answer.json();
@@ -52,13 +53,13 @@ export async function diagnose({ error, tookMs = 0, used = [], room = '', name =
 		return { status: answer.status, body: await answer.json().catch(() => null) };
 	};
 	try {
-		const health = await ask('/healthz');
+		const health = await ask('healthz');
 		if (health.status >= 500)
 			return { kind: 'restarting', text: `the server answers ${health.status}` };
-		const check = await ask('/check?' + new URLSearchParams({ room, name }));
+		const check = await ask('check?' + new URLSearchParams({ room, name }));
 		if (check.body?.ok === false)
 			return { kind: 'refused', status: check.body.status, text: check.body.reason ?? '' };
-		const info = await ask('/mynah.json');
+		const info = await ask('mynah.json');
 		const now = info.body?.certificate_hashes ?? [];
 		if (now.length && !now.some((hash) => used.includes(hash)))
 			return { kind: 'certificate_changed', text: 'the server has a new certificate' };

@@ -187,6 +187,24 @@ test('the check is asked with what the session asked for', async () => {
 	assert.deepEqual(Object.fromEntries(searchParams), { room: 'a&b', name: 'Ann + Bob' });
 });
 
+for (const [page, prefix] of [
+	['https://example.com/', '/'], ['https://example.com/voice/', '/voice/'], ['https://example.com/voice/?room=tea', '/voice/'],
+	['https://example.com/a/b/index.html?room=a/b#c', '/a/b/'],
+]) {
+	test(`the page asks its own folder: ${page}`, async () => {
+		const asked = [];
+		const fetch = (url) => {
+			const { origin, pathname } = new URL(url);
+			asked.push(pathname);
+			assert.equal(origin, 'https://example.com');
+			return answers(well)(origin + '/' + pathname.slice(prefix.length));
+		};
+		await serverInfo({ base: page, fetch });
+		await diagnose({ error: new MynahError('failed', ''), used: ['aa'], base: page, fetch });
+		assert.deepEqual(asked, ['mynah.json', 'healthz', 'check', 'mynah.json'].map((name) => prefix + name));
+	});
+}
+
 test('every problem has a title, a text and a way on', () => {
 	for (const kind of [...KINDS, 'never heard of', 'aborted']) {
 		const { title, text, retry } = explain(kind);

@@ -5,12 +5,16 @@ be refused. Needs chromium, chromium-driver, python3-selenium, python3-aioquic, 
 
     scripts/debian13 --for test python3 -m unittest tests/web/test_page.py
 """
+import http.server
 import pathlib
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
+import urllib.error
+import urllib.request
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -26,6 +30,39 @@ def free_port(kind):
     with socket.socket(socket.AF_INET, kind) as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def proxy_under(prefix, port):
+    """A proxy that serves what is at `port` under `prefix` alone, as nginx and Caddy do; notes what else was asked."""
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            if not self.path.startswith(prefix):
+                self.server.astray.append(self.path)
+                return self.answer(404, {}, b"")
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/{self.path[len(prefix):]}",
+                                             headers={"Host": self.headers["Host"]})
+            try:
+                with urllib.request.urlopen(request, timeout=5) as upstream:
+                    self.answer(upstream.status, upstream.headers, upstream.read())
+            except urllib.error.HTTPError as error:
+                self.answer(error.code, error.headers, error.read())
+
+        def answer(self, status, fields, body):
+            self.send_response(status)
+            for name in "Content-Type", "Content-Security-Policy":
+                if name in fields:
+                    self.send_header(name, fields[name])
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    proxy.astray = []
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    return proxy
 
 
 class Page(unittest.TestCase):
@@ -203,6 +240,19 @@ class Page(unittest.TestCase):
             self.assertEqual(self.js("document.getElementById('people').textContent.includes('only listens')"), mode == "listening")
             if mode == "listening":
                 self.until("document.getElementById('subline').textContent.includes('silenced')")
+
+    def test_the_page_works_behind_a_proxy_under_a_prefix(self):
+        self.serve()
+        proxy = proxy_under("/voice/", self.ports[0])
+        self.addCleanup(proxy.server_close)
+        self.addCleanup(proxy.shutdown)
+        self.browser.get(f"http://127.0.0.1:{proxy.server_port}/voice/?loopback=0&autoconnect=1&name=Ann")
+        self.until("mynah.state === 'live'")
+        self.assertGreater(self.heard_peak(2.5), 0.05)
+        self.browser.get(f"http://127.0.0.1:{proxy.server_port}/voice/?loopback=0&autoconnect=1&room=full")
+        self.until("mynah.problem")
+        self.assertEqual(self.js("mynah.problem"), "refused")
+        self.assertEqual([path for path in proxy.astray if path != "/favicon.ico"], [])
 
     def test_words_for_refusals(self):
         for args, query, kind in (([], "room=full", "refused"), (["--wrong-hash"], "", "certificate"), (["--no-udp"], "", "blocked")):
