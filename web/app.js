@@ -159,7 +159,7 @@ function follow(call) {
 	call.on('transcript', (words) => view.showTranscript(call, words));
 }
 
-/* What somebody has made of the bridge, and whether its worker is there; one that fails again and again is told of once. */
+/* The mode that somebody has given the bridge, and whether its worker is there; one that fails again and again is reported once. */
 function showBridge(call, { id, up, text, mode, by }) {
 	const name = call.nameOf(id);
 	const down = up ? '' : name;
@@ -327,7 +327,7 @@ function shortName(text) {
 	return name.trim();
 }
 
-/* What was said in one room is not for those of another. */
+/* Messages of one room are not for the people of another. */
 function forgetMessages() {
 	const room = roomField();
 	if (room && room === page.room)

@@ -296,7 +296,7 @@ export class Playout {
 			this.#cut(this.depth - this.targetMs * this.perMs);
 	}
 
-	/* What was sent under an older epoch is dropped, except for a short fade. */
+	/* Sound of an older epoch is dropped, except for a short fade. */
 	flush(epoch) {
 		const { ring, read } = this;
 		const n = this.playing ? Math.min(this.depth, Math.round(FADE_MS * this.perMs)) : 0;
@@ -361,7 +361,7 @@ export class Playout {
 			this.#follow(this.held.shift());
 	}
 
-	/* What is missing will not come any more. */
+	/* Missing frames will not come any more. */
 	#openGap() {
 		this.#follow(this.held.shift());
 		this.#followUp();

@@ -6,7 +6,7 @@
     command = ["python3", "/srv/worker.py"]
 
 Records on stdin and stdout: u8 type, u16 big-endian length, payload. Audio is 16-bit little-endian mono; its type
-tells the rate. What you print to stderr goes into the daemon's log."""
+tells the rate. Lines that you print to stderr go into the daemon's log."""
 import array
 import sys
 

@@ -21,7 +21,7 @@ struct http_request {
 	void *conn;                /* for http_defer(); NULL: the answer cannot wait */
 };
 
-/* Filled by the handler. What it points to is copied right after the handler has returned, so it must not lie on the
+/* Filled by the handler. The data that it points to is copied right after the handler has returned, so it must not lie on the
  * handler's own stack; unless said otherwise it is not touched later. */
 struct http_response {
 	unsigned status;           /* 200 to 599 */

@@ -158,7 +158,7 @@ struct bridge_fault {
 };
 bool bridge_faulty(struct bridge_fault *f, const char *key, const char *accepts); /* false */
 
-/* A driver. What is not called optional must be there. */
+/* A driver. Every callback is required unless it is called optional. */
 struct bridge_ops {
 	const char *type;
 	/* `rate_hz` and `frame_samples` (per tick, rounded up) are settled. `opts`, `sink` and `log` are

@@ -39,7 +39,7 @@ int net_connect(struct net *n, const struct net_target *to, void *user, nsec now
 
 /* on_time is called at `at`, once. NSEC_NONE: not. */
 void net_at(struct net *n, nsec at);
-/* What was sent from outside the loop's callbacks (a signal, say) leaves at once. */
+/* Sends at once what was queued outside the loop's callbacks (by a signal, say). */
 void net_wake(struct net *n);
 
 /* Lets connections say goodbye (700 ms at most), closes all handles, frees; `on_closed` is the last thing. Sessions

@@ -18,7 +18,7 @@ static float gain_at(const struct concealment *c, const struct playout *p, size_
 	return at >= end ? 0 : 1 - fade_rising(at - full, end - full);
 }
 
-/* What is left of a jump between the end of the period and its beginning is faded out over the first repetition. */
+/* The jump between the end of the period and its beginning is faded out over the first repetition. */
 void conceal_start(struct concealment *c, const struct playout *p, bool quiet)
 {
 	size_t match = playout_samples(p, SPLICE_MATCH_MS);
@@ -30,7 +30,7 @@ void conceal_start(struct concealment *c, const struct playout *p, bool quiet)
 	c->quiet = quiet;
 }
 
-/* What is left of the jump `at` samples after the sound ran out. */
+/* The rest of the jump `at` samples after the sound ran out. */
 static float step_at(const struct concealment *c, const struct playout *p, size_t at)
 {
 	size_t fade = playout_samples(p, SPLICE_FADE_MS);

@@ -260,7 +260,7 @@ static bool feed_followers(struct jitter *j)
 	return dropped;
 }
 
-/* The memory is played out and `f` comes next, after a gap. What was invented since is part of the gap. */
+/* The memory is played out and `f` comes next, after a gap. Sound concealed since then is part of the gap. */
 static bool open_gap(struct jitter *j, const struct frame *f)
 {
 	struct order_gap gap = order_gap(j->order, f);
@@ -280,7 +280,7 @@ static bool open_gap(struct jitter *j, const struct frame *f)
 	return dropped;
 }
 
-/* What is missing before `f` is given up, and its place left out. */
+/* Gives up the frames that are missing before `f`, and leaves out their place. */
 static bool feed_over_gap(struct jitter *j, const struct frame *f)
 {
 	j->by_order.n_lost += order_gap(j->order, f).lost;

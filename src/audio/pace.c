@@ -150,7 +150,7 @@ void pace_arrived(struct pace *p, double ms, nsec now)
 	move_leads(p, -ms * p->trim_ppm * 1e-6);
 }
 
-/* What was invented for a late frame is added to the lead; for a lost one it only fills its place. */
+/* Concealment for a late frame adds to the lead; for a lost one it only fills its place. */
 void pace_resumed(struct pace *p, double lead_ms, size_t invented, nsec now)
 {
 	double invented_ms = playout_ms(p->playout, invented);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pace - keeps the delay of one talker where it belongs. What it looks at is the lead: after a tick, what is still
+ * pace - keeps the delay of one talker where it belongs. It looks at the lead: after a tick, what is still
  * stored plus the time since the last arrival, i.e. by how much the talker's stream is ahead of the ticks. The lead does not depend
  * on how the stream is cut into datagrams or where they fall between two ticks.
  *  - Playing begins with the first tick at which the lead is at least the margin. Frames of

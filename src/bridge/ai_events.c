@@ -29,7 +29,7 @@ static void report_complaint(struct openai *a, const char *what)
 	log_warn(a->cx.log, "the provider complains: %s", log_quoted(what, quoted, sizeof quoted));
 }
 
-/* What is refused while the session is set up is our session.update, and will be refused next time. */
+/* A refusal while the session is set up is of our session.update, which will be refused next time, too. */
 static void handle_error(struct openai *a, yyjson_val *error)
 {
 	const char *type = json_text(error, "type"), *code = json_text(error, "code"), *param = json_text(error, "param");

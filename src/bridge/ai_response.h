@@ -94,7 +94,7 @@ void ai_response_transcript(struct ai_response *r, const char *response, const c
 
 /* --- interruptions --- */
 
-/* What the running response has still to say is not wanted. `cancel`: the provider is told, too. */
+/* The rest of the running response is not wanted. `cancel`: the provider is told, too. */
 void ai_response_stop(struct ai_response *r, bool cancel);
 /* The room dropped what was waiting from utterance `number` on, of which `heard_ms` were heard: the model must not think
  * that people heard the rest. */

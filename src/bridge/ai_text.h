@@ -6,7 +6,7 @@
 /* Bytes of `text` that fit into `len` bytes in whole UTF-8 characters. */
 size_t ai_text_fit(const char *text, size_t len);
 
-/* A transcript that is still growing. What does not fit is left out. */
+/* A transcript that is still growing. Text that does not fit is left out. */
 struct ai_partial {
 	char item[AI_ID_MAX]; /* whose transcript it is */
 	char text[AI_TEXT_MAX];

@@ -5,7 +5,7 @@
  *
  *   tick -> input queue (frames of 40 ms) -> ai_out
  *
- * Uses ai_out, ai_people, ai_history. What a change of turn means for the model's response is its caller's business.
+ * Uses ai_out, ai_people, ai_history. Its caller decides what a change of turn means for the model's response.
  * One thread, the loop's; times are arguments. Takes memory in ai_turn_init() only.
  */
 #pragma once

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ws_worker - a worker behind a WebSocket, in one of the framings of telephony platforms: we are the platform, the
- * room is the call. What differs between them is in a struct ws_dialect.
+ * room is the call. The differences between them are in a struct ws_dialect.
  *
  *   room -> input queue (frames of 20 ms, 300 ms of them wait) -> dialect -> WebSocket -> worker
  *   worker -> WebSocket -> dialect -> output -> the room's backlog

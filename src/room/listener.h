@@ -49,7 +49,7 @@ void listener_talks(struct listener *l, const float *own);
 void listener_tick(struct listener *l, struct room *r, unsigned n_sources, nsec now);
 
 void listener_report(struct listener *l, const struct room_event *ev, nsec now);
-/* What was sent under older epochs is not to be played any more. */
+/* Sound sent under older epochs is not to be played any more. */
 void listener_flush(struct listener *l, const struct room_member *bridge, nsec now);
 /* The number of samples of this epoch that it has played. A report that cannot be true is ignored. */
 void listener_played(struct listener *l, uint8_t epoch, uint64_t samples);

@@ -2,7 +2,7 @@
 """A WebTransport client on aioquic's QUIC with HTTP/3 of its own, for tests.
 
 aioquic's H3Connection refuses to write what a test wants to write (cut frames, two CONNECTs,
-capsules of any length), so only its QUIC is used here. What arrives is kept and can be awaited.
+capsules of any length), so only its QUIC is used here. Everything that arrives is kept and can be awaited.
 
     async with connect("127.0.0.1", 4433, "/audio?room=a", sha256=hash) as client:
         client.send_datagram(b"...")

@@ -40,7 +40,7 @@ def alone():
 
 class Example(VoiceCase):
     async def answers(self, server, provider, greeting=None, room=None, nth=0):
-        """Somebody says something and the model answers. What it was asked to be is in the session."""
+        """Somebody says something and the model answers. Its instructions are in the session."""
         async with session(server, room=room) as p:
             s = await provider.session(nth)
             if greeting:

@@ -13,7 +13,7 @@ enum { RATE = 16000, CAP = 4000 };
 
 static float memory[CAP];
 
-/* What was played is a tone. */
+/* The played sound is a tone. */
 static struct playout played(double hz)
 {
 	struct playout p = {.rate_hz = RATE, .cap = CAP, .x = memory};

@@ -806,7 +806,7 @@ TEST(a_change_of_codec_frees_the_decoder_and_loses_nothing)
 	assert_int_equal(counter.n_free, 2);
 }
 
-/* What was held is decoded by its own codec. */
+/* Held frames are decoded by their own codec. */
 TEST(frames_that_wait_are_played_before_a_codec_changes)
 {
 	const struct jitter_opts o = {.rate_hz = 16000};

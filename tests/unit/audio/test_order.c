@@ -257,7 +257,7 @@ TEST(loss_is_concealed_in_place)
 	}
 }
 
-/* What comes before its tick costs nothing; with more in store that is more. */
+/* Frames that come before their tick cost nothing; with more in store more of them do. */
 TEST(reordering_within_the_margin_costs_nothing)
 {
 	struct world *w = world_new(&(struct world){.phase_ms = 8});
