@@ -17,7 +17,7 @@ const HISTORY = 6; // statistics over which loss is taken
 
 /* Opens a session. Options: url; certificateHashes (hex; none for a public certificate);
  * room, name, rate, token; frames ("v1" or "legacy"; else v1 is tried first); signal to give up; timeoutMs (10 s); statsMs (2 s, 0 for none);
- * onCall(call), called before the server's first word, for who must not miss the welcome.
+ * onCall(call), called before the server's first word, for callers that must not miss the welcome.
  * Resolves once the server has said welcome, or, for a server that speaks only audio,
  * three seconds after the session opened. */
 export async function connect(options) {
@@ -63,7 +63,7 @@ function asMynahError(error, facts) {
 	return new MynahError('failed', error?.message || 'the session did not open', facts);
 }
 
-/* Events (detail): audio {rate, samples, and what decodeFrame() reports of v1 frames}; flush {epoch}: what came before is
+/* Events (detail): audio {rate, samples, and what decodeFrame() reports of v1 frames}; flush {epoch}: frames of older epochs are
  * not to be played any more; participants [..]; speaking, joined, left, message,
  * warning, bye (the server's objects); figures (call.figures changed); closed {kind, text}.
  * Every object that the server sends is also dispatched under its own type. */

@@ -178,8 +178,8 @@ export class FrameCutter {
  * the margin, calm lowers it again.
  *
  * v1 frames do carry both. One with something missing before it is held until that comes or the ring is nearly
- * empty; then what is missing is invented in its place, or left silent if nothing was lost. When the ring is nearly
- * empty and nothing is held, invention goes ahead: the next frame tells whether it stood for a lost one.
+ * empty; then the missing sound is concealed in its place, or left silent if nothing was lost. When the ring is nearly
+ * empty and nothing is held, concealment goes ahead: the next frame tells whether it stood for a lost one.
  */
 const FADE_MS = 3;
 const STEER_MS = 500;
@@ -201,9 +201,9 @@ const SEAM_LOOK = 32; // samples on each side that say what is usual
 const SEAM_LEAST = 0.02; // -34 dBFS: smaller steps are not heard as clicks
 const SEAM_RATIO = 2; // a step is that much larger than any bend around it
 const HELD_MOST = 12; // frames that wait for one they overtook
-const INVENT_MS = 10; // at once
-const INVENT_FULL_MS = 10; // at full level, ...
-const INVENT_MOST_MS = 50; // ... and faded out by then;
+const CONCEAL_MS = 10; // at once
+const CONCEAL_FULL_MS = 10; // at full level, ...
+const CONCEAL_MOST_MS = 50; // ... and faded out by then;
 const WAIT_MS = 200; // for which the place of a missing frame is kept
 const PERIOD_LEAST_MS = 5;
 const PERIOD_MOST_MS = 17;
@@ -219,8 +219,8 @@ function bend(x) {
 	return most;
 }
 
-function inventedGain(ms) {
-	const t = (ms - INVENT_FULL_MS) / (INVENT_MOST_MS - INVENT_FULL_MS);
+function concealedGain(ms) {
+	const t = (ms - CONCEAL_FULL_MS) / (CONCEAL_MOST_MS - CONCEAL_FULL_MS);
 	return t <= 0 ? 1 : t >= 1 ? 0 : 1 - t * t * (3 - 2 * t);
 }
 
@@ -257,10 +257,10 @@ export class Playout {
 		this.next = null; // { sequence, time, rate } of the frame that is to follow
 		this.held = [];
 		this.pushed = 0; // samples of this epoch, as they came
-		this.invented = 0; // samples since the last frame
-		this.period = 0; // of what is invented; 0: nothing is
+		this.concealed = 0; // samples since the last frame
+		this.period = 0; // that concealment repeats; 0: nothing is concealed
 		this.at = 0; // in it
-		this.tailOver = null; // what would have been invented next, ...
+		this.tailOver = null; // what concealment would have played next, ...
 		this.overlap = 0; // ... and samples over which the next frame takes over from it
 		this.silent = false; // the ring ran dry, or may, because nobody spoke
 	}
@@ -317,7 +317,7 @@ export class Playout {
 		if (this.epoch === null || !this.next)
 			return null;
 		const held = this.held.reduce((sum, { samples }) => sum + samples.length, 0);
-		const waiting = (Math.max(0, this.depth - this.invented) * this.next.rate) / this.outRate;
+		const waiting = (Math.max(0, this.depth - this.concealed) * this.next.rate) / this.outRate;
 		return { epoch: this.epoch, samples: Math.max(0, Math.round(this.pushed - held - waiting)) };
 	}
 
@@ -380,15 +380,15 @@ export class Playout {
 
 	#follow(frame) {
 		const gap = this.#gapBefore(frame);
-		const trough = this.depth - this.invented + (gap.silent ? 0 : gap.n);
+		const trough = this.depth - this.concealed + (gap.silent ? 0 : gap.n);
 		this.counts.lost += gap.lost;
 		if (gap.n && gap.silent)
 			this.#keepSilence(gap.n);
 		else if (gap.n)
 			this.#fillGap(gap, frame.samples.length);
-		else if (this.invented)
-			this.#wasLate(this.invented);
-		this.invented = this.period = 0;
+		else if (this.concealed)
+			this.#wasLate(this.concealed);
+		this.concealed = this.period = 0;
 		this.#append(frame.samples, frame.rate, gap.silent && gap.n ? Infinity : trough, false);
 		this.next = { sequence: (frame.sequence + 1) & 0xffff, time: (frame.time + frame.samples.length) >>> 0, rate: frame.rate };
 		this.silent = frame.ends;
@@ -401,16 +401,16 @@ export class Playout {
 		if (this.depth === 0)
 			this.wasSilent = true; // nothing to go on with; but it was not late
 		else
-			this.#invent(Math.min(n - this.invented, this.maxMs * this.perMs - this.depth));
+			this.#conceal(Math.min(n - this.concealed, this.maxMs * this.perMs - this.depth));
 	}
 
 	#keepSilence(n) {
-		const most = Math.min(n - this.invented, SILENCE_MOST_MS * this.perMs);
+		const most = Math.min(n - this.concealed, SILENCE_MOST_MS * this.perMs);
 		if (this.depth === 0)
 			this.wasSilent = true;
 		if (this.depth === 0 || most <= 0)
 			return;
-		if (!this.invented)
+		if (!this.concealed)
 			this.#fadeTail();
 		this.overlap = 0;
 		this.#write(new Float32Array(Math.round(most)));
@@ -427,10 +427,10 @@ export class Playout {
 		while (this.playing && this.depth < least) {
 			if (this.held.length) {
 				this.#openGap();
-			} else if (!this.silent && this.invented < WAIT_MS * this.perMs) {
-				const n = Math.round(INVENT_MS * this.perMs);
-				this.#invent(n);
-				this.invented += n;
+			} else if (!this.silent && this.concealed < WAIT_MS * this.perMs) {
+				const n = Math.round(CONCEAL_MS * this.perMs);
+				this.#conceal(n);
+				this.concealed += n;
 			} else {
 				return;
 			}
@@ -438,7 +438,7 @@ export class Playout {
 	}
 
 	/* Goes on with the last period of what is in the ring, sinking; `overlap` samples more are kept for the next frame. */
-	#invent(n) {
+	#conceal(n) {
 		const { pattern, perMs } = this;
 		if (!this.period)
 			this.#findPeriod();
@@ -446,7 +446,7 @@ export class Playout {
 		const fade = Math.round(FADE_MS * perMs);
 		const out = new Float32Array(n + fade);
 		for (let i = 0; i < out.length; i++)
-			out[i] = pattern[(this.at + i) % this.period] * inventedGain((this.at + i) / perMs);
+			out[i] = pattern[(this.at + i) % this.period] * concealedGain((this.at + i) / perMs);
 		this.at += n;
 		this.overlap = 0;
 		this.#write(out.subarray(0, n));
@@ -478,7 +478,7 @@ export class Playout {
 		this.at = 0;
 	}
 
-	/* The first samples after an invention take over from it. */
+	/* The first samples after a concealment take over from it. */
 	#takeOver(samples) {
 		const n = Math.min(this.overlap, samples.length);
 		for (let i = 0; i < n; i++) {
@@ -626,7 +626,7 @@ export class Playout {
 	#runDry() {
 		this.playing = false;
 		this.wasSilent = this.silent;
-		this.invented = this.period = this.overlap = 0;
+		this.concealed = this.period = this.overlap = 0;
 		this.gain = 0;
 		this.gap = 0;
 		if (this.resampler)

@@ -82,7 +82,7 @@ struct http_fields {
 	char length[24];
 };
 
-/* All fields of a response but those of the connection. */
+/* All fields of a response except those of the connection. */
 void http_response_fields(const struct http_response *res, struct http_fields *out);
 
 /* What is left to be sent of a body, and the memory that it is in, if it is ours. */

@@ -31,7 +31,7 @@ struct media_out {
 
 struct media_stats {
 	uint64_t packets_sent, frames_received, samples_sent;
-	uint64_t concealed;       /* grid points for which sound had to be invented */
+	uint64_t concealed;       /* grid points that had to be concealed */
 	uint64_t bad_frames;      /* that could not be parsed */
 	uint64_t flushes;
 	uint64_t frames_lost;     /* by the sequence of v1 frames */

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define FULL_MS 10 /* invented sound at full level */
+#define FULL_MS 10 /* concealment at full level */
 
 static float gain_at(const struct concealment *c, const struct playout *p, size_t at)
 {
@@ -26,7 +26,7 @@ void conceal_start(struct concealment *c, const struct playout *p, bool quiet)
 
 	c->lag = splice_lag(end - match, -1, playout_samples(p, SPLICE_LAG_MIN_MS), playout_samples(p, SPLICE_LAG_MAX_MS), match);
 	c->step = end[-1] - end[-1 - (ptrdiff_t)c->lag];
-	c->invented = 0;
+	c->n_done = 0;
 	c->quiet = quiet;
 }
 
@@ -44,9 +44,9 @@ void conceal_run(struct concealment *c, struct playout *p, float *out, size_t n)
 	float *x = p->x + p->rd;
 
 	memmove(x + n, x, playout_level(p) * sizeof *x);
-	for (size_t i = 0; i < n; i++, c->invented++) {
-		x[i] = x[(ptrdiff_t)i - (ptrdiff_t)c->lag] + step_at(c, p, c->invented);
-		out[i] = x[i] * gain_at(c, p, c->invented);
+	for (size_t i = 0; i < n; i++, c->n_done++) {
+		x[i] = x[(ptrdiff_t)i - (ptrdiff_t)c->lag] + step_at(c, p, c->n_done);
+		out[i] = x[i] * gain_at(c, p, c->n_done);
 	}
 	p->rd += n;
 	p->wr += n;
@@ -56,13 +56,13 @@ void conceal_return(const struct concealment *c, const struct playout *p, float 
 {
 	size_t fade = playout_samples(p, SPLICE_FADE_MS) < n ? playout_samples(p, SPLICE_FADE_MS) : n;
 	const float *past = p->x + p->rd - c->lag;
-	float gain = gain_at(c, p, c->invented);
+	float gain = gain_at(c, p, c->n_done);
 
 	for (size_t i = 0; i < fade; i++) {
 		float w = fade_rising(i, fade);
 
 		out[i] *= w;
 		if (gain > 0)
-			out[i] += (1 - w) * gain * (past[i % c->lag] + step_at(c, p, c->invented + i));
+			out[i] += (1 - w) * gain * (past[i % c->lag] + step_at(c, p, c->n_done + i));
 	}
 }

@@ -13,14 +13,14 @@ enum { CONCEAL_MS = 50 }; /* then it is silence */
 
 struct concealment {
 	size_t lag;      /* period that is repeated */
-	size_t invented; /* samples so far; 0 while the talker's own sound is played */
+	size_t n_done;   /* samples so far; 0 while the talker's own sound is played */
 	float step;      /* jump that the repetition would make, faded out */
-	bool quiet;      /* what is invented only ends the sound: it fades at once */
+	bool quiet;      /* the concealment only ends the sound: it fades at once */
 };
 
-/* The sound ran out. Finds the period by likeness in what was played. */
+/* The sound ran out. Finds its period by correlation in the played sound. */
 void conceal_start(struct concealment *c, const struct playout *p, bool quiet);
-/* Invents `n` samples before what is stored. They become part of what was played, at full level. */
+/* Conceals `n` samples before the stored sound. They become part of the played sound, at full level. */
 void conceal_run(struct concealment *c, struct playout *p, float *out, size_t n);
-/* `out` is the next sound at p->rd: fades it in, over what was invented meanwhile. */
+/* `out` is the next sound at p->rd: fades it in over the concealment. */
 void conceal_return(const struct concealment *c, const struct playout *p, float *out, size_t n);

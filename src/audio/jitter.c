@@ -128,7 +128,7 @@ void jitter_free(struct jitter *j)
 static void to_idle(struct jitter *j)
 {
 	j->state = STATE_IDLE;
-	j->concealment.invented = 0;
+	j->concealment.n_done = 0;
 	pace_not_missed(&j->pace);
 }
 
@@ -265,11 +265,11 @@ static bool open_gap(struct jitter *j, const struct frame *f)
 {
 	struct order_gap gap = order_gap(j->order, f);
 	uint64_t n = (uint64_t)gap.samples * j->playout.rate_hz / f->format.rate_hz;
-	size_t max = j->max, invented = j->concealment.invented;
+	size_t max = j->max, concealed = j->concealment.n_done;
 
 	n = n < max ? n : max;
 	j->by_order.n_lost += gap.lost;
-	j->gap.left = j->state == STATE_IDLE || n < invented ? 0 : (size_t)n - invented;
+	j->gap.left = j->state == STATE_IDLE || n < concealed ? 0 : (size_t)n - concealed;
 	j->gap.silent = gap.silent;
 	pace_not_missed(&j->pace);
 	j->hole |= gap.lost > 0 || gap.samples > 0;
@@ -433,8 +433,8 @@ static void play(struct jitter *j, float *out, size_t n, nsec now)
 		begin_softly(j, out, n);
 	j->playout.rd += n;
 	if (j->state == STATE_CONCEALING)
-		pace_resumed(&j->pace, lead_ms(j, now), j->concealment.invented, now);
-	j->concealment.invented = 0;
+		pace_resumed(&j->pace, lead_ms(j, now), j->concealment.n_done, now);
+	j->concealment.n_done = 0;
 	j->state = STATE_PLAYING;
 }
 
@@ -466,12 +466,12 @@ static enum jitter_result run_out(struct jitter *j, float *out, size_t n, nsec n
 	}
 	conceal_run(&j->concealment, &j->playout, out, n);
 	j->n_concealed++;
-	if (j->concealment.invented >= playout_samples(&j->playout, CONCEAL_MS))
+	if (j->concealment.n_done >= playout_samples(&j->playout, CONCEAL_MS))
 		to_idle(j);
 	return JITTER_CONCEALED;
 }
 
-/* Up to `n` samples of the gap; they follow what was played or invented before. Returns how many. */
+/* Up to `n` samples of the gap; they follow the sound played or concealed before. Returns how many. */
 static size_t fill_gap(struct jitter *j, float *out, size_t n)
 {
 	n = n < CHUNK ? n : CHUNK;
@@ -512,7 +512,7 @@ static void open_held(struct jitter *j)
 /* A tick of v1 frames that is made of pieces. */
 static enum jitter_result get_pieces(struct jitter *j, float *out, size_t n, nsec now)
 {
-	bool invented = false;
+	bool concealed = false;
 	size_t at = 0;
 
 	/* as for legacy frames: late sound waits until it fills a tick */
@@ -522,7 +522,7 @@ static enum jitter_result get_pieces(struct jitter *j, float *out, size_t n, nse
 		size_t level = playout_level(&j->playout), k = level < n - at ? level : n - at;
 
 		if (j->gap.left > 0) {
-			invented |= !j->gap.silent;
+			concealed |= !j->gap.silent;
 			at += fill_gap(j, out + at, n - at);
 		} else if (level > 0) {
 			play(j, out + at, k, now);
@@ -535,9 +535,9 @@ static enum jitter_result get_pieces(struct jitter *j, float *out, size_t n, nse
 			return run_out(j, out + at, n - at, now);
 		}
 	}
-	j->n_concealed += invented;
+	j->n_concealed += concealed;
 	keep_pace(j, out, n, now);
-	return invented ? JITTER_CONCEALED : JITTER_PLAYING;
+	return concealed ? JITTER_CONCEALED : JITTER_PLAYING;
 }
 
 enum jitter_result jitter_get(struct jitter *j, float *out, size_t n, nsec now)

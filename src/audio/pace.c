@@ -151,14 +151,14 @@ void pace_arrived(struct pace *p, double ms, nsec now)
 }
 
 /* Concealment for a late frame adds to the lead; for a lost one it only fills its place. */
-void pace_resumed(struct pace *p, double lead_ms, size_t invented, nsec now)
+void pace_resumed(struct pace *p, double lead_ms, size_t concealed, nsec now)
 {
-	double invented_ms = playout_ms(p->playout, invented);
+	double concealed_ms = playout_ms(p->playout, concealed);
 
-	if (p->late_ms > 0 && lead_ms > p->lead_ms + invented_ms / 2) {
+	if (p->late_ms > 0 && lead_ms > p->lead_ms + concealed_ms / 2) {
 		p->n_late++;
 		p->peak_ms = smaller(larger(p->peak_ms, p->late_ms + 1), p->limits.max_delay_ms / 4.0);
-		if (p->late_ms > invented_ms - playout_ms(p->playout, p->tick)) { /* otherwise the ticks were late */
+		if (p->late_ms > concealed_ms - playout_ms(p->playout, p->tick)) { /* otherwise the ticks were late */
 			p->calm_at = now + nsec_from_ms(CALM_MS);
 			p->compressing = false;
 		}

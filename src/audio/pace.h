@@ -79,8 +79,8 @@ void pace_run(struct pace *p, const struct pace_tick *t, nsec now);
 /* A tick ran out of sound that is late or lost; or it did, but neither is the reason. */
 void pace_missed(struct pace *p, nsec now);
 void pace_not_missed(struct pace *p);
-/* The sound is back after `invented` samples. The lead tells whether it was late or lost. */
-void pace_resumed(struct pace *p, double lead_ms, size_t invented, nsec now);
+/* The sound is back after `concealed` samples. The lead tells whether it was late or lost. */
+void pace_resumed(struct pace *p, double lead_ms, size_t concealed, nsec now);
 
 /* Leaves out about `n` stored samples at once (up to a period more), cross-faded. */
 void pace_skip(struct pace *p, size_t n);

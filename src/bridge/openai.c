@@ -135,7 +135,7 @@ static void openai_close(void *self)
 	ai_conn_close(&a->conn);
 }
 
-/* What was said, who is there and what is due are kept. */
+/* History, people and requests that are due are kept. */
 static void openai_resume(void *self, nsec now)
 {
 	struct openai *a = self;

@@ -56,7 +56,7 @@ static void count_dropped(struct ws_worker *w, size_t n)
 		w->sink->dropped(w->sink_ctx, n);
 }
 
-/* What the kernel does not take waits where the oldest can still be dropped. What it takes goes at once, all of it: a worker
+/* Frames that the kernel does not take wait where the oldest can still be dropped. All that it takes goes at once: a worker
  * that was slow for a moment must catch up. */
 static void send_frames(struct ws_worker *w)
 {

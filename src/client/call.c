@@ -257,7 +257,7 @@ static void run_grid(struct call *c, nsec now)
 		if (now - grid_due(c) <= CATCH_UP_FRAMES * nsec_from_ms(MEDIA_FRAME_MS))
 			capture(c, now);
 		else
-			c->late++; /* the sound waits in its source: it is sent later, not never */
+			c->late++; /* the sound waits in its source: it is sent later, not lost */
 		if (k % PING_FRAMES == 0)
 			ping(c, now);
 		if (k % PLAYED_FRAMES == 0)

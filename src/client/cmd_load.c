@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mynah load: many sessions, and what the server made of them. */
+/* mynah load: many sessions, and how the server served them. */
 #include "client/call.h"
 #include "client/cmd.h"
 #include "client/load.h"

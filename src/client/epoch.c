@@ -9,7 +9,7 @@ bool epoch_enter(struct epoch *e, uint8_t number)
 		return false;
 	e->now = number;
 	e->samples = 0;
-	e->any = false; /* what is missing in between was of the old one, or cannot be told from it */
+	e->any = false; /* missing frames in between were of the old one, or cannot be told from it */
 	return true;
 }
 

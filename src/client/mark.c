@@ -8,8 +8,8 @@ enum {
 	BIT_SAMPLES = MARK_SAMPLES / BITS,
 	SYNC = 0xeb90,
 	LOUD = MARK_LEVEL / 32, /* below it there is nothing to search for */
-	NEAR = 2,              /* samples by which a bent clock moves a mark from one to the next */
-	BENT = 2,              /* samples by which it makes a mark longer or shorter: 0.6 % */
+	NEAR = 2,              /* samples by which a drifting clock moves a mark from one to the next */
+	STRETCH = 2,           /* samples by which it makes a mark longer or shorter: 0.6 % */
 };
 
 /* CRC-16/CCITT of the three fields. */
@@ -85,7 +85,7 @@ static bool has_sync(const int16_t *p, int stretch)
 	return true;
 }
 
-/* A mark that begins at `at`, as long as it was or bent by a clock, and all there. */
+/* A mark that begins at `at`, at its own length or stretched by a clock, and complete. */
 static bool read_at(const struct mark_reader *r, size_t at, size_t end, struct mark *m)
 {
 	static const int stretches[] = {0, 1, -1, 2, -2};
@@ -124,10 +124,10 @@ static bool search(struct mark_reader *r, size_t from, size_t to, size_t end, st
 }
 
 /* A mark that ends in the last `n` samples of x[0 .. end), or that was too long to end before them: where the last one
- * did, close to that (its clock may be bent), anywhere. */
+ * did, close to that (its clock may drift), anywhere. */
 static bool find(struct mark_reader *r, size_t n, size_t end, struct mark *m)
 {
-	size_t last = end - MARK_SAMPLES + BENT + 1;
+	size_t last = end - MARK_SAMPLES + STRETCH + 1;
 
 	if (!is_loud(r->x + end - n, n))
 		return false;
@@ -160,7 +160,7 @@ void mark_read(struct mark_reader *r, const int16_t *pcm, size_t n, mark_found_f
 		n -= piece;
 		pcm += piece;
 		if (yes) {
-			r->used = r->phase + MARK_SAMPLES - BENT;
+			r->used = r->phase + MARK_SAMPLES - STRETCH;
 			found(ctx, &m, n + back(end, r->phase + MARK_SAMPLES));
 			r->phase += MARK_SAMPLES;
 		}

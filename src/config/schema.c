@@ -268,7 +268,7 @@ const struct section *schema_section(const char *name)
 }
 
 /* Whether an earlier driver has that key, too. */
-static bool told_before(const char *key, const struct bridge_ops *owner)
+static bool is_of_earlier_driver(const char *key, const struct bridge_ops *owner)
 {
 	for (size_t d = 0; bridge_at(d) != owner; d++)
 		if (bridge_option(bridge_at(d), key))
@@ -282,7 +282,7 @@ const struct option_row *schema_driver_row(size_t i, const struct bridge_ops **o
 		const struct bridge_options *o = bridge_at(d)->options;
 
 		for (size_t r = 0; o && r < o->n_rows; r++) {
-			if (told_before(o->rows[r].key, bridge_at(d)))
+			if (is_of_earlier_driver(o->rows[r].key, bridge_at(d)))
 				continue;
 			*owner = bridge_at(d);
 			if (i-- == 0)

@@ -24,7 +24,7 @@ void notify_send(const char *state)
 		return;
 	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
 
-	/* Nobody to tell it to if this fails; the service manager will notice by itself. It may never stop the voice. */
+	/* A failure is not reported: the service manager notices by itself, and nothing here may hold up the voice. */
 	(void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&a, len);
 	close(fd);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * udp_send - packets on their way out: written into slots, sent in batches with sendmmsg. What a full socket does not
+ * udp_send - packets on their way out: written into slots, sent in batches with sendmmsg. A packet that a full socket does not
  * take keeps its slot; packets of other sockets pass it. The sockets' thread; no allocation.
  */
 #pragma once

@@ -113,7 +113,7 @@ static void announce_leaving(struct room *r, const struct room_member *m, enum l
 	struct room_event ev = {.kind = ROOM_LEFT, .member = *m, .reason = reason, .text = ""};
 	struct bridge_event heard = {.kind = BRIDGE_LEFT, .participant = m->id, .name = m->name, .text = ""};
 
-	room_tell(r, &ev, now);
+	room_notify(r, &ev, now);
 	if (r->seat)
 		seat_event(r->seat, &heard, now);
 }
@@ -154,7 +154,7 @@ static enum frame_fault count_fault(struct participant *p, enum frame_fault faul
 	return fault;
 }
 
-/* What the talker's arrivals have shown, and this much for what they have not. */
+/* Spare time beyond what the arrivals so far have shown. */
 #define ALIGN_SPARE_MS 4
 
 static void wake_room(struct participant *p, nsec now)
@@ -203,7 +203,7 @@ void participant_report_speaking(const struct participant *p, nsec now)
 		.speaking = p->vad.speaking,
 	};
 
-	room_tell(p->room, &ev, now);
+	room_notify(p->room, &ev, now);
 	if (p->room->seat)
 		seat_event(p->room->seat, &heard, now);
 }
@@ -221,7 +221,7 @@ void participant_mute(struct participant *p, bool muted, nsec now)
 	}
 	struct room_event ev = {.kind = ROOM_MUTED, .member = participant_member(p), .text = ""};
 
-	room_tell(p->room, &ev, now);
+	room_notify(p->room, &ev, now);
 	if (muted) {
 		vad_init(&p->vad, p->room->rate_hz);
 		if (spoke)
@@ -257,7 +257,7 @@ int participant_message(struct participant *p, uint32_t to, const char *text, ns
 	if (to && !other && !to_bridge)
 		return ERR_NOTFOUND;
 	if (to == 0) {
-		room_tell(r, &ev, now);
+		room_notify(r, &ev, now);
 	} else {
 		if (other && other != p)
 			listener_report(&other->listener, &ev, now);

@@ -126,27 +126,27 @@ bool room_is_full(const struct room *r)
 	return r->n_people >= r->rule->max_participants;
 }
 
-static void tell_all_but(struct room *r, const struct participant *but, struct room_event *ev, nsec now)
+static void notify_all_except(struct room *r, const struct participant *except, struct room_event *ev, nsec now)
 {
 	ev->serial = ++r->rooms->serial;
 	list_each(it, &r->people, tmp) {
 		struct participant *p = list_entry(it, struct participant, node);
 
-		if (p != but)
+		if (p != except)
 			listener_report(&p->listener, ev, now);
 	}
 	list_each(it, &r->taps, tmp)
 		listener_report(&list_entry(it, struct tap, node)->listener, ev, now);
 }
 
-void room_tell(struct room *r, struct room_event *ev, nsec now)
+void room_notify(struct room *r, struct room_event *ev, nsec now)
 {
-	tell_all_but(r, NULL, ev, now);
+	notify_all_except(r, NULL, ev, now);
 }
 
-void room_tell_others(const struct participant *but, struct room_event *ev, nsec now)
+void room_notify_others(const struct participant *except, struct room_event *ev, nsec now)
 {
-	tell_all_but(but->room, but, ev, now);
+	notify_all_except(except->room, except, ev, now);
 }
 
 void room_flush(struct room *r, nsec now)

@@ -134,8 +134,8 @@ void room_end(struct room *r, nsec now);
 void room_free_builtins(struct rooms *rs);
 bool room_is_full(const struct room *r);
 /* To everybody's sink, under one serial number. */
-void room_tell(struct room *r, struct room_event *ev, nsec now);
-void room_tell_others(const struct participant *but, struct room_event *ev, nsec now);
+void room_notify(struct room *r, struct room_event *ev, nsec now);
+void room_notify_others(const struct participant *except, struct room_event *ev, nsec now);
 struct participant *room_find(struct room *r, uint32_t id);
 /* The bridge's speech is taken back: a new epoch for everybody. */
 void room_flush(struct room *r, nsec now);

@@ -219,7 +219,7 @@ static void announce(struct participant *p, nsec now)
 	struct room_event ev = {.kind = ROOM_JOINED, .member = participant_member(p), .text = ""};
 	struct bridge_event heard = {.kind = BRIDGE_JOINED, .participant = p->id, .name = p->name, .text = ""};
 
-	room_tell_others(p, &ev, now);
+	room_notify_others(p, &ev, now);
 	if (r->seat && r->n_people == 1)
 		seat_open(r->seat, now);
 	else if (r->seat)

@@ -56,7 +56,7 @@ void seat_report_worker(struct bridge_seat *s, bool connected, const char *why)
 	snprintf(s->away_why, sizeof s->away_why, "%s", why);
 	ev.up = connected;
 	ev.text = s->away_why;
-	room_tell(s->room, &ev, rs->now);
+	room_notify(s->room, &ev, rs->now);
 }
 
 /* ---- calls into the driver ---- */
@@ -402,7 +402,7 @@ static void report_mode_to_room(struct bridge_seat *s, nsec now)
 
 	ev.by = s->mode_by;
 	ev.text = s->away_why;
-	room_tell(s->room, &ev, now);
+	room_notify(s->room, &ev, now);
 }
 
 void seat_set_mode(struct bridge_seat *s, enum bridge_mode mode, struct participant *by, nsec now)
@@ -486,7 +486,7 @@ static void report_speaking(struct bridge_seat *s, bool before, nsec now)
 		return;
 	struct room_event ev = event_of(s, ROOM_SPEAKING);
 
-	room_tell(s->room, &ev, now);
+	room_notify(s->room, &ev, now);
 }
 
 static bool speak(struct bridge_seat *s, float *sum, nsec now)

@@ -85,7 +85,7 @@ static void on_message(void *ctx, const char *text)
 
 	ev.text = text;
 	if (s->state == SEAT_OPEN && s->mode == BRIDGE_ACTIVE)
-		room_tell(s->room, &ev, s->room->rooms->now);
+		room_notify(s->room, &ev, s->room->rooms->now);
 }
 
 /* A transcript of its own speech: none while it is not to speak, except for the end of what was heard before. */
@@ -111,7 +111,7 @@ static void on_transcript(void *ctx, uint32_t participant, const char *text, boo
 		ev.member = participant_member(p);
 	ev.text = text;
 	ev.final = final;
-	room_tell(s->room, &ev, s->room->rooms->now);
+	room_notify(s->room, &ev, s->room->rooms->now);
 }
 
 static void on_up(void *ctx)

@@ -66,7 +66,7 @@ class BargeIn(unittest.TestCase):
             if "-v" in sys.argv:
                 print(f"answers {runs} s; flushes {flushes}; {frames}; buffer {figures.get('buffer_ms')}", file=sys.stderr)
             # The answer begins PARROT after the end of what was said and would have lasted as long; it was cut where the
-            # second tone began. On the way here both take as long, but that what was flushed is not waited for.
+            # second tone began. Both take as long on the way here, except that flushed sound is not waited for.
             self.assertTrue(any(self.was_cut(run) for run in runs), runs)
             self.assertFalse(any(run > SAID - 0.2 for run in runs), runs)
 
@@ -76,7 +76,7 @@ class BargeIn(unittest.TestCase):
 
     @staticmethod
     def answers(level):
-        """How long each stretch of the first tone lasted, in seconds; but one that was already on. A stumble is none."""
+        """How long each stretch of the first tone lasted, in seconds, except one that was already on. A short interruption does not end it."""
         on = np.concatenate([[0], (level > 0.03).astype(int), [0]])
         edges = np.diff(on)
         starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)

@@ -114,7 +114,7 @@ class Figures(VoiceCase):
             self.show(f"AI to ear, {kind.name}", await self.rounds(kind, self.ai_to_ear), 20, 150)
 
     async def test_after_a_stall_the_ai_hears_the_present(self):
-        """A bot that did not read for a while is not late ever after."""
+        """A bot that did not read for a while then hears the present, not the past."""
         class Small(Bot):
             sock = socket.socket()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -131,7 +131,7 @@ class Figures(VoiceCase):
         self.show("mouth to AI after 2 s in which it did not read", values, 20, 100)
 
     async def decision_to_silence(self, ai, p, talker):
-        """The client has v1 frames and plays them when they come: what is of an old epoch it does not play."""
+        """The client has v1 frames and plays them when they come: it does not play frames of an old epoch."""
         n, n_events = len(p.numbered), len(ai.events)
         await ai.say(3000, 600)
         await p.until(lambda: sum(loud(f.samples) for f in p.numbered[n:]) > 15, 5, "the worker's voice")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a worker does wrong stays in its room: while each misbehaves in its own way, two people in another room count the
+"""The faults of a worker stay in its room: while each misbehaves in its own way, two people in another room count the
 numbers of their v1 frames. And whatever it does, it is gone within four seconds of the last person."""
 import asyncio
 import contextlib

@@ -251,7 +251,7 @@ async def bots(kind, rate, script, subprotocols=None, sock=None, tls=None, **opt
 
 
 class Echo:
-    """Says what it hears, 250 ms later: a bot that is at most so late is not heard to be."""
+    """Repeats what it hears 250 ms later, so that a bot which is late by less than that makes no gap."""
 
     async def on_sound(self, sound):
         if len(self.samples) == 1:

@@ -207,7 +207,7 @@ test('playout v1: frames in order come out as without numbers', () => {
 });
 
 for (const loss of [0.1, 0.2]) {
-	test(`playout v1: ${100 * loss} % lost are invented in place, the delay stays`, () => {
+	test(`playout v1: ${100 * loss} % lost are concealed in place, the delay stays`, () => {
 		const next = random(5);
 		const kept = Array.from({ length: 1500 }, (_, k) => k < 20 || next() >= loss);
 		const { heard, depths, figures } = play(steadily(30, (k) => kept[k]), 30);

@@ -62,11 +62,11 @@ TEST(the_period_of_a_tone_is_found_and_goes_on)
 	conceal_run(&c, &p, out, 160); /* ten milliseconds are at full level */
 	for (size_t i = 0; i < 160; i++)
 		assert_true(fabs(out[i] - 0.5 * sin(2 * M_PI * 200 * (double)(p.rd - 160 + i) / RATE)) < 1e-3);
-	assert_int_equal(c.invented, 160);
+	assert_int_equal(c.n_done, 160);
 	assert_int_equal(playout_level(&p), 0);
 }
 
-TEST(invented_sound_fades_and_is_silence_after_50_ms)
+TEST(concealment_fades_and_is_silence_after_50_ms)
 {
 	struct playout p = played(200);
 	struct concealment c;
@@ -172,7 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_fade_rises_from_nothing_to_all_without_a_corner),
 		cmocka_unit_test(the_period_of_a_tone_is_found_and_goes_on),
-		cmocka_unit_test(invented_sound_fades_and_is_silence_after_50_ms),
+		cmocka_unit_test(concealment_fades_and_is_silence_after_50_ms),
 		cmocka_unit_test(a_quiet_end_fades_at_once),
 		cmocka_unit_test(the_way_back_has_no_jump),
 		cmocka_unit_test(memory_is_moved_down_and_keeps_what_was_played),
