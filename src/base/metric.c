@@ -149,7 +149,7 @@ static const struct metric *describing_row(const struct metric_source *sources, 
 	while ((m = next_row(&c, &s)))
 		if (m->help && strcmp(m->name, name) == 0)
 			return m;
-	assert(!"a family without help");
+	assert(false && "a family without help");
 	return NULL;
 }
 
