@@ -26,7 +26,15 @@ void retry_init(struct retry *r, uint32_t id)
 void retry_begin(struct retry *r, nsec now)
 {
 	r->began_at = now;
+	r->works = false;
 	r->least_pause_ms = 0;
+}
+
+void retry_works(struct retry *r, nsec now)
+{
+	if (!r->works)
+		r->began_at = now;
+	r->works = true;
 }
 
 void retry_ask_pause(struct retry *r, uint32_t ms)

@@ -30,7 +30,7 @@ struct retry {
 	uint32_t n_pauses;       /* so far */
 	unsigned level;          /* of the next pause */
 	uint32_t least_pause_ms; /* asked for since retry_begin() */
-	bool waiting;
+	bool waiting, works;
 	nsec began_at, due;
 };
 
@@ -39,6 +39,8 @@ void retry_init(struct retry *r, uint32_t id);
 
 /* An attempt begins. */
 void retry_begin(struct retry *r, nsec now);
+/* Only now is it certain that the attempt works; the first call of an attempt counts. For what takes a while to begin. */
+void retry_works(struct retry *r, nsec now);
 /* If this attempt fails, the pause is not shorter than this. */
 void retry_ask_pause(struct retry *r, uint32_t ms);
 /* It failed: handled later by retry_next_failed(). */

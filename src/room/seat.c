@@ -289,7 +289,7 @@ static void on_failure(struct bridge_seat *s, nsec now)
 		(void)speech_flush(&s->speech, 0);
 		close_driver(s);
 	}
-	uint64_t pause_ms = retry_wait(&rs->retry, &s->retry, was_open, now);
+	uint64_t pause_ms = retry_wait(&rs->retry, &s->retry, stays ? s->retry.works : was_open, now);
 
 	s->state = stays ? SEAT_SUSPENDED : SEAT_WAITING;
 	rs->stats.bridge_failures++;

@@ -118,8 +118,11 @@ static void on_up(void *ctx)
 {
 	struct bridge_seat *s = ctx;
 
-	if (s->state == SEAT_OPEN)
-		seat_report_worker(s, true, "");
+	if (s->state != SEAT_OPEN)
+		return;
+	if (s->ops->resume) /* dialling is part of each attempt: it may take longer than what counts as having worked */
+		retry_works(&s->retry, s->room->rooms->now);
+	seat_report_worker(s, true, "");
 }
 
 static void on_pause(void *ctx, uint32_t ms)

@@ -205,6 +205,29 @@ TEST(without_a_retry_it_stays_down_until_the_room_was_empty)
 	stage_close(s);
 }
 
+/* The pause doubles, whatever an attempt takes: only time with a worker counts. */
+TEST(attempts_that_time_out_are_made_less_and_less_often)
+{
+	struct survivor d = {0};
+	struct stage *s = survivor_stage(&d);
+
+	stage_join(s, "all");
+	for (unsigned i = 0; i < 4; i++) {
+		stage_run(s, 11000); /* nobody answers */
+		assert_int_equal(d.n_resumes, i);
+		d.sink->failed(d.sink_ctx, "no answer");
+		stage_run(s, i < 3 ? 1500 : 700);
+	}
+	assert_int_equal(d.n_resumes, 3); /* the fourth pause is 800 ms and more */
+	stage_run(s, 800);
+	d.sink->up(d.sink_ctx);
+	stage_run(s, 11000);
+	d.sink->failed(d.sink_ctx, "gone"); /* it had worked: 100 ms again */
+	stage_run(s, 200);
+	assert_int_equal(d.n_resumes, 5);
+	stage_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +237,7 @@ int main(void)
 		cmocka_unit_test(people_may_interrupt_what_it_still_has_to_say),
 		cmocka_unit_test(a_failure_while_it_opens_is_seen_by_the_first_to_join),
 		cmocka_unit_test(without_a_retry_it_stays_down_until_the_room_was_empty),
+		cmocka_unit_test(attempts_that_time_out_are_made_less_and_less_often),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
