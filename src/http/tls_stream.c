@@ -221,6 +221,13 @@ void tls_stream_end(struct tls_stream *s)
 
 /* --- in --------------------------------------------------------------------------------- */
 
+static void set_open(struct tls_stream *s)
+{
+	s->state = STREAM_OPEN;
+	if (s->ev->on_open)
+		s->ev->on_open(s->ctx);
+}
+
 static bool shake_hands(struct tls_stream *s)
 {
 	ERR_clear_error();
@@ -237,9 +244,7 @@ static bool shake_hands(struct tls_stream *s)
 	}
 	if (r != 1)
 		return false;
-	s->state = STREAM_OPEN;
-	if (s->ev->on_open)
-		s->ev->on_open(s->ctx);
+	set_open(s);
 	return true;
 }
 
@@ -441,9 +446,7 @@ static void connect_cb(uv_connect_t *req, int status)
 		shake_hands(s);
 		return;
 	}
-	s->state = STREAM_OPEN;
-	if (s->ev->on_open)
-		s->ev->on_open(s->ctx);
+	set_open(s);
 }
 
 int tls_stream_connect(uv_loop_t *loop, const struct sockaddr *addr, struct tls_context *tls, const char *server_name,
