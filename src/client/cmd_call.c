@@ -194,7 +194,7 @@ static void clear_status(struct app *a)
 }
 
 /* One event in words: pieces of ours and of peers, up to NULL. */
-static void tell(struct app *a, const char *piece, ...)
+static void show(struct app *a, const char *piece, ...)
 {
 	va_list ap;
 
@@ -255,46 +255,46 @@ static const char *name_of(struct app *a, yyjson_val *id, char number[24])
 	return number;
 }
 
-static void tell_who_is_here(struct app *a, yyjson_val *p)
+static void show_participant(struct app *a, yyjson_val *p)
 {
 	bool bridge = yyjson_get_bool(yyjson_obj_get(p, "bridge")), down = yyjson_is_false(yyjson_obj_get(p, "up"));
 
-	tell(a, "  here: ", text_of(p, "name"), bridge ? " (bridge)" : "", down ? ", which has failed: " : "", down ? text_of(p, "text") : "",
+	show(a, "  here: ", text_of(p, "name"), bridge ? " (bridge)" : "", down ? ", which has failed: " : "", down ? text_of(p, "text") : "",
 		NULL);
 }
 
-static void tell_welcome(struct app *a, yyjson_val *o)
+static void show_welcome(struct app *a, yyjson_val *o)
 {
 	yyjson_val *people = yyjson_obj_get(o, "participants"), *p;
 	bool alone = yyjson_get_bool(yyjson_obj_get(o, "private"));
 	uint64_t me = yyjson_get_uint(yyjson_obj_get(o, "participant"));
 	size_t i, n;
 
-	tell(a, "you are ", text_of(o, "name"), alone ? " in a private room" : " in room ", alone ? "" : text_of(o, "room"),
+	show(a, "you are ", text_of(o, "name"), alone ? " in a private room" : " in room ", alone ? "" : text_of(o, "room"),
 		NULL);
 	yyjson_arr_foreach(people, i, n, p) {
 		learn(a, p);
 		if (yyjson_get_uint(yyjson_obj_get(p, "id")) != me)
-			tell_who_is_here(a, p);
+			show_participant(a, p);
 	}
 }
 
-static void tell_bridge(struct app *a, yyjson_val *o, const char *who)
+static void show_bridge(struct app *a, yyjson_val *o, const char *who)
 {
 	yyjson_val *by = yyjson_obj_get(o, "by");
 	const char *mode = text_of(o, "mode");
 	char number[24];
 
 	if (by) {
-		tell(a, who, strcmp(mode, "muted") == 0 ? " is muted" : strcmp(mode, "listening") == 0 ? " only listens" :
+		show(a, who, strcmp(mode, "muted") == 0 ? " is muted" : strcmp(mode, "listening") == 0 ? " only listens" :
 			" may speak again", ", says ", name_of(a, by, number), NULL);
 		return;
 	}
-	tell(a, who, yyjson_get_bool(yyjson_obj_get(o, "up")) ? " is back" : " has failed", text_of(o, "text")[0] ? ": " : "",
+	show(a, who, yyjson_get_bool(yyjson_obj_get(o, "up")) ? " is back" : " has failed", text_of(o, "text")[0] ? ": " : "",
 		text_of(o, "text"), NULL);
 }
 
-static void tell_event(struct app *a, yyjson_val *o)
+static void show_event(struct app *a, yyjson_val *o)
 {
 	const char *type = text_of(o, "type");
 	char number[24];
@@ -302,27 +302,27 @@ static void tell_event(struct app *a, yyjson_val *o)
 	const char *who = name_of(a, id, number);
 
 	if (strcmp(type, "welcome") == 0) {
-		tell_welcome(a, o);
+		show_welcome(a, o);
 	} else if (strcmp(type, "joined") == 0) {
 		learn(a, yyjson_obj_get(o, "participant"));
-		tell(a, text_of(yyjson_obj_get(o, "participant"), "name"), " joined", NULL);
+		show(a, text_of(yyjson_obj_get(o, "participant"), "name"), " joined", NULL);
 	} else if (strcmp(type, "left") == 0) {
-		tell(a, who, " left (", text_of(o, "reason"), ")", NULL);
+		show(a, who, " left (", text_of(o, "reason"), ")", NULL);
 		forget(a, yyjson_get_uint(id));
 	} else if (strcmp(type, "speaking") == 0) {
-		tell(a, who, yyjson_get_bool(yyjson_obj_get(o, "speaking")) ? " speaks" : " is silent", NULL);
+		show(a, who, yyjson_get_bool(yyjson_obj_get(o, "speaking")) ? " speaks" : " is silent", NULL);
 	} else if (strcmp(type, "mute") == 0) {
-		tell(a, who, yyjson_get_bool(yyjson_obj_get(o, "muted")) ? " is muted" : " is unmuted", NULL);
+		show(a, who, yyjson_get_bool(yyjson_obj_get(o, "muted")) ? " is muted" : " is unmuted", NULL);
 	} else if (strcmp(type, "message") == 0) {
-		tell(a, who, ": ", text_of(o, "text"), NULL);
+		show(a, who, ": ", text_of(o, "text"), NULL);
 	} else if (strcmp(type, "transcript") == 0) {
-		tell(a, who, yyjson_get_bool(yyjson_obj_get(o, "final")) ? " said: " : " says: ", text_of(o, "text"), NULL);
+		show(a, who, yyjson_get_bool(yyjson_obj_get(o, "final")) ? " said: " : " says: ", text_of(o, "text"), NULL);
 	} else if (strcmp(type, "bridge") == 0) {
-		tell_bridge(a, o, who);
+		show_bridge(a, o, who);
 	} else if (strcmp(type, "warning") == 0 || strcmp(type, "error") == 0) {
-		tell(a, type, ": ", text_of(o, "text"), NULL);
+		show(a, type, ": ", text_of(o, "text"), NULL);
 	} else if (strcmp(type, "bye") == 0) {
-		tell(a, "the server says goodbye: ", text_of(o, "text"), NULL);
+		show(a, "the server says goodbye: ", text_of(o, "text"), NULL);
 	}
 }
 
@@ -342,7 +342,7 @@ static void on_line(void *ctx, const char *line, size_t len, nsec now)
 		fputc('\n', a->text);
 		fflush(a->text);
 	} else {
-		tell_event(a, o);
+		show_event(a, o);
 	}
 	yyjson_doc_free(doc);
 }
@@ -451,7 +451,7 @@ static void summary(struct app *a)
 		snprintf(text, sizeof text, "%.1f s: %llu frames said, %llu heard; %llu pieces concealed, %llu packets lost, rtt %.1f ms",
 			s->seconds, (unsigned long long)s->media.packets_sent, (unsigned long long)s->media.frames_received,
 			(unsigned long long)s->media.concealed, (unsigned long long)s->packets_lost, s->rtt_ms);
-		tell(a, text, NULL);
+		show(a, text, NULL);
 	}
 }
 
@@ -524,7 +524,7 @@ static void on_open(void *ctx, nsec now)
 	struct app *a = ctx;
 	yyjson_mut_doc *d;
 
-	tell(a, "connected to ", a->o->target.url.authority, NULL);
+	show(a, "connected to ", a->o->target.url.authority, NULL);
 	if (!a->o->message)
 		return;
 	d = yyjson_mut_doc_new(NULL);

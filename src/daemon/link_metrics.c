@@ -17,7 +17,7 @@ static const struct metric links_rows[] = {
 	{"control_messages_total", .label = "outcome", .value = "bad", METRIC_AT(struct links_stats, control_bad)},
 	{"control_messages_total", .label = "outcome", .value = "rate_limited", METRIC_AT(struct links_stats, control_limited)},
 	{"control_streams_lost_total", METRIC_COUNTER,
-		"Control streams given up because the client did not read, or wanted no more.", METRIC_AT(struct links_stats, control_lost)},
+		"Control streams given up because the client did not read, or stopped them.", METRIC_AT(struct links_stats, control_lost)},
 	{"streams_rejected_total", METRIC_AT(struct links_stats, second_streams)},
 	{"datagrams_dropped_total", .label = "reason", .value = "rate_limited", METRIC_AT(struct links_stats, rate_limited)},
 	{"datagrams_dropped_total", .label = "reason", .value = "not_ready", METRIC_AT(struct links_stats, send_failed)},

@@ -41,7 +41,7 @@ static const struct metric quic_rows[] = {
 	{"packets_unknown_total", METRIC_COUNTER,
 		"Packets that belong to no connection.", METRIC_AT(struct quic_stats, unknown_packets)},
 	{"path_shrunk_total", METRIC_COUNTER,
-		"Connections whose path began to swallow large packets.", METRIC_AT(struct quic_stats, black_holes)},
+		"Connections whose path began to drop large packets.", METRIC_AT(struct quic_stats, black_holes)},
 	{"migrations_total", METRIC_COUNTER,
 		"Connections that moved to another address.", METRIC_AT(struct quic_stats, migrations)},
 	{"key_updates_total", METRIC_COUNTER,
