@@ -65,7 +65,7 @@ struct bridge_opts {
 	const void *options;        /* the driver's own struct, as ops->options describes it; NULL: its defaults */
 	const struct bridge_tool *tools; /* n_tools of them, BRIDGE_TOOLS_MAX at most; for drivers with ops->has_tools */
 	size_t n_tools;
-	/* Every bridge that is configured: no tool may see their keys. */
+	/* Every bridge that is configured: no program of a bridge may see their keys. */
 	const struct bridge_opts *all;
 	size_t n_all;
 	/* For wss://, shared by all; set by the daemon. NULL: each connection loads the system's roots for itself. */

@@ -26,6 +26,6 @@ void key_wipe(char key[KEY_MAX]);
 /* For the check of struct bridge_ops. `safe`: the connection is over TLS or to this machine. */
 bool key_check(const struct bridge_key *key, bool safe, struct bridge_fault *f);
 
-/* The names of all variables that may hold the key of a bridge, configured or not: a tool must not see them. Ended by NULL,
+/* The names of all variables that may hold the key of a bridge, configured or not: no program that a bridge starts may see them. Ended by NULL,
  * borrowed from the options; the caller frees the array. NULL: no memory. */
 const char **key_variables(const struct bridge_opts *opts);

@@ -13,12 +13,14 @@
 #include "base/list.h"
 #include "bridge/child.h"
 #include "bridge/drivers.h"
+#include "bridge/key.h"
 #include "bridge/stderr_log.h"
 #include "bridge/stream_worker.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { IN_MS = 100, HANG_UP_MS = 1000, TERMINATE_MS = 2000, KILL_MS = 500, STATUS_MS = 200 };
@@ -49,11 +51,28 @@ struct process {
 
 static const struct process_opts defaults;
 
+static size_t name_length(const char *var)
+{
+	return strcspn(var, "=");
+}
+
+/* "NAME" or "NAME=VALUE", the name as a shell would take it. */
+static bool fix_variable(char *text, size_t size, char accepts[128])
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+
+	(void)size, (void)accepts;
+	return text[0] && !(text[0] >= '0' && text[0] <= '9') && strspn(text, letters) == name_length(text);
+}
+
 static const struct option_row rows[] = {
 	{.key = "command", .type = OPTION_LIST, .form = FORM_COMMAND, OPTION_LIST_AT(process_opts, command, n_command), .min = 1,
 		.max = BRIDGE_ARGS_MAX, .accepts = "a program and its arguments, such as [\"python3\", \"/srv/worker.py\"]",
 		.required = true, .sample = "/usr/local/bin/worker",
 		.help = "the program to run for each room, found as in a shell, and its arguments"},
+	{.key = "env", .type = OPTION_LIST, OPTION_LIST_AT(process_opts, env, n_env), .max = PROCESS_ENV_MAX,
+		.fix = fix_variable, .accepts = "\"NAME\" or \"NAME=VALUE\"",
+		.help = "variables that it gets beside the daemon's own, or that it may see though they hold the key of a bridge"},
 };
 
 static const struct bridge_options options = BRIDGE_OPTIONS(rows, defaults);
@@ -202,24 +221,56 @@ static int open_handles(struct process *p)
 	return err || err_to || err_stderr || watch_exit(p) ? ERR_IO : 0;
 }
 
+/* A variable that is handed through by its name is no secret from this worker. */
+static void remove_named(const char **secrets, const struct process_opts *own)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; secrets[i]; i++) {
+		bool named = false;
+
+		for (size_t k = 0; k < own->n_env; k++)
+			named = named || strcmp(secrets[i], own->env[k]) == 0;
+		if (!named)
+			secrets[kept++] = secrets[i];
+	}
+	secrets[kept] = NULL;
+}
+
 /* A pipe of 64 KiB holds two seconds; a worker that is late should be given the newest sound. */
 static int start_child(struct process *p, const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples,
 	char why[STREAM_WHY_MAX])
 {
 	char name[64], rate[40], frame[48];
-	const char *const vars[] = {name, rate, frame, NULL};
+	const char *vars[3 + PROCESS_ENV_MAX + 1] = {name, rate, frame};
+	const char **secrets = key_variables(opts);
 	const struct process_opts *own = opts->options;
+	size_t n = 3;
+
+	if (!secrets) {
+		snprintf(why, STREAM_WHY_MAX, "out of memory");
+		return ERR_NOMEM;
+	}
+	remove_named(secrets, own);
+	for (size_t i = 0; i < own->n_env; i++) {
+		if (own->env[i][name_length(own->env[i])] == '=')
+			vars[n++] = own->env[i];
+	}
 	const struct child_opts o = {
 		.command = own->command,
 		.n_command = own->n_command,
 		.vars = vars,
+		.without = secrets,
 		.in_bytes = 2 * (size_t)rate_hz * IN_MS / 1000,
 	};
 
 	snprintf(name, sizeof name, "MYNAH_BRIDGE=%s", opts->name);
 	snprintf(rate, sizeof rate, "MYNAH_SAMPLE_RATE=%u", rate_hz);
 	snprintf(frame, sizeof frame, "MYNAH_FRAME_SAMPLES=%zu", frame_samples);
-	return child_start(&p->child, &o, why, STREAM_WHY_MAX);
+	int err = child_start(&p->child, &o, why, STREAM_WHY_MAX);
+
+	free(secrets);
+	return err;
 }
 
 static void start(struct process *p, const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples)

@@ -176,10 +176,17 @@ static void mode_fds(void)
 
 static void mode_env(void)
 {
+	static const char *const names[] = {"OPENAI_API_KEY", "SHOP_KEY", "SHOP_KEY_ID", "GREETING"};
 	char text[200];
 
 	snprintf(text, sizeof text, "%s %s %s %s", getenv("MYNAH_BRIDGE"), getenv("MYNAH_SAMPLE_RATE"),
 		getenv("MYNAH_FRAME_SAMPLES"), getenv("NOTIFY_SOCKET") ? "notify" : "-");
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		size_t n = strlen(text);
+		const char *value = getenv(names[i]);
+
+		snprintf(text + n, sizeof text - n, " %s", value ? value : "-");
+	}
 	put_message(text);
 	until_hangup(NULL);
 }

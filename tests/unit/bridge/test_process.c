@@ -2,6 +2,8 @@
 /* Children that behave and children that do not: see tests/tools/odd_worker.c. */
 #include "support/test.h"
 
+#include "bridge/bridge.h"
+#include "bridge/openai_opts.h"
 #include "bridge/process.h"
 #include "unit/bridge/seat.h"
 
@@ -184,9 +186,49 @@ TEST(its_environment_has_the_rate_and_nothing_of_systemd)
 	struct seat *s = seat_with("env", NULL);
 
 	assert_true(seat_run(s, has_text, 10000));
-	assert_string_equal(s->texts[0], "bot 16000 320 -");
+	assert_string_equal(s->texts[0], "bot 16000 320 - - - - -");
 	seat_free(s);
 	unsetenv("NOTIFY_SOCKET");
+}
+
+/* Two bridges have keys in the daemon's environment, one of them by a name of its own. */
+TEST(a_worker_sees_no_key_of_a_bridge_unless_it_is_handed_through)
+{
+	static const struct {
+		const char *env[3];
+		const char *sees;
+	} cases[] = {
+		{{NULL}, "- - mine -"},
+		{{"SHOP_KEY", "NOWHERE", NULL}, "- sk-2 mine -"},
+		{{"GREETING=good day", "SHOP_KEY_ID=", NULL}, "- -  good day"},
+		{{"OPENAI_API_KEY=other", "MYNAH_BRIDGE=x", NULL}, "other - mine -"},
+	};
+	struct openai_opts shop = openai_defaults;
+	struct bridge_opts all = {.ops = bridge_find("openai"), .options = &shop};
+
+	snprintf(shop.key.env, sizeof shop.key.env, "SHOP_KEY");
+	setenv("OPENAI_API_KEY", "sk-1", 1);
+	setenv("SHOP_KEY", "sk-2", 1);
+	setenv("SHOP_KEY_ID", "mine", 1);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct seat *s = seat_new("process");
+		struct process_opts *own = (struct process_opts *)s->own;
+		char expected[100];
+
+		set_command(s, (const char *[]){WORKERS_DIR "/odd_worker", "env"}, 2);
+		for (; cases[i].env[own->n_env]; own->n_env++)
+			snprintf(own->env[own->n_env], BRIDGE_ARG_MAX, "%s", cases[i].env[own->n_env]);
+		s->opts.all = &all;
+		s->opts.n_all = 1;
+		assert_int_equal(seat_open(s), 0);
+		assert_true(seat_run(s, has_text, 10000));
+		snprintf(expected, sizeof expected, "bot 16000 320 - %s", cases[i].sees);
+		assert_string_equal(s->texts[0], expected);
+		seat_free(s);
+	}
+	unsetenv("OPENAI_API_KEY");
+	unsetenv("SHOP_KEY");
+	unsetenv("SHOP_KEY_ID");
 }
 
 /* Every end has its reason. */
@@ -390,6 +432,7 @@ int main(void)
 		cmocka_unit_test(a_burst_is_played_whole),
 		cmocka_unit_test(a_worker_inherits_three_descriptors),
 		cmocka_unit_test(its_environment_has_the_rate_and_nothing_of_systemd),
+		cmocka_unit_test(a_worker_sees_no_key_of_a_bridge_unless_it_is_handed_through),
 		cmocka_unit_test(the_reason_says_how_the_worker_ended),
 		cmocka_unit_test(a_program_that_cannot_be_started_is_a_failure),
 		cmocka_unit_test(a_worker_that_never_reads_costs_a_bounded_queue),
