@@ -249,10 +249,10 @@ int control_welcome(struct buf *out, const struct control_welcome *w)
 	put_str(&l, "name", participant_name(w->participant));
 	put_str(&l, "room", room);
 	yyjson_mut_obj_add_bool(l.doc, l.obj, "private", !room[0]);
-	put_uint(&l, "rate", w->rate_hz);
+	put_uint(&l, "rate", w->hears->rate_hz);
 	put_uint(&l, "room_rate", participant_room_rate(w->participant));
-	put_str(&l, "codec", "pcm");
-	put_str(&l, "frames", w->v1 ? "v1" : "legacy");
+	put_str(&l, "codec", w->hears->codec->name);
+	put_str(&l, "frames", w->hears->packets == PACKET_V1 ? "v1" : "legacy");
 	put_uint(&l, "frame_ms", w->frame_ms);
 	struct members ms = {&l, yyjson_mut_obj_add_arr(l.doc, l.obj, "participants"), ""};
 

@@ -40,8 +40,8 @@ int control_parse(const char *line, size_t len, struct control_msg *out, char wh
 struct control_welcome {
 	uint64_t session;
 	const struct participant *participant;
-	uint32_t rate_hz, frame_ms;
-	bool v1;
+	const struct listener_opts *hears; /* its codec is not NULL */
+	uint32_t frame_ms;
 };
 int control_welcome(struct buf *out, const struct control_welcome *w);
 /* Length of the longest welcome in a room with this number of people. */

@@ -42,10 +42,10 @@ static enum verdict parse_rate(const char *query, struct join *out)
 	int err = http_query_get(query, "rate", value, sizeof value);
 
 	if (err != ERR_NOTFOUND)
-		out->out_rate_hz = err ? 0 : rate_of(value);
-	if (!out->out_rate_hz)
+		out->hears.rate_hz = err ? 0 : rate_of(value);
+	if (!out->hears.rate_hz)
 		return VERDICT_BAD_RATE;
-	out->out_rate_hz = packet_rate(out->out_rate_hz); /* the sound must have the rate of its header */
+	out->hears.rate_hz = packet_rate(out->hears.rate_hz); /* the sound must have the rate of its header */
 	return VERDICT_ADMITTED;
 }
 
@@ -54,8 +54,10 @@ static enum verdict parse_codec(const char *query, struct join *out)
 	char value[16];
 	int err = http_query_get(query, "codec", value, sizeof value);
 
-	(void)out; /* there is one codec */
-	return err == ERR_NOTFOUND || (!err && !strcmp(value, "pcm")) ? VERDICT_ADMITTED : VERDICT_BAD_CODEC;
+	if (err == ERR_NOTFOUND)
+		return VERDICT_ADMITTED;
+	out->hears.codec = err ? NULL : codec_by_name(value);
+	return out->hears.codec ? VERDICT_ADMITTED : VERDICT_BAD_CODEC;
 }
 
 static enum verdict parse_frames(const char *query, struct join *out)
@@ -63,8 +65,10 @@ static enum verdict parse_frames(const char *query, struct join *out)
 	char value[16];
 	int err = http_query_get(query, "frames", value, sizeof value);
 
-	out->v1 = !err && !strcmp(value, "v1");
-	return err == ERR_NOTFOUND || out->v1 || (!err && !strcmp(value, "legacy")) ? VERDICT_ADMITTED : VERDICT_BAD_FRAMES;
+	if (err == ERR_NOTFOUND || (!err && !strcmp(value, "legacy")))
+		return VERDICT_ADMITTED;
+	out->hears.packets = PACKET_V1;
+	return !err && !strcmp(value, "v1") ? VERDICT_ADMITTED : VERDICT_BAD_FRAMES;
 }
 
 enum verdict join_parse(const char *query, uint32_t default_rate_hz, struct join *out)
@@ -74,7 +78,7 @@ enum verdict join_parse(const char *query, uint32_t default_rate_hz, struct join
 	};
 	enum verdict v = VERDICT_ADMITTED;
 
-	*out = (struct join){.out_rate_hz = default_rate_hz};
+	*out = (struct join){.hears = {.codec = &codec_pcm, .rate_hz = default_rate_hz, .packets = PACKET_LEGACY}};
 	for (size_t i = 0; i < sizeof keys / sizeof *keys && v == VERDICT_ADMITTED; i++)
 		v = keys[i](query, out);
 	return v;

@@ -9,8 +9,7 @@
 struct join {
 	char room[ROOM_NAME_MAX + 1];        /* "": a private room */
 	char name[PARTICIPANT_NAME_MAX + 1]; /* "": none given */
-	uint32_t out_rate_hz;
-	bool v1;                             /* frames to them carry the long header */
+	struct listener_opts hears;          /* its codec is never NULL */
 };
 
 /* VERDICT_ADMITTED, or which value is bad. Unknown keys are ignored. */

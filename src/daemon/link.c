@@ -132,8 +132,7 @@ static struct link *link_new(struct links *ls, struct session *s, const struct j
 		return NULL;
 	l->owner = ls;
 	l->session = s;
-	l->out_rate_hz = j->out_rate_hz;
-	l->v1 = j->v1;
+	l->hears = j->hears;
 	stats_wish_init(&l->stats);
 	l->joined_at = now;
 	return l;
@@ -157,7 +156,7 @@ static enum verdict enter(struct links *ls, struct session *s, const struct join
 	const struct participant_opts opts = {
 		.room = j->room,
 		.name = j->name,
-		.hears = {.rate_hz = j->out_rate_hz, .packets = j->v1 ? PACKET_V1 : PACKET_LEGACY},
+		.hears = j->hears,
 	};
 	int err = l ? rooms_join(ls->opts.rooms, &opts, &room_sink, l, now, &l->participant) : ERR_NOMEM;
 
@@ -205,7 +204,7 @@ static void log_joined(const struct link *l)
 	session_peer(l->session, peer);
 	log_info(&log, "joined peer=%s room=%s name=%s participant=%u rate=%u", peer,
 		log_quoted(participant_room(p), room, sizeof room), log_quoted(participant_name(p), name, sizeof name),
-		participant_id(p), l->out_rate_hz);
+		participant_id(p), l->hears.rate_hz);
 }
 
 static void refuse(struct links *ls, const struct session *s, const struct http_request *req, enum verdict v,

@@ -106,9 +106,8 @@ void link_ready(void *user, nsec now)
 	struct link *l = user;
 	const struct control_welcome w = {.session = l->session->id,
 		.participant = l->participant,
-		.rate_hz = l->out_rate_hz,
-		.frame_ms = l->owner->opts.cfg->rooms.frame_ms,
-		.v1 = l->v1};
+		.hears = &l->hears,
+		.frame_ms = l->owner->opts.cfg->rooms.frame_ms};
 
 	link_send(l, control_welcome(links_line(l->owner), &w), now);
 }

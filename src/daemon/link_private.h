@@ -30,8 +30,7 @@ struct link {
 	struct list node;
 	struct session *session;
 	struct participant *participant;
-	uint32_t out_rate_hz;
-	bool v1;                 /* packets to it carry the long header */
+	struct listener_opts hears;
 	uint64_t datagrams_in;
 	uint32_t warned;         /* kinds of fault that it has been warned of, one bit each */
 	struct limit datagrams, messages, bytes;

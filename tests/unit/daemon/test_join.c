@@ -13,20 +13,20 @@ TEST(a_query_is_read_as_browsers_write_it)
 	assert_int_equal(join_parse("", 16000, &j), VERDICT_ADMITTED);
 	assert_string_equal(j.room, "");
 	assert_string_equal(j.name, "");
-	assert_int_equal(j.out_rate_hz, 16000);
+	assert_int_equal(j.hears.rate_hz, 16000);
 	assert_int_equal(join_parse("room=caf%C3%A9+1&x=%zz&name=Ann%26Bob&rate=44100&rate=8000&&frames=legacy", 16000, &j), VERDICT_ADMITTED);
 	assert_string_equal(j.room, "caf\xc3\xa9 1");
 	assert_string_equal(j.name, "Ann&Bob");
-	assert_int_equal(j.out_rate_hz, 44100);
-	assert_false(j.v1);
+	assert_int_equal(j.hears.rate_hz, 44100);
+	assert_int_equal(j.hears.packets, PACKET_LEGACY);
 	assert_int_equal(join_parse("rate=11025", 16000, &j), VERDICT_ADMITTED);
-	assert_int_equal(j.out_rate_hz, 11025);
+	assert_int_equal(j.hears.rate_hz, 11025);
 	assert_int_equal(join_parse("rate=12345", 16000, &j), VERDICT_ADMITTED);
-	assert_int_equal(j.out_rate_hz, 12300);
+	assert_int_equal(j.hears.rate_hz, 12300);
 	assert_int_equal(join_parse("", 47999, &j), VERDICT_ADMITTED);
-	assert_int_equal(j.out_rate_hz, 47900);
+	assert_int_equal(j.hears.rate_hz, 47900);
 	assert_int_equal(join_parse("frames=v1", 16000, &j), VERDICT_ADMITTED);
-	assert_true(j.v1);
+	assert_int_equal(j.hears.packets, PACKET_V1);
 	assert_int_equal(join_parse("room", 16000, &j), VERDICT_ADMITTED);
 	assert_string_equal(j.room, "");
 }
