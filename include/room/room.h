@@ -151,7 +151,9 @@ struct rooms_stats {
 	uint64_t bridge_failures, bridge_restarts, bridge_dropped_ms, bridge_input_dropped_ms;
 	struct sequence_stats sequence;
 	uint64_t flushes;                      /* speech of a bridge taken back */
-	uint64_t tool_results, tool_errors;    /* calls of tools by models, by what these were answered */
+	struct {
+		uint64_t results, errors;
+	} tool_calls;                          /* of models, by what they were answered */
 	uint64_t talked_over;                  /* times that somebody talked over a bridge and it was turned down */
 	/* How late ticks began: <= 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50 ms, more; and the sum. */
 	uint64_t late_bucket[10];

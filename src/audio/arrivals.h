@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-enum { SAME_BURST_MS = 2 }; /* datagrams of one frame come within this */
+#define SAME_BURST_MS 2 /* datagrams of one frame come within this */
 
 struct arrivals {
 	bool any;             /* last_at is known */

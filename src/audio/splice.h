@@ -6,12 +6,10 @@
 #pragma once
 #include <stddef.h>
 
-enum {
-	SPLICE_LAG_MIN_MS = 5,  /* periods of a voice: 200 .. */
-	SPLICE_LAG_MAX_MS = 17, /* .. 59 Hz */
-	SPLICE_MATCH_MS = 6,    /* compared to find one */
-	SPLICE_FADE_MS = 5,
-};
+#define SPLICE_LAG_MIN_MS 5  /* periods of a voice: 200 .. */
+#define SPLICE_LAG_MAX_MS 17 /* .. 59 Hz */
+#define SPLICE_MATCH_MS 6    /* compared to find one */
+#define SPLICE_FADE_MS 5
 
 /* The lag in [low, high] at which a + dir * lag is most like a over `n` samples (8 or more), whatever the level. At high
  * rates every third lag is tried first, then all neighbours of the best. */

@@ -138,9 +138,9 @@ static void on_tool(void *ctx, bool good)
 	struct rooms_stats *st = &s->room->rooms->stats;
 
 	if (good)
-		st->tool_results++;
+		st->tool_calls.results++;
 	else
-		st->tool_errors++;
+		st->tool_calls.errors++;
 }
 
 static const char *on_room(void *ctx)

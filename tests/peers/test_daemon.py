@@ -265,7 +265,7 @@ class Load(VoiceCase):
             while not (await self.check(server))["ok"]:
                 self.assertLess(time.monotonic(), until, "busy for ever")
                 await asyncio.sleep(0.1)
-            self.assertIn("nobody new", server.log())
+            self.assertIn("busy: new sessions are refused", server.log())
             metrics = server.metrics()
             self.assertGreater(metrics["mynah_handshake_packets_total"], 20)
             self.assertEqual(metrics['mynah_handshake_packets_dropped_total{reason="full"}'], 0)

@@ -9,7 +9,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { RATE = 16000, CAP = 4000 };
+#define RATE 16000
+
+enum { CAP = 4000 };
 
 static float memory[CAP];
 
