@@ -65,9 +65,10 @@ void log_write(const struct log *l, enum log_level level, const char *fmt, ...)
 			log_write((l), LOG_DEBUG, __VA_ARGS__);                 \
 	} while (0)
 
-/* For lines that peers can cause at will: a number of them in ten seconds. After that it stays shut until ten seconds' worth
- * is free again, and counts, so that a flood leaves one number in the log each ten seconds. All zero is ready. */
+/* For lines that peers can cause at will: a number of them in each ten seconds, from the first one on. The others are counted,
+ * so that a flood leaves one number in the log each ten seconds. All zero is ready. */
 struct log_limit {
+	nsec since; /* these ten seconds began, and the limit stands still in them */
 	struct limit limit;
 	uint64_t left_out;
 };

@@ -233,14 +233,14 @@ bool log_limit_take(struct log_limit *l, uint32_t most, nsec now, uint64_t *left
 {
 	const nsec window = nsec_from_s(10);
 	const struct rate rate = rate_make(most, window, window);
-	bool shut = l->left_out > 0 && !limit_is_full(&l->limit, now);
 
 	*left_out = 0;
-	if (shut || !limit_take(&l->limit, &rate, 1, now)) {
-		l->left_out++;
-		return false;
+	if (l->limit.full_at == 0 || now - l->since >= window) {
+		*left_out = l->left_out;
+		*l = (struct log_limit){.since = now};
 	}
-	*left_out = l->left_out;
-	l->left_out = 0;
-	return true;
+	if (limit_take(&l->limit, &rate, 1, l->since))
+		return true;
+	l->left_out++;
+	return false;
 }

@@ -248,8 +248,11 @@ class Hung(VoiceCase):
             return [int(pid) for pid in re.findall(r"the worker has started pid=(\d+)", server.log())]
 
         def left(server):
-            stat = pathlib.Path(f"/proc/{pids(server)[-1]}/stat")
-            return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+            try:
+                stat = pathlib.Path(f"/proc/{pids(server)[-1]}/stat").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                return False
+            return stat.rsplit(")", 1)[1].split()[0] not in "ZX"
 
         await self.gone_within_4_s(f'[bridge.odd]\ntype = "process"\ncommand = ["{ODD}", "hang"]\n' + room("call", "odd"),
                                    lambda server: "hanging" in server.log(), left)

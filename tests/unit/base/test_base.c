@@ -248,6 +248,17 @@ TEST(log_lines_of_a_kind_are_limited)
 	assert_int_equal(left_out, 0);
 }
 
+TEST(slow_log_lines_are_limited_as_well)
+{
+	struct log_limit l = {0};
+	uint64_t left_out;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 30; i++) /* 30 within 3 s */
+		n += log_limit_take(&l, 20, nsec_from_s(5) + nsec_from_ms(100 * i), &left_out);
+	assert_int_equal(n, 20);
+}
+
 TEST(pauses_double_and_differ)
 {
 	static const uint32_t chances[] = {0, 1, 1u << 31, UINT32_MAX};
@@ -277,6 +288,7 @@ int main(void)
 		cmocka_unit_test(log_lines_are_utf8_whatever_came),
 		cmocka_unit_test(a_log_that_nobody_reads_drops_lines_and_never_blocks),
 		cmocka_unit_test(log_lines_of_a_kind_are_limited),
+		cmocka_unit_test(slow_log_lines_are_limited_as_well),
 		cmocka_unit_test(pauses_double_and_differ),
 	};
 
