@@ -5,7 +5,6 @@
 #include "audio/pcm.h"
 #include "base/base64.h"
 
-
 enum {
 	PIECE_TEXT = OUTPUT_PIECE * 2 / 3 * 4, /* characters of base64 in a piece */
 	SILENCE = 2,                           /* steps of 16 bits */

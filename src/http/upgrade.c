@@ -2,9 +2,9 @@
 #include "http/upgrade.h"
 
 #include "base/base64.h"
+#include "base/random.h"
 #include "http/openssl.h"
 
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,8 +163,7 @@ static bool choose_key(struct upgrade *u)
 	uint8_t nonce[16], digest[20];
 	char text[UPGRADE_KEY + sizeof guid];
 
-	if (RAND_bytes(nonce, sizeof nonce) != 1)
-		return false;
+	random_bytes(nonce, sizeof nonce);
 	*base64_encode(u->key, nonce, sizeof nonce) = '\0';
 	size_t n = (size_t)snprintf(text, sizeof text, "%s%s", u->key, guid);
 

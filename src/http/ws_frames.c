@@ -39,6 +39,7 @@ static ssize_t on_recv(wslay_event_context_ptr w, uint8_t *p, size_t len, int fl
 	return (ssize_t)n;
 }
 
+/* Once a frame, so from OpenSSL's generator: base/random.h asks the kernel each time. */
 static int on_mask(wslay_event_context_ptr w, uint8_t *p, size_t len, void *ctx)
 {
 	(void)ctx;
