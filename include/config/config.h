@@ -89,6 +89,9 @@ void config_default(struct config *c);
  * undefined. ERR_NOTFOUND, ERR_IO: the file; ERR_MALFORMED: not TOML; ERR_RANGE: unknown key or bad value. */
 int config_load(const char *path, struct config *c, char why[CONFIG_ERROR]);
 int config_parse(const char *text, size_t len, const char *file_name, struct config *c, char why[CONFIG_ERROR]);
+/* The same for --check-config, which also opens the files and finds the programs that the file names. The certificate must be valid at
+ * `wall_s`. ERR_IO with "FILE:LINE: KEY = VALUE: what is wrong with it". */
+int config_check(const char *path, int64_t wall_s, struct config *c, char why[CONFIG_ERROR]);
 /* A complete file that means exactly `c`, each key with its help as a comment. */
 int config_print(const struct config *c, struct buf *out);
 /* The file to begin with (packaging/mynah.toml): every key with its help, commented out at its default. */

@@ -39,7 +39,7 @@ struct quic_opts {
 	uint32_t datagram_age_ms;      /* older ones are dropped unsent. default 120 */
 	uint32_t datagram_pool;        /* buffers shared by all connections. default 4096 */
 	uint32_t stateless_per_s;      /* version negotiation, refusal and reset packets. default 2000 */
-	bool pmtud;                    /* probe for packets up to 1452 bytes. default true */
+	bool pmtud;                    /* probe for larger packets: 1444 bytes at most, in ngtcp2's steps. default true */
 	uint8_t shard;                 /* first byte of the connection ids we choose; for steering */
 	uint8_t secret[32];            /* signs Retry and stateless reset tokens; all zero: random, made at start.
 	                                * Endpoints of a group use that of the group */

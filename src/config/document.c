@@ -17,7 +17,8 @@ static const char intro[] =
 	"mynah.toml:3: server.prot: unknown key, did you mean server.port?\n"
 	"```\n"
 	"\n"
-	"`mynahd --check-config FILE` does just that check. `mynahd --print-config` prints the whole configuration in\n"
+	"`mynahd --check-config FILE` does just that check, and looks at what the file names: certificate and key, page, keys and\n"
+	"instructions of bridges, programs. `mynahd --print-config` prints the whole configuration in\n"
 	"effect as such a file, with every key explained; `packaging/mynah.toml`, installed as `/etc/mynah/mynah.toml`, is a file with\n"
 	"everything commented out to begin with.\n"
 	"\n";

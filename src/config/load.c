@@ -7,6 +7,7 @@
  */
 #include "base/err.h"
 #include "config/check.h"
+#include "config/files.h"
 #include "config/schema.h"
 #include "config/suggest.h"
 
@@ -25,6 +26,8 @@ struct load {
 	const char *file;
 	struct config *c;
 	char *why; /* CONFIG_ERROR bytes */
+	bool look;      /* at what the file names, too */
+	int64_t wall_s; /* when a certificate must be valid, with `look` */
 };
 
 /* --- messages ------------------------------------------------------------------------- */
@@ -121,12 +124,24 @@ static bool is_tools(const struct toml_node *v)
 
 /* --- values --------------------------------------------------------------------------- */
 
+/* What it names is not as it should be. */
+static int unusable(const struct load *l, const char *place, const struct toml_node *v, const char *fault)
+{
+	char shown[VALUE_SHOWN + 4];
+
+	show_value(v, shown);
+	return fail(l, ERR_IO, v->line, "%s.%s = %s: %s", place, v->key, shown, fault);
+}
+
 /* Stores one value of a table. */
 static int load_value(const struct load *l, const char *place, const struct toml_node *v, const struct option_row *f, void *base)
 {
+	char fault[FILES_FAULT];
 	struct refusal no;
 
-	return field_set(f, base, v, &no) ? 0 : refused(l, place, v->key, &no);
+	if (!field_set(f, base, v, &no))
+		return refused(l, place, v->key, &no);
+	return !l->look || files_look(f, base, fault) ? 0 : unusable(l, place, v, fault);
 }
 
 static int load_table(const struct load *l, const struct section *s, const char *place, const struct toml_node *table,
@@ -489,6 +504,23 @@ static int check_hosts(const struct load *l, const struct toml_node *root, const
 	return 0;
 }
 
+/* Both files are there: whether they are what they should be, and belong together. */
+static int check_certificate(const struct load *l, const struct toml_node *server)
+{
+	const struct config_server *s = &l->c->server;
+	struct quic_cert cert = {0};
+	char why[QUIC_CERT_ERROR];
+
+	if (!l->look || !s->certificate[0] || !quic_cert_load(s->certificate, s->private_key, l->wall_s, &cert, why)) {
+		quic_cert_free(&cert);
+		return 0;
+	}
+	const char *key = strncmp(why, s->certificate, strlen(s->certificate)) ? "private_key" : "certificate";
+	const char *fault = strstr(why, ": ");
+
+	return unusable(l, "server", toml_child(server, key), fault ? fault + 2 : why);
+}
+
 static int check_whole(const struct load *l, const struct toml_node *root)
 {
 	const struct toml_node *server = toml_child(root, "server");
@@ -512,33 +544,42 @@ static int check_whole(const struct load *l, const struct toml_node *root)
 			"connection_window_bytes", c->quic.conn_window_bytes, true);
 	if (!err)
 		err = check_bridge_named(l, "private", toml_child(root, "private"));
+	if (!err)
+		err = check_certificate(l, server);
 	return err ? err : check_rooms(l, toml_child(root, "room"));
 }
 
 /* --- the file ------------------------------------------------------------------------- */
 
-int config_parse(const char *text, size_t len, const char *file_name, struct config *c, char why[CONFIG_ERROR])
+static int parse(const struct load *l, const char *text, size_t len)
 {
-	struct load l = {.file = file_name, .c = c, .why = why};
+	struct config *c = l->c;
 	struct toml_node *root;
 	char fault[256];
 	uint32_t line = 0;
 
-	why[0] = '\0';
+	l->why[0] = '\0';
 	config_default(c);
 	if (len > FILE_MAX)
-		return fail(&l, ERR_RANGE, 0, "longer than %d bytes", FILE_MAX);
+		return fail(l, ERR_RANGE, 0, "longer than %d bytes", FILE_MAX);
 	int err = toml_parse(text, len, &root, &line, fault, sizeof fault);
 
 	if (err)
-		return fail(&l, err, line, "%s", fault);
+		return fail(l, err, line, "%s", fault);
 	for (const struct toml_node *v = root->first; v && !err; v = v->next)
-		err = load_section(&l, v);
+		err = load_section(l, v);
 	if (!err)
-		err = check_whole(&l, root);
+		err = check_whole(l, root);
 	c->rooms.input_rate_hz = c->server.input_sample_rate;
 	toml_free(root);
 	return err;
+}
+
+int config_parse(const char *text, size_t len, const char *file_name, struct config *c, char why[CONFIG_ERROR])
+{
+	const struct load l = {.file = file_name, .c = c, .why = why};
+
+	return parse(&l, text, len);
 }
 
 /* At most FILE_MAX + 1 bytes: one more than is accepted. */
@@ -562,26 +603,39 @@ static int read_file(int fd, struct buf *b)
 	}
 }
 
-int config_load(const char *path, struct config *c, char why[CONFIG_ERROR])
+static int load(const struct load *l)
 {
-	struct load l = {.file = path, .c = c, .why = why};
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(l->file, O_RDONLY | O_CLOEXEC);
 	struct buf b;
 
 	if (fd < 0)
-		return fail(&l, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, 0, "%s", strerror(errno));
+		return fail(l, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, 0, "%s", strerror(errno));
 	buf_init(&b, FILE_MAX);
 	int err = read_file(fd, &b);
 
 	if (err == ERR_IO)
-		fail(&l, err, 0, "%s", strerror(errno));
+		fail(l, err, 0, "%s", strerror(errno));
 	else if (err == ERR_LIMIT)
-		err = fail(&l, ERR_RANGE, 0, "longer than %d bytes", FILE_MAX);
+		err = fail(l, ERR_RANGE, 0, "longer than %d bytes", FILE_MAX);
 	else if (err)
-		fail(&l, err, 0, "%s", err_str(err));
+		fail(l, err, 0, "%s", err_str(err));
 	else
-		err = config_parse(b.p ? (const char *)b.p : "", b.len, path, c, why);
+		err = parse(l, b.p ? (const char *)b.p : "", b.len);
 	buf_fini(&b);
 	close(fd);
 	return err;
+}
+
+int config_load(const char *path, struct config *c, char why[CONFIG_ERROR])
+{
+	const struct load l = {.file = path, .c = c, .why = why};
+
+	return load(&l);
+}
+
+int config_check(const char *path, int64_t wall_s, struct config *c, char why[CONFIG_ERROR])
+{
+	const struct load l = {.file = path, .c = c, .why = why, .look = true, .wall_s = wall_s};
+
+	return load(&l);
 }

@@ -65,7 +65,7 @@ static const struct option_row http_fields[] = {
 		.help = "addresses to listen on, TCP; one, or a list, since \"::\" takes IPv6 only"},
 	{.key = "port", .type = OPTION_U16, IN(http.port), .max = 65535, .help = "TCP port; 0 takes any free one"},
 	{.key = "tls", .type = OPTION_BOOL, IN(http.tls), .help = "HTTPS, with the certificate of [server]"},
-	{.key = "web_dir", .type = OPTION_TEXT, IN(http.web_dir), WIDE(config, http.web_dir),
+	{.key = "web_dir", .type = OPTION_TEXT, .form = FORM_PAGES, IN(http.web_dir), WIDE(config, http.web_dir),
 		.accepts = "the name of a directory",
 		.help = "serve the page from this directory; empty: the page that is built in"},
 };
@@ -155,7 +155,7 @@ static const struct option_row limit_fields[] = {
 	N32("keep_alive_ms", quic.keep_alive_ms, 0, 600000, .unit = "ms",
 		.help = "a silent connection gets a PING after this time; less than idle_timeout_ms, 0: never"),
 	{.key = "path_mtu_discovery", .type = OPTION_BOOL, IN(quic.pmtud),
-		.help = "probe for packets of up to 1452 bytes"},
+		.help = "probe for packets of more than 1200 bytes; the largest that is found has 1444"},
 
 	N32("max_streams_bidi", quic.max_streams_bidi, 2, 1000, .group = "Streams and datagrams of one connection",
 		.help = "bidirectional streams that a client may have open, the session's own one too"),

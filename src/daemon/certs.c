@@ -48,9 +48,8 @@ static int make_dev(const struct certs *c, int64_t wall_s, struct quic_cert *out
 	return err;
 }
 
-static int load_files(const struct certs *c, int64_t wall_s, struct quic_cert *out)
+static int load_files(const struct certs *c, int64_t wall_s, struct quic_cert *out, char why[QUIC_CERT_ERROR])
 {
-	char why[QUIC_CERT_ERROR];
 	int err = quic_cert_load(c->cfg->certificate, c->cfg->private_key, wall_s, out, why);
 
 	if (err)
@@ -59,13 +58,14 @@ static int load_files(const struct certs *c, int64_t wall_s, struct quic_cert *o
 }
 
 /* Shows `cert` from now on; takes it on success. */
-static int adopt(struct certs *c, struct quic_cert *cert, int64_t wall_s)
+static int adopt(struct certs *c, struct quic_cert *cert, int64_t wall_s, char why[QUIC_CERT_ERROR])
 {
 	char subject[2 * sizeof cert->info.subject];
 	int err = c->use(c->ctx, cert);
 
 	if (err) {
-		log_error(&c->log, "certificate refused: %s", err_str(err));
+		snprintf(why, QUIC_CERT_ERROR, "%s", err_str(err));
+		log_error(&c->log, "certificate refused: %s", why);
 		return err;
 	}
 	pthread_mutex_lock(&c->lock);
@@ -88,6 +88,7 @@ int certs_new(const struct config_server *cfg, certs_use_fn *use, void *ctx, con
 {
 	struct certs *c = calloc(1, sizeof *c);
 	struct quic_cert cert = {0};
+	char why[QUIC_CERT_ERROR];
 
 	if (!c)
 		return ERR_NOMEM;
@@ -96,10 +97,10 @@ int certs_new(const struct config_server *cfg, certs_use_fn *use, void *ctx, con
 	c->ctx = ctx;
 	c->log = *log;
 	pthread_mutex_init(&c->lock, NULL);
-	int err = from_files(c) ? load_files(c, wall_s, &cert) : make_dev(c, wall_s, &cert);
+	int err = from_files(c) ? load_files(c, wall_s, &cert, why) : make_dev(c, wall_s, &cert);
 
 	if (!err)
-		err = adopt(c, &cert, wall_s);
+		err = adopt(c, &cert, wall_s, why);
 	if (err) {
 		quic_cert_free(&cert);
 		certs_free(c);
@@ -159,23 +160,40 @@ void certs_check(struct certs *c, int64_t wall_s)
 		c->announced_s = wall_s;
 	}
 	if (c->next.chain_pem && (stale || wall_s - c->announced_s >= CERTS_OVERLAP_S))
-		adopt(c, &c->next, wall_s);
+		adopt(c, &c->next, wall_s, (char[QUIC_CERT_ERROR]){0});
 }
 
-int certs_reload(struct certs *c, int64_t wall_s)
+/* systemd copies credentials into the service's own folder when it starts, and what is renewed elsewhere stays there. */
+static bool is_old_credential(const struct certs *c, const struct quic_cert *cert)
+{
+	const char *dir = getenv("CREDENTIALS_DIRECTORY"), *path = c->cfg->certificate;
+	size_t n = dir ? strlen(dir) : 0;
+
+	return n && !strncmp(path, dir, n) && path[n] == '/' && !memcmp(cert->info.sha256, c->now.info.sha256, sizeof cert->info.sha256);
+}
+
+int certs_reload(struct certs *c, int64_t wall_s, char status[CERTS_STATUS])
 {
 	struct quic_cert cert = {0};
+	char why[QUIC_CERT_ERROR] = "";
 
+	status[0] = '\0';
 	if (!from_files(c)) {
 		log_info(&c->log, "reload: the development certificate renews itself");
 		return 0;
 	}
-	int err = load_files(c, wall_s, &cert);
+	int err = load_files(c, wall_s, &cert, why);
 
-	if (!err)
-		err = adopt(c, &cert, wall_s);
-	if (err)
+	if (!err && is_old_credential(c, &cert)) {
+		snprintf(status, CERTS_STATUS, "the old certificate stays: a new credential takes a restart");
+		log_warn(&c->log, "reload: %s", status);
+	} else if (!err) {
+		err = adopt(c, &cert, wall_s, why);
+	}
+	if (err) {
+		snprintf(status, CERTS_STATUS, "reload failed, the old certificate stays: %s", why);
 		log_warn(&c->log, "reload failed; the old certificate stays in use");
+	}
 	quic_cert_free(&cert);
 	return err;
 }

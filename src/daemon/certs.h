@@ -25,8 +25,10 @@ void certs_free(struct certs *c);
 
 /* Once a minute or so: renews, and warns when a certificate from a file nears its end. */
 void certs_check(struct certs *c, int64_t wall_s);
-/* SIGHUP: reads the files again. ERR_*: the old one goes on; the log says why. */
-int certs_reload(struct certs *c, int64_t wall_s);
+/* SIGHUP: reads the files again. ERR_*: the old one goes on; the log says why. `status` is one line for who asked: why the old one stays, which
+ * is no error where systemd hands out new credentials at the next start only; "" if what is shown now is what the files hold. */
+enum { CERTS_STATUS = QUIC_CERT_ERROR + 64 };
+int certs_reload(struct certs *c, int64_t wall_s, char status[CERTS_STATUS]);
 
 /* What the page pins: SHA-256 of the current certificate and of the announced one. None for a certificate from
  * a file that no browser would accept by hash. Returns how many. */

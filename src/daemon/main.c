@@ -90,13 +90,21 @@ static struct options parse_options(int argc, char **argv)
 	return o;
 }
 
+/* A file that is only to be checked is checked with all that it names. */
+static int read_config(const struct options *o, struct config *cfg, char why[CONFIG_ERROR])
+{
+	if (!o->config)
+		return 0;
+	return o->check ? config_check(o->config, clock_wall_s(), cfg, why) : config_load(o->config, cfg, why);
+}
+
 /* Reads the configuration. True: serve with it; false: that was all, *status is the exit status. */
 static bool configure(const struct options *o, struct config *cfg, int *status)
 {
 	char why[CONFIG_ERROR];
 
 	config_default(cfg);
-	if (o->config && config_load(o->config, cfg, why)) {
+	if (read_config(o, cfg, why)) {
 		fprintf(stderr, "mynahd: %s\n", why);
 		*status = EXIT_CONFIG;
 		return false;
@@ -162,15 +170,16 @@ static void on_stop(uv_signal_t *h, int signum)
 static void on_hangup(uv_signal_t *h, int signum)
 {
 	struct app *a = h->data;
-	char state[64];
+	char state[64 + CERTS_STATUS], status[CERTS_STATUS];
 
 	(void)signum;
 	if (a->stopping)
 		return; /* and READY=1 would take STOPPING=1 back */
 	snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(clock_now() / 1000));
 	notify_send(state);
-	server_reload(a->server);
-	notify_send("READY=1");
+	server_reload(a->server, status);
+	snprintf(state, sizeof state, "READY=1\nSTATUS=%s", status); /* that it failed can be said in no other way */
+	notify_send(state);
 }
 
 static void on_watchdog(uv_timer_t *t)

@@ -116,11 +116,12 @@ static int use_certificate(void *ctx, const struct quic_cert *cert)
 	return 0;
 }
 
-void server_reload(struct server *s)
+void server_reload(struct server *s, char status[CERTS_STATUS])
 {
+	status[0] = '\0';
 	if (s->state >= SERVER_QUITTING)
 		return; /* the HTTP server may be gone */
-	certs_reload(s->certs, clock_wall_s());
+	certs_reload(s->certs, clock_wall_s(), status);
 }
 
 static void on_certs_timer(uv_timer_t *t)

@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "config/config.h"
+#include "daemon/certs.h"
 
 #include <uv.h>
 
@@ -17,8 +18,8 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, c
 /* "url=... page=...": for the ready line. */
 const char *server_addresses(const struct server *s);
 
-/* SIGHUP: the certificate is read again; sessions go on. */
-void server_reload(struct server *s);
+/* SIGHUP: the certificate is read again; sessions go on. `status` as of certs_reload(). */
+void server_reload(struct server *s, char status[CERTS_STATUS]);
 /* SIGTERM: sessions are told, then closed, then the loop runs empty. `on_done` is called once, within drain_ms and a
  * second or so. A second call hurries. */
 void server_drain(struct server *s, void (*on_done)(void *ctx), void *ctx);

@@ -64,6 +64,14 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(status, 78, text)
             self.assertIn(line, err)
             self.assertEqual(err.count("\n"), 1, err)
+        with tempfile.TemporaryDirectory() as folder:  # files that it names are opened
+            cert = Certificate(folder)
+            files = f'[server]\ncertificate = "{cert.cert_path}"\nprivate_key = "{cert.key_path}"\n'
+            self.assertEqual(run("--check-config", "FILE", config=files)[0], 0)
+            cert.key_path.unlink()
+            status, out, err = run("--check-config", "FILE", config=files)
+            self.assertEqual((status, out), (78, ""))
+            self.assertRegex(err, r'mynah\.toml:3: server\.private_key = ".*": No such file or directory\n$')
         status, out, err = run("-c", "FILE", config="[server]\nprot = 1\n")
         self.assertEqual(status, 78)
         status, out, err = run("--check-config", "/nowhere/mynah.toml")
@@ -180,6 +188,26 @@ class Systemd(unittest.TestCase):
                 server.process.send_signal(signal.SIGTERM)
                 wait_for("STOPPING=1")
             self.assertEqual(seen.count("STOPPING=1"), 1)
+
+    def test_a_reload_that_fails_says_so_in_the_status(self):
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.bind(path := os.path.join(folder, "notify"))
+            s.settimeout(30)
+
+            def reload():
+                server.process.send_signal(signal.SIGHUP)
+                while not (got := s.recv(4096).decode()).startswith("READY=1\n"):
+                    pass
+                return got.split("\n")[1:]
+
+            cert = Certificate(folder)
+            with Mynahd(server=cert.config(), env={"NOTIFY_SOCKET": path}) as server:
+                good = cert.cert_path.read_text()
+                self.assertEqual(reload(), ["STATUS="])
+                cert.cert_path.write_text("nonsense\n")
+                self.assertEqual(reload(), [f"STATUS=reload failed, the old certificate stays: {cert.cert_path}: is not PEM"])
+                cert.cert_path.write_text(good)
+                self.assertEqual(reload(), ["STATUS="])
 
     def test_abstract_socket(self):
         name = f"mynah-test-{os.getpid()}"

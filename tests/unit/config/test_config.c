@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* struct config is large and points into itself: one of each on the heap for every case. */
 struct both {
@@ -486,6 +488,131 @@ static void files_that_cannot_be_read_say_why(void **state)
 	assert_int_equal(config_load("/dev/zero", &t->a, t->why), ERR_RANGE);
 }
 
+/* --- what the file names -------------------------------------------------------------------- */
+
+enum { NOW = 1800000000 };
+
+static void write_text(const char *dir, const char *name, const char *text, mode_t mode)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	assert_int_equal(chmod(path, mode), 0);
+}
+
+static void write_certificate(const char *dir, const char *name, int64_t at)
+{
+	const char *names[] = {name};
+	char file[64];
+	struct quic_cert c;
+
+	assert_int_equal(quic_cert_make(names, 1, 10, at, &c), 0);
+	snprintf(file, sizeof file, "%s.pem", name);
+	write_text(dir, file, c.chain_pem, 0600);
+	snprintf(file, sizeof file, "%s.key", name);
+	write_text(dir, file, c.key_pem, 0600);
+	quic_cert_free(&c);
+}
+
+static const char *const written[] = {"a.pem", "a.key", "b.pem", "b.key", "old.pem", "old.key", "text", "nothing", "run", "index.html", "mynah.toml"};
+
+static void write_all(const char *dir)
+{
+	write_certificate(dir, "a", NOW);
+	write_certificate(dir, "b", NOW);
+	write_certificate(dir, "old", NOW - 20 * 86400);
+	write_text(dir, "text", "hello\n", 0600);
+	write_text(dir, "nothing", "", 0600);
+	write_text(dir, "run", "#!/bin/sh\n", 0700);
+	write_text(dir, "index.html", "<p>\n", 0600);
+}
+
+/* A line of [server], [http] or of a bridge, "" if all is well, else how its complaint goes on behind "FILE:LINE: ". All run in the folder. */
+static const struct {
+	const char *text, *why;
+} naming[] = {
+	{"", ""},
+	{"[server]\ncertificate = \"a.pem\"\nprivate_key = \"a.key\"\n", ""},
+	{"[server]\ncertificate = \"no.pem\"\nprivate_key = \"a.key\"\n", "2: server.certificate = \"no.pem\": No such file or directory"},
+	{"[server]\ncertificate = \"a.pem\"\nprivate_key = \"no.key\"\n", "3: server.private_key = \"no.key\": No such file or directory"},
+	{"[server]\ncertificate = \".\"\nprivate_key = \"a.key\"\n", "2: server.certificate = \".\": Is a directory"},
+	{"[server]\ncertificate = \"text\"\nprivate_key = \"a.key\"\n", "2: server.certificate = \"text\": is not PEM"},
+	{"[server]\ncertificate = \"a.pem\"\nprivate_key = \"text\"\n", "3: server.private_key = \"text\": is not PEM"},
+	{"[server]\ncertificate = \"a.pem\"\nprivate_key = \"nothing\"\n", "3: server.private_key = \"nothing\": it is empty"},
+	{"[server]\nprivate_key = \"b.key\"\ncertificate = \"a.pem\"\n",
+		"2: server.private_key = \"b.key\": does not belong to the certificate"},
+	{"[server]\ncertificate = \"old.pem\"\nprivate_key = \"old.key\"\n",
+		"2: server.certificate = \"old.pem\": expired at 2027-01-05 07:00:00Z"},
+	{"[server]\ncertificate = \"credential:a.pem\"\nprivate_key = \"credential:a.key\"\n", ""},
+	{"[server]\ncertificate = \"credential:a.pem\"\nprivate_key = \"credential:key\"\n",
+		"3: server.private_key = \"credential:key\": no such credential: add LoadCredential=key:FILE to the unit"},
+	{"[http]\nweb_dir = \".\"\n", ""},
+	{"[http]\nweb_dir = \"no\"\n", "2: http.web_dir = \"no\": No such file or directory"},
+	{"[http]\nweb_dir = \"text\"\n", "2: http.web_dir = \"text\": Not a directory"},
+	{"[http]\nweb_dir = \"/\"\n", "2: http.web_dir = \"/\": there is no index.html in it that can be read"},
+	{"[bridge.w]\ntype = \"process\"\ncommand = \"./run\"\n", ""},
+	{"[bridge.w]\ntype = \"process\"\ncommand = [\"sh\", \"-e\", \"DIR/run\", \"/no/output\"]\n", ""},
+	{"[bridge.w]\ntype = \"process\"\ncommand = [\"sh\", \"-c\", \"true\"]\n", ""},
+	{"[bridge.w]\ntype = \"process\"\ncommand = [\"true\", \"/no/file\"]\n", ""},
+	{"[bridge.w]\ntype = \"process\"\ncommand = \"no-such-program\"\n",
+		"3: bridge.w.command = \"no-such-program\": no such program in PATH"},
+	{"[bridge.w]\ntype = \"process\"\ncommand = \"./no\"\n", "3: bridge.w.command = \"./no\": No such file or directory"},
+	{"[bridge.w]\ntype = \"process\"\ncommand = \"./text\"\n", "3: bridge.w.command = \"./text\": Permission denied"},
+	{"[bridge.w]\ntype = \"process\"\ncommand = \"/tmp\"\n", "3: bridge.w.command = \"/tmp\": Permission denied"},
+	{"[bridge.w]\ntype = \"process\"\ncommand = [\"/bin/sh\", \"-e\", \"/no/worker\"]\n",
+		"3: bridge.w.command = [...]: /no/worker: No such file or directory"},
+	{"[bridge.w]\ntype = \"websocket\"\nurl = \"wss://bot\"\napi_key_file = \"text\"\n", ""},
+	{"[bridge.w]\ntype = \"websocket\"\nurl = \"wss://bot\"\napi_key_file = \"nothing\"\n",
+		"4: bridge.w.api_key_file = \"nothing\": it is empty"},
+	{"[bridge.w]\ntype = \"websocket\"\nurl = \"wss://bot\"\napi_key_file = \"credential:bot\"\n",
+		"4: bridge.w.api_key_file = \"credential:bot\": no such credential: add LoadCredential=bot:FILE to the unit"},
+	{"[bridge.w]\ntype = \"openai\"\nmodel = \"m\"\ninstructions_file = \"no\"\n",
+		"4: bridge.w.instructions_file = \"no\": No such file or directory"},
+	{"[bridge.w]\ntype = \"openai\"\nmodel = \"m\"\n[[bridge.w.tool]]\nname = \"t\"\ncommand = \"no-such-tool\"\n",
+		"6: bridge.w.tool.command = \"no-such-tool\": no such program in PATH"},
+};
+
+/* Writes `text` as mynah.toml, "DIR" as the folder's name. */
+static void write_config(const char *dir, const char *text)
+{
+	const char *mark = strstr(text, "DIR");
+	char out[512];
+
+	snprintf(out, sizeof out, "%.*s%s%s", mark ? (int)(mark - text) : (int)strlen(text), text, mark ? dir : "", mark ? mark + 3 : "");
+	write_text(dir, "mynah.toml", out, 0600);
+}
+
+static void files_that_it_names_are_looked_at_when_asked(void **state)
+{
+	struct both *t = *state;
+	char dir[] = "/tmp/mynah-config-XXXXXX", file[64], want[CONFIG_ERROR];
+
+	assert_non_null(mkdtemp(dir));
+	write_all(dir);
+	assert_int_equal(chdir(dir), 0);
+	setenv("CREDENTIALS_DIRECTORY", dir, 1);
+	snprintf(file, sizeof file, "%s/mynah.toml", dir);
+	for (size_t i = 0; i < sizeof naming / sizeof *naming; i++) {
+		write_config(dir, naming[i].text);
+		assert_int_equal(config_load(file, &t->a, t->why), 0); /* a start finds out by itself */
+		int err = config_check(file, NOW, &t->a, t->why);
+
+		snprintf(want, sizeof want, "%s:%s", file, naming[i].why);
+		assert_string_equal(t->why, naming[i].why[0] ? want : "");
+		assert_int_equal(err, naming[i].why[0] ? ERR_IO : 0);
+	}
+	unsetenv("CREDENTIALS_DIRECTORY");
+	for (size_t i = 0; i < sizeof written / sizeof *written; i++)
+		assert_int_equal(unlink(written[i]), 0);
+	assert_int_equal(chdir("/"), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -504,6 +631,7 @@ int main(void)
 		CASE(every_error_is_one_line),
 		CASE(lists_and_files_are_bounded),
 		CASE(files_that_cannot_be_read_say_why),
+		CASE(files_that_it_names_are_looked_at_when_asked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

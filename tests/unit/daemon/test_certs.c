@@ -21,6 +21,7 @@ struct stage {
 	uint8_t shown[32];
 	int n_shown, refuse; /* `refuse`: what the server answers to a certificate */
 	struct certs *certs;
+	char status[CERTS_STATUS]; /* of the last reload */
 };
 
 static void keep_line(void *ctx, enum log_level level, const char *line)
@@ -81,6 +82,12 @@ static int close_stage(void **state)
 static int begin(struct stage *s, int64_t at)
 {
 	return certs_new(&s->cfg, show, s, &s->log, at, &s->certs);
+}
+
+static int reload(struct stage *s, int64_t at)
+{
+	memset(s->status, 'x', sizeof s->status);
+	return certs_reload(s->certs, at, s->status);
 }
 
 static size_t hashes(const struct stage *s, uint8_t out[CERTS_MAX_HASHES][32])
@@ -166,8 +173,9 @@ static void a_reload_leaves_it_alone(void **state)
 	struct stage *s = *state;
 
 	assert_int_equal(begin(s, NOW), 0);
-	assert_int_equal(certs_reload(s->certs, NOW + DAY), 0);
+	assert_int_equal(reload(s, NOW + DAY), 0);
 	assert_int_equal(s->n_shown, 1);
+	assert_string_equal(s->status, "");
 	assert_true(said(s, "renews itself"));
 }
 
@@ -215,7 +223,8 @@ static void files_are_read_again(void **state)
 	memcpy(first, s->shown, 32);
 	assert_int_equal(hashes(s, h), 1);
 	write_files(s, 10, NOW + DAY);
-	assert_int_equal(certs_reload(s->certs, NOW + DAY), 0);
+	assert_int_equal(reload(s, NOW + DAY), 0);
+	assert_string_equal(s->status, "");
 	assert_int_equal(s->n_shown, 2);
 	assert_memory_not_equal(s->shown, first, 32);
 	assert_int_equal(hashes(s, h), 1);
@@ -233,32 +242,54 @@ static void bad_files_leave_the_old_one(void **state)
 	said(s, "");
 
 	write_text(s->cfg.certificate, "no certificate\n");
-	assert_int_equal(certs_reload(s->certs, NOW), ERR_MALFORMED);
+	assert_int_equal(reload(s, NOW), ERR_MALFORMED);
 	assert_true(said(s, "cert.pem: is not PEM"));
+	assert_non_null(strstr(s->status, "reload failed, the old certificate stays: /tmp/mynah-certs-"));
+	assert_non_null(strstr(s->status, "/cert.pem: is not PEM"));
 	write_files(s, 10, NOW - 30 * DAY);
-	assert_int_equal(certs_reload(s->certs, NOW), ERR_TLS);
+	assert_int_equal(reload(s, NOW), ERR_TLS);
 	assert_true(said(s, "expired"));
 	write_files(s, 10, NOW + 30 * DAY);
-	assert_int_equal(certs_reload(s->certs, NOW), ERR_TLS);
+	assert_int_equal(reload(s, NOW), ERR_TLS);
 	assert_true(said(s, "the old certificate stays"));
 	write_files(s, 10, NOW);
 	snprintf(kept, sizeof kept, "%s/kept.pem", s->dir);
 	rename(s->cfg.private_key, kept);
 	write_files(s, 10, NOW);
 	rename(kept, s->cfg.private_key); /* the key of another */
-	assert_int_equal(certs_reload(s->certs, NOW), ERR_TLS);
+	assert_int_equal(reload(s, NOW), ERR_TLS);
 	assert_true(said(s, "key.pem"));
 	unlink(s->cfg.private_key);
-	assert_int_equal(certs_reload(s->certs, NOW), ERR_NOTFOUND);
+	assert_int_equal(reload(s, NOW), ERR_NOTFOUND);
 	s->refuse = ERR_NOMEM; /* good files, but the server cannot use them */
 	write_files(s, 10, NOW);
-	assert_int_equal(certs_reload(s->certs, NOW), ERR_NOMEM);
+	assert_int_equal(reload(s, NOW), ERR_NOMEM);
+	assert_string_equal(s->status, "reload failed, the old certificate stays: out of memory");
 
 	assert_int_equal(s->n_shown, 1);
 	assert_int_equal(hashes(s, h), 1); /* of the old one */
 	s->refuse = 0;
-	assert_int_equal(certs_reload(s->certs, NOW), 0);
+	assert_int_equal(reload(s, NOW), 0);
 	assert_int_equal(s->n_shown, 2);
+}
+
+static void a_credential_is_renewed_by_a_restart(void **state)
+{
+	struct stage *s = *state;
+
+	setenv("CREDENTIALS_DIRECTORY", s->dir, 1);
+	write_files(s, 10, NOW);
+	assert_int_equal(begin(s, NOW), 0);
+	said(s, "");
+	assert_int_equal(reload(s, NOW + DAY), 0);
+	assert_string_equal(s->status, "the old certificate stays: a new credential takes a restart");
+	assert_true(said(s, "reload: the old certificate stays"));
+	assert_int_equal(s->n_shown, 1);
+	write_files(s, 10, NOW + DAY); /* a systemd that hands them over at a reload as well */
+	assert_int_equal(reload(s, NOW + DAY), 0);
+	assert_string_equal(s->status, "");
+	assert_int_equal(s->n_shown, 2);
+	unsetenv("CREDENTIALS_DIRECTORY");
 }
 
 static void bad_files_end_the_start_with_one_line(void **state)
@@ -302,6 +333,7 @@ int main(void)
 		CASE(a_certificate_that_the_server_refuses_ends_the_start),
 		CASE(files_are_read_again),
 		CASE(bad_files_leave_the_old_one),
+		CASE(a_credential_is_renewed_by_a_restart),
 		CASE(bad_files_end_the_start_with_one_line),
 		CASE(a_long_lived_certificate_is_not_pinned_and_its_end_is_reported_once),
 	};
