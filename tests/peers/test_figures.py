@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# Runs alone: what it measures is time.
 """What the server adds between people and an AI, measured: MYNAH_ROUNDS=200 for figures, few rounds otherwise. The clients and all
 but one of the workers run in this process, on the same clock; what they take themselves is in the figures. The assertions are
 far off what is measured: a machine that is busy with other things must not fail them."""

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# Runs alone: it counts what others lose.
 """The faults of a worker stay in its room: while each misbehaves in its own way, two people in another room count the
 numbers of their v1 frames. And whatever it does, it is gone within four seconds of the last person."""
 import asyncio
