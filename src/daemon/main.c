@@ -182,17 +182,21 @@ static void on_hangup(uv_signal_t *h, int signum)
 	notify_send(state);
 }
 
+/* Told that a thread hangs, systemd does at once what it does when it is not fed (sd_notify(3)). */
 static void on_watchdog(uv_timer_t *t)
 {
 	struct app *a = t->data;
 
-	if (a->stopping || server_healthy(a->server))
-		notify_send("WATCHDOG=1");
+	switch (server_look(a->server)) {
+	case WATCHDOG_FEED: notify_send("WATCHDOG=1"); break;
+	case WATCHDOG_WAIT: break;
+	case WATCHDOG_HUNG: notify_send("WATCHDOG=trigger"); break;
+	}
 }
 
 static void start_signals(struct app *a)
 {
-	uint64_t watchdog_ms = notify_watchdog_ms();
+	uint64_t look_ms = server_look_ms(a->server);
 
 	uv_signal_init(&a->loop, &a->term);
 	uv_signal_init(&a->loop, &a->interrupt);
@@ -202,8 +206,7 @@ static void start_signals(struct app *a)
 	uv_signal_start(&a->term, on_stop, SIGTERM);
 	uv_signal_start(&a->interrupt, on_stop, SIGINT);
 	uv_signal_start(&a->hangup, on_hangup, SIGHUP);
-	if (watchdog_ms)
-		uv_timer_start(&a->watchdog, on_watchdog, watchdog_ms, watchdog_ms);
+	uv_timer_start(&a->watchdog, on_watchdog, look_ms, look_ms);
 }
 
 /* The roots that certificates are verified against take a megabyte and some 30 ms: once for all bridges. */
@@ -229,7 +232,8 @@ static int serve(struct app *a, struct config *cfg)
 	signal(SIGPIPE, SIG_IGN);
 	hold_signals(SIG_BLOCK);
 	uv_loop_init(&a->loop);
-	if (equip_bridges(a, cfg) || server_new(&a->loop, cfg, MYNAH_VERSION, &a->log, &a->server)) {
+	if (equip_bridges(a, cfg)
+		|| server_new(&a->loop, cfg, MYNAH_VERSION, notify_watchdog_ms(), &a->log, &a->server)) {
 		tls_context_unref(a->tls);
 		uv_loop_close(&a->loop);
 		return EXIT_FAILURE;

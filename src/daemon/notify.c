@@ -37,5 +37,5 @@ uint64_t notify_watchdog_ms(void)
 		return 0;
 	uint64_t us = strtoull(usec, NULL, 10);
 
-	return us == 0 ? 0 : us < 2000 ? 1 : us / 2000;
+	return us == 0 ? 0 : us < 1000 ? 1 : us / 1000;
 }

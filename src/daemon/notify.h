@@ -8,5 +8,5 @@
 
 /* "READY=1", "STOPPING=1", "WATCHDOG=1", "RELOADING=1" ...; several lines are joined with \n. */
 void notify_send(const char *state);
-/* Half of $WATCHDOG_USEC in milliseconds, 0 if the service has no watchdog. */
+/* $WATCHDOG_USEC in milliseconds, the most between two WATCHDOG=1; 0 if the service has no watchdog. */
 uint64_t notify_watchdog_ms(void);

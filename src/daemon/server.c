@@ -43,6 +43,7 @@ struct server {
 	struct http_server *http;
 	struct web web, web_h3;
 	struct scraper scraper;
+	struct watchdog watchdog;
 	atomic_bool draining; /* what /healthz says */
 	uint16_t port, http_port;
 	uv_timer_t certs_timer, drain_timer;
@@ -293,7 +294,12 @@ static int open_all(struct server *s)
 
 static bool is_healthy(void *ctx)
 {
-	return server_healthy(ctx);
+	struct server *s = ctx;
+
+	for (unsigned i = 0; i < s->n_shards; i++)
+		if (watchdog_stuck(&s->watchdog, i))
+			return false;
+	return true;
 }
 
 /* Everything that threads other than this one read must be there before they are. */
@@ -318,7 +324,7 @@ static int start_shards(struct server *s)
 
 static void quit(struct server *s);
 
-int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, const struct log *log,
+int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, uint64_t watchdog_ms, const struct log *log,
 	struct server **out)
 {
 	struct server *s = calloc(1, sizeof *s);
@@ -331,6 +337,7 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, c
 	s->version = version;
 	s->log = *log;
 	s->started_s = clock_wall_s();
+	watchdog_init(&s->watchdog, watchdog_ms);
 	open_timer(s, &s->certs_timer);
 	open_timer(s, &s->drain_timer);
 	s->n_shards = count_shards(s);
@@ -353,14 +360,30 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, c
 	return 0;
 }
 
-bool server_healthy(const struct server *s)
-{
-	nsec now = clock_now();
+/* --- watchdog --------------------------------------------------------------------------------- */
 
+static void look_at(struct server *s, unsigned i)
+{
+	bool was_stuck = watchdog_stuck(&s->watchdog, i);
+
+	if (!watchdog_look(&s->watchdog, i, shard_turns(s->shard[i])))
+		shard_ask_to_turn(s->shard[i]);
+	if (watchdog_stuck(&s->watchdog, i) != was_stuck)
+		log_warn(&s->log, "shard=%u %s", i, was_stuck ? "turns again" : "stuck: it has not turned for two seconds");
+}
+
+enum watchdog_verdict server_look(struct server *s)
+{
+	if (s->state != SERVER_RUNNING) /* the service manager has another limit for that */
+		return WATCHDOG_FEED;
 	for (unsigned i = 0; i < s->n_shards; i++)
-		if (!shard_healthy(s->shard[i], now))
-			return false;
-	return true;
+		look_at(s, i);
+	return watchdog_verdict(&s->watchdog, s->n_shards);
+}
+
+uint32_t server_look_ms(const struct server *s)
+{
+	return s->watchdog.every_ms;
 }
 
 /* --- end -------------------------------------------------------------------------------------- */

@@ -15,9 +15,6 @@
 #include <string.h>
 #include <time.h>
 
-/* A shard whose deadline passed this long ago is stuck. */
-static const nsec unhealthy_after = 1000000000u;
-
 enum { RECONNECT_MS = 1500 };
 
 /* The time that handshakes may take at once; and while the shard is busy, their part of all time: one in HANDSHAKE_PARTS. */
@@ -59,7 +56,7 @@ struct shard {
 	struct bridge_opts *bridges; /* as configured, on this loop */
 
 	struct mail commands[SHARD_N_COMMANDS], closed, gone;
-	_Atomic nsec due; /* when it wakes up, or should have */
+	_Atomic uint64_t turns; /* written in its own thread */
 };
 
 static bool is_closing(const struct shard *s)
@@ -158,6 +155,13 @@ static bool read_exchange(struct shard *s)
 	return s->opts.exchange && exchange_take(s->opts.exchange, s->opts.index, &reader);
 }
 
+static void count_turn(struct shard *s)
+{
+	uint64_t turns = atomic_load_explicit(&s->turns, memory_order_relaxed);
+
+	atomic_store_explicit(&s->turns, turns + 1, memory_order_relaxed);
+}
+
 /* After each event: mixes rooms that are due, writes packets, sets the next deadline. */
 static void settle(struct shard *s, nsec now)
 {
@@ -173,13 +177,10 @@ static void settle(struct shard *s, nsec now)
 	if (handshake_queue_len(s->handshakes) > 0)
 		run_handshakes(s);
 	reply_closed(s);
-	nsec due = earliest(s);
-
-	ticker_set(s->ticker, due);
-	if (!s->opts.exchange)
-		return;
-	exchange_flush(s->opts.exchange, s->opts.index);
-	atomic_store_explicit(&s->due, due, memory_order_relaxed);
+	ticker_set(s->ticker, earliest(s));
+	if (s->opts.exchange)
+		exchange_flush(s->opts.exchange, s->opts.index);
+	count_turn(s);
 }
 
 /* Callbacks of bridges on this loop may have woken a room or a connection; other shards may have sent something. */
@@ -365,11 +366,17 @@ void shard_report(struct shard *s, struct shard_report *r)
 	exchange_post(s->opts.exchange, 0, s->opts.index, &r->mail);
 }
 
-bool shard_healthy(struct shard *s, nsec now)
+uint64_t shard_turns(const struct shard *s)
 {
-	nsec due = s->opts.index == 0 ? rooms_deadline(s->stack.rooms) : atomic_load_explicit(&s->due, memory_order_relaxed);
+	return atomic_load_explicit(&s->turns, memory_order_relaxed);
+}
 
-	return due == NSEC_NONE || nsec_since(due, now) < unhealthy_after;
+void shard_ask_to_turn(struct shard *s)
+{
+	if (s->opts.index == 0)
+		settle(s, clock_now());
+	else
+		wake(s);
 }
 
 void shard_discard_mail(unsigned to, struct mail *m)
@@ -453,7 +460,7 @@ int shard_new(const struct shard_opts *o, const struct log *log, struct shard **
 	s->opts = *o;
 	s->log = *log;
 	s->loop = o->loop;
-	atomic_init(&s->due, NSEC_NONE);
+	atomic_init(&s->turns, 0);
 	if (o->index > 0 && uv_loop_init(&s->own_loop)) {
 		free(s);
 		return ERR_IO;

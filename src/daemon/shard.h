@@ -68,8 +68,10 @@ void shard_use_tls(struct shard *s, struct quic_tls *tls);
 void shard_report(struct shard *s, struct shard_report *r);
 /* For shard 0, before the registry is asked whether it is busy. */
 void shard_watch_load(struct shard *s);
-/* Was its last deadline met in time? */
-bool shard_healthy(struct shard *s, nsec now);
+/* How often it has done what was due, in all: see watchdog.h. */
+uint64_t shard_turns(const struct shard *s);
+/* It turns once more as soon as it can. Not after SHARD_QUIT. */
+void shard_ask_to_turn(struct shard *s);
 /* After SHARD_GONE of every shard; or before shard_start(), then it closes everything first. Accepts NULL. */
 void shard_free(struct shard *s);
 
