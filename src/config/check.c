@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/check.h"
 
+#include "base/origin.h"
 #include "bridge/bridge.h"
 #include "quic/addr.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,66 +53,21 @@ bool check_path(char *text, size_t size, char accepts[128])
 	return true;
 }
 
-static bool is_scheme(const char *s, size_t n)
-{
-	if (n == 0 || !isalpha((unsigned char)s[0]))
-		return false;
-	for (size_t i = 1; i < n; i++)
-		if (!isalnum((unsigned char)s[i]) && !strchr("+-.", s[i]))
-			return false;
-	return true;
-}
-
-/* A name, an IPv4 address, or an IPv6 address in brackets. Returns its length, 0 if it is none. */
-static size_t host_len(const char *s)
-{
-	size_t n;
-
-	if (*s != '[') {
-		n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-._");
-		return n && s[0] != '.' && s[0] != '-' ? n : 0;
-	}
-	char inner[QUIC_ADDR_TEXT];
-	struct quic_addr a;
-
-	n = strcspn(s, "]");
-	if (s[n] != ']' || n - 1 >= sizeof inner)
-		return 0;
-	memcpy(inner, s + 1, n - 1);
-	inner[n - 1] = '\0';
-	return strchr(inner, ':') && quic_addr_parse(inner, 0, &a) == 0 ? n + 1 : 0;
-}
-
-/* ":1" to ":65535", the default of the scheme is cut off. */
-static bool fix_port(const char *scheme, size_t scheme_len, char *s)
-{
-	size_t n = strspn(s + 1, "0123456789");
-	unsigned long port = strtoul(s + 1, NULL, 10);
-
-	if (s[0] != ':' || n == 0 || n > 5 || s[1 + n] || port == 0 || port > 65535)
-		return false;
-	if ((port == 443 && scheme_len == 5 && !memcmp(scheme, "https", 5)) ||
-		(port == 80 && scheme_len == 4 && !memcmp(scheme, "http", 4)))
-		s[0] = '\0';
-	return true;
-}
-
 bool check_origin(char *text, size_t size, char accepts[128])
 {
-	(void)size, (void)accepts;
+	char spelling[ORIGIN_TEXT];
+	struct origin o;
+
+	(void)accepts;
 	if (!strcmp(text, "*"))
 		return true;
-	for (char *p = text; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
-	char *mark = strstr(text, "://");
-
-	if (!mark || !is_scheme(text, (size_t)(mark - text)))
+	if (origin_parse(text, &o))
 		return false;
-	size_t n = host_len(mark + 3);
-
-	if (n == 0)
+	origin_text(&o, spelling);
+	if (strlen(spelling) >= size)
 		return false;
-	return !mark[3 + n] || fix_port(text, (size_t)(mark - text), mark + 3 + n);
+	memcpy(text, spelling, strlen(spelling) + 1);
+	return true;
 }
 
 bool check_credential(char *text, size_t size, char accepts[128])

@@ -12,7 +12,7 @@ bool check_text(char *text, size_t size, char accepts[128]);
 bool check_variable(char *text, size_t size, char accepts[128]); /* of the environment; or empty */
 bool check_host(char *text, size_t size, char accepts[128]);
 bool check_path(char *text, size_t size, char accepts[128]);
-/* Brings it to the form in which browsers send it: lower case, without the default port. */
+/* Brings it to the form in which browsers send it: see origin_text(). */
 bool check_origin(char *text, size_t size, char accepts[128]);
 /* Turns "credential:NAME" into a file in $CREDENTIALS_DIRECTORY. */
 bool check_credential(char *text, size_t size, char accepts[128]);

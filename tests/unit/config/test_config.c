@@ -330,6 +330,7 @@ static void origins_take_the_form_browsers_send(void **state)
 		{"https://example.com:80", "https://example.com:80"},
 		{"http://192.0.2.1:3000", "http://192.0.2.1:3000"},
 		{"https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"},
+		{"https://[2001:DB8:0::1]", "https://[2001:db8::1]"},
 		{"chrome-extension://abcdefgh", "chrome-extension://abcdefgh"},
 		{"*", "*"},
 		{"example.com", NULL},
@@ -350,6 +351,11 @@ static void origins_take_the_form_browsers_send(void **state)
 		{"://x", NULL},
 		{"ht tp://x", NULL},
 		{"https://.example.com", NULL},
+		{"https://example.com.", NULL},
+		{"https://example.com:0443", NULL},
+		{"https://example..com", NULL},
+		{"https://127.1", NULL},
+		{"https://2130706433", NULL},
 	};
 	struct both *t = *state;
 
