@@ -11,6 +11,8 @@
 
 /* --- certificates --------------------------------------------------------------------- */
 
+enum { QUIC_CERT_NAMES = 4096 };
+
 /* Properties of a leaf certificate. */
 struct quic_cert_info {
 	uint8_t sha256[32];   /* of the leaf's DER, as in serverCertificateHashes */
@@ -22,6 +24,10 @@ struct quic_cert_info {
 	bool pinnable;
 	char unfit[96];
 	char subject[128];
+	/* Its DNS names (SAN; like browsers we know no other), in lower case, each with its NUL, behind the last an empty
+	 * one. What names no host, apart from a leading "*.", is left out. */
+	char names[QUIC_CERT_NAMES];
+	bool names_left_out; /* there were more than fit */
 };
 
 /* A certificate chain and its key, in PEM. Owned; freed with quic_cert_free(). */
@@ -44,6 +50,8 @@ int quic_cert_load(const char *chain_path, const char *key_path, int64_t now_s, 
 /* The same for PEM text in memory. */
 int quic_cert_parse(const char *chain_pem, const char *key_pem, int64_t now_s, struct quic_cert *out,
 	char why[QUIC_CERT_ERROR]);
+/* Is `host`, as in struct authority (base/origin.h), among the names? See host_matches(). */
+bool quic_cert_has_name(const struct quic_cert_info *info, const char *host);
 void quic_cert_free(struct quic_cert *c); /* accepts a zeroed one; clears the key */
 
 /* --- contexts ------------------------------------------------------------------------- */

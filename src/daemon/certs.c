@@ -77,6 +77,8 @@ static int adopt(struct certs *c, struct quic_cert *cert, int64_t wall_s, char w
 	c->warned = false;
 	if (from_files(c) && c->now.info.self_signed && !c->now.info.pinnable)
 		log_warn(&c->log, "browsers will refuse this self-signed certificate: %s", c->now.info.unfit);
+	if (c->now.info.names_left_out)
+		log_warn(&c->log, "the certificate has more names than are kept: list the others in [server] origins and [http] names");
 	log_info(&c->log, "certificate subject=%s days_left=%lld pinnable=%s",
 		log_quoted(c->now.info.subject, subject, sizeof subject),
 		(long long)(c->now.info.not_after_s - wall_s) / 86400, c->now.info.pinnable ? "yes" : "no");
@@ -218,4 +220,13 @@ struct quic_cert_info certs_info(struct certs *c)
 
 	pthread_mutex_unlock(&c->lock);
 	return info;
+}
+
+bool certs_have_name(struct certs *c, const char *host)
+{
+	pthread_mutex_lock(&c->lock);
+	bool have = quic_cert_has_name(&c->now.info, host) || quic_cert_has_name(&c->next.info, host);
+
+	pthread_mutex_unlock(&c->lock);
+	return have;
 }

@@ -4,7 +4,7 @@
  * Given by file: read again on reload, a bad file leaves the old one. Else a development
  * certificate of 13 days that renews itself: its successor is made and announced one
  * day before it takes over, so a page that read the hashes in that day knows both. One thread, except for the
- * last two functions, which any thread may call.
+ * last three functions, which any thread may call.
  */
 #pragma once
 #include "base/log.h"
@@ -34,3 +34,5 @@ int certs_reload(struct certs *c, int64_t wall_s, char status[CERTS_STATUS]);
  * a file that no browser would accept by hash. Returns how many. */
 size_t certs_hashes(struct certs *c, uint8_t out[CERTS_MAX_HASHES][32]);
 struct quic_cert_info certs_info(struct certs *c);
+/* Does the current certificate or the announced one have this name? See quic_cert_has_name(). */
+bool certs_have_name(struct certs *c, const char *host);

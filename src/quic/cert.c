@@ -2,6 +2,7 @@
 #include "quic/tls.h"
 
 #include "base/err.h"
+#include "base/origin.h"
 #include "base/random.h"
 #include "ossl.h"
 
@@ -68,6 +69,51 @@ static void judge_pinning(const X509 *x, struct quic_cert_info *info)
 	info->pinnable = info->unfit[0] == '\0';
 }
 
+/* Appends one name at `at`, and returns where the next one goes. */
+static size_t add_name(struct quic_cert_info *info, size_t at, const ASN1_STRING *name)
+{
+	const char *p = (const char *)ASN1_STRING_get0_data(name);
+	size_t len = (size_t)ASN1_STRING_length(name), wild;
+	char text[HOST_TEXT] = "";
+	struct authority a;
+
+	if (len >= sizeof text || memchr(p, 0, len))
+		return at;
+	memcpy(text, p, len);
+	wild = strncmp(text, "*.", 2) ? 0 : 2;
+	if (authority_parse(text + wild, &a) || a.is_address || a.port)
+		return at;
+	if (at + len + 2 > sizeof info->names) {
+		info->names_left_out = true;
+		return at;
+	}
+	memcpy(info->names + at, text, wild);
+	memcpy(info->names + at + wild, a.host, len - wild + 1);
+	return at + len + 1;
+}
+
+static void collect_names(const X509 *x, struct quic_cert_info *info)
+{
+	GENERAL_NAMES *all = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+	size_t at = 0;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(all); i++) { /* -1 of NULL */
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(all, i);
+
+		if (name->type == GEN_DNS)
+			at = add_name(info, at, name->d.dNSName);
+	}
+	GENERAL_NAMES_free(all);
+}
+
+bool quic_cert_has_name(const struct quic_cert_info *info, const char *host)
+{
+	for (const char *name = info->names; *name; name += strlen(name) + 1)
+		if (host_matches(host, name))
+			return true;
+	return false;
+}
+
 static bool inspect(X509 *x, struct quic_cert_info *info)
 {
 	unsigned len = 0;
@@ -80,6 +126,7 @@ static bool inspect(X509 *x, struct quic_cert_info *info)
 	info->self_signed = X509_self_signed(x, 1) == 1;
 	X509_NAME_oneline(X509_get_subject_name(x), info->subject, (int)sizeof info->subject);
 	judge_pinning(x, info);
+	collect_names(x, info);
 	ERR_clear_error();
 	return true;
 }

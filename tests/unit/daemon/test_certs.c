@@ -2,6 +2,7 @@
 #include "support/test.h"
 
 #include "base/err.h"
+#include "base/origin.h"
 #include "daemon/certs.h"
 
 #include <stdio.h>
@@ -168,6 +169,26 @@ static void a_clock_that_was_set_brings_a_valid_one_at_once(void **state)
 	}
 }
 
+/* Made on a machine of another name, which may have changed since. */
+static void names_of_the_announced_one_count(void **state)
+{
+	struct stage *s = *state;
+	char host[256] = "";
+	struct authority a;
+
+	assert_int_equal(begin(s, NOW), 0);
+	assert_true(certs_have_name(s->certs, "localhost"));
+	assert_false(certs_have_name(s->certs, "192.0.2.1"));
+	strcpy(s->cfg.host[0], "voice.example.com"); /* which no configuration can say; it stands for a new name */
+	certs_check(s->certs, NOW + CERTS_RENEW_AFTER_S);
+	assert_true(certs_have_name(s->certs, "voice.example.com"));
+	assert_true(certs_have_name(s->certs, "localhost"));
+	assert_false(certs_have_name(s->certs, "example.com"));
+	assert_int_equal(gethostname(host, sizeof host - 1), 0);
+	if (!authority_parse(host, &a) && !a.is_address)
+		assert_true(certs_have_name(s->certs, a.host));
+}
+
 static void a_reload_leaves_it_alone(void **state)
 {
 	struct stage *s = *state;
@@ -200,17 +221,38 @@ static void write_text(const char *path, const char *text)
 	fclose(f);
 }
 
-static void write_files(struct stage *s, int days, int64_t at)
+static void write_files_for(struct stage *s, const char *name, int days, int64_t at)
 {
-	static const char *const names[] = {"voice.example.com"};
 	struct quic_cert c;
 
 	snprintf(s->cfg.certificate, sizeof s->cfg.certificate, "%s/cert.pem", s->dir);
 	snprintf(s->cfg.private_key, sizeof s->cfg.private_key, "%s/key.pem", s->dir);
-	assert_int_equal(quic_cert_make(names, 1, days, at, &c), 0);
+	assert_int_equal(quic_cert_make(&name, 1, days, at, &c), 0);
 	write_text(s->cfg.certificate, c.chain_pem);
 	write_text(s->cfg.private_key, c.key_pem);
 	quic_cert_free(&c);
+}
+
+static void write_files(struct stage *s, int days, int64_t at)
+{
+	write_files_for(s, "voice.example.com", days, at);
+}
+
+static void a_reload_changes_the_names(void **state)
+{
+	struct stage *s = *state;
+
+	write_files(s, 10, NOW);
+	assert_int_equal(begin(s, NOW), 0);
+	assert_true(certs_have_name(s->certs, "voice.example.com"));
+	assert_false(certs_have_name(s->certs, "localhost"));
+	write_files_for(s, "*.example.org", 10, NOW);
+	assert_int_equal(reload(s, NOW), 0);
+	assert_true(certs_have_name(s->certs, "voice.example.org"));
+	assert_false(certs_have_name(s->certs, "voice.example.com"));
+	write_files_for(s, "voice.example.com", 10, NOW - 30 * DAY); /* has ended: the other one stays */
+	assert_int_equal(reload(s, NOW), ERR_TLS);
+	assert_true(certs_have_name(s->certs, "voice.example.org"));
 }
 
 static void files_are_read_again(void **state)
@@ -329,8 +371,10 @@ int main(void)
 		CASE(the_next_is_announced_a_day_before_it_is_shown),
 		CASE(a_machine_that_slept_still_announces_first),
 		CASE(a_clock_that_was_set_brings_a_valid_one_at_once),
+		CASE(names_of_the_announced_one_count),
 		CASE(a_reload_leaves_it_alone),
 		CASE(a_certificate_that_the_server_refuses_ends_the_start),
+		CASE(a_reload_changes_the_names),
 		CASE(files_are_read_again),
 		CASE(bad_files_leave_the_old_one),
 		CASE(a_credential_is_renewed_by_a_restart),

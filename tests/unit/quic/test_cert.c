@@ -101,6 +101,65 @@ TEST(a_name_cannot_smuggle_in_another)
 	quic_cert_free(&c);
 }
 
+/* NUL-separated, as in quic_cert_info. */
+static void has_names(const char *const *made_for, size_t n, const char *expected, size_t len)
+{
+	struct quic_cert c;
+
+	assert_int_equal(quic_cert_make(made_for, n, 5, NOW, &c), 0);
+	assert_memory_equal(c.info.names, expected, len);
+	assert_false(c.info.names_left_out);
+	quic_cert_free(&c);
+}
+
+TEST(the_names_of_a_certificate_are_those_of_hosts)
+{
+	static const char *const hosts[] = {"127.0.0.1", "Voice.Example.com", "::1", "*.Example.org", "localhost"};
+	static const char expected[] = "voice.example.com\0*.example.org\0localhost\0";
+	static const char *const odd[] = {"a,DNS:b", "*", "*.", "*.*.a", "a.*", "*a.b", "caf\xc3\xa9", "a b", "a.", "127.1", "[::1]", "a:80", "*.1.2.3.4", "_ok"};
+	static const char only[] = "_ok\0";
+
+	has_names(hosts, 5, expected, sizeof expected);
+	has_names(odd, sizeof odd / sizeof *odd, only, sizeof only);
+	has_names(NULL, 0, "", 1); /* the common name does not count */
+}
+
+TEST(a_host_is_looked_up_among_the_names)
+{
+	static const char *const hosts[] = {"a.example", "*.b.example"};
+	struct quic_cert c;
+
+	assert_int_equal(quic_cert_make(hosts, 2, 5, NOW, &c), 0);
+	assert_true(quic_cert_has_name(&c.info, "a.example"));
+	assert_true(quic_cert_has_name(&c.info, "x.b.example"));
+	assert_false(quic_cert_has_name(&c.info, "b.example"));
+	assert_false(quic_cert_has_name(&c.info, "x.a.example"));
+	assert_false(quic_cert_has_name(&c.info, ""));
+	quic_cert_free(&c);
+	assert_false(quic_cert_has_name(&c.info, "a.example"));
+}
+
+TEST(more_names_than_fit_are_left_out_and_that_is_known)
+{
+	enum { N = QUIC_CERT_NAMES / 16 + 1 };
+	static char text[N][16];
+	const char *hosts[N];
+	struct quic_cert c;
+
+	for (size_t i = 0; i < N; i++) {
+		snprintf(text[i], sizeof text[i], "a%04zu.example00", i); /* 16 bytes with the NUL */
+		hosts[i] = text[i];
+	}
+	assert_int_equal(quic_cert_make(hosts, N, 5, NOW, &c), 0);
+	assert_true(c.info.names_left_out);
+	assert_true(quic_cert_has_name(&c.info, hosts[N - 3]));
+	assert_false(quic_cert_has_name(&c.info, hosts[N - 1]));
+	quic_cert_free(&c);
+	assert_int_equal(quic_cert_make(hosts, N - 2, 5, NOW, &c), 0);
+	assert_false(c.info.names_left_out);
+	quic_cert_free(&c);
+}
+
 TEST(days_must_be_positive)
 {
 	struct quic_cert c;
@@ -329,6 +388,9 @@ int main(void)
 		cmocka_unit_test(a_made_certificate_has_its_extensions),
 		cmocka_unit_test(no_two_made_certificates_share_serial_or_key),
 		cmocka_unit_test(a_name_cannot_smuggle_in_another),
+		cmocka_unit_test(the_names_of_a_certificate_are_those_of_hosts),
+		cmocka_unit_test(a_host_is_looked_up_among_the_names),
+		cmocka_unit_test(more_names_than_fit_are_left_out_and_that_is_known),
 		cmocka_unit_test(days_must_be_positive),
 		cmocka_unit_test(a_certificate_valid_for_too_long_cannot_be_pinned),
 		cmocka_unit_test(other_keys_are_served_but_cannot_be_pinned),
