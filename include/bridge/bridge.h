@@ -136,7 +136,8 @@ struct bridge_input {
 	bool speech;       /* somebody is speaking, by voice detection with hangover */
 	float level_dbfs;  /* RMS of this tick, -100 for silence */
 	uint64_t utterance;  /* of its own speech, being played now; 0: none */
-	uint32_t waiting_ms; /* of its own speech, not played yet; rounded up */
+	uint32_t waiting_ms; /* of its own speech, not mixed yet; rounded up */
+	uint32_t underway_ms; /* of its own speech, mixed and not heard yet by the person who talks, or talked last; 0 without reports */
 };
 
 enum bridge_event_kind { BRIDGE_JOINED, BRIDGE_LEFT, BRIDGE_SPEAKING, BRIDGE_MESSAGE, BRIDGE_INTERRUPTED, BRIDGE_MODE };
@@ -148,7 +149,7 @@ struct bridge_event {
 	bool direct;             /* message: to the bridge, not to everybody */
 	enum bridge_mode mode;   /* mode: the room itself withholds speech and input; the driver may act on it, too */
 	uint64_t utterance;      /* interrupted */
-	uint32_t heard_ms;       /* of it: by the reports of the person who interrupted if there are any, else what was sent */
+	uint32_t heard_ms;       /* of it: by the reports of the person who talks if there are any, else what was sent */
 };
 
 /* Options that do not fit: the key at fault, as in the file, and what would be accepted. */

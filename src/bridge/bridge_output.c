@@ -143,9 +143,15 @@ ssize_t bridge_output_send_base64(struct bridge_output *o, enum output_coding co
 	return (ssize_t)n;
 }
 
-void bridge_output_tick(struct bridge_output *o, uint32_t waiting_ms)
+static uint64_t but_the_last(uint64_t n, uint32_t ms, uint32_t rate_hz)
 {
-	uint64_t waiting = (uint64_t)waiting_ms * o->rate_hz / 1000;
+	uint64_t last = (uint64_t)ms * rate_hz / 1000;
 
-	o->played = o->accepted > waiting ? o->accepted - waiting : 0;
+	return n > last ? n - last : 0;
+}
+
+void bridge_output_tick(struct bridge_output *o, const struct bridge_input *h)
+{
+	o->played = but_the_last(o->accepted, h->waiting_ms, o->rate_hz);
+	o->heard = but_the_last(o->played, h->underway_ms, o->rate_hz);
 }

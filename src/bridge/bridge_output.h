@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * bridge_output - what a worker sends to be played, in the codings that workers use, into the room's sink. Counts what the
- * room accepted and, with what still waits there, what it has played. One thread, the driver's; allocates nothing; no clock.
+ * room accepted and, with what still waits there, what it has played, and what was heard of that. One thread, the driver's; allocates nothing; no clock.
  */
 #pragma once
 #include "bridge/bridge.h"
@@ -23,6 +23,7 @@ struct bridge_output {
 	uint64_t utterance;  /* that the audio belongs to, from 1; the owner may change it */
 	uint64_t accepted;   /* samples that the room accepted, since the beginning */
 	uint64_t played;     /* of those, mixed or flushed, as of the last tick */
+	uint64_t heard;      /* of those, heard, as far as people report it */
 	uint64_t audible;    /* `accepted` after the last that was not silence */
 	bool has_half;       /* a sample was cut: its second byte is to come */
 	uint8_t half;        /* its first */
@@ -43,5 +44,5 @@ void bridge_output_flushed(struct bridge_output *o);
 size_t bridge_output_send(struct bridge_output *o, enum output_coding coding, const uint8_t *p, size_t len);
 /* The same in base64. -1: it is not base64; some of it may have been played. */
 ssize_t bridge_output_send_base64(struct bridge_output *o, enum output_coding coding, const char *text, size_t len);
-/* Once a tick, with bridge_input.waiting_ms: updates `played`. That is rounded up, so nothing counts as played too early. */
-void bridge_output_tick(struct bridge_output *o, uint32_t waiting_ms);
+/* Once a tick: updates `played` and `heard`. What waits is rounded up, so nothing counts too early. */
+void bridge_output_tick(struct bridge_output *o, const struct bridge_input *h);

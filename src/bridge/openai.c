@@ -175,7 +175,7 @@ static bool openai_audio(void *self, const struct bridge_input *h, nsec now)
 	uint64_t now_ms = uv_now(a->cx.bridge->loop);
 
 	(void)now;
-	bridge_output_tick(&a->response.output, h->waiting_ms);
+	bridge_output_tick(&a->response.output, h);
 	if (a->calls.tools)
 		tools_tick(a->calls.tools);
 	ai_people_label(&a->people, now_ms); /* before what is said is committed */

@@ -173,7 +173,7 @@ static void return_marks(struct stream_worker *w)
 	const char *mark;
 	size_t len;
 
-	while ((mark = marks_due(&w->marks, w->output.played, &len))) {
+	while ((mark = marks_due(&w->marks, w->output.heard, &len))) {
 		send_parts(w, AS_MARK, mark, len);
 		marks_pop(&w->marks);
 	}
@@ -309,7 +309,7 @@ bool stream_worker_audio(struct stream_worker *w, const struct bridge_input *h)
 {
 	if (!w->queue.out || w->state == STREAM_FAILED)
 		return true;
-	bridge_output_tick(&w->output, h->waiting_ms);
+	bridge_output_tick(&w->output, h);
 	return_marks(w);
 	send_mix(w, h);
 	w->n_sent += h->n;

@@ -5,7 +5,7 @@
  *
  *   room -> audio, events -> record_queue (MOST_WAIT_MS of audio, the oldest is dropped) -> stream -> worker
  *   worker -> stream (READ_PER_TICK bytes) -> records -> sink: speech, flush, message, transcript
- *                                             marks wait here until the room has mixed what came before
+ *                                             marks wait here until what came before was heard
  *
  * The streams belong to the driver, which opens and closes them. Memory is taken by init and by what the worker
  * makes grow: marks, and one entry for each person in the room. Everything is called from the loop's thread.

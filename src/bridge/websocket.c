@@ -83,7 +83,7 @@ static void return_marks_before(struct ws_worker *w, uint64_t played, bool clear
 
 static void return_marks(struct ws_worker *w)
 {
-	return_marks_before(w, w->output.played, false);
+	return_marks_before(w, w->output.heard, false);
 }
 
 /* The speech before them is not played any more. */
@@ -280,7 +280,7 @@ static bool websocket_audio(void *self, const struct bridge_input *h, nsec now)
 	(void)now;
 	if (w->state != WS_WORKER_UP)
 		return w->state == WS_WORKER_CONNECTING; /* so that it is sent the mix from its first moment on */
-	bridge_output_tick(&w->output, h->waiting_ms);
+	bridge_output_tick(&w->output, h);
 	return_marks(w);
 	count_dropped(w, input_queue_push(&w->input, h->pcm, h->n));
 	send_frames(w);

@@ -5,7 +5,7 @@
  *
  *   room -> input queue (frames of 20 ms, 300 ms of them wait) -> dialect -> WebSocket -> worker
  *   worker -> WebSocket -> dialect -> output -> the room's backlog
- *                             marks wait here until the room has mixed what came before
+ *                             marks wait here until what came before was heard
  */
 #pragma once
 #include "bridge/bridge_output.h"

@@ -100,6 +100,7 @@ struct participant {
 	struct vad vad;
 	bool muted;
 	bool fade_in;        /* the next sound begins softly */
+	uint64_t voice_began, voice_seen; /* ticks of the room, of its latest voice; 0: it has said nothing */
 
 	struct jitter_order counted; /* of the buffer, as already counted for the shard */
 	struct participant_stats stats; /* what jitter does not count */

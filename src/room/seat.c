@@ -334,10 +334,39 @@ void seats_run(struct rooms *rs, nsec now)
 
 /* ---- interruptions and modes ---- */
 
-void seat_flush(struct bridge_seat *s, uint32_t unplayed_ms)
+/* Whether `a` rather than `b` decides when they talk over the bridge. */
+static bool talks_first(const struct participant *a, const struct participant *b)
 {
+	uint64_t tick = a->room->tick;
+	bool a_talks = a->voice_seen == tick, b_talks = b->voice_seen == tick;
+
+	if (a_talks && b_talks)
+		return a->voice_began < b->voice_began;
+	if (a->voice_seen || b->voice_seen)
+		return a->voice_seen > b->voice_seen;
+	return listener_playout_lag_ms(&a->listener) > listener_playout_lag_ms(&b->listener);
+}
+
+uint32_t seat_unplayed_ms(const struct bridge_seat *s)
+{
+	const struct participant *first = NULL;
+
+	list_each(it, &s->room->people, tmp) {
+		const struct participant *p = list_entry(it, struct participant, node);
+
+		if (!first || talks_first(p, first))
+			first = p;
+	}
+	return first ? listener_playout_lag_ms(&first->listener) : 0;
+}
+
+bool seat_flush(struct bridge_seat *s, uint32_t unplayed_ms)
+{
+	if (!speech_goes_on(&s->speech, unplayed_ms))
+		return false;
 	s->cut_due = speech_flush(&s->speech, unplayed_ms);
 	room_flush(s->room, s->room->rooms->now);
+	return true;
 }
 
 static void end_utterances(struct bridge_seat *s, uint64_t through)
@@ -354,11 +383,11 @@ static void forget_ended(struct bridge_seat *s, float ms)
 		s->ended.through = 0;
 }
 
-static void interrupt(struct bridge_seat *s, const struct participant *by)
+static void interrupt(struct bridge_seat *s)
 {
 	uint64_t newest = speech_newest(&s->speech);
 
-	seat_flush(s, listener_playout_lag_ms(&by->listener));
+	seat_flush(s, seat_unplayed_ms(s));
 	end_utterances(s, newest);
 }
 
@@ -376,15 +405,13 @@ static void duck(struct bridge_seat *s, const struct seat_input *input)
 
 	forget_ended(s, t.ms);
 	if (barge_run(&s->barge, &t))
-		interrupt(s, input->voice);
+		interrupt(s);
 	rs->stats.talked_over += before == BARGE_CALM && s->barge.state != BARGE_CALM;
 }
 
 static void silence(struct bridge_seat *s, const struct participant *by)
 {
-	s->final_transcript = speech_waits(&s->speech);
-	if (speech_waits(&s->speech))
-		seat_flush(s, listener_playout_lag_ms(&by->listener));
+	s->final_transcript = seat_flush(s, listener_playout_lag_ms(&by->listener));
 }
 
 /* An utterance that began while it was silenced is not played from its middle on. */
@@ -467,6 +494,7 @@ static bool give_input(struct bridge_seat *s, const struct seat_input *input, ns
 		.level_dbfs = level_dbfs(x, r->n),
 		.utterance = speech_next(&s->speech),
 		.waiting_ms = speech_waiting_ms(&s->speech),
+		.underway_ms = s->speech.n_runs ? speech_underway_ms(&s->speech, seat_unplayed_ms(s)) : 0,
 	};
 
 	if (s->resample) {

@@ -101,8 +101,12 @@ void seats_run(struct rooms *rs, nsec now);
 extern const struct bridge_sink seat_sink; /* its context is the seat */
 /* Once: what follows from it is left to seats_run(). */
 void seat_fail(struct bridge_seat *s, const char *why);
-/* Discards what the bridge still had to say, here and in the clients. `unplayed_ms`: of what was mixed, not heard yet. */
-void seat_flush(struct bridge_seat *s, uint32_t unplayed_ms);
+/* How far behind the mix the person is who talks over it: of several the one who began, of none the one who spoke last. Where nobody
+ * has spoken yet, the one who is furthest behind. By their reports; 0 without. */
+uint32_t seat_unplayed_ms(const struct bridge_seat *s);
+/* Discards what the bridge still had to say, here and in the clients, and what was not heard yet by somebody who is `unplayed_ms`
+ * behind the mix. Returns whether there was something. */
+bool seat_flush(struct bridge_seat *s, uint32_t unplayed_ms);
 /* Tells people when the worker goes away, is away for another reason, or comes back. One that fails again and again for the
  * same reason is reported once. */
 void seat_report_worker(struct bridge_seat *s, bool connected, const char *why);

@@ -63,10 +63,8 @@ static void on_flush(void *ctx)
 {
 	struct bridge_seat *s = ctx;
 
-	if (s->state != SEAT_OPEN || !speech_waits(&s->speech))
-		return;
-	seat_flush(s, 0);
-	wake(s);
+	if (s->state == SEAT_OPEN && seat_flush(s, seat_unplayed_ms(s)))
+		wake(s);
 }
 
 static void on_dropped(void *ctx, size_t n)

@@ -67,15 +67,80 @@ int speech_push(struct speech *s, uint64_t utterance, const int16_t *pcm, size_t
 	return err;
 }
 
+/* ---- what is on its way to an ear ---- */
+
+static uint64_t end_of(const struct speech_run *r)
+{
+	return r->at + r->n;
+}
+
+/* The sample that such a listener hears next, by the clock. */
+static uint64_t ear(const struct speech *s, uint32_t unplayed_ms)
+{
+	size_t behind = samples(s, unplayed_ms);
+
+	return s->clock > behind ? s->clock - behind : 0;
+}
+
+static struct speech_cut cut_after(const struct speech *s, uint64_t utterance, size_t heard)
+{
+	return (struct speech_cut){utterance, (uint32_t)(1000 * (uint64_t)heard / s->rate_hz)};
+}
+
+static struct speech_cut cut_at(const struct speech *s, uint64_t at)
+{
+	for (unsigned i = 0; i < s->n_runs; i++) {
+		const struct speech_run *r = &s->runs[i];
+
+		if (end_of(r) > at)
+			return cut_after(s, r->utterance, r->before + (at > r->at ? at - r->at : 0));
+	}
+	uint64_t next = s->n_parts ? s->parts[0].utterance : s->played;
+
+	return cut_after(s, next, next == s->played ? s->n_played : 0);
+}
+
+uint32_t speech_underway_ms(const struct speech *s, uint32_t unplayed_ms)
+{
+	uint64_t at = ear(s, unplayed_ms), n = 0;
+
+	for (unsigned i = s->n_runs; i-- > 0 && end_of(&s->runs[i]) > at;)
+		n += end_of(&s->runs[i]) - (s->runs[i].at > at ? s->runs[i].at : at);
+	return (uint32_t)((1000 * n + s->rate_hz - 1) / s->rate_hz);
+}
+
+/* At its very end counts as in it: more may come with the next tick. */
+bool speech_goes_on(const struct speech *s, uint32_t unplayed_ms)
+{
+	return s->n_parts > 0 || (s->n_runs > 0 && end_of(&s->runs[s->n_runs - 1]) >= ear(s, unplayed_ms));
+}
+
+/* `n` samples more of the utterance that is played, at the clock. */
+static void note_run(struct speech *s, size_t n)
+{
+	struct speech_run *last = s->n_runs ? &s->runs[s->n_runs - 1] : NULL;
+
+	if (last && last->utterance == s->played && end_of(last) == s->clock) {
+		last->n += n;
+		return;
+	}
+	if (s->n_runs == SPEECH_RUNS)
+		memmove(s->runs, s->runs + 1, --s->n_runs * sizeof *s->runs);
+	s->runs[s->n_runs++] = (struct speech_run){s->played, s->clock, s->n_played, n};
+}
+
+static void forget_runs(struct speech *s)
+{
+	if (s->n_runs && end_of(&s->runs[s->n_runs - 1]) + samples(s, SPEECH_UNDERWAY_MS) < s->clock)
+		s->n_runs = 0;
+}
+
 struct speech_cut speech_flush(struct speech *s, uint32_t unplayed_ms)
 {
-	uint32_t played_ms = (uint32_t)(1000 * (uint64_t)s->n_played / s->rate_hz);
-	struct speech_cut cut = {.utterance = s->n_parts ? s->parts[0].utterance : s->played};
+	struct speech_cut cut = cut_at(s, ear(s, unplayed_ms));
 
-	if (cut.utterance == s->played && played_ms > unplayed_ms)
-		cut.heard_ms = played_ms - unplayed_ms;
 	pcm_queue_cut(&s->backlog, 0);
-	s->n_parts = 0;
+	s->n_parts = s->n_runs = 0;
 	return cut;
 }
 
@@ -109,7 +174,9 @@ static void count_played(struct speech *s, size_t n)
 			s->played = part->utterance;
 			s->n_played = 0;
 		}
+		note_run(s, k);
 		s->n_played += k;
+		s->clock += k;
 		part->n -= k;
 		if (part->n == 0)
 			memmove(part, part + 1, --s->n_parts * sizeof *part);
@@ -176,6 +243,7 @@ static bool play(struct speech *s, float *x, size_t n)
 	bool sounds = s->fade_tail.left > 0;
 	size_t got = pull_backlog(s, x, n);
 
+	s->clock += n - got;
 	mix_clear(x + got, n - got);
 	fade_end(s, x, n); /* an earlier end goes on under what comes */
 	if (s->sounding && got < n)
@@ -209,7 +277,10 @@ static bool play_resampled(struct speech *s, float *out, size_t n)
 
 bool speech_pull(struct speech *s, float *out, size_t n)
 {
-	if (speech_silent(s))
+	if (speech_silent(s)) {
+		s->clock += n * s->rate_hz / s->room_rate_hz;
+		forget_runs(s);
 		return false;
+	}
 	return s->resample ? play_resampled(s, out, n) : play(s, out, n);
 }

@@ -4,8 +4,8 @@
  *
  *   driver -> backlog (utterances) -> fades -> [resampler] -> one tick at the room's rate
  *
- * It knows which samples belong to which utterance and how much of one was played. Where speech begins, runs out or is
- * flushed it is faded, so nothing clicks. Used by the room's thread; it has no clock, a tick is a number of samples.
+ * It knows which samples belong to which utterance, how much of one was mixed, and when: a listener hears it later. Where
+ * speech begins, runs out or is flushed it is faded, so nothing clicks. Used by the room's thread; it has no clock, a tick is a number of samples.
  * speech_init() allocates the resampler; the backlog allocates as it fills, speech_pull() never.
  */
 #pragma once
@@ -21,11 +21,21 @@ enum {
 	SPEECH_TICK_MAX = 960,    /* samples of a tick, at either rate */
 	SPEECH_OUT_MAX = SPEECH_TICK_MAX + 256, /* what speech_pull() may write */
 	SPEECH_CARRY = 16,
+	SPEECH_RUNS = 32,         /* that may be on their way to an ear: with one a tick, 640 ms */
+	SPEECH_UNDERWAY_MS = 5000, /* nobody hears it later than that */
 };
 
 /* The part of the backlog that belongs to one utterance. */
 struct speech_part {
 	uint64_t utterance;
+	size_t n;
+};
+
+/* Samples of one utterance that were mixed without a gap. */
+struct speech_run {
+	uint64_t utterance;
+	uint64_t at;   /* of the first, by speech.clock */
+	size_t before; /* samples of the utterance that were mixed earlier */
 	size_t n;
 };
 
@@ -48,6 +58,9 @@ struct speech {
 	unsigned n_parts;
 	uint64_t played;  /* the utterance played last */
 	size_t n_played;  /* samples of it */
+	uint64_t clock;   /* samples pulled so far, silence included */
+	struct speech_run runs[SPEECH_RUNS]; /* the latest, in order, without what was heard long ago */
+	unsigned n_runs;
 	bool sounding;    /* the last sample was speech */
 	float last, slope; /* that sample, and its difference from the one before */
 	struct speech_fade fade_tail;
@@ -69,9 +82,13 @@ int speech_push(struct speech *s, uint64_t utterance, const int16_t *pcm, size_t
 /* The next tick: writes `n` <= SPEECH_TICK_MAX samples at the room's rate to `out`, which has space for SPEECH_OUT_MAX. Returns
  * false for silence; `out` is undefined then. */
 bool speech_pull(struct speech *s, float *out, size_t n);
-/* Discards the backlog; what is sounding fades. Tells how much of the utterance was heard, if its listener has not played
- * the last `unplayed_ms` of what was pulled. */
+/* Discards the backlog; what is sounding fades. Tells at which utterance its listener was, and how much of that was heard, if
+ * the last `unplayed_ms` of what was pulled have not been played. */
 struct speech_cut speech_flush(struct speech *s, uint32_t unplayed_ms);
+/* How much of it was pulled and is not heard yet by such a listener, rounded up. */
+uint32_t speech_underway_ms(const struct speech *s, uint32_t unplayed_ms);
+/* Whether such a listener would hear more of it: only then a flush means something. */
+bool speech_goes_on(const struct speech *s, uint32_t unplayed_ms);
 /* Frees what the backlog keeps for its next chunk. */
 void speech_trim(struct speech *s);
 

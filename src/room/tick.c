@@ -62,6 +62,17 @@ static bool pull(struct participant *p, float *x, nsec now)
 	return true;
 }
 
+static void note_voice(struct participant *p)
+{
+	uint64_t tick = p->room->tick;
+
+	if (!p->vad.speaking && p->vad.above_ms <= 0)
+		return;
+	if (p->voice_seen == 0 || p->voice_seen + 1 < tick)
+		p->voice_began = tick;
+	p->voice_seen = tick;
+}
+
 static void detect_voice(struct participant *p, const float *own, nsec now)
 {
 	bool before = p->vad.speaking;
@@ -70,6 +81,7 @@ static void detect_voice(struct participant *p, const float *own, nsec now)
 		vad_run(&p->vad, own, p->room->n);
 	else if (before || p->vad.above_ms > 0 || p->vad.level_dbfs > VAD_SILENCE_DBFS)
 		vad_run_silence(&p->vad, p->room->n);
+	note_voice(p);
 	if (before != p->vad.speaking)
 		participant_report_speaking(p, now);
 }

@@ -3,7 +3,7 @@
 Speaks with the test over a Unix socket of datagrams, in JSON; times are of the monotonic clock, which all processes share.
 
     it says   {"ready": time}, {"heard": time} when sound begins after silence, {"said": time}, {"event": {...}, "at": time}
-    it is told  {"say": milliseconds, "hz": hertz}"""
+    it is told  {"say": milliseconds, "hz": hertz}, {"flush": true}"""
 import json
 import math
 import os
@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-AUDIO, HANGUP, EVENT, RATE, LOUD = 0x12, 0x00, 0x22, 16000, 3000
+AUDIO, HANGUP, FLUSH, EVENT, RATE, LOUD = 0x12, 0x00, 0x20, 0x22, 16000, 3000
 
 
 def put(kind, payload):
@@ -31,6 +31,9 @@ def run_commands(link):
     while True:
         command = json.loads(link.recv(4096))
         at = time.monotonic()
+        if "flush" in command:
+            put(FLUSH, b"")
+            continue
         say(command["say"], command["hz"])
         link.send(json.dumps({"said": at}).encode())
 

@@ -278,9 +278,9 @@ STAGE_TEST(it_is_quiet_when_everything_was_played)
 	stage_open(s);
 	assert_true(ai_response_is_quiet(&s->response));
 	stage_model_speaks(s, "r", "i1", 100);
-	bridge_output_tick(&s->response.output, 20);
+	bridge_output_tick(&s->response.output, &(struct bridge_input){.waiting_ms = 20});
 	assert_false(ai_response_is_quiet(&s->response));
-	bridge_output_tick(&s->response.output, 0);
+	bridge_output_tick(&s->response.output, &(struct bridge_input){.waiting_ms = 0});
 	assert_true(ai_response_is_quiet(&s->response));
 	ai_response_began(&s->response, "r");
 	assert_false(ai_response_is_quiet(&s->response));

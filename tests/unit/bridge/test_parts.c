@@ -169,11 +169,17 @@ TEST(after_a_refusal_the_rest_of_the_message_is_dropped)
 	bridge_output_init(&o, &sink, &r, 24000, OUTPUT_ALL_SILENCE);
 	assert_int_equal(bridge_output_send(&o, OUTPUT_PCM16, bytes, 4000), 2000);
 	assert_int_equal(o.accepted, 960); /* two pieces of 480, and nothing after the hole */
-	bridge_output_tick(&o, 0);
+	bridge_output_tick(&o, &(struct bridge_input){.waiting_ms = 0});
 	assert_int_equal(o.played, 960);
-	bridge_output_tick(&o, 20);
+	bridge_output_tick(&o, &(struct bridge_input){.waiting_ms = 20});
 	assert_int_equal(o.played, 480);
-	bridge_output_tick(&o, 10000);
+	assert_int_equal(o.heard, 480); /* nobody reports */
+	bridge_output_tick(&o, &(struct bridge_input){.waiting_ms = 20, .underway_ms = 5});
+	assert_int_equal(o.heard, 480 - 120);
+	bridge_output_tick(&o, &(struct bridge_input){.waiting_ms = 20, .underway_ms = 500});
+	assert_int_equal(o.played, 480);
+	assert_int_equal(o.heard, 0);
+	bridge_output_tick(&o, &(struct bridge_input){.waiting_ms = 10000});
 	assert_int_equal(o.played, 0);
 	r.n = 0;
 	bridge_output_next(&o);
@@ -193,14 +199,14 @@ TEST(silence_does_not_accumulate)
 	bridge_output_init(&o, &sink, &r, 8000, 300);
 	bridge_output_send(&o, OUTPUT_PCM16, silence, sizeof silence);
 	assert_in_range(r.n, 2400, 2880); /* 300 ms and a piece */
-	bridge_output_tick(&o, 300);
+	bridge_output_tick(&o, &(struct bridge_input){.waiting_ms = 300});
 	tone[1] = 10;
 	bridge_output_send(&o, OUTPUT_PCM16, tone, 2);
 	size_t n = r.n;
 
 	bridge_output_send(&o, OUTPUT_PCM16, silence, 4000); /* the pauses of what is said are all kept */
 	assert_int_equal(r.n, n + 2000);
-	bridge_output_tick(&o, 0);
+	bridge_output_tick(&o, &(struct bridge_input){.waiting_ms = 0});
 	bridge_output_send(&o, OUTPUT_PCM16, silence, 4000);
 	bridge_output_send(&o, OUTPUT_PCM16, silence, 4000);
 	assert_in_range(r.n, n + 4000, n + 5000);

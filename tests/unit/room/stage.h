@@ -51,6 +51,7 @@ struct actor {
 	uint32_t out_rate_hz;
 	float *heard;
 	size_t n_heard, cap;
+	size_t n_older;   /* of these, of earlier epochs */
 	size_t n_frames;
 	uint8_t epoch;    /* by the last flush */
 	nsec frame_at[STAGE_FRAMES];
@@ -112,8 +113,10 @@ static void stage_event(void *user, const struct room_event *ev, nsec now)
 {
 	struct actor *a = user;
 
-	if (ev->kind == ROOM_FLUSH)
+	if (ev->kind == ROOM_FLUSH) {
 		a->epoch = ev->epoch;
+		a->n_older = a->n_heard;
+	}
 	assert_true(a->n_events < STAGE_EVENTS);
 	struct stage_event *e = &a->events[a->n_events++];
 
@@ -158,10 +161,10 @@ static inline struct stage *stage_with_bridge(const char *bridge)
 	return s;
 }
 
-static inline struct actor *stage_join_at(struct stage *s, const char *room, uint32_t rate_hz)
+static inline struct actor *stage_join_as(struct stage *s, const char *room, uint32_t rate_hz, enum packet_kind packets)
 {
 	struct actor *a = &s->actors[s->n_actors++];
-	struct participant_opts o = {.room = room, .name = "", .hears.rate_hz = rate_hz};
+	struct participant_opts o = {.room = room, .name = "", .hears = {.rate_hz = rate_hz, .packets = packets}};
 
 	assert_true(s->n_actors <= STAGE_ACTORS);
 	*a = (struct actor){.stage = s, .rate_hz = rate_hz, .out_rate_hz = rate_hz, .frame = nsec_from_ms(20),
@@ -169,6 +172,11 @@ static inline struct actor *stage_join_at(struct stage *s, const char *room, uin
 	a->heard = malloc(a->cap * sizeof(float));
 	assert_int_equal(rooms_join(s->rooms, &o, &stage_sink, a, s->now, &a->p), 0);
 	return a;
+}
+
+static inline struct actor *stage_join_at(struct stage *s, const char *room, uint32_t rate_hz)
+{
+	return stage_join_as(s, room, rate_hz, PACKET_LEGACY);
 }
 
 static inline struct actor *stage_join(struct stage *s, const char *room)
@@ -194,7 +202,7 @@ static inline void actor_leave(struct actor *a)
 
 static inline void actor_forget_heard(struct actor *a)
 {
-	a->n_heard = a->n_frames = 0;
+	a->n_heard = a->n_older = a->n_frames = 0;
 }
 
 static inline float actor_sample(struct actor *a)

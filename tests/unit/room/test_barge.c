@@ -14,6 +14,7 @@ struct mouth {
 	size_t say;          /* samples, in the next tick */
 	bool babbles;        /* a tick of speech in each tick */
 	bool flush;
+	uint32_t underway_ms; /* in the last tick */
 	uint64_t item;
 	const struct bridge_sink *sink;
 	void *sink_ctx;
@@ -49,6 +50,7 @@ static bool mouth_audio(void *self, const struct bridge_input *in, nsec now)
 	if (n)
 		m->last_err = m->sink->audio(m->sink_ctx, m->item, pcm, n);
 	m->say = 0;
+	m->underway_ms = in->underway_ms;
 	if (m->flush)
 		m->sink->flush(m->sink_ctx);
 	m->flush = false;
@@ -84,7 +86,7 @@ struct scene {
 	size_t begun; /* samples that `t` had heard when it began to talk */
 };
 
-static void scene_open(struct scene *c, enum barge_in policy)
+static void scene_open_as(struct scene *c, enum barge_in policy, enum packet_kind packets, uint32_t rate_hz)
 {
 	memset(c, 0, sizeof *c);
 	c->s = stage_new();
@@ -96,11 +98,16 @@ static void scene_open(struct scene *c, enum barge_in policy)
 	c->s->opts.n_bridges = 1;
 	snprintf(c->s->rules[0].bridge, BRIDGE_NAME_MAX, "mouth");
 	stage_open(c->s);
-	c->t = stage_join(c->s, "r");
-	c->l = stage_join(c->s, "r");
+	c->t = stage_join_as(c->s, "r", rate_hz, packets);
+	c->l = stage_join_as(c->s, "r", rate_hz, packets);
 	c->m.item = 1;
 	c->m.say = 8 * 16000;
 	stage_run(c->s, 1000);
+}
+
+static void scene_open(struct scene *c, enum barge_in policy)
+{
+	scene_open_as(c, policy, PACKET_LEGACY, 16000);
 }
 
 static void talk(struct scene *c)
@@ -303,6 +310,157 @@ TEST(heard_ms_follows_the_reports_of_the_person_who_interrupts)
 	stage_close(c.s);
 }
 
+/* Its client has played all that it received but the last `behind_ms`. Returns how many milliseconds of this epoch that is. */
+static uint32_t report(const struct actor *a, uint32_t behind_ms)
+{
+	size_t n = a->n_heard - a->n_older, behind = (size_t)a->out_rate_hz * behind_ms / 1000;
+
+	n = n > behind ? n - behind : 0;
+	participant_played(a->p, a->epoch, n);
+	return (uint32_t)(n * 1000 / a->out_rate_hz);
+}
+
+enum decider { THE_ROOM, THE_DRIVER_IN_A_TICK, THE_DRIVER_BETWEEN_TICKS, A_PERSON };
+
+static void end_speech(struct scene *c, enum decider d)
+{
+	switch (d) {
+	case THE_ROOM: /* as soon as it hears somebody */
+		stage_run(c->s, 60);
+		break;
+	case THE_DRIVER_IN_A_TICK:
+		c->m.flush = true;
+		stage_run(c->s, 40);
+		break;
+	case THE_DRIVER_BETWEEN_TICKS:
+		c->m.sink->flush(c->m.sink_ctx);
+		stage_run(c->s, 20);
+		break;
+	case A_PERSON:
+		assert_int_equal(participant_bridge(c->t->p, BRIDGE_LISTENING, c->s->now), 0);
+		break;
+	}
+}
+
+/* In every mode, however the listener is sent its frames. */
+TEST(heard_is_what_the_ear_has_heard_by_whomever_it_is_ended)
+{
+	static const uint32_t rates[] = {16000, 48000};
+
+	for (int d = THE_ROOM; d <= A_PERSON; d++) {
+		for (int i = 0; i < 8; i++) {
+			uint32_t behind_ms = i & 1 ? 180 : 0, rate_hz = rates[i >> 1 & 1];
+			enum packet_kind packets = i & 4 ? PACKET_V1 : PACKET_LEGACY;
+			struct scene c;
+
+			scene_open_as(&c, d == THE_ROOM ? BARGE_IN_IMMEDIATE : BARGE_IN_WORKER, packets, rate_hz);
+			report(c.l, 400);
+			talk(&c);
+			if (d != THE_ROOM)
+				stage_run(c.s, 300);
+			nsec at = c.s->now;
+			uint32_t played_ms = behind_ms ? report(c.t, behind_ms) : (uint32_t)(c.t->n_heard * 1000 / rate_hz);
+
+			end_speech(&c, (enum decider)d);
+			assert_int_equal(actor_count(c.t, ROOM_FLUSH), 1);
+			assert_int_equal(c.m.n_interrupted, 1);
+			assert_int_equal(c.m.interrupted.utterance, 1);
+			double since_ms = ((double)actor_last(c.t, ROOM_FLUSH)->at - (double)at) * 1e-6;
+
+			assert_near(c.m.interrupted.heard_ms, played_ms + since_ms, 40);
+			c.m.sink->flush(c.m.sink_ctx); /* ended once is ended */
+			stage_run(c.s, 200);
+			assert_int_equal(actor_count(c.t, ROOM_FLUSH), 1);
+			assert_int_equal(c.m.n_interrupted, 1);
+			stage_close(c.s);
+		}
+	}
+}
+
+/* A worker in real time never has a backlog, and the end of every answer is mixed before it is heard. */
+TEST(speech_that_was_mixed_and_not_heard_can_be_ended)
+{
+	struct scene c;
+
+	scene_open(&c, BARGE_IN_WORKER);
+	stage_run(c.s, 7100); /* the eight seconds are over */
+	c.m.babbles = true;
+	c.m.item = 2;
+	stage_run(c.s, 400);
+	c.m.babbles = false;
+	stage_run(c.s, 60);
+	uint32_t played_ms = report(c.t, 180);
+
+	stage_run(c.s, 40);
+	assert_near(c.m.underway_ms, 100, 21);
+	talk(&c);
+	c.m.flush = true;
+	stage_run(c.s, 60);
+	assert_int_equal(actor_count(c.t, ROOM_FLUSH), 1);
+	assert_int_equal(c.m.interrupted.utterance, 2);
+	assert_near(c.m.interrupted.heard_ms, played_ms + 40 + 20 - 8000, 40);
+	assert_int_equal(c.m.underway_ms, 0);
+	/* and what was heard to its end cannot */
+	c.m.item = 3;
+	c.m.say = 1600;
+	stage_run(c.s, 100 + 180 + 60);
+	assert_int_equal(c.m.underway_ms, 0);
+	c.m.flush = true;
+	stage_run(c.s, 100);
+	assert_int_equal(c.m.n_interrupted, 1);
+	stage_close(c.s);
+}
+
+/* ... and the others hear at other times. */
+TEST(of_several_talkers_the_one_who_began_decides_how_much_was_heard)
+{
+	for (int first = 0; first < 2; first++) {
+		struct scene c;
+
+		scene_open(&c, BARGE_IN_WORKER);
+		struct actor *a = first ? c.l : c.t, *b = first ? c.t : c.l;
+
+		actor_talk(b, 1300, 0.1); /* began, and stopped again */
+		stage_run(c.s, 300);
+		b->talks = false;
+		stage_run(c.s, 700);
+		actor_talk(a, 1000, 0.05);
+		stage_run(c.s, 200);
+		actor_talk(b, 1300, 0.3); /* louder */
+		stage_run(c.s, 200);
+		uint32_t before_ms = 2400;
+
+		report(a, 300);
+		report(b, 60);
+		c.m.flush = true;
+		stage_run(c.s, 40);
+		assert_near(c.m.interrupted.heard_ms, before_ms - 300 + 20, 40);
+		stage_close(c.s);
+	}
+}
+
+/* A silent room: of the two the one who spoke last, and before anybody has spoken the one who is furthest behind. */
+TEST(where_nobody_talks_the_last_one_who_did_decides)
+{
+	for (int spoken = 0; spoken < 2; spoken++) {
+		struct scene c;
+
+		scene_open(&c, BARGE_IN_WORKER);
+		if (spoken) {
+			actor_talk(c.l, 1000, 0.1);
+			stage_run(c.s, 300);
+			c.l->talks = false;
+			stage_run(c.s, 700);
+		}
+		report(c.t, 300);
+		report(c.l, 100);
+		c.m.flush = true;
+		stage_run(c.s, 40);
+		assert_near(c.m.interrupted.heard_ms, (spoken ? 2000 - 100 : 1000 - 300) + 20, 40);
+		stage_close(c.s);
+	}
+}
+
 /* A worker far away goes on for a while: it does not know yet. */
 TEST(the_rest_of_an_interrupted_utterance_is_dropped)
 {
@@ -418,6 +576,10 @@ int main(void)
 		cmocka_unit_test(an_immediate_interruption_silences_it_within_a_tick),
 		cmocka_unit_test(without_barge_in_nothing_changes),
 		cmocka_unit_test(heard_ms_follows_the_reports_of_the_person_who_interrupts),
+		cmocka_unit_test(heard_is_what_the_ear_has_heard_by_whomever_it_is_ended),
+		cmocka_unit_test(speech_that_was_mixed_and_not_heard_can_be_ended),
+		cmocka_unit_test(of_several_talkers_the_one_who_began_decides_how_much_was_heard),
+		cmocka_unit_test(where_nobody_talks_the_last_one_who_did_decides),
 		cmocka_unit_test(the_rest_of_an_interrupted_utterance_is_dropped),
 		cmocka_unit_test(one_talker_interrupts_once_until_they_pause),
 		cmocka_unit_test(a_tone_that_may_be_interrupted_waits_for_a_pause),

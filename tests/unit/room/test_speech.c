@@ -164,6 +164,59 @@ TEST(a_flush_reports_how_much_of_the_utterance_was_heard)
 	line_free(l);
 }
 
+/* Its listener is behind: so is the place where it was cut. */
+TEST(a_flush_finds_the_utterance_at_the_ear_and_not_at_the_mixer)
+{
+	static const struct {
+		unsigned silent, ticks; /* between the two utterances; of the second */
+		uint32_t unplayed_ms;
+		uint64_t utterance;
+		uint32_t heard_ms, underway_ms;
+	} cases[] = {
+		{0, 3, 0, 2, 60, 0},
+		{0, 3, 40, 2, 20, 40},
+		{0, 3, 60, 2, 0, 60},
+		{0, 3, 180, 1, 400 - 120, 180},
+		{0, 3, 100000, 1, 0, 460},
+		{5, 3, 160, 2, 0, 60}, /* in the silence between them */
+		{5, 3, 180, 1, 400 - 20, 80},
+		{0, 0, 100, 1, 300, 100}, /* all of it was mixed */
+		{2, 0, 100, 1, 340, 60},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct line *l = line_new(ROOM_HZ, 10000);
+
+		say(l, 1, 20 * TICK);
+		ticks(l, 20 + cases[i].silent);
+		say(l, 2, cases[i].ticks ? 50 * TICK : 0);
+		ticks(l, cases[i].ticks);
+		assert_true(speech_goes_on(&l->speech, cases[i].unplayed_ms));
+		assert_int_equal(speech_underway_ms(&l->speech, cases[i].unplayed_ms), cases[i].underway_ms);
+		struct speech_cut cut = speech_flush(&l->speech, cases[i].unplayed_ms);
+
+		assert_int_equal(cut.utterance, cases[i].utterance);
+		assert_int_equal(cut.heard_ms, cases[i].heard_ms);
+		assert_false(speech_goes_on(&l->speech, cases[i].unplayed_ms)); /* one flush ends it */
+		assert_int_equal(speech_underway_ms(&l->speech, cases[i].unplayed_ms), 0);
+		line_free(l);
+	}
+}
+
+/* At another rate than the room's, in pieces, with a pause in the middle of a word. */
+TEST(the_ear_is_found_in_the_words_of_a_worker_that_stutters)
+{
+	struct line *l = line_new(24000, 10000);
+
+	for (unsigned i = 0; i < 100; i++) {
+		say(l, 1, 240 * (i % 3));
+		ticks(l, 1);
+	}
+	assert_in_range(speech_underway_ms(&l->speech, 200), 80, 120);
+	assert_in_range(speech_flush(&l->speech, 200).heard_ms, 990 - 120, 990 - 80);
+	line_free(l);
+}
+
 TEST(the_backlog_has_a_bound_in_time)
 {
 	struct line *l = line_new(ROOM_HZ, 100);
@@ -256,6 +309,8 @@ int main(void)
 		cmocka_unit_test(every_beginning_and_end_is_soft),
 		cmocka_unit_test(a_flush_fades_within_five_milliseconds),
 		cmocka_unit_test(a_flush_reports_how_much_of_the_utterance_was_heard),
+		cmocka_unit_test(a_flush_finds_the_utterance_at_the_ear_and_not_at_the_mixer),
+		cmocka_unit_test(the_ear_is_found_in_the_words_of_a_worker_that_stutters),
 		cmocka_unit_test(the_backlog_has_a_bound_in_time),
 		cmocka_unit_test(the_number_of_waiting_utterances_has_a_bound),
 		cmocka_unit_test(another_rate_is_resampled_cleanly),
