@@ -15,7 +15,7 @@
 #include "wt/wt.h"
 
 enum { CONFIG_HOSTS_MAX = 16, CONFIG_ORIGINS_MAX = 64, CONFIG_ROOMS_MAX = 256, CONFIG_BRIDGES_MAX = 64,
-	CONFIG_TOOLS_MAX = 64, CONFIG_TEXT_MAX = 256 };
+	CONFIG_TOOLS_MAX = 64, CONFIG_TEXT_MAX = 256, CONFIG_GROUPS_MAX = QUIC_TLS_GROUPS };
 
 /* [server] */
 struct config_server {
@@ -30,6 +30,8 @@ struct config_server {
 	char origins[CONFIG_ORIGINS_MAX][CONFIG_TEXT_MAX]; /* "https://host[:port]", or "*" */
 	size_t n_origins;                /* default 0: same host and localhost only */
 	uint32_t shards;                 /* threads that serve sessions, 1..64; default 0: as many as there are cores */
+	char tls_groups[CONFIG_GROUPS_MAX][24]; /* the preferred first. default "X25519MLKEM768", "X25519", "P-256" */
+	size_t n_tls_groups;
 	uint32_t drain_ms;               /* that sessions get to leave after SIGTERM. default 1000, at most 4000 */
 };
 

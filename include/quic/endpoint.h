@@ -127,6 +127,7 @@ struct quic_app {
 struct quic_stats {
 	uint64_t packets_in, packets_out, bytes_in, bytes_out;
 	uint64_t conns_accepted, conns_closed, handshakes, handshake_failures;
+	uint64_t by_group[QUIC_TLS_GROUPS]; /* handshakes, by the number of their key exchange */
 	uint64_t retries_sent, bad_tokens, version_negotiations, stateless_resets;
 	uint64_t refused_limit, refused_addr, dropped_half_open, dropped_stateless;
 	uint64_t unknown_packets; /* of no connection, and no Initial */

@@ -58,13 +58,20 @@ void quic_cert_free(struct quic_cert *c); /* accepts a zeroed one; clears the ke
 
 struct quic_tls;
 
-/* A server's context: TLS 1.3, ALPN "h3", AES-128-GCM first, X25519 first, no 0-RTT, no tickets. Copies. */
-int quic_tls_server(const struct quic_cert *cert, struct quic_tls **out);
+/* Key exchanges ("groups" in TLS) that a server may be told to use. */
+enum { QUIC_TLS_GROUPS = 5 };
+/* "X25519MLKEM768", "X25519", ...; NULL from QUIC_TLS_GROUPS on. */
+const char *quic_tls_group_name(unsigned i);
+
+/* A server's context: TLS 1.3, ALPN "h3", AES-128-GCM first, no 0-RTT, no tickets. Copies. `groups`: names joined by ':', the preferred first; NULL:
+ * "X25519MLKEM768:X25519:P-256". The first that the client sent a key for is taken; only if there is none, the client is asked for
+ * another key, which costs it a round trip. ERR_TLS: the certificate, the key or a name. */
+int quic_tls_server(const struct quic_cert *cert, const char *groups, struct quic_tls **out);
 
 struct quic_tls_client_opts {
 	bool insecure;         /* accept any certificate */
 	const uint8_t *sha256; /* 32 bytes: accept exactly this leaf; NULL: the system's trust store */
-	bool post_quantum;     /* offer X25519MLKEM768 first, as browsers do: a ClientHello of two packets */
+	bool post_quantum;     /* offer X25519MLKEM768 first, with a key for X25519 as well, as browsers do: a ClientHello of two packets */
 };
 int quic_tls_client(const struct quic_tls_client_opts *opts, struct quic_tls **out);
 

@@ -4,6 +4,7 @@
 #include "base/origin.h"
 #include "bridge/bridge.h"
 #include "quic/addr.h"
+#include "quic/tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +95,17 @@ bool check_credential(char *text, size_t size, char accepts[128])
 	}
 	memcpy(text, path, (size_t)n + 1);
 	return true;
+}
+
+bool check_tls_group(char *text, size_t size, char accepts[128])
+{
+	const char *name;
+
+	(void)size, (void)accepts;
+	for (unsigned i = 0; (name = quic_tls_group_name(i)); i++)
+		if (!strcmp(text, name))
+			return true;
+	return false;
 }
 
 bool check_room_pattern(char *text, size_t size, char accepts[128])

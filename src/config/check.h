@@ -16,6 +16,7 @@ bool check_path(char *text, size_t size, char accepts[128]);
 bool check_origin(char *text, size_t size, char accepts[128]);
 /* Turns "credential:NAME" into a file in $CREDENTIALS_DIRECTORY. */
 bool check_credential(char *text, size_t size, char accepts[128]);
+bool check_tls_group(char *text, size_t size, char accepts[128]);
 bool check_room_pattern(char *text, size_t size, char accepts[128]);
 bool check_bridge_name(char *text, size_t size, char accepts[128]);
 bool check_bridge_type(char *text, size_t size, char accepts[128]);

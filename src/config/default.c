@@ -15,6 +15,10 @@ static void server_default(struct config_server *s, const struct rooms_opts *roo
 	snprintf(s->path, sizeof s->path, "/audio");
 	s->max_datagram_size = 65536;
 	s->drain_ms = 1000;
+	snprintf(s->tls_groups[0], sizeof s->tls_groups[0], "X25519MLKEM768");
+	snprintf(s->tls_groups[1], sizeof s->tls_groups[1], "X25519");
+	snprintf(s->tls_groups[2], sizeof s->tls_groups[2], "P-256");
+	s->n_tls_groups = 3;
 }
 
 static void http_default(struct config_http *h)

@@ -96,11 +96,25 @@ static void answer_metrics(void *ctx, const struct http_request *req, struct htt
 
 /* --- certificates ----------------------------------------------------------------------------- */
 
+enum { GROUPS_TEXT = sizeof(((struct config_server *)0)->tls_groups) };
+
+/* "X25519MLKEM768:X25519" */
+static void join_groups(const struct config_server *c, char out[GROUPS_TEXT])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_tls_groups; i++)
+		n += (size_t)snprintf(out + n, GROUPS_TEXT - n, "%s%s", i ? ":" : "", c->tls_groups[i]);
+}
+
 static int use_certificate(void *ctx, const struct quic_cert *cert)
 {
 	struct server *s = ctx;
 	struct quic_tls *tls;
-	int err = quic_tls_server(cert, &tls);
+	char groups[GROUPS_TEXT];
+
+	join_groups(&s->cfg->server, groups);
+	int err = quic_tls_server(cert, groups, &tls);
 
 	if (err)
 		return err;

@@ -103,6 +103,14 @@ static int on_tx_key(ngtcp2_conn *q, ngtcp2_encryption_level level, void *user)
 	return level == NGTCP2_ENCRYPTION_LEVEL_1RTT && c->server ? open_app(c) : 0;
 }
 
+static void count_group(struct quic_conn *c)
+{
+	unsigned group = quic_tls_group(c->tls.ssl);
+
+	if (group < QUIC_TLS_GROUPS)
+		c->ep->stats.by_group[group]++;
+}
+
 static int on_handshake(ngtcp2_conn *q, void *user)
 {
 	enum { NO_APPLICATION_PROTOCOL = 120 };
@@ -115,6 +123,7 @@ static int on_handshake(ngtcp2_conn *q, void *user)
 	}
 	qconn_leave_half_open(c);
 	c->ep->stats.handshakes++;
+	count_group(c);
 	c->want_plain = true;
 	if (!c->server && open_app(c))
 		return NGTCP2_ERR_CALLBACK_FAILURE;

@@ -7,11 +7,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* AES-128-GCM is the cheapest with hardware support; ChaCha20 is for peers that have none. */
 static const char ciphersuites[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
-static const char groups[] = "X25519:P-256:X25519MLKEM768";
-static const char groups_browser[] = "X25519MLKEM768:X25519:P-256";
+static const char groups_server[] = "X25519MLKEM768:X25519:P-256";
+static const char groups_classic[] = "X25519:P-256:X25519MLKEM768"; /* a key for the first alone */
+static const char groups_browser[] = "*X25519MLKEM768:*X25519:P-256";
 static const unsigned char alpn_h3[] = {2, 'h', '3'};
 
 /* Fetches every algorithm once; without it each packet costs several times as much. */
@@ -20,6 +22,22 @@ static pthread_once_t init_once = PTHREAD_ONCE_INIT;
 static void init(void)
 {
 	ngtcp2_crypto_ossl_init();
+}
+
+/* As they are configured and counted, and as OpenSSL calls them. */
+static const struct {
+	const char *name, *tls_name;
+} group_names[QUIC_TLS_GROUPS] = {
+	{"X25519MLKEM768", "X25519MLKEM768"},
+	{"SecP256r1MLKEM768", "SecP256r1MLKEM768"},
+	{"X25519", "x25519"},
+	{"P-256", "secp256r1"},
+	{"P-384", "secp384r1"},
+};
+
+const char *quic_tls_group_name(unsigned i)
+{
+	return i < QUIC_TLS_GROUPS ? group_names[i].name : NULL;
 }
 
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
@@ -37,7 +55,7 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, 
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static struct quic_tls *tls_new(const SSL_METHOD *method, bool server)
+static struct quic_tls *tls_new(const SSL_METHOD *method, const char *groups, bool server)
 {
 	pthread_once(&init_once, init);
 	struct quic_tls *t = calloc(1, sizeof *t);
@@ -84,12 +102,14 @@ static bool use_key(SSL_CTX *ctx, const char *pem)
 	return ok;
 }
 
-int quic_tls_server(const struct quic_cert *cert, struct quic_tls **out)
+int quic_tls_server(const struct quic_cert *cert, const char *groups, struct quic_tls **out)
 {
-	struct quic_tls *t = tls_new(TLS_server_method(), true);
+	struct quic_tls *t = tls_new(TLS_server_method(), groups ? groups : groups_server, true);
 
-	if (!t)
-		return ERR_NOMEM;
+	if (!t) {
+		ERR_clear_error();
+		return ERR_TLS;
+	}
 	SSL_CTX_set_options(t->ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
 	SSL_CTX_set_num_tickets(t->ctx, 0);
 	SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_OFF);
@@ -120,12 +140,10 @@ static int on_pinned_verify(X509_STORE_CTX *store, void *arg)
 
 int quic_tls_client(const struct quic_tls_client_opts *opts, struct quic_tls **out)
 {
-	struct quic_tls *t = tls_new(TLS_client_method(), false);
+	struct quic_tls *t = tls_new(TLS_client_method(), opts->post_quantum ? groups_browser : groups_classic, false);
 
 	if (!t)
 		return ERR_NOMEM;
-	if (opts->post_quantum)
-		SSL_CTX_set1_groups_list(t->ctx, groups_browser);
 	if (opts->insecure) {
 		SSL_CTX_set_verify(t->ctx, SSL_VERIFY_NONE, NULL);
 	} else if (opts->sha256) {
@@ -191,6 +209,16 @@ SSL *quic_tls_ssl(struct quic_tls *t, const char *server_name)
 		return NULL;
 	}
 	return ssl;
+}
+
+unsigned quic_tls_group(SSL *ssl)
+{
+	const char *name = SSL_get0_group_name(ssl);
+	unsigned i = 0;
+
+	while (i < QUIC_TLS_GROUPS && !(name && !strcasecmp(name, group_names[i].tls_name)))
+		i++;
+	return i;
 }
 
 bool quic_tls_alpn_ok(const SSL *ssl)

@@ -20,5 +20,7 @@ struct quic_tls {
 /* An SSL object ready for ngtcp2_crypto_ossl_configure_*_session. `server_name` is for
  * clients and may be NULL. NULL if memory is short. */
 SSL *quic_tls_ssl(struct quic_tls *t, const char *server_name);
+/* The number of the key exchange that was negotiated; QUIC_TLS_GROUPS: none of ours. */
+unsigned quic_tls_group(SSL *ssl);
 /* "h3" was negotiated; RFC 9001 8.1 forbids to continue without. */
 bool quic_tls_alpn_ok(const SSL *ssl);

@@ -106,7 +106,7 @@ static int serve(struct echo *e, uint16_t port)
 	int err = quic_cert_make(names, 2, 10, clock_wall_s(), &cert);
 
 	if (!err)
-		err = quic_tls_server(&cert, &tls);
+		err = quic_tls_server(&cert, NULL, &tls);
 	if (!err)
 		err = quic_addr_parse("127.0.0.1", port, &addr);
 	if (!err)

@@ -10,7 +10,8 @@
  *   resample   as pairs, people send and hear 24 kHz in a room of 16 kHz
  *   idle       nobody says anything
  *   crowd      as pairs, beside 200 people who say nothing, each alone
- *   handshake  SESSIONS people come one after the other and go again
+ *   handshake  SESSIONS people come one after the other and go again; X25519
+ *   mlkem      the same with X25519MLKEM768, as browsers do
  *
  * Prints key=value lines; test_gate.py reads them together with callgrind's output.
  */
@@ -62,6 +63,7 @@ static const struct what {
 	{"idle", {.room = 2, .rate_hz = 16000, .bridge = "none"}, true, false},
 	{"crowd", {.room = 2, .rate_hz = 16000, .bridge = "none", .idle = 200}, false, false},
 	{"handshake", {.room = 0, .rate_hz = 16000, .bridge = "echo"}, false, true},
+	{"mlkem", {.room = 0, .rate_hz = 16000, .bridge = "echo", .post_quantum = true}, false, true},
 };
 
 static const struct what *find(const char *name)

@@ -266,8 +266,8 @@ struct stage *stage_new(const struct stage_opts *opts)
 	must(quic_addr_parse("10.0.0.1", 4433, &s->server_addr), "address");
 	must(quic_addr_parse("10.0.1.1", 50000, &s->client_addr), "address");
 	must(quic_cert_make(names, 1, 13, clock_wall_s(), &s->cert), "certificate");
-	must(quic_tls_server(&s->cert, &s->st), "tls");
-	must(quic_tls_client(&(struct quic_tls_client_opts){.insecure = true}, &s->ct), "tls");
+	must(quic_tls_server(&s->cert, NULL, &s->st), "tls");
+	must(quic_tls_client(&(struct quic_tls_client_opts){.insecure = true, .post_quantum = opts->post_quantum}, &s->ct), "tls");
 
 	const struct quic_out so = {&s->down, on_slot, on_commit}, co = {&s->up, on_slot, on_commit};
 

@@ -19,6 +19,7 @@ struct stage_opts {
 	size_t room;            /* people in each; 0: everybody alone with a bridge */
 	const char *bridge;     /* of those who are alone: "echo" */
 	uint32_t rate_hz;       /* that people send and want to hear; the rooms have 16000 */
+	bool post_quantum;      /* people's clients agree on their keys as browsers do */
 	double drift_ppm;       /* by which the people's clocks are fast */
 	void (*server)(bool on); /* may be NULL */
 };

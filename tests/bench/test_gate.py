@@ -52,6 +52,9 @@ class Gate(unittest.TestCase):
     def test_handshakes(self):
         self.check("handshake")
 
+    def test_handshakes_of_browsers(self):
+        self.check("mlkem")
+
 
 if __name__ == "__main__":
     unittest.main()

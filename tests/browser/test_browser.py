@@ -65,6 +65,10 @@ class Page(unittest.TestCase):
         for tab in self.talker, self.hummer:
             tab.until("window.mynah.figures().participants.length === 2")
 
+    def test_keys_withstand_quantum_computers(self):
+        self.two_in_a_room()
+        self.assertEqual(set(self.server.key_exchanges()), {"X25519MLKEM768"})
+
     def test_two_hear_each_other_and_not_themselves(self):
         self.two_in_a_room()
         time.sleep(1)

@@ -134,6 +134,7 @@ class Firefox(unittest.TestCase):
             self.assertEqual([line["type"] for line in got["lines"] if line["type"] in ("welcome", "pong")],
                              ["welcome", "pong"])
             self.assertEqual(got["lines"][0]["name"], "Fox")
+            self.assertEqual(set(server.key_exchanges()), {"X25519MLKEM768"})
             server.wait_for_line(r'left end=peer code=5 reason="done"')
             server.wait_for_metric("mynah_connections", 0, 40)
 

@@ -40,7 +40,7 @@ static void judge(const char *chain, const char *key)
 		return;
 	}
 	expect(c.info.pinnable == !c.info.unfit[0] && c.info.not_before_s <= NOW && c.info.not_after_s >= NOW);
-	if (!quic_tls_server(&c, &tls)) /* OpenSSL has wishes of its own: a digest it knows, a strong key */
+	if (!quic_tls_server(&c, NULL, &tls)) /* OpenSSL has wishes of its own: a digest it knows, a strong key */
 		quic_tls_unref(tls);
 	quic_cert_free(&c);
 }

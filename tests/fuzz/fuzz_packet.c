@@ -108,7 +108,7 @@ static struct quic_tls *server_tls(void)
 	struct quic_cert cert;
 
 	if (!tls && quic_cert_make(names, 1, 10, 1000000, &cert) == 0) {
-		quic_tls_server(&cert, &tls);
+		quic_tls_server(&cert, NULL, &tls);
 		quic_cert_free(&cert);
 	}
 	return tls;

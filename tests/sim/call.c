@@ -223,7 +223,7 @@ void world_init_shards(struct world *w, uint64_t seed, size_t n_people, unsigned
 	w->sn = sim_node(w->sim, "10.0.0.1", 4433);
 	w->cn = sim_node(w->sim, "10.0.1.1", 50000);
 	assert_int_equal(quic_cert_make(names, 1, 13, clock_wall_s(), &w->cert), 0);
-	assert_int_equal(quic_tls_server(&w->cert, &w->st), 0);
+	assert_int_equal(quic_tls_server(&w->cert, NULL, &w->st), 0);
 	assert_int_equal(quic_tls_client(&(struct quic_tls_client_opts){.insecure = true}, &w->ct), 0);
 	w->cfg = calloc(1, sizeof *w->cfg);
 	config_default(w->cfg);

@@ -64,6 +64,57 @@ TEST(handshake_takes_one_round_trip_on_a_clean_path)
 	world_end(&w);
 }
 
+/* The server's number of the key exchange that a client gets, and how many round trips it took. */
+static unsigned agree(const char *groups, bool post_quantum, unsigned *round_trips)
+{
+	struct world w;
+	unsigned found = QUIC_TLS_GROUPS;
+
+	world_init(&w, 9);
+	struct quic_tls_client_opts o = {.sha256 = w.cert.info.sha256, .post_quantum = post_quantum};
+
+	quic_tls_unref(w.st);
+	quic_tls_unref(w.ct);
+	assert_int_equal(quic_tls_server(&w.cert, groups, &w.st), 0);
+	assert_int_equal(quic_tls_client(&o, &w.ct), 0);
+	sim_both(w.cn, &clean);
+	world_start(&w);
+	nsec began = sim_now(w.sim);
+	struct talker *t = world_join(&w, nsec_from_s(5));
+
+	*round_trips = (unsigned)((t->handshaken_at - began) / nsec_from_ms(20));
+	for (unsigned i = 0; i < QUIC_TLS_GROUPS; i++)
+		if (server_stats(&w)->by_group[i])
+			found = i;
+	world_end(&w);
+	return found;
+}
+
+/* Browsers send keys for X25519MLKEM768 and for X25519, older clients for X25519 and the name of the other. */
+TEST(the_server_prefers_among_the_keys_that_a_client_sent)
+{
+	static const struct {
+		const char *groups;
+		bool browser;
+		const char *agreed;
+		unsigned round_trips;
+	} rows[] = {
+		{NULL, true, "X25519MLKEM768", 1},
+		{NULL, false, "X25519", 1}, /* not asked for another key, since this one is good enough */
+		{"X25519:P-256:X25519MLKEM768", true, "X25519", 1},
+		{"X25519MLKEM768", false, "X25519MLKEM768", 2},
+		{"P-256", true, "P-256", 2},
+		{"P-256:P-256:X25519", false, "X25519", 1},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		unsigned round_trips, group = agree(rows[i].groups, rows[i].browser, &round_trips);
+
+		assert_string_equal(quic_tls_group_name(group), rows[i].agreed);
+		assert_int_equal(round_trips, rows[i].round_trips);
+	}
+}
+
 static void join_on(const struct sim_link *l, uint64_t seed, bool post_quantum)
 {
 	struct world w;
@@ -1335,7 +1386,7 @@ TEST(a_new_certificate_leaves_old_connections_alone)
 	struct talker *t = world_join(&w, nsec_from_s(2));
 
 	assert_int_equal(quic_cert_make(names, 1, 10, 1000000, &fresh), 0);
-	assert_int_equal(quic_tls_server(&fresh, &tls), 0);
+	assert_int_equal(quic_tls_server(&fresh, NULL, &tls), 0);
 	quic_endpoint_set_tls(w.se, tls);
 	quic_tls_unref(tls);
 	struct talker *old_pin = world_connect(&w);
@@ -1416,6 +1467,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(handshake_takes_one_round_trip_on_a_clean_path),
+		cmocka_unit_test(the_server_prefers_among_the_keys_that_a_client_sent),
 		cmocka_unit_test(handshake_completes_at_up_to_30_percent_loss),
 		cmocka_unit_test(a_client_hello_of_two_packets_survives_a_rough_path),
 		cmocka_unit_test(the_second_half_of_a_client_hello_alone_is_answered_with_retry),

@@ -222,7 +222,7 @@ static struct net *net_new(uint64_t seed, const struct sim_link *link)
 	wt_opts_default(&n->wo);
 	n->answer = 200;
 	assert_int_equal(quic_cert_make(names, 1, 10, 1000000, &n->cert), 0);
-	assert_int_equal(quic_tls_server(&n->cert, &n->st), 0);
+	assert_int_equal(quic_tls_server(&n->cert, NULL, &n->st), 0);
 	struct quic_tls_client_opts o = {.sha256 = n->cert.info.sha256};
 
 	assert_int_equal(quic_tls_client(&o, &n->ct), 0);

@@ -92,6 +92,11 @@ class Mynahd:
                 values[name] = float(value)
         return values
 
+    def key_exchanges(self):
+        """{'X25519MLKEM768': 1}: of the handshakes so far."""
+        name = "mynah_handshakes_by_group_total"
+        return {key.split('"')[1]: int(n) for key, n in self.metrics().items() if key.startswith(name) and n}
+
     def wait_for_metric(self, name, value, seconds=10):
         until = time.monotonic() + seconds
         while True:

@@ -195,7 +195,7 @@ static int serve(struct echo *e, uint16_t port, const struct log *log)
 	int err = quic_cert_make(names, 2, 10, clock_wall_s(), &cert);
 
 	if (!err)
-		err = quic_tls_server(&cert, &tls);
+		err = quic_tls_server(&cert, NULL, &tls);
 	if (!err)
 		err = listen_on(e, port, &cert);
 	if (!err)

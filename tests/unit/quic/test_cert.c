@@ -368,7 +368,7 @@ TEST(contexts_are_reference_counted)
 	struct quic_tls *t, *u;
 	struct quic_tls_client_opts o = {.insecure = true};
 
-	assert_int_equal(quic_tls_server(&c, &t), 0);
+	assert_int_equal(quic_tls_server(&c, NULL, &t), 0);
 	assert_ptr_equal(quic_tls_ref(t), t);
 	quic_tls_unref(t);
 	quic_tls_unref(t);
@@ -377,7 +377,7 @@ TEST(contexts_are_reference_counted)
 	quic_tls_unref(NULL);
 	struct quic_cert broken = {c.chain_pem, (char *)"nonsense", c.info};
 
-	assert_int_equal(quic_tls_server(&broken, &t), ERR_TLS);
+	assert_int_equal(quic_tls_server(&broken, NULL, &t), ERR_TLS);
 	quic_cert_free(&c);
 }
 

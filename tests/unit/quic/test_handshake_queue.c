@@ -49,7 +49,7 @@ static int open_door(void **state)
 	memset(&d, 0, sizeof d);
 	quic_opts_default(&opts);
 	assert_int_equal(quic_cert_make(names, 1, 10, clock_wall_s(), &cert), 0);
-	assert_int_equal(quic_tls_server(&cert, &d.tls), 0);
+	assert_int_equal(quic_tls_server(&cert, NULL, &d.tls), 0);
 	quic_cert_free(&cert);
 	assert_int_equal(quic_endpoint_new(&opts, &out, &app, NULL, d.tls, NULL, &d.ep), 0);
 	assert_int_equal(quic_addr_parse("10.0.0.1", 4433, &d.path.local), 0);

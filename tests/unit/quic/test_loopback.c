@@ -137,7 +137,7 @@ static void join(const char *server_host, const char *dest, const char *client_h
 	assert_int_equal(quic_cert_make(names, 1, 10, clock_wall_s(), &cert), 0);
 	struct quic_tls_client_opts o = {.sha256 = cert.info.sha256};
 
-	assert_int_equal(quic_tls_server(&cert, &st), 0);
+	assert_int_equal(quic_tls_server(&cert, NULL, &st), 0);
 	assert_int_equal(quic_tls_client(&o, &ct), 0);
 	uv_loop_init(&loop);
 	uv_timer_init(&loop, &timer);
