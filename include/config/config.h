@@ -52,6 +52,8 @@ struct config_limits {
 	uint32_t control_bytes_per_s;     /* of one session, burst twice that. default 16384 */
 	uint32_t control_messages_per_s;  /* of one session, burst twice that. default 20 */
 	uint32_t datagrams_per_s;         /* of one session, burst twice that. default 250 */
+	uint32_t control_grace_ms;        /* from the end of a client's control stream to its own. default 5000 */
+	uint32_t silent_client_ms;        /* without a word of one that used to report, 0: any time. default 15000 */
 	uint32_t max_waiting_handshakes;  /* packets. default 1024 */
 	uint32_t max_load_percent;        /* of a shard's time, 0: never refuse for it. default 90 */
 };

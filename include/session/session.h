@@ -20,7 +20,7 @@ enum { SESSION_PEER_TEXT = 64 };
 enum session_lines {
 	SESSION_LINES_AWAITED, /* not yet: the client has not opened its side of them */
 	SESSION_LINES_OPEN,
-	SESSION_LINES_LOST,    /* not any more: closed by the client, or given up because it did not read. Audio goes on */
+	SESSION_LINES_LOST,    /* not any more: reset by the client, or given up because it did not read. Audio goes on */
 };
 
 /* Of the connection beneath. */
@@ -65,12 +65,13 @@ struct session {
 /* What on_open answers. */
 enum session_decision {
 	SESSION_REFUSED,  /* `status` and `why` go to the client */
-	SESSION_ADMITTED,
+	SESSION_ADMITTED, /* it is open */
 	SESSION_MOVED,    /* by session_move(): on_open is called again in the other shard */
 };
 struct session_answer {
 	enum session_decision decision;
-	void *user;      /* SESSION_ADMITTED: of all calls that follow */
+	void *user;      /* SESSION_ADMITTED: of all calls that follow ... */
+	const struct session_app *app; /* ... which are those of this one; NULL: of the one that was asked */
 	unsigned status; /* SESSION_REFUSED: 400 to 599 */
 	const char *why; /* one line for people, which outlives the server */
 };
@@ -93,8 +94,11 @@ struct session_app {
 	/* A client asks for a session. `out` is zeroed. Unless the decision is SESSION_ADMITTED, `s` is gone on return. From
 	 * here a session can tell its id and peer, and move, nothing else. */
 	void (*on_open)(void *ctx, struct session *s, const struct http_request *req, struct session_answer *out, nsec now);
-	/* Lines can be sent from now on. Once. */
+	/* Lines can be sent from now on. Once, and again after on_lines_ended if the client opens them anew. */
 	void (*on_ready)(void *user, nsec now);
+	/* The client has ended its side of the lines: it is going, unless on_ready follows. Lines can be sent as long as
+	 * `lines` says so. Also right before on_closed. */
+	void (*on_lines_ended)(void *user, nsec now);
 	/* One packet, never empty. */
 	void (*on_audio)(void *user, const uint8_t *p, size_t len, nsec now);
 	/* One line, without its line feed; not NUL-terminated, maybe empty. */

@@ -20,8 +20,10 @@ struct wt_session;
 struct wt_stream;
 
 struct wt_opts {
-	uint32_t connect_timeout_ms;   /* without a session: the longest time from handshake to CONNECT, between
-	                                * requests, and without progress of an answer. default 10000 */
+	uint32_t first_request_ms;     /* server: from the handshake to the first request. Firefox opens connections that
+	                                * it never uses. default 5000 */
+	uint32_t connect_timeout_ms;   /* then, without a session: the longest time between requests, and without progress
+	                                * of an answer; client: from the handshake on. default 10000 */
 	uint32_t max_early_datagrams;  /* kept until their session is open. default 8 of 1500 bytes */
 	uint32_t max_early_streams;    /* WebTransport streams that wait for their session. default 4 */
 	uint32_t max_early_bytes;      /* bytes kept for each of those. default 4096 */
@@ -39,7 +41,8 @@ enum wt_end {
 	WT_END_LOCAL,  /* wt_session_close() */
 	WT_END_PEER,   /* CLOSE capsule, or FIN (code 0) */
 	WT_END_RESET,  /* the CONNECT stream was reset */
-	WT_END_CONN,   /* the connection ended; `conn` says how */
+	WT_END_CONN,   /* the connection ended; `conn` says how. `code` is what the client closed it with: Deno sends no
+	                * capsule */
 	WT_END_ERROR,  /* the peer broke the protocol */
 };
 enum { WT_REASON_MAX = 1024 };
@@ -75,6 +78,7 @@ struct wt_app {
 
 struct wt_stats {
 	uint64_t sessions_opened, sessions_closed, refused, requests;
+	uint64_t conns_unused; /* ended since they never asked for anything */
 	uint64_t datagrams_in, datagrams_out, datagrams_unknown, datagrams_empty, early_dropped;
 	uint64_t streams_opened, streams_rejected, capsules_skipped, protocol_errors, second_sessions;
 	uint32_t sessions; /* now */

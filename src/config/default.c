@@ -33,6 +33,8 @@ static void limits_default(struct config_limits *l)
 {
 	l->max_sessions = 5000;
 	l->control_line_bytes = 16384;
+	l->control_grace_ms = 5000;
+	l->silent_client_ms = 15000;
 	l->control_messages_per_s = 20;
 	l->control_bytes_per_s = 16384;
 	l->datagrams_per_s = 250;

@@ -137,6 +137,12 @@ static const struct option_row limit_fields[] = {
 		.help = "bytes of control messages taken from one session, twice that in a burst; what is beyond is dropped"),
 	N32("control_line_bytes", limits.control_line_bytes, 256, 1048576, .unit = "bytes",
 		.help = "longest line on a control stream; a longer one is skipped"),
+	N32("control_grace_ms", limits.control_grace_ms, 0, 600000, .unit = "ms",
+		.help = "a client that ends its control stream has left, unless it opens another within this time: browsers that close "
+			"a tab may end nothing else"),
+	N32("silent_client_ms", limits.silent_client_ms, 0, 600000, .unit = "ms",
+		.help = "a client that reported regularly (ping, stats, played) and then sends neither line nor audio for this time is "
+			"lost; 0: never"),
 
 	N32("max_connections", quic.max_conns, 1, 1000000, .group = "QUIC connections",
 		.help = "connections at once; more are refused"),
@@ -152,8 +158,10 @@ static const struct option_row limit_fields[] = {
 		.help = "answers to packets that belong to no connection (refusal, reset, version negotiation)"),
 	N32("handshake_timeout_ms", quic.handshake_timeout_ms, 500, 60000, .unit = "ms",
 		.help = "how long a handshake may take"),
+	N32("first_request_ms", wt.first_request_ms, 500, 60000, .unit = "ms",
+		.help = "how long a client may take from the handshake to its first request; browsers open connections that they never use"),
 	N32("connect_timeout_ms", wt.connect_timeout_ms, 500, 60000, .unit = "ms",
-		.help = "how long a client may take from the handshake to its request for a session"),
+		.help = "how long a connection without a session may then go on without another request"),
 	N32("idle_timeout_ms", quic.idle_timeout_ms, 1000, 600000, .unit = "ms",
 		.help = "a connection that has been silent for this time is closed"),
 	N32("keep_alive_ms", quic.keep_alive_ms, 0, 600000, .unit = "ms",

@@ -406,13 +406,15 @@ int control_error(struct buf *out, const char *code, const char *text)
 	return notice(out, "error", code, text);
 }
 
-int control_bye(struct buf *out, const char *reason, const char *text, uint32_t reconnect_ms)
+int control_bye(struct buf *out, const struct control_bye *b)
 {
 	struct line l = line_of("bye");
 
-	put_str(&l, "reason", reason);
-	put_str(&l, "text", text);
-	if (reconnect_ms)
-		put_uint(&l, "reconnect_ms", reconnect_ms);
+	put_str(&l, "reason", b->reason);
+	put_str(&l, "text", b->text);
+	if (b->status)
+		put_uint(&l, "status", b->status);
+	if (b->reconnect_ms)
+		put_uint(&l, "reconnect_ms", b->reconnect_ms);
 	return line_end(&l, out);
 }

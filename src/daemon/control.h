@@ -52,5 +52,9 @@ int control_stats(struct buf *out, uint64_t datagrams_in, const struct participa
 int control_pong(struct buf *out, double t);
 int control_warning(struct buf *out, const char *code, const char *text);
 int control_error(struct buf *out, const char *code, const char *text);
-/* `reconnect_ms` 0: the client is not to reconnect by itself. */
-int control_bye(struct buf *out, const char *reason, const char *text, uint32_t reconnect_ms);
+struct control_bye {
+	const char *reason, *text;
+	uint32_t reconnect_ms; /* 0: the client is not to reconnect by itself */
+	unsigned status;       /* of a refusal, else 0 */
+};
+int control_bye(struct buf *out, const struct control_bye *b);

@@ -71,6 +71,13 @@ static enum verdict parse_frames(const char *query, struct join *out)
 	return !err && !strcmp(value, "v1") ? VERDICT_ADMITTED : VERDICT_BAD_FRAMES;
 }
 
+bool join_wants_bye(const char *query)
+{
+	char value[16];
+
+	return !http_query_get(query, "refuse", value, sizeof value) && !strcmp(value, "bye");
+}
+
 enum verdict join_parse(const char *query, uint32_t default_rate_hz, struct join *out)
 {
 	static enum verdict (*const keys[])(const char *query, struct join *out) = {

@@ -12,5 +12,8 @@ struct join {
 	struct listener_opts hears;          /* its codec is never NULL */
 };
 
+/* The client understands a session that is closed with a `bye` better than a status: see link_refused.c. */
+bool join_wants_bye(const char *query);
+
 /* VERDICT_ADMITTED, or which value is bad. Unknown keys are ignored. */
 enum verdict join_parse(const char *query, uint32_t default_rate_hz, struct join *out);

@@ -83,6 +83,7 @@ static void on_room_packet(void *user, const struct room_packet *p, nsec now)
 	struct link *l = user;
 	const struct packet *k = &p->packet;
 
+	l->packets_out++;
 	if (session_send_audio(l->session, k->head, k->head_len, k->body, k->body_len, now))
 		l->owner->stats.send_failed++;
 }
@@ -134,6 +135,9 @@ static struct link *link_new(struct links *ls, struct session *s, const struct j
 	l->session = s;
 	l->hears = j->hears;
 	stats_wish_init(&l->stats);
+	list_init(&l->watched);
+	presence_init(&l->presence, now);
+	l->left = LEAVE_CLOSED;
 	l->joined_at = now;
 	return l;
 }
@@ -207,11 +211,13 @@ static void log_joined(const struct link *l)
 		participant_id(p), l->hears.rate_hz);
 }
 
-static void refuse(struct links *ls, const struct session *s, const struct http_request *req, enum verdict v,
+static void refuse(struct links *ls, struct session *s, const struct http_request *req, enum verdict v,
 	struct session_answer *out, nsec now)
 {
 	refusals_count(&ls->stats.refused, v);
 	log_refusal(ls, s, req, v, now);
+	if (join_wants_bye(req->query) && !refused_open(ls, s, v, out, now))
+		return;
 	out->decision = SESSION_REFUSED;
 	out->status = verdict_status(v);
 	out->why = verdict_text(v);
@@ -251,11 +257,13 @@ static void log_left(const struct link *l, const struct session_close *why, nsec
 		(unsigned long long)st.frames_out);
 }
 
-static enum leave_reason leave_reason(const struct links *ls, const struct session_close *why)
+static enum leave_reason leave_reason(const struct link *l, const struct session_close *why)
 {
+	const struct links *ls = l->owner;
+
 	if (why->end == SESSION_END_LOST)
 		return LEAVE_LOST;
-	return why->end == SESSION_END_LOCAL && ls->draining ? LEAVE_SHUTDOWN : LEAVE_CLOSED;
+	return why->end == SESSION_END_LOCAL && ls->draining ? LEAVE_SHUTDOWN : l->left;
 }
 
 static void on_closed(void *user, const struct session_close *why, nsec now)
@@ -266,9 +274,10 @@ static void on_closed(void *user, const struct session_close *why, nsec now)
 
 	log_left(l, why, now);
 	snprintf(room, sizeof room, "%s", participant_room(l->participant));
-	participant_leave(l->participant, leave_reason(ls, why), now);
+	participant_leave(l->participant, leave_reason(l, why), now);
 	registry_leave(ls->admission.registry, room);
 	list_remove(&l->node);
+	list_remove(&l->watched);
 	stats_timer_set(&ls->stats_timer, &l->stats, 0, now);
 	ls->stats.links--;
 	free(l);
@@ -293,6 +302,7 @@ static void on_audio(void *user, const uint8_t *p, size_t len, nsec now)
 	struct link *l = user;
 
 	l->datagrams_in++;
+	presence_heard(&l->presence, now);
 	if (!limit_take(&l->datagrams, &l->owner->datagrams, 1, now)) {
 		l->owner->stats.rate_limited++;
 		link_warn_once(l, WARNED_RATE_LIMIT, "rate_limited", "too many datagrams a second; some were dropped", now);
@@ -307,6 +317,7 @@ static void on_audio(void *user, const uint8_t *p, size_t len, nsec now)
 static const struct session_app session_app = {
 	.on_open = on_open,
 	.on_ready = link_ready,
+	.on_lines_ended = link_lines_ended,
 	.on_audio = on_audio,
 	.on_line = link_line,
 	.on_long_line = link_long_line,
@@ -332,6 +343,12 @@ int links_new(const struct links_opts *o, const struct log *log, struct links **
 	ls->host = (struct session_host){.app = &session_app, .ctx = ls, .line_bytes = o->cfg->limits.control_line_bytes};
 	list_init(&ls->all);
 	stats_timer_init(&ls->stats_timer);
+	list_init(&ls->watched);
+	list_init(&ls->refused_waiting);
+	list_init(&ls->refused_told);
+	ls->watch_due = NSEC_NONE;
+	ls->presence = (struct presence_opts){nsec_from_ms(o->cfg->limits.control_grace_ms),
+		nsec_from_ms(o->cfg->limits.silent_client_ms)};
 	ls->datagrams = rate_per_s(o->cfg->limits.datagrams_per_s);
 	ls->messages = rate_per_s(o->cfg->limits.control_messages_per_s);
 	ls->bytes = rate_per_s(o->cfg->limits.control_bytes_per_s);
@@ -360,12 +377,17 @@ const struct links_stats *links_stats(struct links *ls)
 
 nsec links_deadline(const struct links *ls)
 {
-	return ls->stats_timer.due;
+	nsec due = refused_deadline(ls);
+
+	due = ls->watch_due < due ? ls->watch_due : due;
+	return ls->stats_timer.due < due ? ls->stats_timer.due : due;
 }
 
 void links_run(struct links *ls, nsec now)
 {
 	stats_timer_run(&ls->stats_timer, now, link_stats_due);
+	links_watch_run(ls, now);
+	refused_run(ls, now);
 }
 
 void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now)
@@ -376,9 +398,11 @@ void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now)
 		struct link *l = list_entry(it, struct link, node);
 		uint32_t spread = random_below(reconnect_ms / 2 + 1); /* so that not all come back in the same moment */
 
+		const struct control_bye bye = {.reason = "shutdown", .text = "the server is shutting down",
+			.reconnect_ms = reconnect_ms + spread};
+
 		if (link_has_lines(l))
-			link_send(l,
-				control_bye(links_line(ls), "shutdown", "the server is shutting down", reconnect_ms + spread), now);
+			link_send(l, control_bye(links_line(ls), &bye), now);
 	}
 }
 
@@ -386,4 +410,5 @@ void links_close_all(struct links *ls, uint32_t code, const char *reason, nsec n
 {
 	list_each (it, &ls->all, tmp)
 		session_close(list_entry(it, struct link, node)->session, code, reason, now);
+	refused_close_all(ls, code, reason, now);
 }

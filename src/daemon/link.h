@@ -24,8 +24,10 @@ struct links_stats {
 	uint64_t rate_limited, send_failed;
 	struct refusals refused;
 	uint64_t control_in, control_bad, control_limited, control_lost;
+	uint64_t refused_opened, refused_closed; /* sessions that were opened to tell the client that it is refused */
+	uint64_t gone_lines, gone_silent; /* clients that had gone without closing their session */
 	uint64_t second_streams;   /* streams beside the control stream: refused */
-	uint32_t links;            /* now */
+	uint32_t links, refused_open; /* now */
 };
 
 /* Borrows what `o` points to until free. */
@@ -35,7 +37,7 @@ void links_free(struct links *ls); /* accepts NULL; all sessions are closed befo
 /* For the transports: here a session joins a room, of this shard or of the one where that room lives. */
 struct session_host *links_host(struct links *ls);
 
-/* Statistics that were asked for are due then; NSEC_NONE: none are. */
+/* Something is due then: statistics that were asked for, the end of a client that has gone or was refused; NSEC_NONE: nothing. */
 nsec links_deadline(const struct links *ls);
 void links_run(struct links *ls, nsec now);
 
@@ -47,4 +49,10 @@ const struct links_stats *links_stats(struct links *ls);
 extern const struct metric_table links_metrics; /* of struct links_stats */
 
 /* Session close codes; docs/protocol.md lists them. */
-enum { CLOSE_OK = 0, CLOSE_SHUTDOWN = 1 };
+enum {
+	CLOSE_OK = 0,
+	CLOSE_SHUTDOWN = 1,
+	CLOSE_LINES_ENDED = 2,
+	CLOSE_SILENT = 3,
+	/* 400 to 599: refused, with the status of its verdict */
+};

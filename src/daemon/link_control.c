@@ -57,20 +57,29 @@ static void handle_bridge(struct link *l, const struct control_msg *m, nsec now)
 		send_error(l, "no_bridge", "there is no bridge in this room", now);
 }
 
+static void note_poll(struct link *l, nsec now)
+{
+	presence_polled(&l->presence, now);
+	link_watch(l, now);
+}
+
 static void handle_stats(struct link *l, const struct control_msg *m, nsec now)
 {
 	stats_timer_set(&l->owner->stats_timer, &l->stats, m->every_ms, now);
+	note_poll(l, now);
 	send_stats(l, now);
 }
 
 static void handle_played(struct link *l, const struct control_msg *m, nsec now)
 {
-	(void)now;
 	participant_played(l->participant, m->epoch, m->samples);
+	presence_played(&l->presence, l->packets_out, now);
+	link_watch(l, now);
 }
 
 static void handle_ping(struct link *l, const struct control_msg *m, nsec now)
 {
+	note_poll(l, now);
 	link_send(l, control_pong(links_line(l->owner), m->t), now);
 }
 
@@ -110,6 +119,16 @@ void link_ready(void *user, nsec now)
 		.frame_ms = l->owner->opts.cfg->rooms.frame_ms};
 
 	link_send(l, control_welcome(links_line(l->owner), &w), now);
+	presence_lines(&l->presence, false, now);
+	link_watch(l, now);
+}
+
+void link_lines_ended(void *user, nsec now)
+{
+	struct link *l = user;
+
+	presence_lines(&l->presence, true, now);
+	link_watch(l, now);
 }
 
 static size_t without_blanks(const char *line, size_t len)
@@ -135,6 +154,7 @@ void link_line(void *user, const char *line, size_t len, nsec now)
 	struct control_msg m;
 	char why[CONTROL_WHY];
 
+	presence_heard(&l->presence, now);
 	len = without_blanks(line, len);
 	if (len == 0)
 		return;
@@ -152,5 +172,8 @@ void link_line(void *user, const char *line, size_t len, nsec now)
 
 void link_long_line(void *user, nsec now)
 {
-	send_error(user, "line_too_long", "the line was longer than the server takes and was skipped", now);
+	struct link *l = user;
+
+	presence_heard(&l->presence, now);
+	send_error(l, "line_too_long", "the line was longer than the server takes and was skipped", now);
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * link_private - what link.c (sessions and participants) and link_control.c (lines of the client) share.
+ * link_private - what link.c (sessions and participants), link_control.c (lines of the client), link_watch.c (clients that
+ * may have gone) and link_refused.c (sessions that are refused) share.
  */
 #pragma once
 #include "base/buf.h"
 #include "base/limit.h"
 #include "base/list.h"
 #include "daemon/link.h"
+#include "daemon/presence.h"
 #include "daemon/stats_timer.h"
 #include "session/session.h"
 
@@ -17,6 +19,10 @@ struct links {
 	struct session_host host;
 	struct list all;         /* of struct link */
 	struct stats_timer stats_timer;
+	struct presence_opts presence;
+	struct list watched;     /* of struct link */
+	nsec watch_due;
+	struct list refused_waiting, refused_told; /* see link_refused.c */
 	struct rate datagrams, messages, bytes; /* of one link; `bytes`: of its lines */
 	bool draining;
 	struct log_limit refusals;
@@ -31,7 +37,10 @@ struct link {
 	struct session *session;
 	struct participant *participant;
 	struct listener_opts hears;
-	uint64_t datagrams_in;
+	struct list watched;     /* in links->watched, if there is something to look for */
+	struct presence presence;
+	enum leave_reason left;  /* why we close the session */
+	uint64_t datagrams_in, packets_out;
 	uint32_t warned;         /* kinds of fault that it has been warned of, one bit each */
 	struct limit datagrams, messages, bytes;
 	struct stats_wish stats;
@@ -52,8 +61,19 @@ void link_send(struct link *l, int err, nsec now);
 void link_warn_once(struct link *l, unsigned bit, const char *code, const char *text, nsec now);
 bool link_has_lines(const struct link *l);
 
+/* link_watch.c. After presence has noted something: looks at the client when that is due. */
+void link_watch(struct link *l, nsec now);
+void links_watch_run(struct links *ls, nsec now);
+
+/* link_refused.c. Opens a session that is closed again as soon as the client knows why. ERR_NOMEM: nothing was done. */
+int refused_open(struct links *ls, struct session *s, enum verdict v, struct session_answer *out, nsec now);
+nsec refused_deadline(const struct links *ls);
+void refused_run(struct links *ls, nsec now);
+void refused_close_all(struct links *ls, uint32_t code, const char *reason, nsec now);
+
 /* link_control.c: of struct session_app, and of the statistics timer. */
 void link_ready(void *user, nsec now);
+void link_lines_ended(void *user, nsec now);
 void link_line(void *user, const char *line, size_t len, nsec now);
 void link_long_line(void *user, nsec now);
 void link_stats_due(struct stats_wish *w, nsec now);

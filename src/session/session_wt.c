@@ -23,6 +23,7 @@ struct session_wt {
 	struct session_host *host;
 	struct wt_session *wt;
 	struct wt_stream *control; /* set while base.lines is SESSION_LINES_OPEN */
+	bool ended;                /* the client has ended its side of it: another may take its place */
 	enum reading reading;
 	struct lines in;
 };
@@ -64,10 +65,11 @@ static size_t audio_max(const struct session *s)
 static void end_lines(struct session *base, nsec now)
 {
 	struct session_wt *s = of(base);
+	struct wt_stream *control = s->control;
 
-	if (s->control)
-		wt_stream_abort(s->control, STREAM_GIVEN_UP, now);
 	lose_lines(s);
+	if (control)
+		wt_stream_abort(control, STREAM_GIVEN_UP, now);
 }
 
 static int send_line(struct session *base, const void *p, size_t len, nsec now)
@@ -155,6 +157,7 @@ static unsigned on_connect(void *ctx, struct wt_session *wt, const struct http_r
 	host->app->on_open(host->ctx, &s->base, req, &a, now);
 	if (a.decision == SESSION_ADMITTED) {
 		s->base.user = a.user;
+		s->base.app = a.app ? a.app : host->app;
 		*user = s;
 		return 200;
 	}
@@ -207,18 +210,42 @@ static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 
 /* --- the control stream ---------------------------------------------------------------------- */
 
+static bool takes_lines(const struct session_wt *s)
+{
+	return s->base.lines == SESSION_LINES_AWAITED || s->ended;
+}
+
+/* What is left of the stream before: our side, and half a line. */
+static void end_old_stream(struct session_wt *s, nsec now)
+{
+	if (s->control)
+		wt_stream_send(s->control, NULL, 0, true, now);
+	lines_fini(&s->in);
+	lines_init(&s->in, s->host->line_bytes);
+}
+
 static void on_stream(void *user, struct wt_stream *st, nsec now)
 {
 	struct session_wt *s = user;
 
-	if (s->base.lines != SESSION_LINES_AWAITED || !wt_stream_is_bidi(st)) {
+	if (!takes_lines(s) || !wt_stream_is_bidi(st)) {
 		s->host->streams_refused++;
 		wt_stream_abort(st, STREAM_REFUSED, now);
 		return;
 	}
+	if (s->ended)
+		end_old_stream(s, now);
+	s->ended = false;
 	s->control = st;
 	s->base.lines = SESSION_LINES_OPEN;
 	s->base.app->on_ready(s->base.user, now);
+}
+
+static void note_end(struct session_wt *s, nsec now)
+{
+	if (!s->ended)
+		s->base.app->on_lines_ended(s->base.user, now);
+	s->ended = true;
 }
 
 static void on_stream_data(void *user, struct wt_stream *st, const uint8_t *p, size_t len, bool fin, nsec now)
@@ -229,7 +256,6 @@ static void on_stream_data(void *user, struct wt_stream *st, const uint8_t *p, s
 	const char *line;
 	size_t n;
 
-	(void)fin; /* a client may end its side and still read ours */
 	s->reading = READING_LINES;
 	while (s->control == st && (ev = lines_read(&s->in, &p, &len, &line, &n)) != LINES_MORE) {
 		if (ev == LINES_LINE)
@@ -237,6 +263,8 @@ static void on_stream_data(void *user, struct wt_stream *st, const uint8_t *p, s
 		else
 			app->on_long_line(s->base.user, now);
 	}
+	if (fin && s->control == st) /* it may still read ours */
+		note_end(s, now);
 	if (s->reading == READING_CLOSED)
 		free_session(s);
 	else
@@ -247,9 +275,10 @@ static void on_stream_closed(void *user, struct wt_stream *st, nsec now)
 {
 	struct session_wt *s = user;
 
-	(void)now;
-	if (st == s->control)
-		lose_lines(s);
+	if (st != s->control)
+		return;
+	lose_lines(s);
+	note_end(s, now);
 }
 
 const struct wt_app *session_wt_app(void)

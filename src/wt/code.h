@@ -5,6 +5,7 @@
  * 4.3; every 31st value is skipped, because those are reserved for greasing). Pure.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -25,6 +26,15 @@ enum {
 };
 
 #define WT_CODE_FIRST UINT64_C(0x52e4a40fa8db)
+
+/* What a client that ends the whole connection with its application's close code (Deno) meant; 0: the code is HTTP/3's
+ * or QPACK's own. */
+static inline uint32_t wt_code_of_conn(uint64_t code)
+{
+	bool theirs = code == H3_DATAGRAM_ERROR || (code >= H3_NO_ERROR && code < 0x300) || code > UINT32_MAX;
+
+	return theirs ? 0 : (uint32_t)code;
+}
 
 static inline uint64_t wt_code_to_h3(uint32_t n)
 {

@@ -198,6 +198,7 @@ struct wt_conn {
 	bool server;
 	bool dead;        /* closed by us: neither nghttp3 nor QUIC may be called */
 	bool unsettled;   /* h3_settle() has work to do */
+	bool asked;       /* the fields of a request were all there */
 	bool moving;      /* to another endpoint at the next flush: requests wait for the move */
 	uint64_t fail_code; /* why a callback of nghttp3 failed */
 	nsec now;           /* the time of the last call */

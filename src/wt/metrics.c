@@ -15,6 +15,8 @@ static const struct metric wt_rows[] = {
 		"CONNECT requests on a connection that has a session.", METRIC_AT(struct wt_stats, second_sessions)},
 	{"http3_requests_total", METRIC_COUNTER,
 		"Plain HTTP/3 requests answered.", METRIC_AT(struct wt_stats, requests)},
+	{"connections_unused_total", METRIC_COUNTER,
+		"Connections ended because they never asked for anything, as Firefox's spare ones.", METRIC_AT(struct wt_stats, conns_unused)},
 	{"protocol_errors_total", METRIC_COUNTER,
 		"Connections ended because the peer broke HTTP/3 or WebTransport.", METRIC_AT(struct wt_stats, protocol_errors)},
 	{"streams_opened_total", METRIC_COUNTER,

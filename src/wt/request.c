@@ -129,6 +129,7 @@ void request_headers_end(struct request *r)
 	if (!c->server && r->status < 200)
 		return; /* interim */
 	r->complete = true;
+	c->asked = true;
 	c->unsettled = true;
 	conn_active(c);
 	/* Capsules may follow in the next byte, long before the answer: their reader must be there. */

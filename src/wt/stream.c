@@ -304,6 +304,7 @@ void stream_reset_by_peer(struct wt_stream *st, uint64_t code)
 		drop_early(st);
 		st->kind = KIND_DISCARD;
 		close_sending(st, code);
+		stream_gone(st); /* at once: the client's next stream may come before QUIC has closed this one */
 	}
 }
 

@@ -12,6 +12,7 @@ enum { LINGER_PTO = 3 };
 void wt_opts_default(struct wt_opts *o)
 {
 	*o = (struct wt_opts){
+		.first_request_ms = 5000,
 		.connect_timeout_ms = 10000,
 		.max_early_datagrams = 8,
 		.max_early_streams = 4,
@@ -125,12 +126,19 @@ void conn_arm(struct wt_conn *c)
 	quic_conn_set_timer(c->qc, c->end_at < c->idle_at ? c->end_at : c->idle_at);
 }
 
+static uint32_t patience_ms(const struct wt_conn *c)
+{
+	const struct wt_opts *o = &c->w->opts;
+
+	return c->server && !c->asked ? o->first_request_ms : o->connect_timeout_ms;
+}
+
 void conn_active(struct wt_conn *c)
 {
 	if (c->session && c->session->state == SESSION_OPEN)
 		c->idle_at = NSEC_NONE;
 	else
-		c->idle_at = c->now + nsec_from_ms(c->w->opts.connect_timeout_ms);
+		c->idle_at = c->now + nsec_from_ms(patience_ms(c));
 	conn_arm(c);
 }
 
@@ -330,6 +338,8 @@ static void on_timer(void *user, nsec now)
 	c->now = now;
 	if (c->dead)
 		return;
+	if (now >= c->idle_at && c->server && !c->asked)
+		c->w->stats.conns_unused++;
 	if (now >= c->end_at || now >= c->idle_at)
 		conn_end(c, c->end_at > now && c->session && !c->peer.done ? H3_MISSING_SETTINGS : H3_NO_ERROR);
 	else
@@ -377,6 +387,8 @@ static void on_closed(void *user, const struct quic_close *close, nsec now)
 
 	if (!c) /* it ended before on_open */
 		return;
+	if (close->end == QUIC_END_PEER && close->app)
+		why.code = wt_code_of_conn(close->code);
 	c->now = now;
 	c->dead = true;
 	if (c->session)

@@ -329,10 +329,15 @@ class Control(VoiceCase):
                 await off_loop(server.wait_for_metric, "mynah_frames_in_total", 1)
                 other.say("message", text="nor this")
                 await other.expect("message", text="nor this")
-                again = p.open_stream(b'{"type":"ping","t":1}\n')
-                await p.until(lambda: again in p.stops or again in p.resets, what="refusal of a second control stream")
+                del p.lines[:]
+                await p.open_control()  # another takes its place
+                self.assertEqual(len(p.lines[0]["participants"]), 2)
                 p.send_pcm(tones(16000, (500, -14))(0, 320))
                 await off_loop(server.wait_for_metric, "mynah_frames_in_total", 2)  # the sound goes on
+                p._quic.reset_stream(p.control, 7)
+                p.transmit()
+                self.assertEqual((await other.expect("left"))["reason"], "closed")  # and without another they have left
+                await off_loop(server.wait_for_line, r"left end=local code=2 ")
 
     async def test_faulty_frames_are_warned_of_once_each(self):
         with Mynahd() as server:

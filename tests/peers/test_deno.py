@@ -42,7 +42,7 @@ class Deno(unittest.TestCase):
             self.assertEqual([line["type"] for line in got["lines"] if line["type"] in ("welcome", "pong")],
                              ["welcome", "pong"])
             self.assertEqual(got["lines"][0]["name"], "Dino")
-            server.wait_for_line(r"left end=")
+            server.wait_for_line(r"left end=connection/peer code=5 ")  # it has no capsule
             server.wait_for_metric("mynah_connections", 0, 40)
 
     def test_refusal_and_wrong_hash(self):

@@ -349,6 +349,110 @@ TEST(refusals_carry_their_status)
 	world_end(&w);
 }
 
+TEST(a_refusal_is_told_in_a_session_to_those_who_ask_for_it)
+{
+	static const char bye[] = "{\"type\":\"bye\",\"reason\":\"refused\",\"text\":\"rate: use 8000 to 48000\",\"status\":400}\n";
+	struct world w;
+
+	world_init(&w, 13, 2);
+	struct person *a = join(&w, "x&rate=1&refuse=bye", 1000), *b = join(&w, "x&rate=1&refuse=bye", 0);
+
+	a->controls = true;
+	run(&w, nsec_from_s(5));
+	assert_int_equal(a->status, 200);
+	assert_int_equal(a->lines.len, sizeof bye - 1);
+	assert_memory_equal(a->lines.p, bye, sizeof bye - 1);
+	for (size_t i = 0; i < 2; i++) {
+		assert_true(w.people[i].closed);
+		assert_int_equal(w.people[i].why.end, WT_END_PEER);
+		assert_int_equal(w.people[i].why.code, 400);
+	}
+	assert_int_equal(b->status, 200);
+	assert_int_equal(wt_stats(w.shard[0].wt)->sessions, 0);
+	assert_int_equal(quic_endpoint_stats(w.shard[0].endpoint)->conns, 0);
+	world_end(&w);
+}
+
+/* Somebody with a control stream, in room x beside a listener who is told everything. */
+static struct person *watched(struct world *w, uint64_t seed, struct person **listener)
+{
+	world_init(w, seed, 2);
+	*listener = join(w, "x", 0);
+	struct person *p = join(w, "x", 0);
+
+	(*listener)->controls = p->controls = true;
+	wait_for_all(w);
+	run(w, nsec_from_s(1));
+	return p;
+}
+
+static bool was_told(const struct person *p, const char *text)
+{
+	return memmem(p->lines.p, p->lines.len, text, strlen(text)) != NULL;
+}
+
+TEST(the_end_of_the_control_stream_is_the_end_of_the_participant)
+{
+	struct world w;
+	struct person *listener, *p = watched(&w, 14, &listener);
+
+	wt_stream_send(p->control, NULL, 0, true, sim_now(w.sim));
+	run(&w, nsec_from_s(4));
+	assert_int_equal(wt_stream_open(p->session, true, &p->control), 0);
+	wt_stream_send(p->control, "{\"type\":\"stats\"}\n", 17, false, sim_now(w.sim));
+	run(&w, nsec_from_s(20));
+	assert_false(p->closed);
+	assert_false(was_told(listener, "\"left\""));
+	wt_stream_abort(p->control, 0, sim_now(w.sim)); /* as good as its end */
+	run(&w, nsec_from_s(4));
+	assert_false(p->closed);
+	run(&w, nsec_from_s(2));
+	assert_true(p->closed);
+	assert_int_equal(p->why.code, CLOSE_LINES_ENDED);
+	assert_true(was_told(listener, "\"reason\":\"closed\""));
+	world_end(&w);
+}
+
+TEST(a_client_that_pinged_and_fell_silent_is_lost_though_its_connection_lives)
+{
+	struct world w;
+	struct person *listener, *p = watched(&w, 15, &listener);
+
+	for (int i = 0; i < 12; i++) {
+		wt_stream_send(p->control, "{\"type\":\"ping\"}\n", 16, false, sim_now(w.sim));
+		run(&w, nsec_from_s(1));
+	}
+	run(&w, nsec_from_s(13));
+	assert_false(p->closed);
+	run(&w, nsec_from_s(3));
+	assert_true(p->closed);
+	assert_int_equal(p->why.code, CLOSE_SILENT);
+	assert_true(was_told(listener, "\"reason\":\"lost\""));
+	run(&w, nsec_from_s(100));
+	assert_false(listener->closed); /* it never reported */
+	world_end(&w);
+}
+
+TEST(connections_that_never_ask_for_anything_end_soon)
+{
+	struct world w;
+
+	world_init(&w, 16, 1);
+	const struct quic_path path = sim_path(w.cn, w.sn);
+	struct quic_conn *spare;
+
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(quic_endpoint_connect(w.ce, w.ct, &path, "localhost", sim_now(w.sim), &spare), 0);
+	join(&w, "x", 0);
+	wait_for_all(&w);
+	run(&w, nsec_from_ms(4500));
+	assert_int_equal(quic_endpoint_stats(w.shard[0].endpoint)->conns, 5);
+	run(&w, nsec_from_s(2));
+	assert_int_equal(quic_endpoint_stats(w.shard[0].endpoint)->conns, 1);
+	assert_int_equal(wt_stats(w.shard[0].wt)->conns_unused, 4);
+	world_end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +468,10 @@ int main(void)
 		cmocka_unit_test(a_client_that_floods_is_limited_and_harms_nobody),
 		cmocka_unit_test(the_control_stream_lists_who_is_in_the_room),
 		cmocka_unit_test(refusals_carry_their_status),
+		cmocka_unit_test(a_refusal_is_told_in_a_session_to_those_who_ask_for_it),
+		cmocka_unit_test(the_end_of_the_control_stream_is_the_end_of_the_participant),
+		cmocka_unit_test(a_client_that_pinged_and_fell_silent_is_lost_though_its_connection_lives),
+		cmocka_unit_test(connections_that_never_ask_for_anything_end_soon),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

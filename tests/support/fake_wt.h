@@ -28,7 +28,7 @@ struct wt_session {
 
 struct wt_stream {
 	struct wt_session *s;
-	bool bidi, gone;
+	bool bidi, gone, fin;
 	int send_result;
 	struct buf out;
 	unsigned n_aborted;
@@ -80,7 +80,8 @@ void wt_session_close(struct wt_session *s, uint32_t code, const char *reason, n
 
 int wt_stream_send(struct wt_stream *st, const void *p, size_t len, bool fin, nsec now)
 {
-	(void)fin, (void)now;
+	(void)now;
+	st->fin |= fin;
 	return st->send_result ? st->send_result : buf_append(&st->out, p, len);
 }
 
@@ -112,4 +113,9 @@ static inline void fake_wt_stream(struct wt_session *s, struct wt_stream *st, bo
 static inline void fake_wt_data(struct wt_stream *st, const char *text, nsec now)
 {
 	st->s->app->on_stream_data(st->s->user, st, (const uint8_t *)text, strlen(text), false, now);
+}
+
+static inline void fake_wt_fin(struct wt_stream *st, const char *text, nsec now)
+{
+	st->s->app->on_stream_data(st->s->user, st, (const uint8_t *)text, strlen(text), true, now);
 }

@@ -114,7 +114,7 @@ TEST(each_line_sent_is_one_object)
 	assert_int_equal(control_event(&b, &bot_joined, 0), 0);
 	assert_int_equal(control_event(&b, &bot_down, 0), 0);
 	assert_int_equal(control_pong(&b, 1.5), 0);
-	assert_int_equal(control_bye(&b, "shutdown", "ends", 1500), 0);
+	assert_int_equal(control_bye(&b, &(struct control_bye){.reason = "shutdown", .text = "ends", .reconnect_ms = 1500}), 0);
 	snprintf(text, sizeof text, "%.*s", (int)b.len, (const char *)b.p);
 	assert_string_equal(text,
 		"{\"type\":\"joined\",\"participant\":{\"id\":4,\"name\":\"Bob \\\"x\\\"\\n\",\"muted\":false,\"speaking\":false}}\n"

@@ -47,7 +47,7 @@ struct world {
 
 static const struct session_app *app_of(const struct client *c)
 {
-	return links_host(c->w->links)->app;
+	return c->answer.app ? c->answer.app : links_host(c->w->links)->app;
 }
 
 static int send_audio(struct session *s, const void *head, size_t head_len, const void *body, size_t len, nsec now)
@@ -141,7 +141,7 @@ static const struct session_ops ops = {
 
 /* --- a world ------------------------------------------------------------------------------------- */
 
-static void world_init_shards(struct world *w, unsigned n_shards)
+static void world_init_with(struct world *w, unsigned n_shards, uint32_t silent_client_ms)
 {
 	static const struct log quiet;
 
@@ -151,11 +151,17 @@ static void world_init_shards(struct world *w, unsigned n_shards)
 	w->cfg = calloc(1, sizeof *w->cfg);
 	assert_non_null(w->cfg);
 	config_default(w->cfg);
+	w->cfg->limits.silent_client_ms = silent_client_ms;
 	assert_int_equal(rooms_new(&w->cfg->rooms, &quiet, &w->rooms), 0);
 	assert_int_equal(registry_new(w->cfg, n_shards, &w->registry), 0);
 	const struct links_opts o = {.cfg = w->cfg, .rooms = w->rooms, .registry = w->registry, .wall_ms = wall_ms};
 
 	assert_int_equal(links_new(&o, &quiet, &w->links), 0);
+}
+
+static void world_init_shards(struct world *w, unsigned n_shards)
+{
+	world_init_with(w, n_shards, 15000);
 }
 
 static void world_init(struct world *w)
@@ -604,6 +610,199 @@ TEST(each_kind_of_broken_frame_is_warned_of_once)
 	world_end(&w);
 }
 
+/* --- clients that have gone ------------------------------------------------------------------------- */
+
+static void end_lines_of(struct client *c)
+{
+	app_of(c)->on_lines_ended(c->base.user, c->w->now);
+}
+
+TEST(a_client_that_ends_its_lines_has_left_five_seconds_later)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *a = join(&w), *b = join(&w);
+
+	end_lines_of(b);
+	run_until(&w, w.now + nsec_from_ms(4999));
+	assert_was_sent(a, "");
+	assert_int_equal(b->closed_with, NONE);
+	run_until(&w, w.now + nsec_from_ms(1));
+	assert_was_sent(a, "{\"type\":\"left\",\"id\":2,\"reason\":\"closed\"}\n");
+	assert_int_equal(b->closed_with, CLOSE_LINES_ENDED);
+	assert_int_equal(links_stats(w.links)->gone_lines, 1);
+	world_end(&w);
+}
+
+TEST(a_client_that_opens_its_lines_anew_stays)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *c = join(&w);
+
+	end_lines_of(c);
+	run_until(&w, w.now + nsec_from_s(4));
+	open_lines(c);
+	assert_was_sent_with(c, "welcome");
+	run_until(&w, w.now + nsec_from_s(60));
+	assert_int_equal(c->closed_with, NONE);
+	end_lines_of(c);
+	run_until(&w, w.now + nsec_from_s(5));
+	assert_int_equal(c->closed_with, CLOSE_LINES_ENDED);
+	world_end(&w);
+}
+
+/* A line each second, then not a word. */
+static struct client *reports_and_falls_silent(struct world *w, const char *line, unsigned seconds, unsigned silent_ms)
+{
+	struct client *c = join(w);
+
+	for (unsigned i = 0; i <= seconds; i++) {
+		write_line(c, line);
+		run_until(w, w->now + nsec_from_s(i < seconds));
+	}
+	run_until(w, w->now + nsec_from_ms(silent_ms));
+	return c;
+}
+
+static const char ping[] = "{\"type\":\"ping\",\"t\":1}", stats[] = "{\"type\":\"stats\"}",
+		  played[] = "{\"type\":\"played\",\"epoch\":0,\"samples\":0}";
+
+TEST(a_client_that_used_to_report_and_falls_silent_is_lost)
+{
+	static const char *const lines[] = {ping, stats};
+
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		struct world w;
+
+		world_init(&w);
+		struct client *a = join(&w), *b = reports_and_falls_silent(&w, lines[i], 10, 14999);
+
+		assert_int_equal(b->closed_with, NONE);
+		read_lines(a, (char[8192]){0}, 8192);
+		run_until(&w, w.now + nsec_from_ms(1));
+		assert_int_equal(b->closed_with, CLOSE_SILENT);
+		assert_was_sent(a, "{\"type\":\"left\",\"id\":2,\"reason\":\"lost\"}\n");
+		assert_int_equal(links_stats(w.links)->gone_silent, 1);
+		world_end(&w);
+	}
+}
+
+TEST(a_client_that_never_made_a_habit_of_reporting_may_be_silent)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *mute = ask(&w, "/audio", "room=x", ""), *at_first = reports_and_falls_silent(&w, ping, 5, 0);
+
+	run_until(&w, w.now + nsec_from_s(3600));
+	assert_int_equal(mute->closed_with, NONE);
+	assert_int_equal(at_first->closed_with, NONE);
+	assert_true(links_deadline(w.links) == NSEC_NONE);
+	world_end(&w);
+}
+
+TEST(audio_is_a_sign_of_life)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *c = reports_and_falls_silent(&w, ping, 10, 14000);
+
+	write_audio(c);
+	run_until(&w, w.now + nsec_from_ms(14999));
+	assert_int_equal(c->closed_with, NONE);
+	run_until(&w, w.now + nsec_from_ms(1));
+	assert_int_equal(c->closed_with, CLOSE_SILENT);
+	mix(&w, 100);
+	world_end(&w);
+}
+
+TEST(a_client_that_reports_what_it_played_is_lost_only_when_there_is_something_to_play)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *talker = ask(&w, "/audio", "room=x", ""), *c = reports_and_falls_silent(&w, played, 10, 60000);
+
+	assert_int_equal(c->closed_with, NONE);
+	for (int i = 0; i < 500 && c->closed_with == NONE; i++) {
+		write_audio(talker);
+		mix(&w, 1);
+		links_run(w.links, w.now);
+	}
+	assert_int_equal(c->closed_with, CLOSE_SILENT);
+	mix(&w, 100);
+	world_end(&w);
+}
+
+TEST(nobody_is_lost_for_being_silent_where_that_is_allowed)
+{
+	struct world w;
+
+	world_init_with(&w, 1, 0);
+	struct client *c = reports_and_falls_silent(&w, ping, 20, 3600000);
+
+	assert_int_equal(c->closed_with, NONE);
+	world_end(&w);
+}
+
+/* --- refusals that are told in a session -------------------------------------------------------------- */
+
+TEST(a_client_that_asks_for_a_bye_is_refused_in_a_session)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *c = ask(&w, "/audio", "room=x&rate=7&refuse=bye", "");
+
+	assert_int_equal(c->answer.decision, SESSION_ADMITTED);
+	assert_int_equal(links_stats(w.links)->links, 0);
+	assert_int_equal(links_stats(w.links)->refused.status_400, 1);
+	assert_int_equal(links_stats(w.links)->refused_open, 1);
+	app_of(c)->on_audio(c->base.user, (const uint8_t *)"\xa0\x00\x01\x00", 4, w.now);
+	open_lines(c);
+	write_line(c, "{\"type\":\"ping\"}");
+	assert_was_sent(c, "{\"type\":\"bye\",\"reason\":\"refused\",\"text\":\"rate: use 8000 to 48000\",\"status\":400}\n");
+	run_until(&w, w.now + nsec_from_ms(499));
+	assert_int_equal(c->closed_with, NONE);
+	run_until(&w, w.now + nsec_from_ms(1));
+	assert_int_equal(c->closed_with, 400);
+	assert_string_equal(c->reason, "rate: use 8000 to 48000");
+	assert_int_equal(links_stats(w.links)->refused_open, 0);
+	world_end(&w);
+}
+
+TEST(a_refused_client_without_a_control_stream_is_told_by_the_code)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *c = ask(&w, "/elsewhere", "refuse=bye", ""), *other = ask(&w, "/audio", "room=x&rate=7&refuse=no", "");
+
+	assert_int_equal(other->answer.decision, SESSION_REFUSED);
+	run_until(&w, w.now + nsec_from_s(2));
+	assert_int_equal(c->closed_with, 404);
+	assert_string_equal(c->reason, "no voice at this path");
+	world_end(&w);
+}
+
+TEST(refused_sessions_end_with_all_others)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *c = ask(&w, "/elsewhere", "refuse=bye", ""), *told = ask(&w, "/elsewhere", "refuse=bye", "");
+
+	open_lines(told);
+	links_close_all(w.links, CLOSE_SHUTDOWN, "the end", w.now);
+	assert_int_equal(c->closed_with, CLOSE_SHUTDOWN);
+	assert_int_equal(told->closed_with, CLOSE_SHUTDOWN);
+	world_end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -624,6 +823,16 @@ int main(void)
 		cmocka_unit_test(the_others_hear_in_packets_that_fit),
 		cmocka_unit_test(audio_over_the_limit_is_dropped_and_warned_of_once),
 		cmocka_unit_test(each_kind_of_broken_frame_is_warned_of_once),
+		cmocka_unit_test(a_client_that_ends_its_lines_has_left_five_seconds_later),
+		cmocka_unit_test(a_client_that_opens_its_lines_anew_stays),
+		cmocka_unit_test(a_client_that_used_to_report_and_falls_silent_is_lost),
+		cmocka_unit_test(a_client_that_never_made_a_habit_of_reporting_may_be_silent),
+		cmocka_unit_test(audio_is_a_sign_of_life),
+		cmocka_unit_test(a_client_that_reports_what_it_played_is_lost_only_when_there_is_something_to_play),
+		cmocka_unit_test(nobody_is_lost_for_being_silent_where_that_is_allowed),
+		cmocka_unit_test(a_client_that_asks_for_a_bye_is_refused_in_a_session),
+		cmocka_unit_test(a_refused_client_without_a_control_stream_is_told_by_the_code),
+		cmocka_unit_test(refused_sessions_end_with_all_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

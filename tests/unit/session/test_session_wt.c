@@ -59,6 +59,12 @@ static void on_ready(void *user, nsec now)
 	note(user, "ready ");
 }
 
+static void on_lines_ended(void *user, nsec now)
+{
+	(void)now;
+	note(user, "ended ");
+}
+
 static void on_audio(void *user, const uint8_t *p, size_t len, nsec now)
 {
 	(void)now;
@@ -93,6 +99,7 @@ static void on_closed(void *user, const struct session_close *why, nsec now)
 static const struct session_app app = {
 	.on_open = on_open,
 	.on_ready = on_ready,
+	.on_lines_ended = on_lines_ended,
 	.on_audio = on_audio,
 	.on_line = on_line,
 	.on_long_line = on_long_line,
@@ -274,17 +281,68 @@ TEST(streams_beside_the_first_are_refused)
 	rig_end(&r);
 }
 
-TEST(a_closed_control_stream_is_not_replaced)
+TEST(a_client_that_ends_its_control_stream_may_still_read_and_may_open_another)
 {
 	struct rig r;
 
 	rig_open(&r);
 	fake_wt_stream(&r.wt, &r.control, true, NOW);
+	fake_wt_fin(&r.control, "one\nha", NOW);
+	assert_log(&r, "ready line:one ended ");
+	assert_int_equal(session_send_line(r.app.session, "hello\n", 6, NOW), 0);
+	assert_int_equal(r.control.out.len, 6);
+	assert_false(r.control.fin);
+	fake_wt_stream(&r.wt, &r.more, true, NOW);
+	assert_true(r.control.fin); /* nobody reads there any more */
+	fake_wt_stream_gone(&r.control, NOW);
+	fake_wt_data(&r.more, "lf\n", NOW);
+	assert_int_equal(session_send_line(r.app.session, "again\n", 6, NOW), 0);
+	assert_int_equal(r.more.out.len, 6);
+	assert_log(&r, "ready line:one ended ready line:lf ");
+	assert_int_equal(r.host.streams_refused, 0);
+	rig_end(&r);
+}
+
+TEST(a_control_stream_that_the_client_resets_may_be_followed_by_another)
+{
+	struct rig r;
+
+	rig_open(&r);
+	fake_wt_stream(&r.wt, &r.control, true, NOW);
+	fake_wt_data(&r.control, "ha", NOW);
 	fake_wt_stream_gone(&r.control, NOW);
 	assert_int_equal(r.app.session->lines, SESSION_LINES_LOST);
+	assert_log(&r, "ready ended ");
+	fake_wt_stream(&r.wt, &r.more, true, NOW);
+	fake_wt_data(&r.more, "lf\n", NOW);
+	assert_log(&r, "ready ended ready line:lf ");
+	rig_end(&r);
+}
+
+TEST(a_control_stream_that_was_given_up_is_not_replaced)
+{
+	struct rig r;
+
+	rig_open(&r);
+	fake_wt_stream(&r.wt, &r.control, true, NOW);
+	session_end_lines(r.app.session, NOW);
+	fake_wt_fin(&r.control, "", NOW);
+	fake_wt_stream_gone(&r.control, NOW);
 	fake_wt_stream(&r.wt, &r.more, true, NOW);
 	assert_int_equal(r.more.abort_code, 2);
 	assert_log(&r, "ready ");
+	rig_end(&r);
+}
+
+TEST(a_session_may_be_given_to_another_application_when_it_opens)
+{
+	static const struct session_app other = {.on_ready = on_ready, .on_lines_ended = on_lines_ended, .on_closed = on_closed};
+	struct rig r;
+
+	rig_init(&r, SESSION_ADMITTED);
+	r.app.answer.app = &other;
+	assert_int_equal(ask(&r), 200);
+	assert_true(r.app.session->app == &other);
 	rig_end(&r);
 }
 
@@ -336,7 +394,7 @@ TEST(a_session_may_be_closed_from_inside_a_line)
 	r.app.close_on_line = true;
 	fake_wt_stream(&r.wt, &r.control, true, NOW);
 	fake_wt_data(&r.control, "one\ntwo\nthree\n", NOW);
-	assert_log(&r, "ready line:one closed:local:4:enough ");
+	assert_log(&r, "ready line:one ended closed:local:4:enough ");
 	assert_int_equal(r.wt.n_closed, 1);
 	rig_end(&r);
 }
@@ -381,7 +439,10 @@ int main(void)
 		cmocka_unit_test(no_line_is_sent_before_the_client_opens_its_stream),
 		cmocka_unit_test(the_first_bidirectional_stream_carries_lines_both_ways),
 		cmocka_unit_test(streams_beside_the_first_are_refused),
-		cmocka_unit_test(a_closed_control_stream_is_not_replaced),
+		cmocka_unit_test(a_client_that_ends_its_control_stream_may_still_read_and_may_open_another),
+		cmocka_unit_test(a_control_stream_that_the_client_resets_may_be_followed_by_another),
+		cmocka_unit_test(a_control_stream_that_was_given_up_is_not_replaced),
+		cmocka_unit_test(a_session_may_be_given_to_another_application_when_it_opens),
 		cmocka_unit_test(a_client_that_does_not_read_loses_its_lines_and_not_the_audio),
 		cmocka_unit_test(lines_that_are_given_up_reset_the_stream),
 		cmocka_unit_test(a_session_may_be_closed_from_inside_a_line),

@@ -595,6 +595,16 @@ static void a_reset_of_the_connect_stream_ends_the_session(void **state)
 	assert_true(r->c.closed);
 }
 
+static void a_stream_that_the_peer_resets_is_gone_at_once(void **state)
+{
+	struct rig *r = *state;
+
+	open_session(r);
+	send_stream(r, BIDI, 0, "a", false);
+	r->c.app->on_stream_reset(r->c.user, BIDI, 7, r->c.now);
+	assert_string_equal(r->app.log, "bidi data:a gone ");
+}
+
 static void a_lost_connection_ends_it(void **state)
 {
 	struct rig *r = *state;
@@ -603,6 +613,45 @@ static void a_lost_connection_ends_it(void **state)
 	send_stream(r, BIDI, 0, "a", false);
 	fake_fini(&r->c, QUIC_END_IDLE);
 	assert_string_equal(r->app.log, "bidi data:a gone closed:conn:0: ");
+}
+
+/* Deno has no capsule: it ends the connection with the code that the page gave. */
+static void the_code_that_ends_a_connection_is_that_of_its_session(void **state)
+{
+	static const struct {
+		uint64_t code;
+		const char *log;
+	} table[] = {
+		{0, "closed:conn:0: "},
+		{4, "closed:conn:4: "},
+		{4000, "closed:conn:4000: "},
+		{UINT32_MAX, "closed:conn:4294967295: "},
+		{H3_NO_ERROR, "closed:conn:0: "},
+		{H3_REQUEST_CANCELLED, "closed:conn:0: "},
+		{H3_DATAGRAM_ERROR, "closed:conn:0: "},
+		{0x200, "closed:conn:0: "}, /* QPACK_DECOMPRESSION_FAILED */
+		{UINT64_C(1) << 32, "closed:conn:0: "},
+	};
+	struct rig *r;
+
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		if (i) {
+			teardown(state);
+			setup(state);
+		}
+		r = *state;
+		open_session(r);
+		r->c.close_code = table[i].code;
+		fake_fini(&r->c, QUIC_END_PEER);
+		assert_string_equal(r->app.log, table[i].log);
+	}
+	teardown(state);
+	setup(state);
+	r = *state;
+	open_session(r);
+	r->c.close_code = 4; /* is ours then, or nobody's */
+	fake_fini(&r->c, QUIC_END_RESET);
+	assert_string_equal(r->app.log, "closed:conn:0: ");
 }
 
 static void a_second_session_is_refused_and_the_first_lives(void **state)
@@ -1783,7 +1832,9 @@ int main(void)
 		CASE(our_close_does_not_wait_for_credit),
 		CASE(our_close_is_one_capsule_and_a_fin),
 		CASE(a_reset_of_the_connect_stream_ends_the_session),
+		CASE(a_stream_that_the_peer_resets_is_gone_at_once),
 		CASE(a_lost_connection_ends_it),
+		CASE(the_code_that_ends_a_connection_is_that_of_its_session),
 		CASE(a_second_session_is_refused_and_the_first_lives),
 		CASE(a_refusal_is_a_status_a_line_and_then_the_end),
 		CASE(a_refusal_may_have_a_body_and_a_new_try_may_succeed),
