@@ -11,7 +11,7 @@
  *
  * For tests and the curious, window.mynah: { call, state, problem, figures(), recordHeard(seconds) }.
  */
-import { serverInfo, diagnose, backoffMs, headerOfRate, rateOfHeader, MynahError } from './mynah.js';
+import { serverInfo, diagnose, backoffMs, headerOfRate, rateOfHeader, Failures, MynahError } from './mynah.js';
 import { connectRemote } from './remote.js';
 import { openAudio, listMicrophones } from './audio.js';
 import { Devices } from './devices.js';
@@ -34,6 +34,8 @@ const page = {
 	hurry: null, // ends the wait before the next attempt
 	wakeLock: null,
 };
+
+const failures = new Failures();
 
 const devices = new Devices({
 	rate,
@@ -113,7 +115,8 @@ async function once(signal, onLive) {
 	} catch (error) {
 		if (!(error instanceof MynahError))
 			throw error;
-		return diagnose({ error, tookMs: performance.now() - started, used: info?.certificateHashes, room, name });
+		failures.note(error);
+		return diagnose({ error, tookMs: performance.now() - started, used: info?.certificateHashes, room, name, heldBack: failures.heldBack() });
 	}
 }
 
@@ -228,7 +231,9 @@ function showProblem(kind, more = {}) {
 	page.problem = kind;
 	if (['denied', 'missing', 'busy', 'unknown'].includes(kind))
 		actions.push(['Only listen', page.call ? hideProblem : () => join({ listenOnly: true })]);
-	if (retry === 'ask')
+	if (kind === 'held_back')
+		actions.push(['Reload the page', () => location.reload()]);
+	else if (retry === 'ask')
 		actions.push(['Try again', page.call ? useMicrophone : () => join()]);
 	if (retry === 'auto')
 		actions.push(['Try now', () => page.hurry?.()]);

@@ -5,35 +5,37 @@
  */
 import { MynahError } from './errors.js';
 import { decodeFrame, FrameOrder, FrameWriter } from './frames.js';
-import { sessionUrl } from './discover.js';
+import { askCheck, sessionUrl } from './discover.js';
 import { openWebTransport } from './transport-webtransport.js';
 import { within } from './within.js';
 
-const RETRY_LEGACY_MS = 2500; // a refusal comes at once
+const CHECK_MS = 3000;
 const WELCOME_MS = 3000;
 const PING_MS = 2000;
 const SILENT_MS = 6000; // three pings
 const HISTORY = 6; // statistics over which loss is taken
 
 /* Opens a session. Options: url; certificateHashes (hex; none for a public certificate);
- * room, name, rate, token; frames ("v1" or "legacy"; else v1 is tried first); signal to give up; timeoutMs (10 s); statsMs (2 s, 0 for none);
+ * check, which serverInfo() names: there the server is asked whether it would refuse before a session is opened;
+ * room, name, rate, token; frames ("v1", which it is by default, or "legacy"); signal to give up; timeoutMs (10 s); statsMs (2 s, 0 for none);
  * onCall(call), called before the server's first word, for callers that must not miss the welcome.
  * Resolves once the server has said welcome, or, for a server that speaks only audio,
  * three seconds after the session opened. */
 export async function connect(options) {
-	const { url, certificateHashes, signal, timeoutMs = 10000 } = options;
+	const { url, certificateHashes, check, signal, frames = 'v1', timeoutMs = 10000 } = options;
+	const address = sessionUrl(url, { ...options, frames, refuse: 'bye' });
 	if (globalThis.isSecureContext === false)
 		throw new MynahError('insecure', 'WebTransport needs https or localhost');
 	if (typeof globalThis.WebTransport !== 'function')
 		throw new MynahError('unsupported', 'this browser has no WebTransport');
 	if (signal?.aborted)
 		throw new MynahError('aborted', 'given up');
-	if (!options.frames)
-		return connectNewestFirst(options);
 	let session = null;
 	try {
-		session = await openWebTransport(sessionUrl(url, options), { hashes: certificateHashes, timeoutMs, signal });
-		const call = new Call(session, options);
+		if (check)
+			await refuseEarly(check, address, signal);
+		session = await openWebTransport(address, { hashes: certificateHashes, timeoutMs, signal });
+		const call = new Call(session, { ...options, frames });
 		options.onCall?.(call);
 		await call.opened(signal);
 		return call;
@@ -43,16 +45,19 @@ export async function connect(options) {
 	}
 }
 
-/* A server that does not know v1 frames refuses at once, and browsers do not tell a refusal from other failures. */
-async function connectNewestFirst(options) {
-	const began = performance.now();
-	try {
-		return await connect({ ...options, frames: 'v1' });
-	} catch (error) {
-		if (error.kind !== 'failed' || error.facts.opened || performance.now() - began > RETRY_LEGACY_MS)
+/* Chromium makes a page wait longer after each session that did not open, and tells no refusal from another failure. */
+async function refuseEarly(check, address, signal) {
+	const refusal = await within(askCheck(check, address), CHECK_MS, signal).catch((error) => {
+		if (error.kind === 'aborted')
 			throw error;
-		return connect({ ...options, frames: 'legacy' });
-	}
+		return null; // no answer is no refusal
+	});
+	if (refusal)
+		throw refused(refusal.text, refusal);
+}
+
+function refused(text, facts) {
+	return new MynahError('refused', text, { ...facts, kind: 'refused' });
 }
 
 function asMynahError(error, facts) {
@@ -79,6 +84,7 @@ export class Call extends EventTarget {
 	#finish;
 	#lastPing = 0;
 	#pongs = 0;
+	#offered = 0; // frames, to the session
 
 	constructor(session, { rate = 16000, statsMs = 2000, frames = 'legacy' } = {}) {
 		super();
@@ -107,6 +113,8 @@ export class Call extends EventTarget {
 			if (error.kind !== 'timeout')
 				throw error;
 		});
+		if (this.#ended && isRefusal(this.#ended))
+			throw refused(this.#ended.text, { ...this.#ended, status: this.#ended.status ?? this.#ended.code });
 		if (this.#ended && this.#bye)
 			throw new MynahError('bye', this.#ended.text, this.#ended);
 		if (this.#ended)
@@ -121,16 +129,16 @@ export class Call extends EventTarget {
 	}
 
 	/* Sends samples (Int16Array, or Float32Array of -1..1) at their rate, in as many datagrams
-	 * as it takes. Never waits: frames that the network does not take in time are dropped and counted. */
+	 * as it takes. Never waits: of frames that the network does not take in time the oldest are dropped and counted. */
 	sendAudio(samples, rate = this.rate) {
 		if (this.#ended || !samples.length)
 			return;
-		for (const frame of this.#writer.write(samples, rate, this.#session.maxFrameBytes, performance.now())) {
-			if (this.#session.sendFrame(frame))
-				this.counts.sent++;
-			else
-				this.counts.unsent++;
-		}
+		const frames = this.#writer.write(samples, rate, this.#session.maxFrameBytes, performance.now());
+		const ms = (1000 * samples.length) / rate / frames.length;
+		for (const frame of frames)
+			this.#session.sendFrame(frame, ms);
+		this.#offered += frames.length;
+		this.#count();
 	}
 
 	/* Reports how much of what was received in this epoch has been played; see the protocol. */
@@ -188,6 +196,11 @@ export class Call extends EventTarget {
 	}
 
 	/* -- frames -- */
+
+	#count() {
+		this.counts.unsent = this.#session.droppedFrames;
+		this.counts.sent = this.#offered - this.counts.unsent;
+	}
 
 	#receive(bytes) {
 		this.counts.received++;
@@ -247,6 +260,7 @@ export class Call extends EventTarget {
 	}
 
 	#stats({ type, rtt_ms: serverRtt, ...rest }) {
+		this.#count();
 		this.figures = {
 			...this.figures,
 			...rest,
@@ -279,7 +293,7 @@ export class Call extends EventTarget {
 		if (this.#ended)
 			return;
 		clearInterval(this.#timer);
-		this.#ended = { kind, text, code, reason: this.#bye?.reason, reconnectMs: this.#bye?.reconnect_ms };
+		this.#ended = { kind, text, code, reason: this.#bye?.reason, status: this.#bye?.status, reconnectMs: this.#bye?.reconnect_ms };
 		this.#emit('closed', this.#ended);
 		this.#finish(this.#ended);
 	}
@@ -287,6 +301,11 @@ export class Call extends EventTarget {
 	#emit(type, detail) {
 		this.dispatchEvent(new CustomEvent(type, { detail }));
 	}
+}
+
+/* A session that was opened to say so: by its bye, or by its code if that came first. */
+function isRefusal({ reason, kind, code }) {
+	return reason === 'refused' || (kind === 'closed' && code >= 400 && code < 600);
 }
 
 /* How the server's objects change what a call knows. */

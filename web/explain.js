@@ -76,6 +76,11 @@ const PROBLEMS = {
 		text: 'The server answers over the web but not over UDP. A firewall, a VPN or a proxy often blocks it: try another network, or ask for UDP to the server’s port to be opened.',
 		retry: 'ask',
 	}),
+	held_back: () => ({
+		title: 'The browser holds new connections back',
+		text: 'Several failed, and after each one this browser waits longer before the next, for some minutes. Reload the page to begin anew. If that fails as well, a firewall, a VPN or a proxy may block UDP: try another network.',
+		retry: 'ask',
+	}),
 	lost: () => ({
 		title: 'The connection was lost',
 		text: 'The page connects again by itself; the microphone stays ready.',

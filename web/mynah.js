@@ -16,13 +16,13 @@
  *	const why = await call.closed;                      // { kind, text, reconnectMs }
  *
  * connect() and serverInfo() reject with a MynahError, whose `kind` says what happened:
- * insecure, unsupported, gone, failed, timeout, bye, aborted. diagnose() finds out why a
+ * insecure, unsupported, gone, refused (with facts.status), failed, timeout, bye, aborted. diagnose() finds out why a
  * session failed to open, which browsers never tell.
  */
 
 export { MynahError } from './errors.js';
 export { MAX_DATAGRAM_BYTES, rateOfHeader, headerOfRate, toInt16, encodeFrames, decodeFrame, isNewerEpoch } from './frames.js';
 export { MAX_LINE_BYTES, LineReader, encodeLine } from './lines.js';
-export { sessionUrl, serverInfo, diagnose, backoffMs } from './discover.js';
+export { sessionUrl, serverInfo, askCheck, diagnose, backoffMs, Failures } from './discover.js';
 export { hexToBytes } from './transport-webtransport.js';
 export { connect, Call } from './call.js';

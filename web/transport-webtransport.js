@@ -5,18 +5,20 @@
  * What a call wants of any transport:
  *	receive(onFrame, onLine)           once: from then on onFrame(bytes) and onLine(object) are called
  *	maxFrameBytes                      of one frame, now
- *	sendFrame(bytes)                   false: dropped, since the network does not keep up
+ *	sendFrame(bytes, ms)               one that is `ms` long; never waits
+ *	droppedFrames                      of those, ever: the network, or this thread, did not keep up
  *	openLines(signal)                  a promise; lines flow from then on
  *	sendLine(object)                   RangeError for one over MAX_LINE_BYTES
  *	receivedAt                         performance.now() of the last sign of life
  *	closed                             resolves with { kind: 'closed' | 'lost', text, code }
  *	close(code, text)
  */
+import { FreshQueue } from './fresh-queue.js';
 import { MAX_DATAGRAM_BYTES } from './frames.js';
 import { encodeLine, LineReader } from './lines.js';
 import { within } from './within.js';
 
-const MAX_UNSENT_DATAGRAMS = 12; // 240 ms: older audio is worth nothing
+const MAX_WAIT_MS = 120; // of a frame: older audio is worth nothing
 const MAX_UNSENT_LINES = 64;
 const OPEN_STREAM_MS = 5000;
 
@@ -50,7 +52,9 @@ export class WebTransportSession {
 	#control = null;
 	#pieces = []; // of lines, not written yet
 	#writing = false;
-	#unsent = 0;
+	#frames = new FreshQueue(MAX_WAIT_MS);
+	#sending = false;
+	#nextTurn = new MessageChannel();
 	#onLine = null;
 
 	constructor(transport) {
@@ -60,10 +64,12 @@ export class WebTransportSession {
 		tuneDatagrams(datagrams);
 		this.#datagrams = (datagrams.createWritable?.() ?? datagrams.writable).getWriter();
 		this.#datagrams.closed.catch(() => {});
+		this.#nextTurn.port2.onmessage = () => this.#send();
 		this.closed = transport.closed.then(
 			(info) => ({ kind: 'closed', text: info?.reason || '', code: info?.closeCode }),
 			(error) => ({ kind: 'lost', text: error?.message || '' }),
 		);
+		this.closed.then(() => this.#nextTurn.port2.close());
 	}
 
 	receive(onFrame, onLine) {
@@ -75,15 +81,29 @@ export class WebTransportSession {
 		return Math.min(this.#transport.datagrams.maxDatagramSize || 1024, MAX_DATAGRAM_BYTES);
 	}
 
-	sendFrame(bytes) {
-		if (this.#unsent >= MAX_UNSENT_DATAGRAMS)
-			return false;
-		this.#unsent++;
-		this.#datagrams.write(bytes).then(
-			() => this.#unsent--,
-			() => this.#unsent--,
-		);
-		return true;
+	/* It leaves in a turn of its own: when this thread was busy, the frames that have come meanwhile are all in the queue
+	 * by then, and the oldest of them out of it. A message, since timers of a page in the background come once a second. */
+	sendFrame(bytes, ms) {
+		this.#frames.push(bytes, ms, performance.now());
+		if (this.#sending)
+			return;
+		this.#sending = true;
+		this.#nextTurn.port1.postMessage(null);
+	}
+
+	get droppedFrames() {
+		return this.#frames.dropped;
+	}
+
+	/* One at a time: what the browser has cannot be taken back. */
+	async #send() {
+		try {
+			for (let frame; (frame = this.#frames.take(performance.now()));)
+				await this.#datagrams.write(frame);
+		} catch {
+			/* `closed` tells how it ended */
+		}
+		this.#sending = false;
 	}
 
 	async openLines(signal) {
@@ -142,13 +162,14 @@ function closeQuietly(transport, info) {
 	}
 }
 
-/* The default queues hold one datagram: two frames in one turn of the event loop and one is
- * gone. Both the old and the new names of the marks, since browsers know one or the other. */
+/* What comes in: the default queue holds one datagram, and two in one turn of the event loop cost one of them; this holds
+ * what the speaker's buffer may use after a turn that took long. What goes out waits in our own queue. Both the old and
+ * the new names of the marks, since browsers know one or the other. */
 function tuneDatagrams(datagrams) {
 	const wanted = {
-		incomingHighWaterMark: 64, incomingMaxBufferedDatagrams: 64,
-		outgoingHighWaterMark: 8, outgoingMaxBufferedDatagrams: 8,
-		outgoingMaxAge: 200,
+		incomingHighWaterMark: 32, incomingMaxBufferedDatagrams: 32,
+		outgoingHighWaterMark: 1, outgoingMaxBufferedDatagrams: 1,
+		outgoingMaxAge: MAX_WAIT_MS,
 	};
 	for (const [name, value] of Object.entries(wanted)) {
 		try {

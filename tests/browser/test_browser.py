@@ -151,6 +151,66 @@ class Page(unittest.TestCase):
         self.hummer.js("[...document.querySelectorAll('#notice button')].find((b) => b.innerText === 'Try again').click()")
         self.hummer.live()
 
+    def press_connect(self, room, seconds=30):
+        self.hummer.js("document.querySelector('#room').value = arguments[0]; document.querySelector('#join').requestSubmit()", room)
+        self.hummer.until("window.mynah.state === 'live' || (window.mynah.state === 'idle' && window.mynah.problem)", seconds)
+
+    def test_a_page_that_was_refused_twelve_times_is_in_the_next_room_at_once(self):
+        """Chromium makes a page wait 10 ms * 2^n after n sessions that did not open."""
+        self.talker.open(self.server, room="small")
+        self.talker.live()
+        self.hummer.open(self.server, room="small", autoconnect=0)
+        self.hummer.until("window.mynah")
+        for _ in range(12):
+            self.press_connect("small")
+            self.assertIn("The room is full", self.hummer.text("#notice"))
+        began = time.monotonic()
+        self.press_connect("den")
+        self.assertEqual(self.hummer.js("return window.mynah.state"), "live")
+        self.figure(f"after twelve refusals: live within {time.monotonic() - began:.1f} s")
+        self.assertLess(time.monotonic() - began, 8)
+        self.assertEqual(self.server.metrics()["mynah_sessions_opened_total"], 2)
+
+    def test_a_refusal_that_nobody_asked_for_before_is_read_in_the_session(self):
+        """As above, by connect() of mynah.js without a word of /check."""
+        self.talker.open(self.server, room="small")
+        self.talker.live()
+        self.hummer.open(self.server, autoconnect=0)
+        got = self.hummer.driver.execute_async_script("""
+            const done = arguments[0];
+            (async () => {
+                const { connect, serverInfo } = await import(new URL('mynah.js', location.href));
+                const { check, frames, ...info } = await serverInfo();
+                const refusals = [];
+                for (let i = 0; i < 12; i++)
+                    refusals.push(await connect({ ...info, room: 'small' }).catch(({ kind, facts, message }) => [kind, facts.status, message].join()));
+                const began = performance.now();
+                const call = await connect({ ...info, room: 'den' });
+                const ms = performance.now() - began;
+                call.close('', { now: true });
+                return { refusals, ms };
+            })().then(done, (error) => done({ error: String(error) }));""")
+        self.assertNotIn("error", got)
+        self.assertEqual(set(got["refusals"]), {"refused,503,the room is full"})
+        self.figure(f"after twelve refusals: open within {got['ms']:.0f} ms")
+        self.assertLess(got["ms"], 5000)
+
+    def test_many_failures_are_not_blamed_on_a_firewall(self):
+        """The daemon's voice port answers nobody: what /mynah.json names is another one."""
+        self.hummer.open(self.server, autoconnect=0)
+        self.hummer.until("window.mynah")
+        self.hummer.js("""
+            const ask = window.fetch;
+            window.fetch = async (url, how) => {
+                const answer = await ask(url, how);
+                return String(url).endsWith('mynah.json') ? Response.json({ ...await answer.json(), url: 'https://127.0.0.1:9/audio' }) : answer;
+            };""")
+        for _ in range(8):
+            self.press_connect("den", 60)
+        self.hummer.picture(self.pictures, "held-back")
+        self.assertIn("holds new connections back", self.hummer.text("#notice"))
+        self.assertIn("Reload the page", self.hummer.text("#notice"))
+
 
 if __name__ == "__main__":
     unittest.main()

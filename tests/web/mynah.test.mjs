@@ -3,14 +3,15 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import {
-	backoffMs, Call, connect, decodeFrame, diagnose, encodeFrames, encodeLine, hexToBytes, isNewerEpoch, LineReader,
+	backoffMs, Call, connect, decodeFrame, diagnose, encodeFrames, encodeLine, Failures, hexToBytes, isNewerEpoch, LineReader,
 	MynahError, serverInfo, sessionUrl,
 } from '../../web/mynah.js';
+import { FreshQueue } from '../../web/fresh-queue.js';
 import { WebTransportSession } from '../../web/transport-webtransport.js';
 import { explain, KINDS } from '../../web/explain.js';
 
 const bytes = (text) => new TextEncoder().encode(text);
-const soon = () => new Promise((resolve) => setImmediate(resolve));
+const soon = (ms = 2) => new Promise((resolve) => setTimeout(resolve, ms));
 
 test('a frame is the rate in hundreds and little-endian samples', () => {
 	const [frame] = encodeFrames(Int16Array.of(1, -2, 0x1234), 16000);
@@ -157,7 +158,7 @@ const base = 'http://localhost:8080/';
 test('the address is built when the server does not name it', async () => {
 	const fetch = answers({ '/mynah.json': [200, { port: 4433, path: '/audio', certificate_hashes: ['aa'] }] });
 	const info = await serverInfo({ base: 'http://[::1]:8080/', fetch });
-	assert.deepEqual(info, { url: 'https://[::1]:4433/audio', certificateHashes: ['aa'], frames: 'legacy', frameMs: 20, sampleRate: 16000, version: '' });
+	assert.deepEqual(info, { url: 'https://[::1]:4433/audio', check: 'http://[::1]:8080/check', certificateHashes: ['aa'], frames: 'legacy', frameMs: 20, sampleRate: 16000, version: '' });
 	await assert.rejects(serverInfo({ base, fetch: answers({ '/mynah.json': [0] }) }), { kind: 'gone' });
 });
 
@@ -229,7 +230,10 @@ function fakeTransport({ size = 1200 } = {}) {
 		outgoingHighWaterMark: 1,
 		outgoingMaxAge: null,
 		readable: new ReadableStream({ start: (c) => (down = c) }, { highWaterMark: 1000 }),
-		createWritable: () => new WritableStream({ write: (frame) => t.blocked ? new Promise(() => {}) : void t.sent.push(frame) }),
+		createWritable: () => new WritableStream({ write: async (frame) => {
+			await t.blocked;
+			t.sent.push(frame);
+		} }),
 		get writable() {
 			throw new TypeError('as in Safari');
 		},
@@ -299,11 +303,11 @@ test('a call: the bridge may be silenced, and everybody sees it', async () => {
 	call.close();
 });
 
-test('a call: both marks are raised, createWritable comes before writable', async () => {
+test('a call: the browser’s queues are short, createWritable comes before writable', async () => {
 	const { t, call } = await openCall();
-	assert.equal(t.datagrams.incomingHighWaterMark, 64);
-	assert.equal(t.datagrams.outgoingHighWaterMark, 8);
-	assert.equal(t.datagrams.outgoingMaxAge, 200);
+	assert.equal(t.datagrams.incomingHighWaterMark, 32);
+	assert.equal(t.datagrams.outgoingHighWaterMark, 1);
+	assert.equal(t.datagrams.outgoingMaxAge, 120);
 	call.close();
 });
 
@@ -323,12 +327,48 @@ test('a call: audio both ways, below the path’s datagram size', async () => {
 	call.close();
 });
 
-test('a call: a path that takes nothing holds twelve datagrams, not more', async () => {
+test('of the frames that wait the oldest go first', () => {
+	const queue = new FreshQueue(100);
+	for (let i = 0; i < 10; i++)
+		queue.push(i, 20, i);
+	assert.deepEqual([queue.take(10), queue.take(10), queue.dropped], [5, 6, 5]);
+	queue.push(10, 20, 108); // 7 has waited for 101 ms
+	assert.deepEqual([queue.take(108), queue.dropped], [8, 6]);
+	assert.deepEqual([queue.take(208), queue.take(208), queue.dropped], [10, null, 7]);
+	queue.push(11, 500, 300); // longer than all that may wait
+	assert.deepEqual([queue.take(300), queue.take(300)], [11, null]);
+});
+
+const sample = (frame) => new DataView(frame.buffer, frame.byteOffset).getInt16(2, true);
+
+test('a call: after a jam of the network the newest frames leave, not the oldest', async () => {
 	const { t, call } = await openCall();
-	t.blocked = true;
-	for (let i = 0; i < 100; i++)
-		call.sendAudio(new Int16Array(320), 16000);
-	assert.deepEqual([call.counts.sent, call.counts.unsent], [12, 88]);
+	t.blocked = new Promise((resolve) => (t.unblock = resolve));
+	for (let i = 0; i < 100; i++) {
+		call.sendAudio(Int16Array.of(i, ...new Int16Array(319)), 16000);
+		await soon(0);
+	}
+	t.unblock();
+	t.blocked = false;
+	await soon();
+	const got = t.sent.map(sample);
+	assert.ok(got[0] < 2 && got.at(-1) === 99, `${got}`);
+	assert.deepEqual(got.slice(-6), [94, 95, 96, 97, 98, 99]);
+	assert.ok(got.length <= 8, `${got}`);
+	assert.deepEqual([call.counts.sent, call.counts.unsent], [got.length, 100 - got.length]);
+	call.close();
+});
+
+test('a call: what a busy thread finds waiting is not sent when it is old', async () => {
+	const { t, call } = await openCall();
+	const { port1, port2 } = new MessageChannel(); // as from the microphone
+	port2.onmessage = ({ data }) => call.sendAudio(data, 16000);
+	for (let i = 0; i < 200; i++)
+		port1.postMessage(Int16Array.of(i, ...new Int16Array(319)));
+	await soon(50);
+	assert.deepEqual(t.sent.map(sample).slice(-6), [194, 195, 196, 197, 198, 199]);
+	assert.ok(t.sent.length <= 12, `${t.sent.length}`);
+	port2.close();
 	call.close();
 });
 
@@ -436,22 +476,80 @@ async function withTransport(refuses, body) {
 	}
 }
 
-test('connecting: v1 is asked for first, legacy where that is refused', async () => {
+test('connecting: one try, of v1 unless told otherwise, and a refusal asked for as a bye', async () => {
 	await withTransport(() => false, async (opened) => {
 		const call = await connect({ url: 'https://h:1/audio' });
-		assert.deepEqual([opened, call.frames], [['https://h:1/audio?frames=v1'], 'v1']);
+		assert.deepEqual([opened, call.frames], [['https://h:1/audio?frames=v1&refuse=bye'], 'v1']);
 		call.close('', { now: true });
 	});
-	await withTransport((url) => url.includes('v1'), async (opened) => {
-		const call = await connect({ url: 'https://h:1/audio' });
-		assert.deepEqual([opened, call.frames], [['https://h:1/audio?frames=v1', 'https://h:1/audio'], 'legacy']);
+	await withTransport(() => false, async (opened) => {
+		const call = await connect({ url: 'https://h:1/audio', frames: 'legacy' });
+		assert.deepEqual([opened, call.frames], [['https://h:1/audio?refuse=bye'], 'legacy']);
 		call.close('', { now: true });
 	});
 	await withTransport(() => true, async (opened) => {
 		await assert.rejects(connect({ url: 'https://h:1/audio' }), { kind: 'failed' });
-		await assert.rejects(connect({ url: 'https://h:1/audio', frames: 'v1' }), { kind: 'failed' });
-		assert.equal(opened.length, 3);
+		assert.equal(opened.length, 1);
 	});
+});
+
+test('connecting: the server is asked first, and a refusal opens no session', async () => {
+	const check = 'https://h/voice/check';
+	const asked = [];
+	let answer;
+	globalThis.fetch = async (url) => {
+		asked.push(url);
+		if (!answer)
+			throw new TypeError('Failed to fetch');
+		return { json: async () => answer };
+	};
+	try {
+		await withTransport(() => false, async (opened) => {
+			answer = { ok: false, status: 503, reason: 'the room is full' };
+			await assert.rejects(connect({ url: 'https://h:1/audio?token=t', check, room: 'tea' }), { kind: 'refused',
+				message: 'the room is full', facts: { status: 503, text: 'the room is full', kind: 'refused', opened: false } });
+			assert.deepEqual([opened, asked], [[], [`${check}?token=t&room=tea&frames=v1&refuse=bye`]]);
+			for (answer of [{ ok: true }, { error: 'not found' }, null]) // the last: it does not answer
+				(await connect({ url: 'https://h:1/audio', check })).close('', { now: true });
+			assert.equal(opened.length, 3);
+		});
+	} finally {
+		delete globalThis.fetch;
+	}
+});
+
+for (const [name, say] of [
+	['bye', (t) => t.say({ type: 'bye', reason: 'refused', text: 'the room is full', status: 503 })],
+	['code', (t) => t.end({ closeCode: 503, reason: 'the room is full' })],
+]) {
+	test(`connecting: a session that is refused by its ${name}`, async () => {
+		const t = fakeTransport();
+		const opened = new Call(new WebTransportSession(t), {}).opened();
+		await soon();
+		say(t);
+		const error = await opened.catch((thrown) => thrown);
+		assert.deepEqual([error.kind, error.facts.status, error.message], ['refused', 503, 'the room is full']);
+		const found = await diagnose({ error, base, fetch: () => assert.fail('what for?') });
+		assert.deepEqual([found.kind, found.status], ['refused', 503]);
+		assert.equal(explain(found.kind, found).title, 'The room is full');
+		t.close();
+	});
+}
+
+test('failures: the browser may hold back from the eighth on, for five minutes', async () => {
+	const failures = new Failures();
+	const failed = new MynahError('failed', ''), minute = 60000;
+	for (let i = 0; i < 7; i++)
+		failures.note(failed, 0);
+	failures.note(new MynahError('refused', ''), 0);
+	failures.note(new MynahError('failed', '', { opened: true }), 0);
+	assert.equal(failures.heldBack(1, true), false);
+	failures.note(new MynahError('timeout', ''), 0);
+	assert.equal(failures.heldBack(1, true), true);
+	assert.equal(failures.heldBack(1, false), false);
+	assert.equal(failures.heldBack(5 * minute, true), false);
+	for (const [error, tookMs] of [['timeout', 10000], ['failed', 40]])
+		assert.equal((await diagnose({ error: new MynahError(error, ''), tookMs, used: ['aa'], base, fetch: answers(well), heldBack: true })).kind, 'held_back');
 });
 
 test('a call: bye ends it with the server’s reason', async () => {
