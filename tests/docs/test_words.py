@@ -7,7 +7,7 @@ import re
 import unittest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-PLACES = ("src", "include", "web", "docs", "README.md", "packaging", "scripts", "certs", "tests", "CMakeLists.txt")
+PLACES = ("src", "include", "web", "docs", "README.md", "packaging", "scripts", "certs", "tests", "findings", "CMakeLists.txt")
 ENDINGS = {".c", ".h", ".py", ".js", ".mjs", ".css", ".html", ".md", ".toml", ".txt", ".sh", ".service", ".1", ".8", ""}
 LEFT_OUT = ("tests/fuzz/corpus/", "tests/docs/test_words.py")  # bytes of any kind; the table itself
 
