@@ -7,7 +7,7 @@
  * One thread, the room's. A driver never blocks and has no clock: `now` is an argument (a
  * driver with descriptors gets the loop in its options). It may call its sink from open,
  * audio, event and from its own loop callbacks, never after close. A driver's failure never ends a room: it
- * calls sink->failed, and the room opens (or resumes) it again after a pause that doubles.
+ * calls sink->failed, and the room opens (or resumes) it again after a pause that doubles. Its goodbye (sink->left) is no failure.
  */
 #pragma once
 #include "base/log.h"
@@ -61,6 +61,7 @@ struct bridge_opts {
 	uint32_t backlog_ms;        /* speech it may be ahead of real time; more is dropped. default 60000 */
 	enum barge_in barge_in;     /* default BARGE_IN_AUTO */
 	uint32_t confirm_ms;        /* 0..5000. default 250 */
+	uint32_t stall_ms;          /* a worker that takes nothing for this time while something waits, has failed. default 30000 */
 	double duck_db;             /* how far its speech is turned down, -60..0. default -12 */
 	const void *options;        /* the driver's own struct, as ops->options describes it; NULL: its defaults */
 	const struct bridge_tool *tools; /* n_tools of them, BRIDGE_TOOLS_MAX at most; for drivers with ops->has_tools */
@@ -123,6 +124,9 @@ struct bridge_sink {
 	void (*tool)(void *ctx, bool good);
 	/* The room's name, "" for a private one; borrowed. May be NULL: it is not known. */
 	const char *(*room)(void *ctx);
+	/* The worker has ended the call in order; `why` is logged. As after `failed` the room closes the driver, but it calls
+	 * again only when the room has been empty, or somebody has joined. What was said is played to its end. */
+	void (*left)(void *ctx, const char *why);
 	/* The worker is gone or cannot start; `why` is logged once. The room closes the driver, or lets it wait
 	 * for ops->resume, and tries again later. */
 	void (*failed)(void *ctx, const char *why);

@@ -68,6 +68,8 @@ const char *tls_stream_why(const struct tls_stream *s);
 size_t tls_stream_queued(const struct tls_stream *s); /* bytes on their way to the kernel, TLS's own included */
 /* Of these, what the kernel would not take yet: 0 right after a send that it took whole. */
 size_t tls_stream_unsent(const struct tls_stream *s);
+/* What the kernel has taken since the beginning. */
+uint64_t tls_stream_taken(const struct tls_stream *s);
 /* Asks the kernel to hold no more than some `bytes` for a peer that is slow. */
 void tls_stream_bound_kernel(struct tls_stream *s, int bytes);
 /* While paused no on_data comes, and on_end only when sending fails. Resuming may call on_data before it returns. */

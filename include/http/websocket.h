@@ -46,6 +46,9 @@ struct websocket_opts {
 	uint32_t attempt_timeout_ms;  /* for one address while there are others. default 3000 */
 	/* If nothing is received in this time, a ping is sent; if nothing follows in the same time, it ends. default 15000, 0: never */
 	uint32_t ping_ms;
+	/* If the other side takes nothing in this time while something waits for it, the connection ends. Counted from when the
+	 * kernel takes no more. default 30000, 0: never */
+	uint32_t stall_ms;
 	uint32_t close_timeout_ms;    /* for the other side's close. default 2000 */
 	size_t max_message;           /* bytes received; default 1 MiB, less than 2 GiB */
 	size_t max_queue;             /* bytes that may wait to be sent; default 1 MiB */

@@ -241,6 +241,7 @@ static int connect_to(struct ai_conn *c, const char *url, char why[DIAL_WHY])
 	};
 
 	websocket_opts_default(&d.to);
+	d.to.stall_ms = c->cx->bridge->stall_ms;
 	d.to.url = url;
 	d.to.tls = c->cx->bridge->tls;
 	d.to.max_message = AI_MESSAGE_MAX;

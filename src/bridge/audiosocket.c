@@ -15,12 +15,11 @@
 #include "http/lookup.h"
 
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-enum { ADDRESSES_MAX = 8, CONNECT_MS = 5000, HANG_UP_MS = 1000, SOCKET_MS = 150, PEER_GONE_MS = 30000 };
+enum { ADDRESSES_MAX = 8, CONNECT_MS = 5000, HANG_UP_MS = 1000, SOCKET_MS = 150 };
 
 enum phase {
 	PHASE_CONNECTING, /* or it failed, and the room will close us */
@@ -123,19 +122,14 @@ static void cannot_connect(struct audiosocket *a, const char *why)
 	stream_worker_fail(&a->worker, "cannot connect to %.60s: %s", a->text, why);
 }
 
-/* Sound that the kernel holds is played late; and without a limit TCP would send to a host that vanished, or reads
- * nothing, for a quarter of an hour. */
+/* Sound that the kernel holds is played late. */
 static void tune(struct audiosocket *a)
 {
 	int bytes = (int)(2 * a->worker.rate_hz * SOCKET_MS / 1000);
-	unsigned gone_ms = PEER_GONE_MS;
-	uv_os_fd_t fd;
 
 	uv_send_buffer_size(&a->to.handle, &bytes);
-	if (a->address.local || uv_fileno(&a->to.handle, &fd))
-		return;
-	uv_tcp_nodelay(&a->to.tcp, 1);
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &gone_ms, sizeof gone_ms);
+	if (!a->address.local)
+		uv_tcp_nodelay(&a->to.tcp, 1);
 }
 
 static void on_connected(uv_connect_t *req, int status)
@@ -230,6 +224,8 @@ static void on_end(struct stream_worker *w, const char *why)
 
 	if (a->phase == PHASE_HANGING_UP)
 		finish(a);
+	else if (a->phase == PHASE_UP && w->hung_up)
+		stream_worker_leave(w, why);
 	else if (a->phase == PHASE_UP)
 		stream_worker_fail(w, "the connection: %s", why);
 }
@@ -268,7 +264,7 @@ static int audiosocket_open(const struct bridge_opts *opts, uint32_t rate_hz, si
 
 	if (!a)
 		return ERR_NOMEM;
-	int err = stream_worker_init(&a->worker, rate_hz, sink, sink_ctx, log);
+	int err = stream_worker_init(&a->worker, opts, rate_hz, sink, sink_ctx, log);
 
 	if (err) {
 		free(a);
@@ -298,8 +294,7 @@ static bool audiosocket_audio(void *self, const struct bridge_input *h, nsec now
 {
 	struct audiosocket *a = self;
 
-	(void)now;
-	return stream_worker_audio(&a->worker, h);
+	return stream_worker_audio(&a->worker, h, now);
 }
 
 static void audiosocket_event(void *self, const struct bridge_event *ev, nsec now)

@@ -28,6 +28,7 @@ enum { IN_MS = 100, HANG_UP_MS = 1000, TERMINATE_MS = 2000, KILL_MS = 500, STATU
 enum phase {
 	PHASE_UP,         /* it runs; or it never did, or has failed, and the room will close us */
 	PHASE_ENDING,     /* its stream has ended: it is about to exit, and its status is a better reason */
+	PHASE_EXITED,     /* it has exited, and its last words are read */
 	PHASE_HANGING_UP, /* closed by the room: it was sent a hang-up */
 	PHASE_TERMINATED, /* the same: it was sent SIGTERM */
 	PHASE_KILLED,     /* the same: it was sent SIGKILL */
@@ -46,7 +47,8 @@ struct process {
 	uv_pipe_t from, to;
 	uv_poll_t exit;           /* of the pidfd */
 	struct stderr_log err;
-	char why[STREAM_WHY_MAX]; /* its stream ended */
+	bool exited_well;         /* PHASE_EXITED: with status 0 */
+	char why[STREAM_WHY_MAX]; /* its stream ended, or it exited */
 };
 
 static const struct process_opts defaults;
@@ -115,11 +117,23 @@ static void finish(struct process *p)
 
 /* ---- the end of the child ---- */
 
+/* Only one that has worked can say goodbye: a program that ends at once is the wrong one, or was given the wrong arguments. */
+static void report_exit(struct process *p)
+{
+	uv_timer_stop(&p->timer);
+	if (p->exited_well && (p->worker.hung_up || p->worker.state == STREAM_CONFIRMED))
+		stream_worker_leave(&p->worker, p->why);
+	else
+		stream_worker_fail(&p->worker, "%s", p->why);
+}
+
 static void end_input(struct process *p)
 {
 	stream_worker_end_output(&p->worker);
 	close_handle(p, &p->to);
 }
+
+static void on_time(uv_timer_t *t);
 
 static void on_child_exit(uv_poll_t *h, int status, int events)
 {
@@ -127,7 +141,7 @@ static void on_child_exit(uv_poll_t *h, int status, int events)
 	char how[STREAM_WHY_MAX];
 
 	(void)status, (void)events;
-	if (!child_reap(&p->child, NULL, how, sizeof how))
+	if (!child_reap(&p->child, &p->exited_well, how, sizeof how))
 		return;
 	uv_poll_stop(h);
 	stderr_log_drain(&p->err);
@@ -136,8 +150,13 @@ static void on_child_exit(uv_poll_t *h, int status, int events)
 		finish(p);
 		return;
 	}
-	uv_timer_stop(&p->timer);
-	stream_worker_fail(&p->worker, "%s", how);
+	snprintf(p->why, sizeof p->why, "%s", how);
+	if (p->worker.reading == READING_STOPPED) {
+		report_exit(p);
+		return;
+	}
+	p->phase = PHASE_EXITED;
+	uv_timer_start(&p->timer, on_time, STATUS_MS, 0);
 }
 
 static void on_time(uv_timer_t *t)
@@ -145,8 +164,14 @@ static void on_time(uv_timer_t *t)
 	struct process *p = ((struct stream_worker *)t->data)->owner;
 
 	switch (p->phase) {
+	case PHASE_EXITED:
+		report_exit(p);
+		break;
 	case PHASE_ENDING:
-		stream_worker_fail(&p->worker, "%s", p->why);
+		if (p->worker.hung_up)
+			stream_worker_leave(&p->worker, p->why);
+		else
+			stream_worker_fail(&p->worker, "%s", p->why);
 		break;
 	case PHASE_HANGING_UP:
 		end_input(p);
@@ -173,9 +198,11 @@ static void on_end(struct stream_worker *w, const char *why)
 {
 	struct process *p = w->owner;
 
+	if (p->phase == PHASE_EXITED)
+		report_exit(p);
 	if (p->phase != PHASE_UP || p->child.pid == 0)
 		return;
-	snprintf(p->why, sizeof p->why, "its output: %s", why);
+	snprintf(p->why, sizeof p->why, "%s%s", w->hung_up ? "" : "its output: ", why);
 	p->phase = PHASE_ENDING;
 	uv_timer_start(&p->timer, on_time, STATUS_MS, 0);
 }
@@ -301,7 +328,7 @@ static int process_open(const struct bridge_opts *opts, uint32_t rate_hz, size_t
 
 	if (!p)
 		return ERR_NOMEM;
-	int err = stream_worker_init(&p->worker, rate_hz, sink, sink_ctx, log);
+	int err = stream_worker_init(&p->worker, opts, rate_hz, sink, sink_ctx, log);
 
 	if (err) {
 		free(p);
@@ -326,10 +353,9 @@ static bool process_audio(void *self, const struct bridge_input *h, nsec now)
 {
 	struct process *p = self;
 
-	(void)now;
 	if (p->started)
 		stderr_log_tick(&p->err);
-	return stream_worker_audio(&p->worker, h);
+	return stream_worker_audio(&p->worker, h, now);
 }
 
 static void process_event(void *self, const struct bridge_event *ev, nsec now)

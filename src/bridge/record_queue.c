@@ -103,6 +103,7 @@ static void write_rest(struct record_queue *q, const uint8_t *p, size_t len)
 
 	memcpy(q->flight, p, len);
 	q->writing = true;
+	q->given += len;
 	int err = uv_write(&q->req, q->out, &buf, 1, on_written);
 
 	if (err) {
@@ -137,10 +138,21 @@ void record_queue_send(struct record_queue *q, const uint8_t *record, size_t len
 	int n = uv_try_write(q->out, &buf, 1);
 	size_t done = n > 0 ? (size_t)n : 0;
 
+	q->given += done;
 	if (n < 0 && n != UV_EAGAIN)
 		broken(q, n == UV_EPIPE ? "it does not read any more" : uv_strerror(n));
 	else if (done < len)
 		write_rest(q, record + done, len - done);
+}
+
+bool record_queue_waits(const struct record_queue *q)
+{
+	return q->out && q->writing;
+}
+
+uint64_t record_queue_taken(const struct record_queue *q)
+{
+	return q->given - (record_queue_waits(q) ? uv_stream_get_write_queue_size(q->out) : 0);
 }
 
 /* ---- life ---- */

@@ -28,6 +28,7 @@ struct record_queue {
 	uv_write_t req;
 	uint8_t *flight;        /* the record that libuv is writing, as far as it is not written */
 	bool writing;
+	uint64_t given;         /* bytes that were given to libuv */
 };
 
 /* Bounds: bytes of audio without the heads of records, bytes of events with them. Borrows `ev`. ERR_NOMEM. */
@@ -44,5 +45,9 @@ void record_queue_stop(struct record_queue *q);
 
 /* One record, one write: a worker that reads records gets each as it is made. Copies. */
 void record_queue_send(struct record_queue *q, const uint8_t *record, size_t len);
+/* Something waits until the reader takes more. */
+bool record_queue_waits(const struct record_queue *q);
+/* Bytes that the kernel has taken for the reader, since the beginning. */
+uint64_t record_queue_taken(const struct record_queue *q);
 /* Forgets what waits. */
 void record_queue_clear(struct record_queue *q);

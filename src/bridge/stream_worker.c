@@ -34,6 +34,14 @@ void stream_worker_fail(struct stream_worker *w, const char *fmt, ...)
 	w->sink->failed(w->sink_ctx, why);
 }
 
+void stream_worker_leave(struct stream_worker *w, const char *why)
+{
+	if (w->state == STREAM_FAILED || w->state == STREAM_CLOSED)
+		return;
+	w->state = STREAM_FAILED;
+	w->sink->left(w->sink_ctx, why);
+}
+
 static void stop_reading(struct stream_worker *w, enum stream_reading to)
 {
 	if (w->in && w->reading == READING)
@@ -222,6 +230,7 @@ static void receive_record(struct stream_worker *w, const struct as_record *rec)
 	}
 	switch (rec->type) {
 	case AS_HANGUP:
+		w->hung_up = true;
 		end(w, "it hung up");
 		break;
 	case AS_ERROR:
@@ -305,8 +314,19 @@ static void send_mix(struct stream_worker *w, const struct bridge_input *h)
 	send_record(w, record, AS_HEAD + 2 * h->n);
 }
 
-bool stream_worker_audio(struct stream_worker *w, const struct bridge_input *h)
+/* It is stopped, or hangs: whatever it is, nobody is served by it. */
+static void watch(struct stream_worker *w, nsec now)
 {
+	nsec stalled = stall_ask(&w->stall, record_queue_waits(&w->queue), record_queue_taken(&w->queue), now);
+
+	if (stalled >= nsec_from_ms(w->stall_ms))
+		stream_worker_fail(w, "it has taken nothing for %g s", w->stall_ms / 1000.0);
+}
+
+bool stream_worker_audio(struct stream_worker *w, const struct bridge_input *h, nsec now)
+{
+	if (w->queue.out && w->state != STREAM_FAILED)
+		watch(w, now);
 	if (!w->queue.out || w->state == STREAM_FAILED)
 		return true;
 	bridge_output_tick(&w->output, h);
@@ -394,8 +414,8 @@ void stream_worker_bound(struct stream_worker *w, uint32_t kernel_ms)
 	record_queue_bound(&w->queue, bytes_of(w, room ? STREAM_MOST_WAIT_MS - kernel_ms : LEAST_WAIT_MS));
 }
 
-int stream_worker_init(struct stream_worker *w, uint32_t rate_hz, const struct bridge_sink *sink, void *sink_ctx,
-	const struct log *log)
+int stream_worker_init(struct stream_worker *w, const struct bridge_opts *opts, uint32_t rate_hz,
+	const struct bridge_sink *sink, void *sink_ctx, const struct log *log)
 {
 	*w = (struct stream_worker){
 		.sink = sink,
@@ -403,6 +423,7 @@ int stream_worker_init(struct stream_worker *w, uint32_t rate_hz, const struct b
 		.log = log,
 		.rate_hz = rate_hz,
 		.audio_type = as_audio_type(rate_hz),
+		.stall_ms = opts->stall_ms,
 	};
 	if (!w->audio_type)
 		return ERR_RANGE;

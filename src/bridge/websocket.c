@@ -160,10 +160,21 @@ static uint32_t pause_s(const struct websocket_end *end)
 	return s < WS_PAUSE_MOST_S ? s : WS_PAUSE_MOST_S;
 }
 
+/* What a bot's own close sends, with and without a code. A server that goes away, or breaks, closes with others. */
+static bool is_goodbye(const struct websocket_end *end)
+{
+	return end->err == ERR_OK && (end->close_code == 1000 || end->close_code == 1005);
+}
+
 static void on_end(void *ctx, const struct websocket_end *end)
 {
 	struct ws_worker *w = ctx;
 
+	if (is_goodbye(end)) {
+		w->state = WS_WORKER_FAILED;
+		w->sink->left(w->sink_ctx, end->why);
+		return;
+	}
 	if (w->sink->pause)
 		w->sink->pause(w->sink_ctx, pause_s(end) * 1000);
 	fail_worker(w, end->why);
@@ -191,9 +202,9 @@ static const struct websocket_events events = {on_open, on_message, on_end, on_c
 
 void ws_leave(struct ws_worker *w)
 {
-	log_info(w->log, "the worker says goodbye");
 	w->state = WS_WORKER_LEFT;
 	websocket_close(w->ws, 1000, NULL);
+	w->sink->left(w->sink_ctx, "it asked for the end of the call");
 }
 
 /* ---- the room's calls ---- */
@@ -227,6 +238,7 @@ static int connect_now(struct ws_worker *w)
 	d.to.tls = w->bridge->tls;
 	d.to.max_message = WS_MESSAGE_MAX;
 	d.to.max_queue = WS_CONTROL_MAX;
+	d.to.stall_ms = w->bridge->stall_ms;
 	d.to.kernel_buffer = (int)(w->rate_hz * 2 * WS_KERNEL_MS / 1000);
 	int err = dial(&d, w->bridge->loop, &events, w, &w->ws, why);
 

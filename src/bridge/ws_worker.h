@@ -40,8 +40,8 @@ struct ws_worker_opts {
 enum ws_worker_state {
 	WS_WORKER_CONNECTING, /* the mix is dropped */
 	WS_WORKER_UP,
-	WS_WORKER_LEFT,       /* it asked for the end: nothing more is sent or played until the room closes us */
-	WS_WORKER_FAILED,     /* the room was told, and will close us */
+	WS_WORKER_LEFT,       /* it asked for the end, and its connection is closing: the room was told, and will close us */
+	WS_WORKER_FAILED,     /* or it closed the connection: the same */
 	WS_WORKER_CLOSED,     /* by the room: nothing is reported any more; freed with its connection */
 };
 

@@ -118,6 +118,8 @@ static const struct option_row bridge_fields[] = {
 		.help = "how long somebody must talk over it until that counts, with barge_in = \"confirm\""},
 	{.key = "duck_db", .type = OPTION_DOUBLE, BR(duck_db), .min = -60, .max = 0, .unit = "dB",
 		.help = "how far it is turned down while somebody talks over it"},
+	{.key = "stall_ms", .type = OPTION_U32, BR(stall_ms), .min = 1000, .max = 600000, .unit = "ms",
+		.help = "a worker that takes nothing for this time while something waits for it is given up, and started or called again"},
 };
 
 #define N32(name, member, lo, hi, ...) \

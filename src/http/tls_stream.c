@@ -38,6 +38,7 @@ struct tls_stream {
 	const struct tls_stream_events *ev;
 	void *ctx;
 	size_t max_queue, queued;
+	uint64_t given;          /* to libuv */
 	enum stream_state state;
 	bool paused, sending;    /* sending: on_sent is owed */
 	bool ended;              /* our side, by tls_stream_end() */
@@ -138,6 +139,7 @@ static int queue(struct tls_stream *s, const void *p, size_t len)
 		return ERR_IO;
 	}
 	s->queued += len;
+	s->given += len;
 	return 0;
 }
 
@@ -204,6 +206,11 @@ size_t tls_stream_unsent(const struct tls_stream *s)
 static void on_shut(uv_shutdown_t *req, int status)
 {
 	(void)req, (void)status;
+}
+
+uint64_t tls_stream_taken(const struct tls_stream *s)
+{
+	return s->given - tls_stream_unsent(s);
 }
 
 void tls_stream_end(struct tls_stream *s)

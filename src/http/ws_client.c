@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/closing_uv.h"
+#include "base/stall.h"
 #include "http/lookup.h"
 #include "http/openssl.h"
 #include "http/tls_stream.h"
@@ -23,6 +24,7 @@
 enum {
 	ADDRESSES_MAX = 8,
 	BODY_TIMEOUT_MS = 1000,  /* for the body of a refusal */
+	WATCH_MS = 1000,
 };
 
 enum ws_state {
@@ -39,6 +41,8 @@ struct websocket {
 	uv_loop_t *loop;
 	uv_timer_t timer;          /* until OPEN the limit of everything; then pings; then the limit of closing */
 	uv_timer_t attempt;        /* of one address */
+	uv_timer_t watch;          /* while OPEN: does the other side take what we send? */
+	struct stall stall;
 	struct closing handles;    /* timers and streams */
 	struct lookup *lookup;     /* of the name; NULL: none is under way */
 	enum ws_state state;
@@ -65,6 +69,7 @@ void websocket_opts_default(struct websocket_opts *o)
 		.connect_timeout_ms = 10000,
 		.attempt_timeout_ms = 3000,
 		.ping_ms = 15000,
+		.stall_ms = 30000,
 		.close_timeout_ms = 2000,
 		.max_message = 1 << 20,
 		.max_queue = 1 << 20,
@@ -111,6 +116,7 @@ static void tear_down(struct websocket *ws)
 	ws->lookup = NULL;
 	closing_close(&ws->handles, (uv_handle_t *)&ws->timer);
 	closing_close(&ws->handles, (uv_handle_t *)&ws->attempt);
+	closing_close(&ws->handles, (uv_handle_t *)&ws->watch);
 }
 
 static void report_end(struct websocket *ws, struct websocket_end *end, const char *what)
@@ -127,6 +133,7 @@ static void report_end(struct websocket *ws, struct websocket_end *end, const ch
 	ws->state = WS_OVER;
 	uv_timer_stop(&ws->timer);
 	uv_timer_stop(&ws->attempt);
+	uv_timer_stop(&ws->watch);
 	ws_frames_stop(&ws->frames);
 	end->why = why;
 	if (!end->body)
@@ -231,6 +238,20 @@ static void on_ping_timer(uv_timer_t *t)
 	fail(ws, ERR_IO, what);
 }
 
+static void on_watch_timer(uv_timer_t *t)
+{
+	struct websocket *ws = t->data;
+	nsec now = nsec_from_ms(uv_now(ws->loop));
+	char what[64];
+
+	if (ws->state != WS_OPEN)
+		return;
+	if (stall_ask(&ws->stall, websocket_unsent(ws) > 0, tls_stream_taken(ws->stream), now) < nsec_from_ms(ws->opts.stall_ms))
+		return;
+	snprintf(what, sizeof what, "it has taken nothing for %g s", ws->opts.stall_ms / 1000.0);
+	fail(ws, ERR_IO, what);
+}
+
 /* --- the upgrade ------------------------------------------------------------------------ */
 
 static void open_up(struct websocket *ws)
@@ -243,6 +264,8 @@ static void open_up(struct websocket *ws)
 	uv_timer_stop(&ws->timer);
 	if (ws->opts.ping_ms)
 		uv_timer_start(&ws->timer, on_ping_timer, ws->opts.ping_ms, ws->opts.ping_ms);
+	if (ws->opts.stall_ms)
+		uv_timer_start(&ws->watch, on_watch_timer, WATCH_MS, WATCH_MS);
 	ws->ev->on_open(ws->ctx, ws->up.value[FIELD_PROTOCOL]);
 }
 
@@ -499,7 +522,9 @@ int websocket_connect(uv_loop_t *loop, const struct websocket_opts *opts, const 
 	}
 	uv_timer_init(loop, &ws->timer);
 	uv_timer_init(loop, &ws->attempt);
-	ws->timer.data = ws->attempt.data = ws;
+	uv_timer_init(loop, &ws->watch);
+	ws->timer.data = ws->attempt.data = ws->watch.data = ws;
+	closing_add(&ws->handles);
 	closing_add(&ws->handles);
 	closing_add(&ws->handles);
 	err = resolve(ws);
@@ -532,6 +557,7 @@ void websocket_close(struct websocket *ws, uint16_t code, const char *reason)
 		return;
 	}
 	ws->state = WS_CLOSING;
+	uv_timer_stop(&ws->watch);
 	uv_timer_stop(&ws->timer);
 	uv_timer_start(&ws->timer, on_close_timer, ws->opts.close_timeout_ms, 0);
 	fail_if_broken(ws, ws_frames_close(&ws->frames, code, reason));

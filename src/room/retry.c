@@ -75,19 +75,30 @@ static uint64_t next_pause_ms(struct retry *r)
 	return ms > r->least_pause_ms ? ms : r->least_pause_ms;
 }
 
+static void wait_until(struct retry_queue *q, struct retry *r, nsec due)
+{
+	retry_cancel(q, r);
+	r->due = due;
+	r->waiting = true;
+	q->n_waiting++;
+	insert(&q->waiting[r->level], r);
+}
+
 uint64_t retry_wait(struct retry_queue *q, struct retry *r, bool worked, nsec now)
 {
 	if (worked && now - r->began_at >= nsec_from_ms(WORKED_MS))
 		r->level = 0;
 	uint64_t pause_ms = next_pause_ms(r);
 
-	retry_cancel(q, r);
-	r->due = pause_ms < RETRY_NEVER_MS ? now + nsec_from_ms(pause_ms) : NSEC_NONE;
-	r->waiting = true;
-	q->n_waiting++;
-	insert(&q->waiting[r->level], r);
+	wait_until(q, r, pause_ms < RETRY_NEVER_MS ? now + nsec_from_ms(pause_ms) : NSEC_NONE);
 	r->level += r->level < RETRY_LEVELS - 1;
 	return pause_ms;
+}
+
+void retry_hurry(struct retry_queue *q, struct retry *r, nsec now)
+{
+	r->level = 0;
+	wait_until(q, r, now);
 }
 
 void retry_cancel(struct retry_queue *q, struct retry *r)

@@ -49,6 +49,8 @@ void retry_fail(struct retry_queue *q, struct retry *r);
 struct retry *retry_next_failed(const struct retry_queue *q);
 /* It is to be tried again: returns after how many milliseconds. `worked`: the attempt succeeded at first. */
 uint64_t retry_wait(struct retry_queue *q, struct retry *r, bool worked, nsec now);
+/* Waits no longer, and the next pause is the first one. */
+void retry_hurry(struct retry_queue *q, struct retry *r, nsec now);
 /* One whose pause is over, removed; NULL: none. */
 struct retry *retry_due(struct retry_queue *q, nsec now);
 /* It is neither failed nor waiting any more. */

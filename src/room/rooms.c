@@ -217,13 +217,12 @@ static void announce(struct participant *p, nsec now)
 {
 	struct room *r = p->room;
 	struct room_event ev = {.kind = ROOM_JOINED, .member = participant_member(p), .text = ""};
-	struct bridge_event heard = {.kind = BRIDGE_JOINED, .participant = p->id, .name = p->name, .text = ""};
 
 	room_notify_others(p, &ev, now);
 	if (r->seat && r->n_people == 1)
 		seat_open(r->seat, now);
 	else if (r->seat)
-		seat_event(r->seat, &heard, now);
+		seat_newcomer(r->seat, p, now);
 }
 
 static int enter(struct rooms *rs, struct room *r, const struct participant_opts *opts,

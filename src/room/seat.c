@@ -41,22 +41,26 @@ static struct room_event event_of(const struct bridge_seat *s, enum room_event_k
 	return (struct room_event){.kind = kind, .member = seat_member(s), .up = !s->away, .text = ""};
 }
 
+static void count_down(struct bridge_seat *s, bool down)
+{
+	struct rooms_stats *st = &s->room->rooms->stats;
+
+	st->bridges_down += (uint32_t)down - s->down;
+	s->down = down;
+}
+
 void seat_report_worker(struct bridge_seat *s, bool connected, const char *why)
 {
-	struct rooms *rs = s->room->rooms;
 	struct room_event ev = event_of(s, ROOM_BRIDGE);
 
+	count_down(s, !connected && !s->left);
 	if (s->away == !connected && (connected || strncmp(s->away_why, why, sizeof s->away_why - 1) == 0))
 		return;
-	if (s->away && connected)
-		rs->stats.bridges_down--;
-	if (!s->away && !connected)
-		rs->stats.bridges_down++;
 	s->away = !connected;
 	snprintf(s->away_why, sizeof s->away_why, "%s", why);
 	ev.up = connected;
 	ev.text = s->away_why;
-	room_notify(s->room, &ev, rs->now);
+	room_notify(s->room, &ev, s->room->rooms->now);
 }
 
 /* ---- calls into the driver ---- */
@@ -151,6 +155,17 @@ static void report_speakers(struct bridge_seat *s, bool speaking, nsec now)
 	}
 }
 
+void seat_newcomer(struct bridge_seat *s, const struct participant *p, nsec now)
+{
+	struct bridge_event ev = {.kind = BRIDGE_JOINED, .participant = p->id, .name = p->name, .text = ""};
+
+	if (s->left && s->state == SEAT_FAILED)
+		retry_ask_pause(&s->retry, 0);
+	else if (s->left)
+		retry_hurry(&s->room->rooms->retry, &s->retry, now);
+	seat_event(s, &ev, now);
+}
+
 /* ---- life ---- */
 
 static int init_audio(struct bridge_seat *s, uint32_t rate_hz)
@@ -207,6 +222,7 @@ static int open_driver(struct bridge_seat *s, nsec now)
 	size_t n = (rate_hz * s->room->rooms->opts.frame_ms + 999) / 1000;
 
 	s->state = SEAT_OPEN;
+	speech_begin(&s->speech);
 	retry_begin(&s->retry, now);
 	call_begin(s);
 	int err = s->ops->open(s->opts, rate_hz, n, &seat_sink, s, &s->log, now, &s->self);
@@ -251,8 +267,8 @@ void seat_close(struct bridge_seat *s)
 	struct rooms *rs = s->room->rooms;
 
 	retry_cancel(&rs->retry, &s->retry);
-	rs->stats.bridges_down -= s->away;
-	s->away = false;
+	count_down(s, false);
+	s->left = s->away = false;
 	s->away_why[0] = '\0';
 	close_driver(s);
 }
@@ -268,31 +284,40 @@ void seat_fail(struct bridge_seat *s, const char *why)
 	retry_fail(&s->room->rooms->retry, &s->retry);
 }
 
+void seat_leave(struct bridge_seat *s, const char *why)
+{
+	s->left = true;
+	retry_ask_pause(&s->retry, RETRY_NEVER_MS);
+	seat_fail(s, why);
+}
+
 static void log_failure(const struct bridge_seat *s, uint64_t pause_ms)
 {
 	char quoted[SEAT_WHY + 2];
 
 	log_quoted(s->why, quoted, sizeof quoted);
-	if (pause_ms >= RETRY_NEVER_MS)
+	if (s->left)
+		log_info(&s->log, "left why=%s", quoted);
+	else if (pause_ms >= RETRY_NEVER_MS)
 		log_error(&s->log, "given up why=%s", quoted);
 	else
 		log_warn(&s->log, "failed why=%s retry_ms=%llu", quoted, (unsigned long long)pause_ms);
 }
 
-/* Its speech fades, unless its driver stays; people go on. */
+/* Its speech fades, unless its driver stays or the worker has left: that may have been its goodbye. People go on. */
 static void on_failure(struct bridge_seat *s, nsec now)
 {
 	struct rooms *rs = s->room->rooms;
 	bool was_open = driver_open(s), stays = was_open && s->ops->resume;
 
-	if (!stays) {
+	if (!stays && !s->left)
 		(void)speech_flush(&s->speech, 0);
+	if (!stays)
 		close_driver(s);
-	}
 	uint64_t pause_ms = retry_wait(&rs->retry, &s->retry, stays ? s->retry.works : was_open, now);
 
 	s->state = stays ? SEAT_SUSPENDED : SEAT_WAITING;
-	rs->stats.bridge_failures++;
+	rs->stats.bridge_failures += !s->left;
 	log_failure(s, pause_ms);
 	seat_report_worker(s, false, s->why);
 }
@@ -309,7 +334,8 @@ static void resume(struct bridge_seat *s, nsec now)
 
 static void try_again(struct bridge_seat *s, nsec now)
 {
-	s->room->rooms->stats.bridge_restarts++;
+	s->room->rooms->stats.bridge_restarts += !s->left;
+	s->left = false;
 	if (s->state == SEAT_SUSPENDED)
 		resume(s, now);
 	else

@@ -27,7 +27,7 @@ enum { SEAT_WHY = 128 };
 enum seat_state {
 	SEAT_CLOSED,   /* nobody is in the room */
 	SEAT_OPEN,     /* the driver is open */
-	SEAT_FAILED,   /* it failed while open: seats_run() closes or suspends it */
+	SEAT_FAILED,   /* it failed while open, or its worker left: seats_run() closes or suspends it */
 	SEAT_UNOPENED, /* it could not be opened: seats_run() reports that */
 	SEAT_WAITING,  /* closed until retry.due */
 	SEAT_SUSPENDED, /* open, without a worker until retry.due: a driver with ops->resume */
@@ -51,7 +51,9 @@ struct bridge_seat {
 	bool in_call;      /* of the driver's */
 	struct retry retry;
 	char why[SEAT_WHY]; /* it failed */
+	bool left;         /* its worker ended the call: it rests until somebody joins */
 	bool away;         /* as people were told: it failed, or its driver says that the worker is away */
+	bool down;         /* counted in stats.bridges_down: away, and not at rest */
 	char away_why[SEAT_WHY];
 
 	enum bridge_mode mode;
@@ -79,6 +81,8 @@ void seat_open(struct bridge_seat *s, nsec now);
 void seat_close(struct bridge_seat *s);
 /* Flushes its speech or withholds its input, as the mode says, whatever the driver does; tells everybody. */
 void seat_set_mode(struct bridge_seat *s, enum bridge_mode mode, struct participant *by, nsec now);
+/* Somebody joins an open room: a worker that left is called again. */
+void seat_newcomer(struct bridge_seat *s, const struct participant *p, nsec now);
 /* Passes an event on to the driver, unless it is in a call or the mode withholds it. */
 void seat_event(struct bridge_seat *s, const struct bridge_event *ev, nsec now);
 
@@ -101,6 +105,8 @@ void seats_run(struct rooms *rs, nsec now);
 extern const struct bridge_sink seat_sink; /* its context is the seat */
 /* Once: what follows from it is left to seats_run(). */
 void seat_fail(struct bridge_seat *s, const char *why);
+/* The same for one whose worker said goodbye. */
+void seat_leave(struct bridge_seat *s, const char *why);
 /* How far behind the mix the person is who talks over it: of several the one who began, of none the one who spoke last. Where nobody
  * has spoken yet, the one who is furthest behind. By their reports; 0 without. */
 uint32_t seat_unplayed_ms(const struct bridge_seat *s);

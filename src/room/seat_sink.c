@@ -146,6 +146,14 @@ static const char *on_room(void *ctx)
 	return ((struct bridge_seat *)ctx)->room->name;
 }
 
+static void on_left(void *ctx, const char *why)
+{
+	struct bridge_seat *s = ctx;
+
+	if (s->state == SEAT_OPEN)
+		seat_leave(s, why);
+}
+
 static void on_failed(void *ctx, const char *why)
 {
 	struct bridge_seat *s = ctx;
@@ -167,5 +175,6 @@ const struct bridge_sink seat_sink = {
 	.pause = on_pause,
 	.tool = on_tool,
 	.room = on_room,
+	.left = on_left,
 	.failed = on_failed,
 };

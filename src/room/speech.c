@@ -144,6 +144,13 @@ struct speech_cut speech_flush(struct speech *s, uint32_t unplayed_ms)
 	return cut;
 }
 
+void speech_begin(struct speech *s)
+{
+	(void)speech_flush(s, 0);
+	s->played = 0;
+	s->n_played = 0;
+}
+
 uint64_t speech_next(const struct speech *s)
 {
 	return s->n_parts ? s->parts[0].utterance : 0;

@@ -79,6 +79,8 @@ void speech_fini(struct speech *s);
 /* Copies `n` samples of `utterance` (from 1, never less than the last) into the backlog. All or nothing: ERR_LIMIT over
  * backlog_ms or over SPEECH_UTTERANCES, ERR_NOMEM. */
 int speech_push(struct speech *s, uint64_t utterance, const int16_t *pcm, size_t n);
+/* A driver begins, whose utterances have nothing to do with those before: forgets all that waits, what sounds fades. */
+void speech_begin(struct speech *s);
 /* The next tick: writes `n` <= SPEECH_TICK_MAX samples at the room's rate to `out`, which has space for SPEECH_OUT_MAX. Returns
  * false for silence; `out` is undefined then. */
 bool speech_pull(struct speech *s, float *out, size_t n);

@@ -460,20 +460,64 @@ class Life(VoiceCase):
                     self.assertTrue(1.5 < len(calls[0].heard()) / 16000 < 2.5)
                     self.assertFalse(np.any(calls[0].heard()))
 
-    async def test_disconnect_is_for_good(self):
+    async def goodbye_is_for_good(self, kind, rate, leave, why):
+        """Until somebody joins, or there is another call. What the bot says at last is heard."""
         async def script(bot):
-            await bot.ws.send('{"type": "disconnect"}')
+            if len(calls) > 1:
+                return
+            await bot.say(tones(rate, (600, -14))(0, rate))
+            await leave(bot)
 
-        async with bots(Jambonz, 16000, script) as (port, calls):
-            with Mynahd(config(port, Jambonz)) as server:
-                async with session(server) as p:
-                    await talk(p, silence, 1)
-                    self.assertEqual(len(calls), 1)
-                    self.assertEqual(calls[0].ended[0], 1000)
-                    self.assertFalse([line for line in p.lines if line["type"] == "bridge"])
-                async with session(server) as p:  # the next room has a bot again
-                    await asyncio.sleep(0.5)
+        async def attempt():
+            calls.clear()
+            async with session(server, room="all") as p:
+                self.assertIn(why, await down(p))
+                await talk(p, silence, 2)
+                self.assertEqual(len(calls), 1)
+                self.assertEqual(len([line for line in p.lines if line["type"] == "bridge"]), 1)
+                self.assertGreater(sum(len(f.samples) / f.rate for f in p.frames), 0.95)
+                async with session(server, room="all"):
+                    await p.expect("bridge", up=True)
                     self.assertEqual(len(calls), 2)
+            async with session(server, room="all"):
+                end = time.monotonic() + 10
+                while len(calls) < 3 and time.monotonic() < end:
+                    await asyncio.sleep(0.02)
+                self.assertEqual(len(calls), 3)
+
+        async with bots(kind, rate, script) as (port, calls):
+            with Mynahd(config(port, kind) + '[[room]]\nname = "*"\nbridge = "bot"\n') as server:
+                await self.again(attempt)
+                self.assertEqual(server.metrics()["mynah_bridge_failures_total"], 0)
+
+    async def test_disconnect_is_for_good(self):
+        async def leave(bot):
+            await bot.ws.send('{"type": "disconnect"}')
+        await self.goodbye_is_for_good(Jambonz, 16000, leave, "it asked for the end of the call")
+
+    async def test_a_clean_close_is_for_good(self):
+        async def leave(bot):
+            await bot.ws.close()
+        for kind, rate in (Twilio, 8000), (Vonage, 16000):
+            await self.goodbye_is_for_good(kind, rate, leave, "code 1000")
+
+    async def test_a_bot_that_stops_reading_is_given_up(self):
+        """It goes on sending, so no ping finds out."""
+        async def script(bot):
+            bot.ws.transport.pause_reading()
+            while bot.ws.state == 1:  # open
+                await bot.say(np.zeros(480, "<i2"))
+                await asyncio.sleep(0.02)
+
+        async with bots(Jambonz, 48000, script) as (port, calls):
+            with Mynahd(config(port, Jambonz, rate=48000, room=48000, more="stall_ms = 1000\n")) as server:
+                async with session(server, rate=48000) as p:
+                    end = time.monotonic() + 40
+                    while not (lines := [line for line in p.lines if line["type"] == "bridge"]) and time.monotonic() < end:
+                        await asyncio.sleep(0.1)
+                    self.assertFalse(lines[0]["up"])
+                    self.assertIn("it has taken nothing for 1 s", lines[0]["text"])
+                    calls[0].ws.transport.abort()
 
     async def test_a_bot_that_goes_comes_back(self):
         async def script(bot):

@@ -262,6 +262,32 @@ class Workers(VoiceCase):
                 self.assertIn(metrics["mynah_bridge_failures_total"], (4, 5))
             await off_loop(server.wait_for_metric, "mynah_bridges_down", 0)
 
+    async def test_a_worker_that_is_stopped_is_given_up_and_another_started(self):
+        with Mynahd(process("odd", ODD, "events", extra="stall_ms = 1000") + '[private]\nbridge = "odd"\n[log]\nlevel = "debug"\n') as server:
+            async with session(server) as p:
+                await off_loop(server.wait_for_line, "the worker has started")
+                pid = pid_of(server)
+                await asyncio.sleep(0.5)
+                os.kill(pid, signal.SIGSTOP)
+                down = await p.expect("bridge", up=False)
+                self.assertEqual(down["text"], "it has taken nothing for 1 s")
+                await p.expect("bridge", start=p.lines.index(down), up=True)
+                self.assertNotEqual(pid_of(server), pid)
+                await until(lambda: not runs(pid), 10, "the end of the one that was stopped")
+                self.assertEqual((await off_loop(server.metrics))["mynah_bridge_failures_total"], 1)
+
+    async def test_a_child_that_says_goodbye_rests_until_somebody_joins(self):
+        with Mynahd(process("odd", ODD, "parting", "0") + room("all", "odd")) as server:
+            async with session(server, room="all") as p:
+                down = await p.expect("bridge", up=False)
+                self.assertEqual(down["text"], "exited with status 0")
+                await asyncio.sleep(1)
+                metrics = await off_loop(server.metrics)
+                for name in "bridges_down", "bridge_failures_total", "bridge_restarts_total":
+                    self.assertEqual(metrics["mynah_" + name], 0)
+                async with session(server, room="all"):
+                    await p.expect("bridge", start=p.lines.index(down), up=True)
+
     async def test_stderr_of_a_child_is_one_quoted_line(self):
         with Mynahd(process("odd", ODD, "stderr") + '[private]\nbridge = "odd"\n') as server:
             async with session(server):

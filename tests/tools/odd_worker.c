@@ -265,10 +265,20 @@ static void mode_notext(void)
 	until_hangup(NULL);
 }
 
+static const char *argument; /* NULL: none */
+
 static void mode_bye(void)
 {
 	put(HANGUP, NULL, 0);
 	until_hangup(NULL);
+}
+
+/* Leaves while the last of it is still in the pipe. */
+static void mode_parting(void)
+{
+	for (int i = 0; i < 3; i++)
+		put_sound(1000);
+	exit(atoi(argument));
 }
 
 static void mode_error(void)
@@ -305,10 +315,12 @@ int main(int argc, char **argv)
 		{"stalled", mode_stalled}, {"flood", mode_flood}, {"shout", mode_shout}, {"stderr", mode_stderr}, {"half", mode_half},
 		{"cut", mode_cut}, {"garbage", mode_garbage}, {"rate", mode_rate}, {"badjson", mode_badjson},
 		{"notext", mode_notext}, {"bye", mode_bye}, {"error", mode_error}, {"abort", mode_abort}, {"orphan", mode_orphan},
+		{"parting", mode_parting},
 	};
 
-	if (argc > 2 && strcmp(argv[1], "exit") == 0)
-		return atoi(argv[2]);
+	argument = argc > 2 ? argv[2] : NULL;
+	if (argument && strcmp(argv[1], "exit") == 0)
+		return atoi(argument);
 	for (size_t i = 0; argc > 1 && i < sizeof modes / sizeof *modes; i++)
 		if (strcmp(argv[1], modes[i].name) == 0) {
 			modes[i].run();

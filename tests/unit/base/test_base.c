@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/stall.h"
 #include "base/utf8.h"
 
 #include <stdio.h>
@@ -259,6 +260,29 @@ TEST(slow_log_lines_are_limited_as_well)
 	assert_int_equal(n, 20);
 }
 
+/* One that takes a byte now and then is slow, and no more than that; our own sleep is not the other side's. */
+TEST(only_a_reader_that_takes_nothing_stalls)
+{
+	struct stall s = {0};
+	nsec now = nsec_from_s(1000);
+	uint64_t taken = 7;
+
+	for (unsigned k = 0; k < 100; k++, now += nsec_from_s(1))
+		assert_int_equal(stall_ask(&s, false, taken, now), 0);
+	for (unsigned k = 0; k < 100; k++, now += nsec_from_s(1)) {
+		taken += k % 20 == 0;
+		assert_int_equal(stall_ask(&s, true, taken, now), nsec_from_s(k % 20));
+	}
+	now += nsec_from_s(3600);
+	assert_int_equal(stall_ask(&s, true, taken, now), nsec_from_s(19) + STALL_STEP);
+	now += nsec_from_s(1);
+	assert_int_equal(stall_ask(&s, false, taken, now), 0);
+	now += nsec_from_s(1);
+	assert_int_equal(stall_ask(&s, true, taken, now), 0); /* it begins to wait */
+	now += nsec_from_ms(20);
+	assert_int_equal(stall_ask(&s, true, taken, now), nsec_from_ms(20));
+}
+
 TEST(pauses_double_and_differ)
 {
 	static const uint32_t chances[] = {0, 1, 1u << 31, UINT32_MAX};
@@ -289,6 +313,7 @@ int main(void)
 		cmocka_unit_test(a_log_that_nobody_reads_drops_lines_and_never_blocks),
 		cmocka_unit_test(log_lines_of_a_kind_are_limited),
 		cmocka_unit_test(slow_log_lines_are_limited_as_well),
+		cmocka_unit_test(only_a_reader_that_takes_nothing_stalls),
 		cmocka_unit_test(pauses_double_and_differ),
 	};
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A room that is a few arrays, for drivers with descriptors: a real loop, and a tick every few milliseconds that
- * stands for 20 ms, in which the driver is given TICK samples and TICK of its own are played.
+ * stands for 20 ms, in which the driver is given TICK samples and TICK of its own are played. The driver's time is that of
+ * the ticks.
  */
 #pragma once
 #include "base/err.h"
@@ -40,6 +41,7 @@ struct seat {
 	size_t n_texts;
 	size_t up_at;             /* n_ticks when it reported that it is up; 0: it did not */
 	char failed[200];
+	bool left;                /* `failed` is a goodbye */
 	char lines[200][400];
 	size_t n_lines;
 };
@@ -107,6 +109,14 @@ static inline void seat_failed(void *ctx, const char *why)
 	snprintf(s->failed, sizeof s->failed, "%s", why);
 }
 
+static inline void seat_left(void *ctx, const char *why)
+{
+	struct seat *s = ctx;
+
+	seat_failed(ctx, why);
+	s->left = true;
+}
+
 static const struct bridge_sink seat_sink = {
 	.audio = seat_audio,
 	.flush = seat_flush,
@@ -114,6 +124,7 @@ static const struct bridge_sink seat_sink = {
 	.transcript = seat_transcript,
 	.dropped = seat_dropped,
 	.up = seat_up,
+	.left = seat_left,
 	.failed = seat_failed,
 };
 
@@ -161,7 +172,7 @@ static inline void seat_tick(uv_timer_t *t)
 		s->most_per_tick = s->n_speech - s->speech_before;
 	s->speech_before = s->n_speech;
 	if (s->open)
-		s->ops->audio(s->self, &h, 0);
+		s->ops->audio(s->self, &h, nsec_from_ms(20 * s->n_ticks));
 	before = uv_hrtime() - before;
 	s->tick_ns_max = before > s->tick_ns_max ? before : s->tick_ns_max;
 	s->n_played += s->hold ? 0 : waiting < TICK ? waiting : TICK;
@@ -219,6 +230,12 @@ static inline int seat_open(struct seat *s)
 
 	s->open = err == 0;
 	return err;
+}
+
+/* Its ticks come later: a second of the room is five of the clock, enough for any program to exit in. */
+static inline void seat_slow(struct seat *s)
+{
+	uv_timer_start(&s->tick, seat_tick, 100, 100);
 }
 
 static inline void seat_event(struct seat *s, struct bridge_event ev)

@@ -116,7 +116,7 @@ static void set_address(struct seat *s, const char *fmt, ...)
 	va_end(ap);
 }
 
-static struct seat *seat_at(const char *host, uint32_t rate_hz)
+static struct seat *seat_for(const char *host, uint32_t rate_hz)
 {
 	struct seat *s = seat_new("audiosocket");
 
@@ -127,6 +127,13 @@ static struct seat *seat_at(const char *host, uint32_t rate_hz)
 	s->opts.rate_hz = rate_hz;
 	for (size_t i = 0; i < TICK; i++)
 		s->mix[i] = (float)((int)(i % 100) - 50) / 128;
+	return s;
+}
+
+static struct seat *seat_at(const char *host, uint32_t rate_hz)
+{
+	struct seat *s = seat_for(host, rate_hz);
+
 	assert_int_equal(seat_open(s), 0);
 	return s;
 }
@@ -221,13 +228,13 @@ TEST(the_extension_is_sent_to_a_server_that_used_it)
 	server_free();
 }
 
-TEST(the_end_of_the_connection_is_a_failure)
+TEST(the_end_of_the_connection_is_a_failure_and_a_hang_up_is_not)
 {
-	static const struct { const char *bytes; size_t n; const char *why; } ends[] = {
-		{"", 0, "the connection: it ended"},
-		{"\x12\x00", 2, "the connection: it ended in the middle of a record"},
-		{"\x00\x00\x00", 3, "the connection: it hung up"},
-		{"HTTP", 4, "a record of type 0x48 with 21588 bytes: no such type"},
+	static const struct { const char *bytes; size_t n; const char *why; bool left; } ends[] = {
+		{"", 0, "the connection: it ended", false},
+		{"\x12\x00", 2, "the connection: it ended in the middle of a record", false},
+		{"\x00\x00\x00", 3, "it hung up", true},
+		{"HTTP", 4, "a record of type 0x48 with 21588 bytes: no such type", false},
 	};
 
 	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
@@ -240,6 +247,7 @@ TEST(the_end_of_the_connection_is_a_failure)
 		shutdown(server->conn, SHUT_WR);
 		assert_true(seat_run(s, failed, 10000));
 		assert_string_equal(s->failed, ends[i].why);
+		assert_int_equal(s->left, ends[i].left);
 		seat_free(s);
 		server_free();
 	}
@@ -332,6 +340,30 @@ TEST(a_server_that_reads_late_gets_the_newest_sound)
 	server_free();
 }
 
+static void stall(struct seat *s, size_t most_ticks)
+{
+	s->opts.stall_ms = 3000;
+	assert_int_equal(seat_open(s), 0);
+	assert_true(seat_run(s, connected, 10000));
+	server->stalled = true;
+	size_t from = s->n_ticks;
+
+	assert_true(seat_run(s, failed, 60000));
+	assert_string_equal(s->failed, "it has taken nothing for 3 s");
+	assert_in_range(s->n_ticks - from, 149, most_ticks);
+	seat_free(s);
+	server_free();
+}
+
+/* What its kernel takes for it counts as taken. */
+TEST(a_server_that_takes_nothing_is_given_up)
+{
+	listen_unix();
+	stall(seat_for("", 0), 200);
+	listen_tcp(1, 2048);
+	stall(seat_for("127.0.0.1", 0), 400);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -340,11 +372,12 @@ int main(void)
 		cmocka_unit_test(every_address_of_a_name_is_tried),
 		cmocka_unit_test(at_8_kHz_audio_is_of_the_type_that_every_server_knows),
 		cmocka_unit_test(the_extension_is_sent_to_a_server_that_used_it),
-		cmocka_unit_test(the_end_of_the_connection_is_a_failure),
+		cmocka_unit_test(the_end_of_the_connection_is_a_failure_and_a_hang_up_is_not),
 		cmocka_unit_test(a_server_that_cannot_be_reached_is_a_failure),
 		cmocka_unit_test(connecting_is_given_up_after_5_s),
 		cmocka_unit_test(closing_while_it_connects_waits_for_nothing),
 		cmocka_unit_test(a_server_that_reads_late_gets_the_newest_sound),
+		cmocka_unit_test(a_server_that_takes_nothing_is_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,6 +76,7 @@ TEST(a_worker_is_up_once_it_has_spoken_or_lasted_a_second)
 	seat_free(s);
 
 	s = seat_with("abort", NULL);
+	seat_slow(s);
 	assert_true(seat_run(s, failed, 10000));
 	assert_int_equal(s->up_at, 0);
 	seat_free(s);
@@ -234,24 +235,60 @@ TEST(a_worker_sees_no_key_of_a_bridge_unless_it_is_handed_through)
 /* Every end has its reason. */
 TEST(the_reason_says_how_the_worker_ended)
 {
-	static const struct { const char *mode, *arg, *why; } ends[] = {
-		{"exit", "0", "exited with status 0"},
-		{"exit", "3", "exited with status 3"},
-		{"abort", NULL, "killed by signal 9 (Killed)"},
-		{"cut", NULL, "its output: it ended in the middle of a record"},
-		{"garbage", NULL, "a record of type 0x54 with 29281 bytes: no such type"},
-		{"rate", NULL, "it speaks at 8000 Hz (type 0x10), but sample_rate is 16000"},
-		{"badjson", NULL, "an event must be a JSON object in UTF-8"},
-		{"notext", NULL, "message: text must be a string of 1 to 4096 bytes without NUL"},
-		{"error", NULL, "it reported an error, code 0x04"},
-		{"bye", NULL, "its output: it hung up"},
+	static const struct { const char *mode, *arg, *why; bool left; } ends[] = {
+		{"exit", "0", "exited with status 0", false}, /* without a word: something is wrong with it */
+		{"exit", "3", "exited with status 3", false},
+		{"abort", NULL, "killed by signal 9 (Killed)", false},
+		{"cut", NULL, "its output: it ended in the middle of a record", false},
+		{"garbage", NULL, "a record of type 0x54 with 29281 bytes: no such type", false},
+		{"rate", NULL, "it speaks at 8000 Hz (type 0x10), but sample_rate is 16000", false},
+		{"badjson", NULL, "an event must be a JSON object in UTF-8", false},
+		{"notext", NULL, "message: text must be a string of 1 to 4096 bytes without NUL", false},
+		{"error", NULL, "it reported an error, code 0x04", false},
+		{"bye", NULL, "it hung up", true},
+		{"parting", "0", "exited with status 0", true},
+		{"parting", "3", "exited with status 3", false},
 	};
 
 	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
 		struct seat *s = seat_with(ends[i].mode, ends[i].arg);
 
+		seat_slow(s);
 		assert_true(seat_run(s, failed, 10000));
 		assert_string_equal(s->failed, ends[i].why);
+		assert_int_equal(s->left, ends[i].left);
+		seat_free(s);
+	}
+}
+
+/* What it wrote last is still in the pipe when it is gone. */
+TEST(speech_before_an_exit_is_read)
+{
+	for (int i = 0; i < 10; i++) {
+		struct seat *s = seat_with("parting", i % 2 ? "0" : "3");
+
+		assert_true(seat_run(s, failed, 10000));
+		assert_int_equal(s->n_speech, 3 * RATE);
+		seat_free(s);
+	}
+}
+
+/* Stopped by SIGSTOP, in a debugger or in a loop of its own: its pipe is full, and nobody is served by it. */
+TEST(a_worker_that_takes_nothing_is_given_up)
+{
+	static const uint32_t stall_ms[] = {30000, 2000};
+
+	for (size_t i = 0; i < 2; i++) {
+		const char *argv[] = {WORKERS_DIR "/odd_worker", "stalled"};
+		struct seat *s = seat_new("process");
+
+		set_command(s, argv, 2);
+		s->opts.stall_ms = stall_ms[i];
+		assert_int_equal(seat_open(s), 0);
+		assert_true(seat_run(s, failed, 60000));
+		assert_string_equal(s->failed, i == 0 ? "it has taken nothing for 30 s" : "it has taken nothing for 2 s");
+		assert_false(s->left);
+		assert_in_range(s->n_ticks, stall_ms[i] / 20, stall_ms[i] / 20 + 25);
 		seat_free(s);
 	}
 }
@@ -434,6 +471,8 @@ int main(void)
 		cmocka_unit_test(its_environment_has_the_rate_and_nothing_of_systemd),
 		cmocka_unit_test(a_worker_sees_no_key_of_a_bridge_unless_it_is_handed_through),
 		cmocka_unit_test(the_reason_says_how_the_worker_ended),
+		cmocka_unit_test(speech_before_an_exit_is_read),
+		cmocka_unit_test(a_worker_that_takes_nothing_is_given_up),
 		cmocka_unit_test(a_program_that_cannot_be_started_is_a_failure),
 		cmocka_unit_test(a_worker_that_never_reads_costs_a_bounded_queue),
 		cmocka_unit_test(a_flood_is_read_in_portions),

@@ -785,6 +785,35 @@ static void the_queue_is_bounded(void **state)
 	free(p);
 }
 
+/* It is alive and says so, which pings would be content with. */
+static void a_peer_that_takes_nothing_is_given_up(void **state)
+{
+	struct world *w = *state;
+	char *p = calloc(1, 65536);
+
+	assert_non_null(p);
+	for (int secure = 0; secure < 2; secure++) {
+		if (secure)
+			use_tls(w, true);
+		w->manner = PEER_STALLED;
+		w->opts.stall_ms = 1500;
+		w->opts.ping_ms = 20000;
+		dial_open(w);
+		while (!w->upgraded)
+			uv_run(&w->loop, UV_RUN_NOWAIT);
+		while (websocket_unsent(w->ws) == 0) {
+			assert_int_equal(websocket_send_binary(w->ws, p, 65536), 0);
+			uv_run(&w->loop, UV_RUN_NOWAIT);
+		}
+		uint64_t before = uv_hrtime();
+
+		WAIT(w, w->ended);
+		assert_true(uv_hrtime() - before >= 500000000); /* the kernel may have taken some more at first */
+		assert_end(w, ERR_IO, "it has taken nothing for 1.5 s");
+	}
+	free(p);
+}
+
 static void certificates_are_verified(void **state)
 {
 	struct world *w = *state;
@@ -909,6 +938,7 @@ int main(void)
 		CASE(closing_has_a_limit),
 		CASE(messages_before_the_close_arrive),
 		CASE(the_queue_is_bounded),
+		CASE(a_peer_that_takes_nothing_is_given_up),
 		CASE(certificates_are_verified),
 		CASE(a_name_is_resolved_and_every_address_tried),
 		CASE(a_lost_connection_is_reported),

@@ -165,6 +165,28 @@ TEST(failures_are_handled_in_their_order)
 	assert_false(retry_any_failed(&q));
 }
 
+TEST(one_that_is_hurried_waits_no_longer)
+{
+	struct retry_queue q;
+	struct retry r, other;
+
+	retry_queue_init(&q);
+	retry_init(&r, 1);
+	retry_init(&other, 2);
+	fail_at(&q, &other, false, 0);
+	for (int n = 0; n < 7; n++)
+		fail_at(&q, &r, false, 0);
+	retry_ask_pause(&r, RETRY_NEVER_MS);
+	fail_at(&q, &r, false, 0);
+	assert_null(retry_due(&q, 5));
+	retry_hurry(&q, &r, 5);
+	assert_true(retry_deadline(&q) == 5);
+	assert_ptr_equal(retry_due(&q, 5), &r);
+	assert_null(retry_due(&q, 5));
+	retry_begin(&r, 5);
+	assert_in_range(fail_at(&q, &r, false, 5), 100, 125);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +197,7 @@ int main(void)
 		cmocka_unit_test(entries_that_failed_together_do_not_come_together),
 		cmocka_unit_test(a_cancelled_entry_does_not_come),
 		cmocka_unit_test(failures_are_handled_in_their_order),
+		cmocka_unit_test(one_that_is_hurried_waits_no_longer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -403,6 +403,77 @@ TEST(a_slow_driver_is_connected_when_it_says_so)
 	stage_close(s);
 }
 
+/* A goodbye is no failure: it is not called back into a call that it has ended. */
+TEST(a_worker_that_left_rests_until_somebody_joins)
+{
+	struct puppet p = {0};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+
+	p.sink->left(p.sink_ctx, "it hung up");
+	stage_run(s, 1);
+	assert_int_equal(p.n_closes, 1);
+	assert_false(actor_last(a, ROOM_BRIDGE)->up);
+	assert_string_equal(actor_last(a, ROOM_BRIDGE)->text, "it hung up");
+	stage_run(s, 3600000);
+	assert_int_equal(p.n_opens, 1);
+	assert_int_equal(rooms_stats(s->rooms)->bridge_failures, 0);
+	assert_int_equal(rooms_stats(s->rooms)->bridges_down, 0);
+	struct actor *b = stage_join(s, "all");
+
+	stage_run(s, 1);
+	assert_int_equal(p.n_opens, 2);
+	assert_int_equal(p.n_events, 3); /* both are there for it */
+	assert_true(actor_last(a, ROOM_BRIDGE)->up);
+	assert_true(actor_last(b, ROOM_BRIDGE)->up);
+	assert_int_equal(rooms_stats(s->rooms)->bridge_restarts, 0);
+	stage_join(s, "all");
+	stage_run(s, 1);
+	assert_int_equal(p.n_opens, 2);
+	stage_close(s);
+}
+
+TEST(a_worker_that_left_is_there_for_the_next_call)
+{
+	struct puppet p = {0};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+
+	p.sink->left(p.sink_ctx, "it hung up");
+	stage_run(s, 1000);
+	actor_leave(a);
+	a = stage_join(s, "all");
+	assert_int_equal(p.n_opens, 2);
+	assert_int_equal(actor_count(a, ROOM_BRIDGE), 0);
+	/* and a crash of that one is a crash */
+	p.sink->failed(p.sink_ctx, "broken");
+	assert_in_range(next_try(s, &p), 100, 127);
+	assert_int_equal(rooms_stats(s->rooms)->bridge_failures, 1);
+	stage_close(s);
+}
+
+/* A goodbye comes faster than it is played. */
+TEST(speech_before_leaving_is_heard_to_its_end)
+{
+	struct puppet p = {0};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+
+	assert_int_equal(puppet_say(&p, 1, 16000), 0);
+	p.sink->left(p.sink_ctx, "it hung up");
+	stage_run(s, 2000);
+	assert_in_range(a->n_frames, 50, 51); /* and the end of a fade */
+	/* what the next one says is another utterance, though it has the same number */
+	stage_join(s, "all");
+	stage_run(s, 1);
+	assert_int_equal(puppet_say(&p, 1, 8000), 0);
+	stage_run(s, 200);
+	p.sink->flush(p.sink_ctx);
+	stage_run(s, 20);
+	assert_in_range(last_event(&p, BRIDGE_INTERRUPTED)->heard_ms, 160, 220);
+	stage_close(s);
+}
+
 static void find_bridge(void *ctx, const struct room_member *m)
 {
 	if (m->bridge)
@@ -889,6 +960,9 @@ int main(void)
 		cmocka_unit_test(rooms_that_failed_together_do_not_come_back_together),
 		cmocka_unit_test(the_driver_may_ask_for_a_longer_pause),
 		cmocka_unit_test(a_slow_driver_is_connected_when_it_says_so),
+		cmocka_unit_test(a_worker_that_left_rests_until_somebody_joins),
+		cmocka_unit_test(a_worker_that_left_is_there_for_the_next_call),
+		cmocka_unit_test(speech_before_leaving_is_heard_to_its_end),
 		cmocka_unit_test(newcomers_see_that_the_bridge_is_down),
 		cmocka_unit_test(a_driver_that_fails_while_it_opens_is_closed),
 		cmocka_unit_test(people_hear_one_another_while_it_fails),
