@@ -10,12 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Strings are NUL-terminated, borrowed until the handler returns, "" if absent. */
+/* Strings are NUL-terminated, borrowed until the handler returns, "" if absent unless said otherwise. */
 struct http_request {
 	const char *method;        /* "GET", "HEAD"; "CONNECT" where a session is asked for */
 	const char *path, *query;  /* see http_target_parse() */
 	const char *host;          /* Host field, or :authority */
-	const char *origin;
+	const char *origin;        /* NULL if absent, which is not the same as empty: see base/origin.h */
 	const char *authorization; /* as it came: scheme and credentials */
 	const char *user_agent;
 	void *conn;                /* for http_defer(); NULL: the answer cannot wait */
@@ -33,7 +33,8 @@ struct http_response {
 	const char *cache_control; /* NULL: none, as in what follows */
 	const char *csp;           /* Content-Security-Policy */
 	const char *location;      /* for 3xx */
-	bool cors;                 /* Access-Control-Allow-Origin: * */
+	const char *cors;          /* Access-Control-Allow-Origin: "*", or the origin whose pages may read this */
+	const char *vary;          /* names of the request's fields that decided */
 };
 
 /* Called for each complete request. `res` is as http_response_init() leaves it. */

@@ -14,7 +14,7 @@
 #include "room/room.h"
 #include "wt/wt.h"
 
-enum { CONFIG_HOSTS_MAX = 16, CONFIG_ORIGINS_MAX = 64, CONFIG_ROOMS_MAX = 256, CONFIG_BRIDGES_MAX = 64,
+enum { CONFIG_HOSTS_MAX = 16, CONFIG_ORIGINS_MAX = 64, CONFIG_NAMES_MAX = 64, CONFIG_ROOMS_MAX = 256, CONFIG_BRIDGES_MAX = 64,
 	CONFIG_TOOLS_MAX = 64, CONFIG_TEXT_MAX = 256, CONFIG_GROUPS_MAX = QUIC_TLS_GROUPS };
 
 /* [server] */
@@ -27,8 +27,8 @@ struct config_server {
 	uint32_t input_sample_rate, output_sample_rate; /* default 16000 */
 	char path[CONFIG_TEXT_MAX];      /* default "/audio" */
 	uint32_t max_datagram_size;      /* 64..65536, a ceiling; default 65536 */
-	char origins[CONFIG_ORIGINS_MAX][CONFIG_TEXT_MAX]; /* "https://host[:port]", or "*" */
-	size_t n_origins;                /* default 0: same host and localhost only */
+	char origins[CONFIG_ORIGINS_MAX][CONFIG_TEXT_MAX]; /* as origin_text() has them, or "*" */
+	size_t n_origins;                /* default 0: see admission_origin_ok() */
 	uint32_t shards;                 /* threads that serve sessions, 1..64; default 0: as many as there are cores */
 	char tls_groups[CONFIG_GROUPS_MAX][24]; /* the preferred first. default "X25519MLKEM768", "X25519", "P-256" */
 	size_t n_tls_groups;
@@ -42,6 +42,8 @@ struct config_http {
 	size_t n_hosts;
 	uint16_t port;                   /* default 8080; 0: any free one */
 	bool tls;                        /* with the certificate of [server]. default false */
+	char names[CONFIG_NAMES_MAX][CONFIG_TEXT_MAX]; /* more hosts that are ours, as in struct authority */
+	size_t n_names;                  /* default 0 */
 	char web_dir[CONFIG_TEXT_MAX];   /* serve the page from here instead of from the binary. default "" */
 };
 

@@ -29,6 +29,7 @@ static const struct status {
 	{405, "Method Not Allowed", "method not allowed\n"},
 	{408, "Request Timeout", "request timeout\n"},
 	{413, "Content Too Large", "content too large\n"},
+	{421, "Misdirected Request", "misdirected request\n"},
 	{429, "Too Many Requests", "too many requests\n"},
 	{431, "Request Header Fields Too Large", "request header fields too large\n"},
 	{500, "Internal Server Error", "internal server error\n"},
@@ -91,7 +92,7 @@ static bool is_clean(const char *s)
 bool http_response_ok(const struct http_response *res, size_t max)
 {
 	return res->status >= 200 && res->status <= 599 && res->len <= max && res->content_type && is_clean(res->content_type) &&
-		is_clean(res->cache_control) && is_clean(res->csp) && is_clean(res->location);
+		is_clean(res->cache_control) && is_clean(res->csp) && is_clean(res->location) && is_clean(res->cors) && is_clean(res->vary);
 }
 
 static void add(struct http_fields *f, const char *name, const char *value)
@@ -115,7 +116,8 @@ void http_response_fields(const struct http_response *res, struct http_fields *o
 	add(out, "cache-control", res->cache_control);
 	add(out, "content-security-policy", res->csp);
 	add(out, "location", res->location);
-	add(out, "access-control-allow-origin", res->cors ? "*" : NULL);
+	add(out, "access-control-allow-origin", res->cors);
+	add(out, "vary", res->vary);
 	add(out, "allow", res->status == 405 ? "GET, HEAD" : NULL);
 }
 

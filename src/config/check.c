@@ -71,6 +71,17 @@ bool check_origin(char *text, size_t size, char accepts[128])
 	return true;
 }
 
+bool check_name(char *text, size_t size, char accepts[128])
+{
+	struct authority a;
+
+	(void)accepts;
+	if (authority_parse(text, &a) || a.port || strlen(a.host) >= size)
+		return false;
+	memcpy(text, a.host, strlen(a.host) + 1);
+	return true;
+}
+
 bool check_credential(char *text, size_t size, char accepts[128])
 {
 	static const char prefix[] = "credential:";

@@ -14,6 +14,8 @@ bool check_host(char *text, size_t size, char accepts[128]);
 bool check_path(char *text, size_t size, char accepts[128]);
 /* Brings it to the form in which browsers send it: see origin_text(). */
 bool check_origin(char *text, size_t size, char accepts[128]);
+/* Of a host, without a port; in lower case. */
+bool check_name(char *text, size_t size, char accepts[128]);
 /* Turns "credential:NAME" into a file in $CREDENTIALS_DIRECTORY. */
 bool check_credential(char *text, size_t size, char accepts[128]);
 bool check_tls_group(char *text, size_t size, char accepts[128]);

@@ -1,56 +1,86 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/admission.h"
 
+#include "base/origin.h"
+
 #include <string.h>
-#include <strings.h>
 
-/* --- origins ----------------------------------------------------------------------------- */
+/* --- hosts and origins ------------------------------------------------------------------- */
 
-/* The host of "host", "host:port" or "[v6]:port", brackets included. */
-static size_t host_len(const char *authority)
+/* Nobody can make these lead elsewhere: an address is where the browser connects to, and for a name of ours we answer. */
+static bool is_ours(const struct admission *a, const struct authority *at)
 {
-	if (authority[0] == '[') {
-		const char *end = strchr(authority, ']');
-
-		return end ? (size_t)(end - authority) + 1 : 0;
-	}
-	return strcspn(authority, ":/?#");
+	return at->is_address || (a->certs && certs_have_name(a->certs, at->host));
 }
 
-static bool is_localhost(const char *host, size_t len)
+static bool lists(const struct config_server *cfg, const char *origin)
 {
-	static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (strlen(names[i]) == len && strncasecmp(names[i], host, len) == 0)
-			return true;
-	return false;
-}
-
-static bool same_host_or_localhost(const char *origin, const char *authority)
-{
-	const char *host = strstr(origin, "://");
-
-	if (!host)
-		return false; /* "null": a sandboxed or opaque page */
-	host += 3;
-	size_t n = host_len(host), m = host_len(authority);
-
-	if (n == 0 || (host[n] != '\0' && host[n] != ':'))
-		return false;
-	return is_localhost(host, n) || (n == m && strncasecmp(host, authority, n) == 0);
-}
-
-bool admission_origin_ok(const char *origin, const char *host, const struct config_server *cfg)
-{
-	if (!origin[0])
-		return true;
-	if (cfg->n_origins == 0)
-		return same_host_or_localhost(origin, host);
 	for (size_t i = 0; i < cfg->n_origins; i++)
-		if (strcmp(cfg->origins[i], "*") == 0 || strcasecmp(cfg->origins[i], origin) == 0)
+		if (!strcmp(cfg->origins[i], origin))
 			return true;
 	return false;
+}
+
+static bool is_listed(const struct config_server *cfg, const struct origin *o)
+{
+	char text[ORIGIN_TEXT];
+
+	origin_text(o, text);
+	return lists(cfg, "*") || lists(cfg, text);
+}
+
+static bool is_near(const struct admission *a, const struct origin *o, const char *host)
+{
+	struct authority at;
+
+	if (!origin_is_web(o))
+		return false;
+	if (host_is_localhost(o->at.host))
+		return true;
+	return !authority_parse(host, &at) && !strcmp(at.host, o->at.host) && is_ours(a, &at);
+}
+
+bool admission_origin_ok(const struct admission *a, const struct http_request *req)
+{
+	const struct config_server *cfg = &a->cfg->server;
+	struct origin o;
+
+	if (!req->origin)
+		return true;
+	if (!strcmp(req->origin, "null")) /* a sandboxed page, a file */
+		return lists(cfg, "*");
+	if (origin_parse(req->origin, &o))
+		return false;
+	return cfg->n_origins ? is_listed(cfg, &o) : is_near(a, &o, req->host);
+}
+
+static bool is_configured(const struct config *cfg, const char *host)
+{
+	struct origin o;
+
+	for (size_t i = 0; i < cfg->http.n_names; i++)
+		if (!strcmp(cfg->http.names[i], host))
+			return true;
+	for (size_t i = 0; i < cfg->server.n_origins; i++)
+		if (!origin_parse(cfg->server.origins[i], &o) && !strcmp(o.at.host, host))
+			return true;
+	return false;
+}
+
+bool admission_host_ok(const struct admission *a, const char *host)
+{
+	struct authority at;
+
+	if (authority_parse(host, &at))
+		return false;
+	return host_is_localhost(at.host) || is_ours(a, &at) || is_configured(a->cfg, at.host);
+}
+
+const char *admission_reader(const struct admission *a, const struct http_request *req)
+{
+	if (lists(&a->cfg->server, "*"))
+		return "*";
+	return admission_origin_ok(a, req) ? req->origin : NULL;
 }
 
 /* --- the decision ------------------------------------------------------------------------ */
@@ -60,7 +90,7 @@ static enum verdict examine(const struct admission *a, const struct http_request
 {
 	enum verdict v = join_parse(req->query, a->cfg->server.output_sample_rate, out);
 
-	if (v == VERDICT_ADMITTED && !admission_origin_ok(req->origin, req->host, &a->cfg->server))
+	if (v == VERDICT_ADMITTED && !admission_origin_ok(a, req))
 		v = VERDICT_BAD_ORIGIN;
 	/* A token (req->authorization, or in the query) is to be checked here: 401 without one, and it may narrow `out`. */
 	return v;

@@ -6,13 +6,15 @@
  */
 #pragma once
 #include "base/http.h"
+#include "daemon/certs.h"
 #include "daemon/join.h"
 #include "daemon/registry.h"
 
-/* Borrows both. */
+/* Borrows all. */
 struct admission {
 	const struct config *cfg;
 	struct registry *registry;
+	struct certs *certs; /* whose names are ours; NULL: none is */
 };
 
 /* A CONNECT that came to shard `here`. VERDICT_ADMITTED: `out` is what they asked for, and they are counted until
@@ -25,6 +27,14 @@ enum verdict admission_enter(const struct admission *a, const struct http_reques
  * allowed. Counts nothing. */
 enum verdict admission_check(const struct admission *a, const struct http_request *req);
 
-/* May a page of `origin` connect to `host`? No origin: not a page, allowed. With a list: exactly those ("*": all).
- * Without: the same host, and localhost. */
-bool admission_origin_ok(const char *origin, const char *host, const struct config_server *cfg);
+/* May a page of the request's origin connect to its host? No origin: not a page, allowed. With a list: exactly those ("*":
+ * all). Without: localhost, and the same host if that is an address or a name of the certificate, since a page can make
+ * any other name lead here (DNS rebinding). What is no origin is refused, whatever the list says. */
+bool admission_origin_ok(const struct admission *a, const struct http_request *req);
+
+/* Is `host`, of a request for a page, ours: localhost, an address, a name of the certificate or of `[http] names`, or the
+ * host of a listed origin? */
+bool admission_host_ok(const struct admission *a, const char *host);
+
+/* Whose pages may read the answer: "*", the request's own origin (borrowed from it), or NULL: only those of our own. */
+const char *admission_reader(const struct admission *a, const struct http_request *req);

@@ -196,7 +196,7 @@ static void log_refusal(struct links *ls, const struct session *s, const struct 
 		log_info(&ls->log, "refused lines_left_out=%llu", (unsigned long long)left_out);
 	session_peer(s, peer);
 	log_info(&ls->log, "refused status=%u peer=%s origin=%s why=\"%s\"", verdict_status(v), peer,
-		log_quoted(req->origin, origin, sizeof origin), verdict_text(v));
+		log_quoted(req->origin ? req->origin : "", origin, sizeof origin), verdict_text(v));
 }
 
 static void log_joined(const struct link *l)
@@ -338,7 +338,7 @@ int links_new(const struct links_opts *o, const struct log *log, struct links **
 	if (!ls)
 		return ERR_NOMEM;
 	ls->opts = *o;
-	ls->admission = (struct admission){o->cfg, o->registry};
+	ls->admission = (struct admission){o->cfg, o->registry, o->certs};
 	ls->log = *log;
 	ls->host = (struct session_host){.app = &session_app, .ctx = ls, .line_bytes = o->cfg->limits.control_line_bytes};
 	list_init(&ls->all);

@@ -16,6 +16,7 @@ struct links_opts {
 	const struct config *cfg;
 	struct rooms *rooms;
 	struct registry *registry;
+	struct certs *certs;       /* see struct admission; may be NULL */
 	unsigned shard;            /* the number of the one that all this belongs to */
 	int64_t (*wall_ms)(void);  /* milliseconds since 1970, for the time of messages; NULL: always 0 */
 };

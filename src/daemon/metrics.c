@@ -7,7 +7,7 @@ enum { N_SOURCES = 8 };
 
 /* What no layer counts. */
 struct process_numbers {
-	uint64_t one, started_s, draining, shards;
+	uint64_t one, started_s, draining, shards, misdirected;
 	int64_t certificate_s;
 	double load;
 };
@@ -19,6 +19,7 @@ static struct process_numbers process_of(const struct metrics_sources *m)
 		.started_s = (uint64_t)m->started_s,
 		.draining = m->draining,
 		.shards = m->n_shards,
+		.misdirected = m->misdirected,
 		.certificate_s = m->certificate_ends_s - m->now_s,
 	};
 
@@ -40,6 +41,8 @@ static int with_sources(const struct metrics_sources *m, int (*use)(const struct
 		{"load", METRIC_GAUGE, "Share of its time that the busiest shard is at work, handshakes excepted: 0 to 1.", PROCESS(load)},
 		{"draining", METRIC_GAUGE, "1 while the daemon is shutting down.", PROCESS(draining)},
 		{"shards", METRIC_GAUGE, "Threads that serve sessions.", PROCESS(shards)},
+		{"misdirected_requests_total", METRIC_COUNTER, "Requests for a host that is not known here, answered 421: see [http] names.",
+			PROCESS(misdirected)},
 		{"certificate_seconds_left", METRIC_GAUGE, "Until the certificate shown now is no longer valid.", PROCESS(certificate_s)},
 	};
 	static const struct metric shard_rows[] = {

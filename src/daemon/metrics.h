@@ -15,6 +15,7 @@ struct metrics_sources {
 	const char *version;
 	int64_t started_s, now_s, certificate_ends_s;
 	bool draining;
+	uint64_t misdirected; /* requests for a host that is not ours */
 };
 
 /* Appends the page to an empty `out`. ERR_NOMEM: it did not fit; `out` is empty and stays so. */

@@ -45,6 +45,7 @@ struct server {
 	struct scraper scraper;
 	struct watchdog watchdog;
 	atomic_bool draining; /* what /healthz says */
+	atomic_ullong misdirected;
 	uint16_t port, http_port;
 	uv_timer_t certs_timer, drain_timer;
 	struct closing handles; /* the shard on this loop is one */
@@ -85,6 +86,7 @@ static void describe_process(void *ctx, struct metrics_sources *m)
 	m->now_s = clock_wall_s();
 	m->certificate_ends_s = cert.not_after_s;
 	m->draining = s->draining;
+	m->misdirected = s->misdirected;
 }
 
 static void answer_metrics(void *ctx, const struct http_request *req, struct http_response *res)
@@ -252,6 +254,7 @@ static int open_shards(struct server *s)
 			.loop = s->loop,
 			.cfg = s->cfg,
 			.registry = s->registry,
+			.certs = s->certs,
 			.group = s->group,
 			.exchange = s->exchange,
 			.tls = s->tls,
@@ -320,7 +323,7 @@ static bool is_healthy(void *ctx)
 static void prepare_pages(struct server *s)
 {
 	s->web = (struct web){.cfg = s->cfg, .registry = s->registry, .certs = s->certs, .port = s->port,
-		.version = s->version, .draining = &s->draining, .healthy = is_healthy, .metrics = answer_metrics, .ctx = s};
+		.version = s->version, .draining = &s->draining, .misdirected = &s->misdirected, .healthy = is_healthy, .metrics = answer_metrics, .ctx = s};
 	s->scraper = (struct scraper){.shards = s->shard, .n_shards = s->n_shards, .describe = describe_process, .ctx = s};
 	s->web_h3 = s->web;
 	s->web_h3.metrics = NULL;

@@ -417,6 +417,7 @@ static int open_stack(struct shard *s)
 	const struct stack_opts vo = {.cfg = o->cfg,
 		.rooms = &rooms,
 		.registry = o->registry,
+		.certs = o->certs,
 		.shard = o->index,
 		.n_shards = o->n_shards,
 		.group = o->group,

@@ -22,6 +22,7 @@ struct shard_opts {
 	uv_loop_t *loop;           /* of shard 0; the others have their own */
 	const struct config *cfg;
 	struct registry *registry;
+	struct certs *certs;
 	struct quic_group *group;
 	struct exchange *exchange; /* NULL: there is one shard only */
 	struct quic_tls *tls;      /* a reference is taken */

@@ -30,7 +30,7 @@ static int open_rooms(struct stack *k, const struct stack_opts *o, const struct 
 	if (err)
 		return err;
 	const struct links_opts links = {
-		.cfg = o->cfg, .rooms = k->rooms, .registry = o->registry, .shard = o->shard, .wall_ms = o->wall_ms};
+		.cfg = o->cfg, .rooms = k->rooms, .registry = o->registry, .certs = o->certs, .shard = o->shard, .wall_ms = o->wall_ms};
 
 	return links_new(&links, log, &k->links);
 }

@@ -14,6 +14,7 @@ struct stack_opts {
 	const struct config *cfg;
 	const struct rooms_opts *rooms; /* NULL: cfg->rooms */
 	struct registry *registry;
+	struct certs *certs;            /* see struct admission; may be NULL */
 	unsigned shard, n_shards;       /* this one's number; 1 at least */
 	struct quic_group *group;       /* of the endpoints of all shards; NULL: there is one */
 	const struct quic_relay *relay; /* between them; NULL: there is one */

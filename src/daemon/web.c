@@ -2,6 +2,7 @@
 #include "daemon/web.h"
 
 #include "base/err.h"
+#include "base/origin.h"
 #include "daemon/admission.h"
 
 #include <stdio.h>
@@ -35,6 +36,21 @@ static struct buf body_buf(void)
 	return b;
 }
 
+static struct admission admission_of(const struct web *w)
+{
+	return (struct admission){w->cfg, w->registry, w->certs};
+}
+
+/* With the pages that may connect. */
+static void share(const struct web *w, const struct http_request *req, struct http_response *res)
+{
+	const struct admission a = admission_of(w);
+
+	res->cors = admission_reader(&a, req);
+	if (!res->cors || strcmp(res->cors, "*") != 0)
+		res->vary = "origin";
+}
+
 static void hex(const uint8_t digest[32], char out[65])
 {
 	for (int i = 0; i < 32; i++)
@@ -49,7 +65,6 @@ static void answer_certificate(const struct web *w, const struct http_request *r
 	char text[65];
 	int err = 0;
 
-	(void)req;
 	if (n == 0) { /* not to be pinned, but still ours */
 		struct quic_cert_info info = certs_info(w->certs);
 
@@ -59,7 +74,7 @@ static void answer_certificate(const struct web *w, const struct http_request *r
 		hex(hashes[i], text);
 		err = buf_printf(&b, "%s\n", text);
 	}
-	res->cors = true;
+	share(w, req, res);
 	answer_buf(res, &b, err, "text/plain; charset=utf-8");
 }
 
@@ -72,34 +87,24 @@ static void answer_health(const struct web *w, const struct http_request *req, s
 		registry_sessions(w->registry));
 
 	(void)req;
-	res->cors = true; /* so that a page elsewhere can tell why it cannot connect */
+	res->cors = "*"; /* so that a page elsewhere can tell why it cannot connect */
 	answer_buf(res, &b, err, "application/json");
 	if (!err)
 		res->status = *w->draining || stuck ? 503 : 200;
 }
 
-/* The host that the client used, without its port; only what a URL may hold, so it can stand in JSON. */
-static size_t url_host(const char *host)
-{
-	size_t n = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-");
-
-	if (host[0] == '[') {
-		n = 1 + strspn(host + 1, "0123456789abcdefABCDEF:.");
-		n = host[n] == ']' ? n + 1 : 0;
-	}
-	return host[n] == '\0' || host[n] == ':' ? n : 0;
-}
-
 static void answer_config(const struct web *w, const struct http_request *req, struct http_response *res)
 {
 	uint8_t hashes[CERTS_MAX_HASHES][32];
-	size_t n = certs_hashes(w->certs, hashes), host = url_host(req->host);
+	size_t n = certs_hashes(w->certs, hashes);
+	struct authority at = {0};
 	struct buf b = body_buf();
 	char text[65];
 	int err = buf_printf(&b, "{\"version\":\"%s\",\"port\":%u,\"path\":\"%s\",", w->version, w->port, w->cfg->server.path);
 
-	if (!err && host)
-		err = buf_printf(&b, "\"url\":\"https://%.*s:%u%s\",", (int)host, req->host, w->port, w->cfg->server.path);
+	authority_parse(req->host, &at); /* web_answer() has seen that it is one */
+	if (!err)
+		err = buf_printf(&b, "\"url\":\"https://%s:%u%s\",", at.host, w->port, w->cfg->server.path);
 	if (!err)
 		err = buf_printf(&b, "\"frames\":[\"legacy\",\"v1\"],\"frame_ms\":%u,\"sample_rate\":%u,\"certificate_hashes\":[", w->cfg->rooms.frame_ms,
 			w->cfg->server.output_sample_rate);
@@ -109,20 +114,20 @@ static void answer_config(const struct web *w, const struct http_request *req, s
 	}
 	if (!err)
 		err = buf_printf(&b, "]}\n");
-	res->cors = true;
+	share(w, req, res);
 	answer_buf(res, &b, err, "application/json");
 }
 
 static void answer_check(const struct web *w, const struct http_request *req, struct http_response *res)
 {
-	const struct admission a = {w->cfg, w->registry};
+	const struct admission a = admission_of(w);
 	enum verdict v = admission_check(&a, req);
 	struct buf b = body_buf();
 	int err = v == VERDICT_ADMITTED ? buf_printf(&b, "{\"ok\":true}\n")
 					: buf_printf(&b, "{\"ok\":false,\"status\":%u,\"reason\":\"%s\"}\n", verdict_status(v),
 						  verdict_text(v));
 
-	res->cors = true;
+	share(w, req, res);
 	answer_buf(res, &b, err, "application/json");
 }
 
@@ -171,6 +176,13 @@ static void answer_file(const struct web *w, const struct http_request *req, str
 	res->cache_control = "no-cache"; /* the next version of the daemon brings the next page */
 }
 
+/* A page of another name that leads here would else read what only our own may (DNS rebinding). */
+static void answer_misdirected(const struct web *w, struct http_response *res)
+{
+	atomic_fetch_add(w->misdirected, 1);
+	http_response_text(res, 421, "this host is not known here: it belongs into [http] names of the configuration\n");
+}
+
 typedef void answer_fn(const struct web *w, const struct http_request *req, struct http_response *res);
 
 static const struct route {
@@ -186,6 +198,12 @@ static const struct route {
 
 void web_answer(const struct web *w, const struct http_request *req, struct http_response *res)
 {
+	const struct admission a = admission_of(w);
+
+	if (strcmp(req->path, "/healthz") != 0 && !admission_host_ok(&a, req->host)) {
+		answer_misdirected(w, res);
+		return;
+	}
 	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
 		if (strcmp(req->path, routes[i].path) == 0) {
 			routes[i].answer(w, req, res);

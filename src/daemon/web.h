@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * web - what GET answers, over HTTP/1.1 and over HTTP/3 alike: the page and its files, /healthz,
- * /metrics, /mynah.json, /certificate.sha256, /check. Any thread.
+ * /metrics, /mynah.json, /certificate.sha256, /check. For a host that is not ours (admission_host_ok()) it is /healthz
+ * alone, and 421. Any thread.
  */
 #pragma once
 #include "daemon/certs.h"
@@ -18,6 +19,7 @@ struct web {
 	uint16_t port;         /* of the voice, as bound */
 	const char *version;
 	const atomic_bool *draining;
+	atomic_ullong *misdirected; /* counts requests for a host that is not ours */
 	/* Do all shards keep up? In main's thread only; NULL elsewhere: not reported. */
 	bool (*healthy)(void *ctx);
 	/* Answers /metrics, now or later; NULL over HTTP/3, which is open to everybody. */

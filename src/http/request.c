@@ -85,9 +85,9 @@ static int on_value_done(llhttp_t *p)
 	return 0;
 }
 
-static const char *value_of(const struct request *r, enum request_field f)
+static const char *value_or(const struct request *r, enum request_field f, const char *absent)
 {
-	return r->begins[f] ? r->text + r->begins[f] : "";
+	return r->begins[f] ? r->text + r->begins[f] : absent;
 }
 
 /* --- target ----------------------------------------------------------------------------- */
@@ -159,10 +159,10 @@ static int on_headers(llhttp_t *p)
 	r->http = (struct http_request){.method = llhttp_method_name((llhttp_method_t)p->method),
 		.path = "",
 		.query = "",
-		.host = value_of(r, FIELD_HOST),
-		.origin = value_of(r, FIELD_ORIGIN),
-		.authorization = value_of(r, FIELD_AUTHORIZATION),
-		.user_agent = value_of(r, FIELD_USER_AGENT)};
+		.host = value_or(r, FIELD_HOST, ""),
+		.origin = value_or(r, FIELD_ORIGIN, NULL),
+		.authorization = value_or(r, FIELD_AUTHORIZATION, ""),
+		.user_agent = value_or(r, FIELD_USER_AGENT, "")};
 	r->status = judge(r);
 	return HPE_PAUSED; /* there is no body to read: this request is complete */
 }
@@ -210,8 +210,7 @@ void http_parse_next(struct request *r)
 	r->text_len = r->name_len = 0;
 	r->text[0] = '\0';
 	memset(r->begins, 0, sizeof r->begins);
-	r->http = (struct http_request){.method = "", .path = "", .query = "", .host = "", .origin = "", .authorization = "",
-		.user_agent = ""};
+	r->http = (struct http_request){.method = "", .path = "", .query = "", .host = "", .authorization = "", .user_agent = ""};
 }
 
 static void set_state(struct request *r, llhttp_errno_t code)

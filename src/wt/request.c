@@ -62,6 +62,8 @@ static enum field field_of(int32_t token)
 		return FIELD_SCHEME;
 	case NGHTTP3_QPACK_TOKEN__AUTHORITY:
 		return FIELD_AUTHORITY;
+	case NGHTTP3_QPACK_TOKEN_HOST:
+		return FIELD_HOST;
 	case NGHTTP3_QPACK_TOKEN__PATH:
 		return FIELD_PATH;
 	case NGHTTP3_QPACK_TOKEN_ORIGIN:
@@ -274,20 +276,32 @@ void request_refuse(struct request *r, unsigned status)
 	refuse_with(r, &res);
 }
 
+/* One of the two is there, which nghttp3 has seen to; both must say the same (RFC 9114 4.3.1). NULL: they do not. */
+static const char *host_of(const struct request *r)
+{
+	const char *authority = text(r, FIELD_AUTHORITY), *host = text(r, FIELD_HOST);
+
+	if (!r->field[FIELD_AUTHORITY])
+		return host;
+	return r->field[FIELD_HOST] && strcmp(authority, host) ? NULL : authority;
+}
+
 /* The request as the application sees it; its target is taken apart in a copy, to be freed after. 0, or how to refuse. */
 static unsigned describe(const struct request *r, struct http_request *req, char **target)
 {
 	*req = (struct http_request){
 		.method = text(r, FIELD_METHOD),
-		.host = text(r, FIELD_AUTHORITY),
-		.origin = text(r, FIELD_ORIGIN),
+		.host = host_of(r),
+		/* One with a control character or a blank at an end was dropped by nghttp3, which tells nobody. No browser
+		 * sends it, and other programs gain nothing by it: they may send none. */
+		.origin = r->field[FIELD_ORIGIN] ? text(r, FIELD_ORIGIN) : NULL,
 		.authorization = text(r, FIELD_AUTHORIZATION),
 		.user_agent = text(r, FIELD_USER_AGENT),
 	};
 	*target = strdup(text(r, FIELD_PATH));
 	if (!*target)
 		return 503;
-	return http_target_parse(*target, req) ? 400 : 0;
+	return http_target_parse(*target, req) || !req->host ? 400 : 0;
 }
 
 int wt_session_move(struct wt_session *s, unsigned shard)

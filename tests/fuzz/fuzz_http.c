@@ -33,7 +33,7 @@ static void check_clean(const struct request *r)
 		assert((unsigned char)*p >= 0x20 && *p != 0x7f);
 	for (const char *p = strstr(r->http.path, "/.."); p; p = strstr(p + 1, "/.."))
 		assert(p[3] != '/' && p[3] != '\0');
-	assert(strlen(r->http.host) < REQUEST_FIELD_MAX && strlen(r->http.origin) < REQUEST_FIELD_MAX);
+	assert(strlen(r->http.host) < REQUEST_FIELD_MAX && (!r->http.origin || strlen(r->http.origin) < REQUEST_FIELD_MAX));
 }
 
 static void read_all(const uint8_t *data, size_t size, size_t step, struct story *s)
@@ -62,7 +62,7 @@ static void read_all(const uint8_t *data, size_t size, size_t step, struct story
 			tell(s, r.http.path);
 			tell(s, r.http.query);
 			tell(s, r.http.host);
-			tell(s, r.http.origin);
+			tell(s, r.http.origin ? r.http.origin : "absent");
 		}
 		tell(s, r.keep_alive ? "keep" : "close");
 		http_parse_next(&r);

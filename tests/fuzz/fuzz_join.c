@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct config_server cfg;
+	static struct config cfg;
+	const struct admission a = {.cfg = &cfg};
 	struct http_request req;
 	struct join j;
 	char *text = malloc(size + 1);
@@ -26,7 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		join_parse(req.query, 16000, &j);
 	if (host) {
 		*host = '\0';
-		admission_origin_ok(origin + 1, host + 1, &cfg);
+		req = (struct http_request){.origin = origin + 1, .host = host + 1};
+		admission_origin_ok(&a, &req);
+		admission_host_ok(&a, host + 1);
 	}
 	free(text);
 	return 0;

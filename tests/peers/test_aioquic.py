@@ -434,17 +434,33 @@ class Door(VoiceCase):
             self.assertEqual((await self.status_of(server, "/audio"))[0], 200)
 
     async def test_origins(self):
-        with Mynahd() as server:
-            for origin, status in [(None, 200), ("http://localhost:8080", 200), ("http://127.0.0.1", 200),
-                                   ("https://voice.example.com:1", 200), ("https://evil.example", 403), ("null", 403),
-                                   ("https://voice.example.com.evil.example", 403), ("", 200),
-                                   ("https://localhost.evil.example", 403), ("http://[::1]:80", 200)]:
-                with self.subTest(origin=origin):
-                    got = await self.status_of(server, "/audio", origin=origin, authority="voice.example.com:4433")
-                    self.assertEqual(got[0], status)
+        with tempfile.TemporaryDirectory() as folder:
+            cert = Certificate(folder, others=["voice.example.com", "*.wild.example"])
+            with Mynahd(server=cert.config()) as server:
+                for authority, origin, status in [
+                        ("voice.example.com:4433", None, 200), ("voice.example.com:4433", "http://localhost:8080", 200),
+                        ("voice.example.com:4433", "http://127.0.0.1", 200), ("voice.example.com:4433", "http://[::1]:80", 200),
+                        ("voice.example.com:4433", "https://voice.example.com:1", 200),
+                        ("a.wild.example", "https://A.wild.example", 200), ("192.0.2.1:4433", "https://192.0.2.1", 200),
+                        ("evil.example:4433", None, 200), ("evil.example:4433", "https://evil.example", 403),
+                        ("voice.example.com:4433", "https://evil.example", 403), ("voice.example.com:4433", "null", 403),
+                        ("voice.example.com:4433", "https://voice.example.com.evil.example", 403),
+                        ("voice.example.com:4433", "", 403), ("voice.example.com:4433", "https://voice.example.com/", 403),
+                        ("voice.example.com:4433", "http://127.1", 403), ("voice.example.com:4433", "http://localhost.", 403),
+                        ("voice.example.com:4433", "https://localhost.evil.example", 403),
+                        ("voice.example.com:4433", "https://caf\u00e9.example", 403),
+                        ("b.a.wild.example", "https://b.a.wild.example", 403), ("wild.example", "https://wild.example", 403)]:
+                    with self.subTest(origin=origin, authority=authority):
+                        got = await self.status_of(server, "/audio", origin=origin, authority=authority)
+                        self.assertEqual(got[0], status)
+                renewed = Certificate(folder, others=["other.example"])
+                server.process.send_signal(signal.SIGHUP)
+                await off_loop(server.wait_for_hash, renewed.sha256())
+                for authority, status in ("voice.example.com", 403), ("other.example", 200):
+                    self.assertEqual((await self.status_of(server, "/audio", origin=f"https://{authority}", authority=authority))[0], status)
         with Mynahd(server='origins = ["https://a.example"]\n') as server:
             for origin, status in [("https://a.example", 200), ("https://b.example", 403), ("http://localhost", 403),
-                                   ("https://a.example:444", 403), ("http://a.example", 403)]:
+                                   ("https://a.example:444", 403), ("http://a.example", 403), ("", 403)]:
                 with self.subTest(origin=origin):
                     self.assertEqual((await self.status_of(server, "/audio", origin=origin))[0], status)
 

@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def curl(url, *args):
 class Page(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Mynahd(ROOMS)
+        cls.server = Mynahd(ROOMS, http='names = ["voice.example", "Voice.Example.com"]\n')
         cls.server.start()
 
     @classmethod
@@ -143,11 +144,52 @@ class Page(unittest.TestCase):
         self.assertEqual((info["port"], info["path"], info["frame_ms"], info["sample_rate"]),
                          (self.server.port, "/audio", 20, 16000))
         self.assertTrue(all(re.fullmatch("[0-9a-f]{64}", h) for h in info["certificate_hashes"]))
-        self.assertEqual(a.headers["access-control-allow-origin"], "*")
+        self.assertNotIn("access-control-allow-origin", a.headers)
         for host in 'a"b', "a<b>", "[::1", "a b", "", "\\":
             a = self.h1("/mynah.json", "-H", f"Host: {host}" if host else "Host;")
             if a.status == 200:
                 self.assertIn("port", json.loads(a.body))
+
+    def test_pages_that_may_connect_may_read(self):
+        near, far = "http://localhost:3000", "https://evil.example"
+        for path in "/mynah.json", "/check", "/certificate.sha256":
+            for origin, reader in (near, near), (far, None), ("null", None), ("", None):
+                for a in self.both(path, "-H", f"Origin: {origin}" if origin else "Origin;"):
+                    self.assertEqual((a.status, a.headers.get("access-control-allow-origin"), a.headers.get("vary")),
+                                     (200, reader, "origin"), (path, origin))
+        for a in self.both("/check", "-H", f"Origin: {far}"):
+            self.assertEqual(json.loads(a.body)["status"], 403)
+        for a in self.both("/healthz", "-H", f"Origin: {far}"):
+            self.assertEqual(a.headers["access-control-allow-origin"], "*")
+        for a in self.both("/", "-H", f"Origin: {near}"):
+            self.assertNotIn("access-control-allow-origin", a.headers)
+        with Mynahd(server='origins = "*"\n') as server:
+            a = curl(server.page + "mynah.json", "-H", f"Origin: {far}")
+            self.assertEqual((a.headers["access-control-allow-origin"], a.headers.get("vary")), ("*", None))
+
+    def test_a_host_that_is_not_known_gets_421(self):
+        before = self.server.metrics()["mynah_misdirected_requests_total"]
+        n = 0
+        for host in "evil.example", "evil.example:8080", "localhost.evil.example", "127.1", "localhost.":
+            for path in "/", "/mynah.js", "/mynah.json", "/certificate.sha256", "/check", "/metrics", "/nothing":
+                for a in self.both(path, "-H", f"Host: {host}"):
+                    self.assertEqual(a.status, 421, (host, path))
+                    self.assertIn("[http] names", a.body)
+                    self.assertNotIn("access-control-allow-origin", a.headers)
+                    n += 1
+            for a in self.both("/healthz", "-H", f"Host: {host}"):
+                self.assertEqual(a.status, 200, host)
+        self.assertEqual(self.server.metrics()["mynah_misdirected_requests_total"] - before, n)
+        for host in "localhost", "LOCALHOST:1", "127.0.0.1", "192.0.2.1", "[::1]:8080", "voice.example", "VOICE.example.com:81":
+            for a in self.both("/mynah.json", "-H", f"Host: {host}"):
+                self.assertEqual(a.status, 200, host)
+        for args, status in (("--http1.0", "-H", "Host:"), 421), (("--http1.0",), 200), (("--http1.1", "-H", "Host;"), 421):
+            self.assertEqual(curl(self.server.page, *args).status, status, args)
+            self.assertEqual(curl(self.server.page + "healthz", *args).status, 200, args)
+
+    def test_this_machine_may_be_called_by_its_name(self):
+        for a in self.both("/mynah.json", "-H", f"Host: {socket.gethostname()}:8080"):
+            self.assertEqual(a.status, 200)
 
     def test_certificate_is_the_one_that_quic_shows(self):
         shown = self.h1("/certificate.sha256").body.strip()

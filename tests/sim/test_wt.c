@@ -80,7 +80,7 @@ static unsigned on_connect(void *ctx, struct wt_session *s, const struct http_re
 	d->s = s;
 	d->open = true;
 	d->opened_at = now;
-	snprintf(d->origin, sizeof d->origin, "%s", req->origin);
+	snprintf(d->origin, sizeof d->origin, "%s", req->origin ? req->origin : "");
 	snprintf(d->path, sizeof d->path, "%s?%s", req->path, req->query);
 	*user = d;
 	return 200;

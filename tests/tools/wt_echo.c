@@ -40,7 +40,7 @@ static unsigned on_connect(void *ctx, struct wt_session *s, const struct http_re
 
 	(void)ctx, (void)res, (void)now;
 	printf("connect sess=%llu path=%s?%s origin=%s agent=%s\n", (unsigned long long)wt_session_id(s), req->path,
-		req->query, req->origin, req->user_agent);
+		req->query, req->origin ? req->origin : "", req->user_agent);
 	if (strncmp(req->path, "/echo", 5) != 0)
 		return 404;
 	struct client *c = calloc(1, sizeof *c);

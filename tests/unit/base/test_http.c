@@ -145,6 +145,7 @@ TEST(every_response_has_the_fields_that_protect)
 		assert_true((value_of(&f, "allow") != NULL) == (statuses[i] == 405));
 		assert_true((value_of(&f, "content-length") != NULL) == http_status_has_body(statuses[i]));
 		assert_null(value_of(&f, "access-control-allow-origin"));
+		assert_null(value_of(&f, "vary"));
 	}
 }
 
@@ -159,7 +160,8 @@ TEST(fields_say_what_the_handler_said)
 	res.cache_control = "max-age=60";
 	res.csp = "default-src 'self'";
 	res.location = "/there";
-	res.cors = true;
+	res.cors = "https://a.example";
+	res.vary = "origin";
 	http_response_fields(&res, &f);
 	assert_true(f.n < HTTP_FIELDS_MAX);
 	assert_string_equal(value_of(&f, "content-type"), "text/x");
@@ -167,7 +169,8 @@ TEST(fields_say_what_the_handler_said)
 	assert_string_equal(value_of(&f, "cache-control"), "max-age=60");
 	assert_string_equal(value_of(&f, "content-security-policy"), "default-src 'self'");
 	assert_string_equal(value_of(&f, "location"), "/there");
-	assert_string_equal(value_of(&f, "access-control-allow-origin"), "*");
+	assert_string_equal(value_of(&f, "access-control-allow-origin"), "https://a.example");
+	assert_string_equal(value_of(&f, "vary"), "origin");
 }
 
 TEST(an_invalid_response_is_recognised)
@@ -184,7 +187,7 @@ TEST(an_invalid_response_is_recognised)
 		assert_false(http_response_ok(&res, 100));
 	}
 	static const char forged[] = "a\r\nSet-Cookie: b=c";
-	const char **fields[] = {&res.content_type, &res.cache_control, &res.csp, &res.location};
+	const char **fields[] = {&res.content_type, &res.cache_control, &res.csp, &res.location, &res.cors, &res.vary};
 
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
 		res = good;

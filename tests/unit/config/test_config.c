@@ -372,6 +372,39 @@ static void origins_take_the_form_browsers_send(void **state)
 	}
 }
 
+static void names_are_those_of_hosts(void **state)
+{
+	static const struct {
+		const char *in, *out; /* NULL: refused */
+	} cases[] = {
+		{"mynah", "mynah"},
+		{"Voice.Example.COM", "voice.example.com"},
+		{"my_container-1", "my_container-1"},
+		{"192.0.2.1", "192.0.2.1"},
+		{"[2001:DB8::0:1]", "[2001:db8::1]"},
+		{"mynah:8080", NULL},
+		{"http://mynah", NULL},
+		{"*.example.com", NULL},
+		{"*", NULL},
+		{"mynah.", NULL},
+		{"127.1", NULL},
+		{"", NULL},
+	};
+	struct both *t = *state;
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char text[256];
+
+		snprintf(text, sizeof text, "[http]\nnames = [\"first.example\", \"%s\"]\n", cases[i].in);
+		int err = parse(t, &t->a, text);
+
+		if (err != (cases[i].out ? 0 : ERR_RANGE))
+			fail_msg("%s: %d %s", cases[i].in, err, t->why);
+		if (cases[i].out)
+			assert_string_equal(t->a.http.names[1], cases[i].out);
+	}
+}
+
 static void credentials_come_from_systemd(void **state)
 {
 	static const char text[] = "[server]\ncertificate = \"credential:cert.pem\"\nprivate_key = \"credential:key.pem\"\n";
@@ -632,6 +665,7 @@ int main(void)
 		CASE(rooms_and_bridges_keep_their_order),
 		CASE(tools_belong_to_their_bridges),
 		CASE(origins_take_the_form_browsers_send),
+		CASE(names_are_those_of_hosts),
 		CASE(credentials_come_from_systemd),
 		CASE(bad_files_are_reported_exactly),
 		CASE(every_error_is_one_line),

@@ -214,7 +214,7 @@ static void open_lines(struct client *c)
 /* Somebody in room x whose lines are open; the welcome is read already. */
 static struct client *join(struct world *w)
 {
-	struct client *c = ask(w, "/audio", "room=x", "");
+	struct client *c = ask(w, "/audio", "room=x", NULL);
 	char welcome[4096];
 
 	assert_int_equal(c->answer.decision, SESSION_ADMITTED);
@@ -268,7 +268,7 @@ TEST(the_welcome_names_the_session_and_the_room)
 	struct world w;
 
 	world_init(&w);
-	struct client *c = ask(&w, "/audio", "room=x&name=Ann&rate=24000", "");
+	struct client *c = ask(&w, "/audio", "room=x&name=Ann&rate=24000", NULL);
 
 	assert_int_equal(c->answer.decision, SESSION_ADMITTED);
 	assert_was_sent(c, "");
@@ -284,11 +284,11 @@ TEST(refusals_have_a_status_and_a_reason)
 	struct world w;
 
 	world_init(&w);
-	assert_int_equal(ask(&w, "/elsewhere", "room=x", "")->answer.status, 404);
-	assert_int_equal(ask(&w, "/audio", "room=x&rate=7", "")->answer.status, 400);
+	assert_int_equal(ask(&w, "/elsewhere", "room=x", NULL)->answer.status, 404);
+	assert_int_equal(ask(&w, "/audio", "room=x&rate=7", NULL)->answer.status, 400);
 	assert_int_equal(ask(&w, "/audio", "room=x", "https://elsewhere.example")->answer.status, 403);
 	links_drain(w.links, 1000, w.now);
-	assert_int_equal(ask(&w, "/audio", "room=x", "")->answer.status, 503);
+	assert_int_equal(ask(&w, "/audio", "room=x", NULL)->answer.status, 503);
 	for (size_t i = 0; i < w.n_clients; i++) {
 		assert_int_equal(w.client[i].answer.decision, SESSION_REFUSED);
 		assert_true(w.client[i].answer.why != NULL);
@@ -311,7 +311,7 @@ TEST(a_session_for_a_room_of_another_shard_moves_there)
 	struct world w;
 
 	in_another_shard(&w);
-	struct client *c = ask(&w, "/audio", "room=x", "");
+	struct client *c = ask(&w, "/audio", "room=x", NULL);
 
 	assert_int_equal(c->answer.decision, SESSION_MOVED);
 	assert_int_equal(c->n_moves, 1);
@@ -327,7 +327,7 @@ TEST(a_session_that_cannot_move_is_refused_and_counted)
 
 	in_another_shard(&w);
 	w.move_result = ERR_LIMIT;
-	struct client *c = ask(&w, "/audio", "room=x", "");
+	struct client *c = ask(&w, "/audio", "room=x", NULL);
 
 	assert_int_equal(c->answer.decision, SESSION_REFUSED);
 	assert_int_equal(c->answer.status, 503);
@@ -695,7 +695,7 @@ TEST(a_client_that_never_made_a_habit_of_reporting_may_be_silent)
 	struct world w;
 
 	world_init(&w);
-	struct client *mute = ask(&w, "/audio", "room=x", ""), *at_first = reports_and_falls_silent(&w, ping, 5, 0);
+	struct client *mute = ask(&w, "/audio", "room=x", NULL), *at_first = reports_and_falls_silent(&w, ping, 5, 0);
 
 	run_until(&w, w.now + nsec_from_s(3600));
 	assert_int_equal(mute->closed_with, NONE);
@@ -725,7 +725,7 @@ TEST(a_client_that_reports_what_it_played_is_lost_only_when_there_is_something_t
 	struct world w;
 
 	world_init(&w);
-	struct client *talker = ask(&w, "/audio", "room=x", ""), *c = reports_and_falls_silent(&w, played, 10, 60000);
+	struct client *talker = ask(&w, "/audio", "room=x", NULL), *c = reports_and_falls_silent(&w, played, 10, 60000);
 
 	assert_int_equal(c->closed_with, NONE);
 	for (int i = 0; i < 500 && c->closed_with == NONE; i++) {
@@ -756,7 +756,7 @@ TEST(a_client_that_asks_for_a_bye_is_refused_in_a_session)
 	struct world w;
 
 	world_init(&w);
-	struct client *c = ask(&w, "/audio", "room=x&rate=7&refuse=bye", "");
+	struct client *c = ask(&w, "/audio", "room=x&rate=7&refuse=bye", NULL);
 
 	assert_int_equal(c->answer.decision, SESSION_ADMITTED);
 	assert_int_equal(links_stats(w.links)->links, 0);
@@ -780,7 +780,7 @@ TEST(a_refused_client_without_a_control_stream_is_told_by_the_code)
 	struct world w;
 
 	world_init(&w);
-	struct client *c = ask(&w, "/elsewhere", "refuse=bye", ""), *other = ask(&w, "/audio", "room=x&rate=7&refuse=no", "");
+	struct client *c = ask(&w, "/elsewhere", "refuse=bye", NULL), *other = ask(&w, "/audio", "room=x&rate=7&refuse=no", NULL);
 
 	assert_int_equal(other->answer.decision, SESSION_REFUSED);
 	run_until(&w, w.now + nsec_from_s(2));
@@ -794,7 +794,7 @@ TEST(refused_sessions_end_with_all_others)
 	struct world w;
 
 	world_init(&w);
-	struct client *c = ask(&w, "/elsewhere", "refuse=bye", ""), *told = ask(&w, "/elsewhere", "refuse=bye", "");
+	struct client *c = ask(&w, "/elsewhere", "refuse=bye", NULL), *told = ask(&w, "/elsewhere", "refuse=bye", NULL);
 
 	open_lines(told);
 	links_close_all(w.links, CLOSE_SHUTDOWN, "the end", w.now);

@@ -19,6 +19,7 @@ struct stage {
 	struct registry *registry;
 	struct certs *certs;
 	atomic_bool draining;
+	atomic_ullong misdirected;
 	bool stuck;
 	struct web web;
 };
@@ -58,7 +59,7 @@ static int open_stage(void **state)
 	assert_int_equal(registry_new(&s->cfg, 1, &s->registry), 0);
 	assert_int_equal(certs_new(&s->cfg.server, show, NULL, &silent, NOW, &s->certs), 0);
 	s->web = (struct web){.cfg = &s->cfg, .registry = s->registry, .certs = s->certs, .port = 4433, .version = "9.9",
-		.draining = &s->draining, .healthy = is_healthy, .metrics = answer_metrics, .ctx = s};
+		.draining = &s->draining, .misdirected = &s->misdirected, .healthy = is_healthy, .metrics = answer_metrics, .ctx = s};
 	*state = s;
 	return 0;
 }
@@ -79,9 +80,9 @@ struct answer {
 	char *text;
 };
 
-static struct answer ask(struct stage *s, const char *path, const char *query, const char *host)
+static struct answer ask_from(struct stage *s, const char *origin, const char *path, const char *query, const char *host)
 {
-	const struct http_request req = {.method = "GET", .path = path, .query = query, .host = host, .origin = "",
+	const struct http_request req = {.method = "GET", .path = path, .query = query, .host = host, .origin = origin,
 		.authorization = "", .user_agent = ""};
 	struct answer a;
 
@@ -91,6 +92,11 @@ static struct answer ask(struct stage *s, const char *path, const char *query, c
 	a.text = strndup(a.res.len ? a.res.body : "", a.res.len);
 	assert_non_null(a.text);
 	return a;
+}
+
+static struct answer ask(struct stage *s, const char *path, const char *query, const char *host)
+{
+	return ask_from(s, NULL, path, query, host);
 }
 
 static void end(struct answer *a)
@@ -139,7 +145,7 @@ static void health_is_503_while_draining(void **state)
 	yyjson_doc *doc = json(&a);
 
 	assert_int_equal(a.res.status, 200);
-	assert_true(a.res.cors);
+	assert_string_equal(a.res.cors, "*");
 	assert_string_equal(text_in(doc, "status"), "ok");
 	assert_string_equal(text_in(doc, "version"), "9.9");
 	yyjson_doc_free(doc);
@@ -160,36 +166,121 @@ static void the_url_has_the_host_of_the_request(void **state)
 	} cases[] = {
 		{"localhost", "https://localhost:4433/audio"},
 		{"localhost:8080", "https://localhost:4433/audio"},
-		{"Voice.Example.COM:1", "https://Voice.Example.COM:4433/audio"},
+		{"Voice.Example.COM:1", "https://voice.example.com:4433/audio"},
 		{"[::1]:8080", "https://[::1]:4433/audio"},
 		{"[2001:db8::7]", "https://[2001:db8::7]:4433/audio"},
-		{"192.0.2.1:", "https://192.0.2.1:4433/audio"},
-		{"", NULL},
-		{"a\",\"url\":\"https://evil", NULL},
-		{"evil\\", NULL},
-		{"user@host", NULL},
-		{"host/path", NULL},
-		{"host?x", NULL},
-		{"[::1", NULL},
-		{"[::1]x", NULL},
-		{"[\"]", NULL},
-		{"caf\xc3\xa9", NULL},
-		{"a b", NULL},
-		{":8080", NULL},
+		{"192.0.2.1", "https://192.0.2.1:4433/audio"},
 	};
 	struct stage *s = *state;
 
+	strcpy(s->cfg.http.names[0], "voice.example.com");
+	s->cfg.http.n_names = 1;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct answer a = ask(s, "/mynah.json", "", cases[i].host);
 		yyjson_doc *doc = json(&a);
 
 		assert_int_equal(a.res.status, 200);
-		assert_true(a.res.cors);
-		if (cases[i].url)
-			assert_string_equal(text_in(doc, "url"), cases[i].url);
-		else
-			assert_null(text_in(doc, "url"));
+		assert_string_equal(text_in(doc, "url"), cases[i].url);
 		yyjson_doc_free(doc);
+		end(&a);
+	}
+}
+
+static const char *const routes[] = {"/", "/index.html", "/mynah.js", "/nothing", "/metrics", "/mynah.json", "/certificate.sha256",
+	"/check"};
+
+/* DNS rebinding: the browser takes it for the page's own server. */
+static void a_host_that_is_not_ours_gets_421(void **state)
+{
+	static const char *const hosts[] = {"evil.example", "evil.example:8080", "", "127.1", "localhost.evil.example", "a\",\"url\":\"https://evil",
+		"user@localhost", "[::1", "192.0.2.1:"};
+	struct stage *s = *state;
+	unsigned long long n = 0;
+
+	for (size_t h = 0; h < sizeof hosts / sizeof *hosts; h++)
+		for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+			struct answer a = ask_from(s, "http://localhost", routes[i], "", hosts[h]);
+
+			if (a.res.status != 421 || !strstr(a.text, "[http] names"))
+				fail_msg("%s at \"%s\": %u", routes[i], hosts[h], a.res.status);
+			assert_null(a.res.cors);
+			end(&a);
+			assert_int_equal(s->misdirected, ++n);
+		}
+}
+
+static void health_is_told_under_any_host(void **state)
+{
+	static const char *const hosts[] = {"evil.example", "", "127.1", "mynah:8080"};
+	struct stage *s = *state;
+
+	for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+		struct answer a = ask(s, "/healthz", "", hosts[i]);
+
+		assert_int_equal(a.res.status, 200);
+		assert_string_equal(a.res.cors, "*");
+		end(&a);
+	}
+	assert_int_equal(s->misdirected, 0);
+}
+
+static void a_host_becomes_ours_by_its_name(void **state)
+{
+	struct stage *s = *state;
+	struct answer a = ask(s, "/metrics", "", "mynah:8080");
+
+	assert_int_equal(a.res.status, 421);
+	end(&a);
+	strcpy(s->cfg.http.names[0], "mynah");
+	s->cfg.http.n_names = 1;
+	a = ask(s, "/metrics", "", "mynah:8080");
+	assert_int_equal(a.res.status, 200);
+	end(&a);
+}
+
+/* The page itself, its files and /metrics are for nobody else to read. */
+static void pages_that_may_connect_may_read(void **state)
+{
+	static const char *const shared[] = {"/mynah.json", "/certificate.sha256", "/check"};
+	static const char *const own[] = {"/", "/mynah.js", "/metrics", "/nothing"};
+	static const struct {
+		const char *origin;
+		bool reads;
+	} cases[] = {
+		{NULL, false},
+		{"http://localhost:3000", true},
+		{"https://192.0.2.1", true},
+		{"https://evil.example", false},
+		{"null", false},
+		{"", false},
+	};
+	struct stage *s = *state;
+
+	for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+		for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
+			struct answer a = ask_from(s, cases[c].origin, shared[i], "", "192.0.2.1:8080");
+
+			assert_int_equal(a.res.status, 200);
+			assert_true((a.res.cors != NULL) == cases[c].reads);
+			if (cases[c].reads)
+				assert_string_equal(a.res.cors, cases[c].origin);
+			assert_string_equal(a.res.vary, "origin");
+			end(&a);
+		}
+		for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+			struct answer a = ask_from(s, cases[c].origin, own[i], "", "192.0.2.1:8080");
+
+			assert_null(a.res.cors);
+			end(&a);
+		}
+	}
+	strcpy(s->cfg.server.origins[0], "*");
+	s->cfg.server.n_origins = 1;
+	for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
+		struct answer a = ask_from(s, "https://evil.example", shared[i], "", "192.0.2.1:8080");
+
+		assert_string_equal(a.res.cors, "*");
+		assert_null(a.res.vary);
 		end(&a);
 	}
 }
@@ -197,7 +288,7 @@ static void the_url_has_the_host_of_the_request(void **state)
 static void the_page_gets_all_that_connecting_needs(void **state)
 {
 	struct stage *s = *state;
-	struct answer a = ask(s, "/mynah.json", "", "localhost"), hex = ask(s, "/certificate.sha256", "", "");
+	struct answer a = ask(s, "/mynah.json", "", "localhost"), hex = ask(s, "/certificate.sha256", "", "localhost");
 	yyjson_doc *doc = json(&a);
 	yyjson_val *root = yyjson_doc_get_root(doc), *hashes = yyjson_obj_get(root, "certificate_hashes");
 
@@ -215,7 +306,7 @@ static void the_page_gets_all_that_connecting_needs(void **state)
 	end(&hex);
 	certs_check(s->certs, NOW + CERTS_RENEW_AFTER_S); /* a second one is announced */
 	a = ask(s, "/mynah.json", "", "localhost");
-	hex = ask(s, "/certificate.sha256", "", "");
+	hex = ask(s, "/certificate.sha256", "", "localhost");
 	doc = json(&a);
 	assert_int_equal(yyjson_arr_size(yyjson_obj_get(yyjson_doc_get_root(doc), "certificate_hashes")), 2);
 	assert_int_equal(hex.res.len, 130);
@@ -252,7 +343,6 @@ static void check_gives_the_verdict_on_a_connect(void **state)
 		yyjson_val *root = yyjson_doc_get_root(doc);
 
 		assert_int_equal(a.res.status, 200);
-		assert_true(a.res.cors);
 		assert_int_equal(yyjson_get_bool(yyjson_obj_get(root, "ok")), cases[i].status == 200);
 		if (cases[i].status != 200) {
 			assert_int_equal(yyjson_get_uint(yyjson_obj_get(root, "status")), cases[i].status);
@@ -276,7 +366,6 @@ static void metrics_are_served_over_http_1_only(void **state)
 	assert_int_equal(a.res.status, 200);
 	assert_string_equal(a.res.content_type, "text/plain; version=0.0.4; charset=utf-8");
 	assert_string_equal(a.text, "mynah_x 1\n");
-	assert_false(a.res.cors);
 	end(&a);
 	s->web.metrics = NULL;
 	a = ask(s, "/metrics", "", "localhost");
@@ -374,6 +463,10 @@ int main(void)
 		CASE(health_is_503_while_draining),
 		CASE(health_is_503_when_a_shard_is_stuck),
 		CASE(the_url_has_the_host_of_the_request),
+		CASE(a_host_that_is_not_ours_gets_421),
+		CASE(health_is_told_under_any_host),
+		CASE(a_host_becomes_ours_by_its_name),
+		CASE(pages_that_may_connect_may_read),
 		CASE(the_page_gets_all_that_connecting_needs),
 		CASE(check_gives_the_verdict_on_a_connect),
 		CASE(metrics_are_served_over_http_1_only),

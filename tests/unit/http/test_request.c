@@ -14,32 +14,35 @@ enum { MAX = 512 };
 static const struct {
 	const char *bytes;
 	unsigned status; /* 0: good; 405 is READY, others are BAD */
-	const char *path, *query, *host, *origin;
+	const char *path, *query, *host, *origin; /* origin NULL: absent */
 	bool keep, head;
 } cases[] = {
-	{"GET / HTTP/1.1\r\n" H "\r\n", 0, "/", "", "a.example", "", true, false},
-	{"HEAD /x HTTP/1.1\r\n" H "\r\n", 0, "/x", "", "a.example", "", true, true},
-	{"\r\nGET / HTTP/1.1\r\n" H "\r\n", 0, "/", "", "a.example", "", true, false},
+	{"GET / HTTP/1.1\r\n" H "\r\n", 0, "/", "", "a.example", NULL, true, false},
+	{"HEAD /x HTTP/1.1\r\n" H "\r\n", 0, "/x", "", "a.example", NULL, true, true},
+	{"\r\nGET / HTTP/1.1\r\n" H "\r\n", 0, "/", "", "a.example", NULL, true, false},
 	{"GET /a?b=c&d=%zz HTTP/1.1\r\nhOsT: [::1]:8080\r\nORIGIN: https://x\r\n\r\n", 0, "/a", "b=c&d=%zz", "[::1]:8080",
 		"https://x", true, false},
-	{"GET /?? HTTP/1.1\r\n" H "\r\n", 0, "/", "?", "a.example", "", true, false},
-	{"GET /a%20b/%C3%A4 HTTP/1.1\r\n" H "\r\n", 0, "/a b/\xc3\xa4", "", "a.example", "", true, false},
-	{"GET /a+b HTTP/1.1\r\n" H "\r\n", 0, "/a+b", "", "a.example", "", true, false},
-	{"GET /a%2fb HTTP/1.1\r\n" H "\r\n", 0, "/a/b", "", "a.example", "", true, false},
-	{"GET /...x/..y/z.. HTTP/1.1\r\n" H "\r\n", 0, "/...x/..y/z..", "", "a.example", "", true, false},
-	{"GET /?a=../.. HTTP/1.1\r\n" H "\r\n", 0, "/", "a=../..", "a.example", "", true, false},
-	{"GET http://b.example:81/x?y HTTP/1.1\r\n" H "\r\n", 0, "/x", "y", "b.example:81", "", true, false},
-	{"GET HTTP://b.example HTTP/1.1\r\n" H "\r\n", 0, "/", "", "b.example", "", true, false},
-	{"GET http://b.example?q HTTP/1.1\r\n" H "\r\n", 0, "/", "q", "b.example", "", true, false},
-	{"GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n", 0, "/", "", "a.example", "", false, false},
-	{"GET / HTTP/1.0\r\n\r\n", 0, "/", "", "", "", false, false},
-	{"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 0, "/", "", "", "", true, false},
-	{"GET / HTTP/1.1\r\nHost:\r\n\r\n", 0, "/", "", "", "", true, false},
-	{"GET / HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n", 0, "/", "", "a.example", "", true, false},
-	{"GET / HTTP/1.1\r\n" H "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 0, "/", "", "a.example", "", true, false},
-	{"GET / HTTP/1.1\r\n" H "A-name-far-longer-than-any-that-we-know: x\r\n\r\n", 0, "/", "", "a.example", "", true, false},
-	{"GET  / HTTP/1.1\r\n" H "\r\n", 0, "/", "", "a.example", "", true, false},
-	{"GET / HTTP/1.1\r\nHostage: no\r\n" H "\r\n", 0, "/", "", "a.example", "", true, false},
+	{"GET /?? HTTP/1.1\r\n" H "\r\n", 0, "/", "?", "a.example", NULL, true, false},
+	{"GET /a%20b/%C3%A4 HTTP/1.1\r\n" H "\r\n", 0, "/a b/\xc3\xa4", "", "a.example", NULL, true, false},
+	{"GET /a+b HTTP/1.1\r\n" H "\r\n", 0, "/a+b", "", "a.example", NULL, true, false},
+	{"GET /a%2fb HTTP/1.1\r\n" H "\r\n", 0, "/a/b", "", "a.example", NULL, true, false},
+	{"GET /...x/..y/z.. HTTP/1.1\r\n" H "\r\n", 0, "/...x/..y/z..", "", "a.example", NULL, true, false},
+	{"GET /?a=../.. HTTP/1.1\r\n" H "\r\n", 0, "/", "a=../..", "a.example", NULL, true, false},
+	{"GET http://b.example:81/x?y HTTP/1.1\r\n" H "\r\n", 0, "/x", "y", "b.example:81", NULL, true, false},
+	{"GET HTTP://b.example HTTP/1.1\r\n" H "\r\n", 0, "/", "", "b.example", NULL, true, false},
+	{"GET http://b.example?q HTTP/1.1\r\n" H "\r\n", 0, "/", "q", "b.example", NULL, true, false},
+	{"GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n", 0, "/", "", "a.example", NULL, false, false},
+	{"GET / HTTP/1.0\r\n\r\n", 0, "/", "", "", NULL, false, false},
+	{"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 0, "/", "", "", NULL, true, false},
+	{"GET / HTTP/1.1\r\n" H "Origin:\r\n\r\n", 0, "/", "", "a.example", "", true, false},
+	{"GET / HTTP/1.1\r\n" H "Origin: \t \r\n\r\n", 0, "/", "", "a.example", "", true, false},
+	{"GET / HTTP/1.1\r\n" H "Origin: https://caf\xc3\xa9\r\n\r\n", 0, "/", "", "a.example", "https://caf\xc3\xa9", true, false},
+	{"GET / HTTP/1.1\r\nHost:\r\n\r\n", 0, "/", "", "", NULL, true, false},
+	{"GET / HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n", 0, "/", "", "a.example", NULL, true, false},
+	{"GET / HTTP/1.1\r\n" H "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 0, "/", "", "a.example", NULL, true, false},
+	{"GET / HTTP/1.1\r\n" H "A-name-far-longer-than-any-that-we-know: x\r\n\r\n", 0, "/", "", "a.example", NULL, true, false},
+	{"GET  / HTTP/1.1\r\n" H "\r\n", 0, "/", "", "a.example", NULL, true, false},
+	{"GET / HTTP/1.1\r\nHostage: no\r\n" H "\r\n", 0, "/", "", "a.example", NULL, true, false},
 	/* other methods */
 	{"POST / HTTP/1.1\r\n" H "\r\n", .status = 405, .keep = true},
 	{"POST / HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\n", .status = 405, .keep = false},
@@ -60,6 +63,8 @@ static const struct {
 	{"GET / HTTP/1.1\r\n\r\n", .status = 400},
 	{"GET / HTTP/1.1\r\n" H H "\r\n", .status = 400},
 	{"GET / HTTP/1.1\r\n" H "Origin: a\r\nOrigin: b\r\n\r\n", .status = 400},
+	{"GET / HTTP/1.1\r\n" H "Origin:\r\norigin:\r\n\r\n", .status = 400},
+	{"GET / HTTP/1.1\r\n" H "Origin: https://a\x01\r\n\r\n", .status = 400},
 	{"GET / HTTP/1.1\r\n" H "Authorization: a\r\nAuthorization: b\r\n\r\n", .status = 400},
 	{"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", .status = 400},
 	{"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", .status = 400},
@@ -115,7 +120,9 @@ static void check_case(size_t i, const struct request *r, size_t used, const cha
 	assert_string_equal(r->http.path, cases[i].path);
 	assert_string_equal(r->http.query, cases[i].query);
 	assert_string_equal(r->http.host, cases[i].host);
-	assert_string_equal(r->http.origin, cases[i].origin);
+	assert_true(!r->http.origin == !cases[i].origin);
+	if (cases[i].origin)
+		assert_string_equal(r->http.origin, cases[i].origin);
 	assert_int_equal(r->head, cases[i].head);
 }
 
@@ -180,7 +187,7 @@ static void fields_for_handlers_are_kept(void **state)
 		assert_string_equal(r->http.method, "GET");
 		assert_string_equal(r->http.path, "/x");
 		assert_string_equal(r->http.host, "a.example");
-		assert_string_equal(r->http.origin, "");
+		assert_null(r->http.origin);
 		assert_string_equal(r->http.authorization, "Bearer aaaa.bbbb.cccc");
 		assert_string_equal(r->http.user_agent, "voice/1 (x)");
 	}
@@ -204,7 +211,7 @@ static void a_request_ends_where_the_next_begins(void **state)
 			assert_int_equal(r->state, REQUEST_READY);
 			n++;
 			assert_int_equal(r->http.path[1], '0' + (int)n);
-			assert_string_equal(r->http.origin, n == 2 ? "o" : "");
+			assert_true((r->http.origin != NULL) == (n == 2));
 			http_parse_next(r);
 		}
 		assert_int_equal(n, 3);

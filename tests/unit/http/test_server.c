@@ -42,7 +42,8 @@ static void echo(const struct http_request *req, struct http_response *res)
 	char *text = malloc(2048);
 
 	assert_non_null(text);
-	res->len = (size_t)snprintf(text, 2048, "%s|%s|%s|%s|%s", req->method, req->path, req->query, req->host, req->origin);
+	res->len = (size_t)snprintf(text, 2048, "%s|%s|%s|%s|%s", req->method, req->path, req->query, req->host,
+		req->origin ? req->origin : "");
 	res->body = res->owned = text;
 }
 
@@ -60,7 +61,7 @@ static void handle(void *ctx, const struct http_request *req, struct http_respon
 		res->content_type = "text/x-copy";
 		res->cache_control = "max-age=60";
 		res->csp = "default-src 'self'";
-		res->cors = true;
+		res->cors = "*";
 	} else if (!strcmp(req->path, "/big")) {
 		res->body = w->big;
 		res->len = BIG;

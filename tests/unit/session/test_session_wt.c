@@ -108,7 +108,7 @@ static const struct session_app app = {
 
 static unsigned ask(struct rig *r)
 {
-	const struct http_request req = {.method = "CONNECT", .path = "/audio", .query = "", .host = "localhost", .origin = ""};
+	const struct http_request req = {.method = "CONNECT", .path = "/audio", .query = "", .host = "localhost"};
 
 	http_response_init(&r->res);
 	unsigned status = session_wt_app()->on_connect(&r->host, &r->wt, &req, &r->res, &r->wt.user, NOW);
