@@ -133,6 +133,15 @@ compile() { # NAME OPTIONS...
 	gcc -std=gnu17 -O2 -Wall -Wno-unused-function -I"$lib" -o "$name" "$name.c" "$@" || broken "$name.c does not compile"
 }
 
+# JavaScript on standard input, behind FILES of $lib, becomes a page of the browser; "out" has what it returned.
+in_page() { # chromium|firefox FILES...
+	local browser=$1
+	shift
+	{ [ $# = 0 ] || (cd "$lib" && cat "$@"); cat; } >page.js
+	python3 "$lib/page.py" "$browser" page.js >out
+	[ -z "$(value error)" ] || broken "$browser: $(value error)"
+}
+
 # What a program printed as lines "KEY VALUE" into the file "out".
 value() { sed -n "s/^$1 //p" "${2:-out}" | head -n 1; }
 
