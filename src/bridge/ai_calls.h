@@ -48,7 +48,7 @@ struct ai_calls {
 /* As an event has it; borrowed. */
 struct ai_called {
 	const char *response, *id, *name, *arguments;
-	size_t len;           /* of the arguments */
+	size_t len;           /* of the arguments, "": it has none */
 	bool last;            /* no other event will name it */
 };
 

@@ -145,27 +145,42 @@ static void on_transcript(struct openai *a, yyjson_val *ev)
 
 /* ---- calls of tools ---- */
 
+/* JSON in a text, as it should be; other servers write the object itself, or nothing where there are none. Whether they make sense
+ * is for the tools to say: every call is answered. */
+static void add_call(struct openai *a, struct ai_called *called, yyjson_val *arguments)
+{
+	char *json = NULL;
+
+	if (yyjson_is_str(arguments)) {
+		called->arguments = yyjson_get_str(arguments);
+		called->len = yyjson_get_len(arguments);
+	} else if (arguments && !yyjson_is_null(arguments)) {
+		called->arguments = json = yyjson_val_write(arguments, 0, &called->len);
+	}
+	ai_calls_add(&a->calls, called);
+	free(json);
+}
+
 /* The whole of a call, by any of three events. A call that was cut off in the middle is none. */
 static void handle_call(struct openai *a, const char *response, yyjson_val *call, bool last)
 {
-	yyjson_val *arguments = json_get(call, "arguments");
-	bool whole = yyjson_is_str(arguments) && !json_is(call, "status", "incomplete") && !json_is(call, "status", "in_progress");
-	const struct ai_called called = {
+	struct ai_called called = {
 		.response = response,
 		.id = id_of(call, "call_id"),
 		.name = json_text(call, "name"),
-		.arguments = yyjson_get_str(arguments),
-		.len = yyjson_get_len(arguments),
+		.arguments = "",
 		.last = last,
 	};
 
-	if (whole && *called.name)
-		ai_calls_add(&a->calls, &called);
+	if (!json_is(call, "status", "incomplete") && !json_is(call, "status", "in_progress"))
+		add_call(a, &called, json_get(call, "arguments"));
 }
 
+/* Some servers leave the name to the events that follow. */
 static void on_call(struct openai *a, yyjson_val *ev)
 {
-	handle_call(a, id_of(ev, "response_id"), ev, false);
+	if (*json_text(ev, "name"))
+		handle_call(a, id_of(ev, "response_id"), ev, false);
 }
 
 static void on_output_item_done(struct openai *a, yyjson_val *ev)

@@ -1,24 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 #include "bridge/json.h"
 
+#include "base/surrogate.h"
 #include "base/utf8.h"
-#include "bridge/bridge.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { ORDINARY = 65536 }; /* bytes of text; the buffer for it is twelve times as large */
 
-static yyjson_val *read_big(struct json_pool *pool, char *text, size_t len)
+static yyjson_doc *parse(const char *text, size_t len, const yyjson_alc *alc)
 {
-	pool->big = yyjson_read_opts(text, len, YYJSON_READ_NOFLAG, NULL, NULL);
+	char *copy, *whole = (char *)(uintptr_t)surrogate_mend(text, len, &copy); /* not written: yyjson copies it */
+	yyjson_doc *doc = whole ? yyjson_read_opts(whole, len, YYJSON_READ_BIGNUM_AS_RAW, alc, NULL) : NULL;
+
+	free(copy);
+	return doc;
+}
+
+yyjson_doc *json_parse(const void *text, size_t len)
+{
+	return parse(text, len, NULL);
+}
+
+static yyjson_val *read_big(struct json_pool *pool, const char *text, size_t len)
+{
+	pool->big = json_parse(text, len);
 	return yyjson_doc_get_root(pool->big);
 }
 
-yyjson_val *json_read(struct json_pool *pool, const void *p, size_t len)
+yyjson_val *json_read(struct json_pool *pool, const void *text, size_t len)
 {
-	char *text = (char *)(uintptr_t)p; /* never written: without YYJSON_READ_INSITU it is copied */
-	size_t need = yyjson_read_max_memory_usage(len, YYJSON_READ_NOFLAG);
+	size_t need = yyjson_read_max_memory_usage(len, YYJSON_READ_BIGNUM_AS_RAW);
 	yyjson_alc alc;
 
 	yyjson_doc_free(pool->big);
@@ -35,7 +48,7 @@ yyjson_val *json_read(struct json_pool *pool, const void *p, size_t len)
 	}
 	if (!yyjson_alc_pool_init(&alc, pool->p, pool->cap))
 		return NULL;
-	return yyjson_doc_get_root(yyjson_read_opts(text, len, YYJSON_READ_NOFLAG, &alc, NULL));
+	return yyjson_doc_get_root(parse(text, len, &alc));
 }
 
 void json_fini(struct json_pool *pool)

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* json - yyjson without an allocation for each document: one of ordinary size lives in a buffer that is reused. One thread. */
+/*
+ * json - what peers of bridges write. All that the grammar allows is read: a half of a surrogate pair as U+FFFD, a number that no
+ * double or 64 bits hold as its own text. What is not UTF-8 is no JSON.
+ *
+ * A pool is yyjson without an allocation for each document: one of ordinary size lives in a buffer that is reused. One thread.
+ */
 #pragma once
 #include "base/buf.h"
 
@@ -15,6 +20,8 @@ struct json_pool {
 /* The root of the document, valid until the next call; NULL: not JSON, or no memory. Copies `text`. */
 yyjson_val *json_read(struct json_pool *pool, const void *text, size_t len);
 void json_fini(struct json_pool *pool);
+/* The same once, on the heap: for yyjson_doc_free(). */
+yyjson_doc *json_parse(const void *text, size_t len);
 
 /* Look-ups. `obj` may be NULL or no object: nothing is found in it. */
 yyjson_val *json_get(yyjson_val *obj, const char *key);

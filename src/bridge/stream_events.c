@@ -2,10 +2,10 @@
 #include "bridge/stream_events.h"
 
 #include "base/err.h"
+#include "bridge/json.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <yyjson.h>
 
 /* ---- to the worker ---- */
 
@@ -122,7 +122,7 @@ int stream_event_handle(const uint8_t *json, size_t len, const struct bridge_sin
 	size_t why_size)
 {
 	const struct target t = {sink, sink_ctx};
-	yyjson_doc *d = yyjson_read((const char *)json, len, 0); /* refuses what is not UTF-8 */
+	yyjson_doc *d = json_parse(json, len); /* refuses what is not UTF-8 */
 	const char *fault = d ? handle_object(&t, yyjson_doc_get_root(d)) : "an event must be a JSON object in UTF-8";
 
 	yyjson_doc_free(d);

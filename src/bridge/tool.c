@@ -3,6 +3,7 @@
 
 #include "base/closing_uv.h"
 #include "base/err.h"
+#include "base/surrogate.h"
 #include "bridge/json.h"
 #include "bridge/key.h"
 
@@ -128,7 +129,7 @@ static const struct bridge_tool *find_tool(const struct bridge_opts *o, const ch
 
 static bool is_object(const char *json, size_t len)
 {
-	yyjson_doc *doc = yyjson_read(json, len, 0);
+	yyjson_doc *doc = json_parse(json, len);
 	bool good = yyjson_is_obj(yyjson_doc_get_root(doc));
 
 	yyjson_doc_free(doc);
@@ -149,8 +150,11 @@ static const char *find_fault(const struct tools *t, const struct bridge_tool *t
 
 static const char *add_run(struct tools *t, const struct bridge_tool *tool, uint64_t call, const char *arguments, size_t len)
 {
-	struct tool_run *r = tool_run_new(&t->shared, tool, call, arguments, len);
+	char *copy;
+	const char *whole = surrogate_mend(arguments, len, &copy); /* not every program can print half of a pair */
+	struct tool_run *r = whole ? tool_run_new(&t->shared, tool, call, whole, len) : NULL;
 
+	free(copy);
 	if (!r)
 		return "no memory";
 	list_append(&t->runs, &r->node);

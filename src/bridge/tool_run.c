@@ -3,6 +3,7 @@
 
 #include "base/closing_uv.h"
 #include "base/err.h"
+#include "bridge/json.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <yyjson.h>
 
 enum { KILL_MS = 500 }; /* from SIGKILL to the end of a program that is not stuck in the kernel */
 
@@ -42,7 +42,7 @@ static void succeed(struct tool_run *r, const char *json, size_t len)
 /* Exactly one JSON document. Blanks go: they would be escaped, and the provider has to take it in one message. */
 static char *normalise(const struct buf *result, size_t *len)
 {
-	yyjson_doc *doc = yyjson_read((const char *)result->p, result->len, 0);
+	yyjson_doc *doc = json_parse(result->p, result->len);
 	char *json = doc ? yyjson_write(doc, 0, len) : NULL;
 
 	yyjson_doc_free(doc);

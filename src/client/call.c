@@ -3,11 +3,11 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "client/json_line.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yyjson.h>
 
 enum {
 	NEXT_ADDRESS_MS = 1000, /* that a silent address gets if there is another ... */
@@ -236,7 +236,7 @@ static void ping(struct call *c, nsec now)
 /* True for a pong: the caller of this layer did not ask for it and does not get it. */
 static bool handle_own(struct call *c, const char *line, size_t len, nsec now)
 {
-	yyjson_doc *doc = len <= OWN_LINE_MAX ? yyjson_read(line, len, 0) : NULL;
+	yyjson_doc *doc = len <= OWN_LINE_MAX ? json_line(line, len) : NULL;
 	yyjson_val *o = yyjson_doc_get_root(doc), *type = yyjson_obj_get(o, "type"), *t = yyjson_obj_get(o, "t");
 	bool is_pong = yyjson_equals_str(type, "pong");
 

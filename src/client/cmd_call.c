@@ -3,6 +3,7 @@
 #include "client/call.h"
 #include "client/wav.h"
 #include "client/cmd.h"
+#include "client/json_line.h"
 
 #include "audio/frame.h"
 #include "audio/pcm.h"
@@ -15,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <yyjson.h>
 
 enum { NAMES_MAX = 64, STATUS_BYTES = 160, NAME_BYTES = 65, SECONDS_MAX = 1000000, FIGURES_EVERY = 1000 / MEDIA_FRAME_MS,
 	/* Samples of a file that are converted at once; they become six times as many at most. */
@@ -329,7 +329,7 @@ static void show_event(struct app *a, yyjson_val *o)
 static void on_line(void *ctx, const char *line, size_t len, nsec now)
 {
 	struct app *a = ctx;
-	yyjson_doc *doc = yyjson_read(line, len, 0);
+	yyjson_doc *doc = json_line(line, len);
 	yyjson_val *o = yyjson_doc_get_root(doc);
 
 	(void)now;

@@ -2,6 +2,7 @@
 #include "daemon/control.h"
 
 #include "base/err.h"
+#include "base/surrogate.h"
 #include "base/utf8.h"
 
 #include <stdio.h>
@@ -80,14 +81,21 @@ static int parse_stats(yyjson_val *obj, struct control_msg *out, char why[CONTRO
 	return 0;
 }
 
+/* It comes back as it came: a whole number stays one, however large. */
 static int parse_ping(yyjson_val *obj, struct control_msg *out, char why[CONTROL_WHY])
 {
 	yyjson_val *t = yyjson_obj_get(obj, "t");
+	size_t len = 0;
 
-	if (t && !yyjson_is_num(t))
-		return fault(why, "ping: t must be a number");
-	out->t = yyjson_get_num(t);
-	return 0;
+	if (!t)
+		return 0;
+	char *text = yyjson_is_num(t) || yyjson_is_raw(t) ? yyjson_val_write(t, 0, &len) : NULL;
+	bool fits = text && len < sizeof out->t;
+
+	if (fits)
+		memcpy(out->t, text, len + 1);
+	free(text);
+	return fits ? 0 : fault(why, "ping: t must be a number of at most 63 characters");
 }
 
 static int parse_nothing(yyjson_val *obj, struct control_msg *out, char why[CONTROL_WHY])
@@ -118,9 +126,18 @@ static enum control_type type_of(yyjson_val *name)
 	return CONTROL_UNKNOWN;
 }
 
+static yyjson_doc *read_line(const char *line, size_t len)
+{
+	char *copy, *whole = (char *)(uintptr_t)surrogate_mend(line, len, &copy); /* not written: yyjson copies it */
+	yyjson_doc *doc = whole ? yyjson_read_opts(whole, len, YYJSON_READ_BIGNUM_AS_RAW, NULL, NULL) : NULL;
+
+	free(copy);
+	return doc;
+}
+
 int control_parse(const char *line, size_t len, struct control_msg *out, char why[CONTROL_WHY])
 {
-	yyjson_doc *doc = yyjson_read(line, len, 0);
+	yyjson_doc *doc = read_line(line, len);
 
 	if (!doc)
 		return fault(why, "not a JSON object in UTF-8");
@@ -134,7 +151,7 @@ int control_parse(const char *line, size_t len, struct control_msg *out, char wh
 		out->text[0] = '\0';
 		out->to = out->every_ms = 0;
 		out->muted = false;
-		out->t = 0;
+		memcpy(out->t, "0", sizeof "0");
 		out->mode = BRIDGE_ACTIVE;
 		out->epoch = 0;
 		out->samples = 0;
@@ -379,11 +396,11 @@ int control_stats(struct buf *out, uint64_t datagrams_in, const struct participa
 	return line_end(&l, out);
 }
 
-int control_pong(struct buf *out, double t)
+int control_pong(struct buf *out, const char *t)
 {
 	struct line l = line_of("pong");
 
-	yyjson_mut_obj_add_real(l.doc, l.obj, "t", t);
+	yyjson_mut_obj_add_val(l.doc, l.obj, "t", yyjson_mut_raw(l.doc, t));
 	return line_end(&l, out);
 }
 

@@ -20,6 +20,8 @@ enum control_type {
 	CONTROL_N_TYPES,
 };
 
+enum { CONTROL_NUMBER = 64 }; /* bytes of a number that is sent back, its NUL included */
+
 struct control_msg {
 	enum control_type type;
 	char text[MESSAGE_MAX + 1];
@@ -28,12 +30,13 @@ struct control_msg {
 	enum bridge_mode mode;
 	uint8_t epoch;
 	uint64_t samples;
-	double t;
+	char t[CONTROL_NUMBER];  /* as a JSON number */
 };
 
 enum { CONTROL_WHY = 96, CONTROL_STATS_MIN_MS = 200 };
 
-/* ERR_MALFORMED, with a phrase in `why`: not an object with a type, or a field of the wrong type. */
+/* ERR_MALFORMED, with a phrase in `why`: not an object with a type, or a field of the wrong type. Half of a surrogate pair is
+ * U+FFFD. */
 int control_parse(const char *line, size_t len, struct control_msg *out, char why[CONTROL_WHY]);
 
 /* Each of these appends one line, with its line feed. ERR_NOMEM, ERR_LIMIT (the buffer's `max`) alone. */
@@ -49,7 +52,7 @@ size_t control_welcome_max(uint32_t people);
 int control_event(struct buf *out, const struct room_event *ev, int64_t wall_ms);
 int control_stats(struct buf *out, uint64_t datagrams_in, const struct participant_stats *p,
 	const struct session_info *s);
-int control_pong(struct buf *out, double t);
+int control_pong(struct buf *out, const char *t); /* a JSON number */
 int control_warning(struct buf *out, const char *code, const char *text);
 int control_error(struct buf *out, const char *code, const char *text);
 struct control_bye {

@@ -267,6 +267,16 @@ class Control(VoiceCase):
                 await p.expect("pong", t=4)
                 self.assertEqual([x["t"] for x in p.lines if x["type"] == "pong"], [1, 2, 3, 4])
 
+    async def test_half_an_emoji_is_text(self):
+        """JavaScript and Python cut strings there, and write the half as an escape."""
+        with Mynahd() as server:
+            async with session(server, room="x") as p:
+                p.write(b'{"type":"message","text":"half \\ud83d"}\n{"type":"message","text":"\\ude00 and \\ud83d\\ude00"}\n')
+                await p.expect("message", text="half \ufffd")
+                await p.expect("message", text="\ufffd and \U0001f600")
+                p.write(b'{"type":"ping","t":9007199254740993}\n')
+                await p.expect("pong", t=9007199254740993)
+
     async def test_lines_that_are_wrong(self):
         bad = [b"hello", b"[]", b"{}", b'{"type":1}', b'{"type":"mute"}', b'{"type":"message","text":""}', b"\xff\xfe",
                b'{"type":"message","text":"a\\u0000b"}', b'{"type":"message","text":"' + b"x" * 5000 + b'"}',

@@ -153,14 +153,61 @@ STAGE_TEST(a_call_is_understood_in_each_of_its_three_events)
 	close_driver();
 }
 
+/* However its arguments are written, or whether they are: every call is answered once, and then the model goes on. */
+STAGE_TEST(every_call_is_answered_once)
+{
+	static const char *const arguments[] = {"", ",\"arguments\":null", ",\"arguments\":{}", ",\"arguments\":{\"a\":[1,null]}",
+		",\"arguments\":[]", ",\"arguments\":7", ",\"arguments\":1e400", ",\"arguments\":true", ",\"arguments\":\"\"",
+		",\"arguments\":\"{\"", ",\"arguments\":\"[]\"", ",\"arguments\":\"null\"", ",\"arguments\":\"{}\"",
+		",\"arguments\":\"{\\\"a\\\":\\\"\\\\ud83d\\\"}\"", ",\"arguments\":\"{\\\"a\\\":\\\"\\ud83d\\\"}\""};
+	static const char *const forms[] = { /* which events name it */
+		"{\"type\":\"response.function_call_arguments.done\",\"response_id\":\"r\",\"call_id\":\"c\",\"name\":\"x\"%s}",
+		"{\"type\":\"response.output_item.done\",\"response_id\":\"r\",\"item\":{\"type\":\"function_call\",\"call_id\":\"c\","
+			"\"name\":\"x\"%s}}",
+		"{\"type\":\"response.done\",\"response\":{\"id\":\"r\",\"output\":[{\"type\":\"function_call\",\"call_id\":\"c\","
+			"\"name\":\"x\"%s}]}}",
+	};
+	char json[400];
+
+	for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
+		for (int which = 1; which < 8; which++) {
+			open_session(s);
+			s->n_sent = 0;
+			event("{\"type\":\"response.created\",\"response\":{\"id\":\"r\"}}");
+			for (size_t f = 0; f < 3; f++) {
+				snprintf(json, sizeof json, forms[f], arguments[i]);
+				if (which & 1 << f)
+					event(json);
+			}
+			if (!(which & 4))
+				event("{\"type\":\"response.done\",\"response\":{\"id\":\"r\"}}");
+			if (stage_count(s, "\"function_call_output\",\"call_id\":\"c\"") != 1 || stage_count(s, "\"response.create\"") != 1)
+				fail_msg("%s in form %d: not answered once", arguments[i], which);
+			close_driver();
+		}
+}
+
 STAGE_TEST(an_incomplete_call_is_ignored)
 {
 	open_session(s);
 	event("{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"function_call\",\"call_id\":\"c1\",\"status\":\"incomplete\","
 		"\"name\":\"x\",\"arguments\":\"{\"}}");
-	event("{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"function_call\",\"call_id\":\"c1\",\"name\":\"\",\"arguments\":\"{}\"}}");
-	event("{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"function_call\",\"call_id\":\"c1\",\"name\":\"x\"}}");
+	event("{\"type\":\"response.function_call_arguments.done\",\"call_id\":\"c1\",\"arguments\":\"{}\"}"); /* its name follows */
 	assert_int_equal(ai.calls.n, 0);
+	/* and one without a name is none of ours */
+	event("{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"function_call\",\"call_id\":\"c1\",\"arguments\":\"{}\"}}");
+	assert_int_equal(stage_count(s, "there is no such tool"), 1);
+	close_driver();
+}
+
+/* As long as the others, and as important. */
+STAGE_TEST(an_event_with_half_an_emoji_is_not_lost)
+{
+	open_session(s);
+	event("{\"type\":\"response.output_audio_transcript.delta\",\"item_id\":\"i\",\"delta\":\"Hi \\ud83d\"}");
+	assert_string_equal(stage_last_transcript(s), "0: Hi \xef\xbf\xbd...");
+	event("{\"type\":\"response.done\",\"response\":{\"id\":\"r\",\"note\":\"\\ude00\",\"cost\":1e400}}");
+	assert_int_equal(ai.response.phase, AI_IDLE);
 	close_driver();
 }
 
@@ -245,7 +292,9 @@ int main(void)
 		STAGE_CASE(a_provider_that_does_not_interrupt_is_told_to_cancel),
 		STAGE_CASE(peoples_words_are_reported_and_remembered),
 		STAGE_CASE(a_call_is_understood_in_each_of_its_three_events),
+		STAGE_CASE(every_call_is_answered_once),
 		STAGE_CASE(an_incomplete_call_is_ignored),
+		STAGE_CASE(an_event_with_half_an_emoji_is_not_lost),
 		STAGE_CASE(a_result_is_confirmed_by_both_names_of_the_event),
 		STAGE_CASE(a_response_that_the_provider_begins_tells_of_the_results_that_it_has),
 		STAGE_CASE(a_complaint_does_not_end_the_session),

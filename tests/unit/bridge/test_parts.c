@@ -8,6 +8,7 @@
 #include "bridge/json.h"
 #include "bridge/key.h"
 #include "bridge/bridge_output.h"
+#include "bridge/stream_events.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -307,6 +308,64 @@ TEST(documents_of_any_size_are_read)
 	free(big);
 }
 
+/* All that the grammar allows is read (RFC 8259), and nothing else. */
+TEST(all_that_is_json_is_read)
+{
+	static const struct {
+		const char *json, *text; /* of its "a"; NULL: it is no JSON */
+	} cases[] = {
+		{"{\"a\":\"half \\ud83d\"}", "half \xef\xbf\xbd"},
+		{"{\"a\":\"\\ude00half\"}", "\xef\xbf\xbdhalf"},
+		{"{\"a\":\"\\ud83d\\ude00\"}", "\xf0\x9f\x98\x80"},
+		{"{\"a\":\"x\",\"\\ud83d\":1}", "x"},
+		{"{\"a\":\"x\",\"b\":1e400,\"c\":-1e-400,\"d\":123456789012345678901234567890}", "x"},
+		{" {\"a\" : \"x\"}\r\n", "x"},
+		{"{\"a\":\"\xff\"}", NULL},
+		{"{\"a\":\"\xed\xa0\xbd\"}", NULL}, /* a half in three bytes is not UTF-8 */
+		{"{\"a\":NaN}", NULL},
+		{"{\"a\":\"\\ud83\"}", NULL},
+		{"{\"a\":\"\n\"}", NULL},
+	};
+	struct json_pool pool = {0};
+	char *big = calloc(1, 100000);
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		size_t len = strlen(cases[i].json);
+
+		memset(big, ' ', 100000);
+		memcpy(big + 100000 - len, cases[i].json, len);
+		for (int is_big = 0; is_big < 2; is_big++) {
+			yyjson_val *v = is_big ? json_read(&pool, big, 100000) : json_read(&pool, cases[i].json, len);
+
+			if (!cases[i].text && v)
+				fail_msg("%s was read", cases[i].json);
+			else if (cases[i].text && !json_is(v, "a", cases[i].text))
+				fail_msg("%s became %s", cases[i].json, json_text(v, "a"));
+		}
+	}
+	json_fini(&pool);
+	free(big);
+}
+
+static char said[100];
+
+static void on_message(void *ctx, const char *text)
+{
+	(void)ctx;
+	snprintf(said, sizeof said, "%s", text);
+}
+
+TEST(an_event_of_a_worker_may_hold_half_a_pair)
+{
+	static const struct bridge_sink hears = {.message = on_message};
+	static const char event[] = "{\"type\":\"message\",\"text\":\"half \\ud83d\",\"x\":1e400}";
+	char why[100];
+
+	assert_int_equal(stream_event_handle((const uint8_t *)event, strlen(event), &hears, NULL, why, sizeof why), 0);
+	assert_string_equal(said, "half \xef\xbf\xbd");
+	assert_int_equal(stream_event_handle((const uint8_t *)"{\"type\":\"\xff\"}", 12, &hears, NULL, why, sizeof why), ERR_MALFORMED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,6 +380,8 @@ int main(void)
 		cmocka_unit_test(keys_come_from_the_file_or_else_the_variable),
 		cmocka_unit_test(strings_are_quoted),
 		cmocka_unit_test(documents_of_any_size_are_read),
+		cmocka_unit_test(all_that_is_json_is_read),
+		cmocka_unit_test(an_event_of_a_worker_may_hold_half_a_pair),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

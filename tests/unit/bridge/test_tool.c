@@ -201,6 +201,10 @@ static void every_outcome_is_reported(void **state)
 		{"echo 42", "42", true},
 		{"echo '\"text\"'", "\"text\"", true},
 		{"echo null", "null", true},
+		{"echo 123456789012345678901234567890", "123456789012345678901234567890", true},
+		{"echo '[1e400]'", "[1e400]", true},
+		{"printf %s '\"half \\ud83d\"'", "\"half \xef\xbf\xbd\"", true},
+		{"printf '\"\\355\\240\\275\"'", "{\"error\":\"its result is not JSON in UTF-8\"}", false}, /* the same half in bytes */
 		{"echo plain words", "{\"error\":\"its result is not JSON in UTF-8\"}", false},
 		{"echo '{\"a\":1} {\"b\":2}'", "{\"error\":\"its result is not JSON in UTF-8\"}", false},
 		{"printf '\"\\377\"'", "{\"error\":\"its result is not JSON in UTF-8\"}", false},
@@ -263,13 +267,16 @@ static void an_impossible_call_fails_at_once(void **state)
 	call(b, 7, "cat", ""); /* some models send no arguments where a tool takes none */
 	await(b, 7);
 	assert_string_equal(answer_to(b, 7), "{}");
+	call(b, 20, "cat", "{\"a\":\"\\ud83d\"}"); /* half of a pair: a program could not print it */
+	await(b, 8);
+	assert_string_equal(answer_to(b, 20), "{\"a\":\"\xef\xbf\xbd\"}");
 	/* the longest result, more than a pipe holds on some machines */
 	memset(big, 'x', TOOL_RESULT_MAX);
 	memcpy(big, "{\"a\":\"", 6);
 	memcpy(big + TOOL_RESULT_MAX - 2, "\"}", 3);
 	call(b, 8, "cat", big);
-	await(b, 8);
-	assert_int_equal(b->len[7], TOOL_RESULT_MAX);
+	await(b, 9);
+	assert_int_equal(b->len[8], TOOL_RESULT_MAX);
 	free(big);
 }
 

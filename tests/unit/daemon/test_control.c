@@ -41,7 +41,7 @@ TEST(every_type_of_message_is_parsed)
 	assert_int_equal(parse("{\"type\":\"stats\"}", &m), 0);
 	assert_int_equal(m.every_ms, 0);
 	assert_int_equal(parse("{\"type\":\"ping\",\"t\":12.5}", &m), 0);
-	assert_true(m.t == 12.5);
+	assert_string_equal(m.t, "12.5");
 	assert_int_equal(parse("{\"type\":\"played\",\"epoch\":255,\"samples\":4800000000}", &m), 0);
 	assert_int_equal(m.type, CONTROL_PLAYED);
 	assert_int_equal(m.epoch, 255);
@@ -75,6 +75,70 @@ TEST(lines_that_are_not_messages_are_malformed)
 		if (parse(bad[i], &m) != ERR_MALFORMED)
 			fail_msg("accepted: %s", bad[i]);
 	assert_int_equal(control_parse("{\"type\":\"bye\"}\0x", 16, &m, why), ERR_MALFORMED);
+}
+
+TEST(a_text_cut_in_the_middle_of_a_pair_is_taken)
+{
+	static struct control_msg m;
+
+	assert_int_equal(parse("{\"type\":\"message\",\"text\":\"half \\ud83d\"}", &m), 0);
+	assert_string_equal(m.text, "half \xef\xbf\xbd");
+	assert_int_equal(parse("{\"type\":\"message\",\"text\":\"\\ude00\\ud83d\\ude00\",\"\\udc00\":[]}", &m), 0);
+	assert_string_equal(m.text, "\xef\xbf\xbd\xf0\x9f\x98\x80");
+}
+
+TEST(a_number_comes_back_as_it_came)
+{
+	static const struct {
+		const char *t, *back; /* NULL: the same */
+	} cases[] = {
+		{"0", NULL}, {"-7", NULL}, {"1700000000123", NULL}, {"9007199254740993", NULL}, {"-9223372036854775808", NULL},
+		{"18446744073709551615", NULL}, {"123456789012345678901234567890", NULL}, {"1e400", NULL}, {"12.5", NULL},
+		{"0.1", NULL}, {"1234.567", NULL}, {"3.0", NULL}, {"1e2", "100.0"},
+	};
+	static struct control_msg m;
+	char line[200];
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const char *back = cases[i].back ? cases[i].back : cases[i].t;
+		struct buf b;
+
+		snprintf(line, sizeof line, "{\"type\":\"ping\",\"t\":%s}", cases[i].t);
+		assert_int_equal(parse(line, &m), 0);
+		assert_string_equal(m.t, back);
+		buf_init(&b, 200);
+		assert_int_equal(control_pong(&b, m.t), 0);
+		snprintf(line, sizeof line, "{\"type\":\"pong\",\"t\":%s}\n", back);
+		assert_int_equal(b.len, strlen(line));
+		assert_memory_equal(b.p, line, b.len);
+		buf_fini(&b);
+	}
+	assert_int_equal(parse("{\"type\":\"ping\"}", &m), 0);
+	assert_string_equal(m.t, "0");
+	snprintf(line, sizeof line, "{\"type\":\"ping\",\"t\":1%080d}", 0);
+	assert_int_equal(parse(line, &m), ERR_MALFORMED);
+}
+
+/* Every type with every kind of value in every field that it has: it is understood, or refused with a reason. */
+TEST(each_line_of_json_is_understood_or_refused_with_a_reason)
+{
+	static const char *const types[] = {"message", "mute", "bridge", "stats", "ping", "played", "bye", "other"};
+	static const char *const fields[] = {"text", "to", "muted", "mode", "every_ms", "t", "epoch", "samples"};
+	static const char *const values[] = {"null", "true", "false", "0", "-1", "1.5", "1e400", "-1e400", "4294967296", "18446744073709551616",
+		"\"\"", "\"x\"", "\"\\ud83d\"", "\"\\u0000\"", "\"active\"", "[]", "{}", "[[[]]]", "{\"\":{\"\":null}}"};
+	static struct control_msg m;
+	char line[200], why[CONTROL_WHY];
+
+	for (size_t t = 0; t < sizeof types / sizeof *types; t++)
+		for (size_t f = 0; f < sizeof fields / sizeof *fields; f++)
+			for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+				snprintf(line, sizeof line, "{\"type\":\"%s\",\"%s\":%s}", types[t], fields[f], values[v]);
+				why[0] = '\0';
+				int err = control_parse(line, strlen(line), &m, why);
+
+				if (err && (err != ERR_MALFORMED || !why[0] || strncmp(why, types[t], strlen(types[t])) != 0))
+					fail_msg("%s: %s", line, why);
+			}
 }
 
 TEST(a_message_may_be_4096_bytes_and_no_more)
@@ -113,7 +177,7 @@ TEST(each_line_sent_is_one_object)
 	assert_int_equal(control_event(&b, &failed, 0), 0);
 	assert_int_equal(control_event(&b, &bot_joined, 0), 0);
 	assert_int_equal(control_event(&b, &bot_down, 0), 0);
-	assert_int_equal(control_pong(&b, 1.5), 0);
+	assert_int_equal(control_pong(&b, "1.5"), 0);
 	assert_int_equal(control_bye(&b, &(struct control_bye){.reason = "shutdown", .text = "ends", .reconnect_ms = 1500}), 0);
 	snprintf(text, sizeof text, "%.*s", (int)b.len, (const char *)b.p);
 	assert_string_equal(text,
@@ -153,6 +217,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_type_of_message_is_parsed),
 		cmocka_unit_test(lines_that_are_not_messages_are_malformed),
+		cmocka_unit_test(a_text_cut_in_the_middle_of_a_pair_is_taken),
+		cmocka_unit_test(a_number_comes_back_as_it_came),
+		cmocka_unit_test(each_line_of_json_is_understood_or_refused_with_a_reason),
 		cmocka_unit_test(a_message_may_be_4096_bytes_and_no_more),
 		cmocka_unit_test(each_line_sent_is_one_object),
 		cmocka_unit_test(a_text_cut_in_mid_character_loses_its_end_only),
