@@ -24,6 +24,7 @@ enum option_form {
 	FORM_TEXT,     /* itself */
 	FORM_FILE,     /* a file that is read; it may be named as a credential of the service */
 	FORM_PAGES,    /* a directory with the files of a page */
+	FORM_STATE,    /* a directory that is written to */
 	FORM_SECRET,   /* an environment variable that holds a secret, which no program that we start may see */
 	FORM_COMMAND,  /* a list: a program, found as in a shell, and its arguments */
 };

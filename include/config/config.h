@@ -32,6 +32,7 @@ struct config_server {
 	uint32_t shards;                 /* threads that serve sessions, 1..64; default 0: as many as there are cores */
 	char tls_groups[CONFIG_GROUPS_MAX][24]; /* the preferred first. default "X25519MLKEM768", "X25519", "P-256" */
 	size_t n_tls_groups;
+	char state_dir[CONFIG_TEXT_MAX]; /* for what outlives a restart; default "": systemd's $STATE_DIRECTORY, if there is one */
 	uint32_t drain_ms;               /* that sessions get to leave after SIGTERM. default 1000, at most 4000 */
 };
 

@@ -22,6 +22,8 @@
 struct quic_endpoint;
 struct quic_conn;
 
+enum { QUIC_SECRET_LEN = 32 };
+
 struct quic_opts {
 	uint32_t max_conns;            /* refused above: CONNECTION_REFUSED. default 10000 */
 	uint32_t max_conns_per_addr;   /* by IPv4 address or IPv6 /64. default 512 */
@@ -41,8 +43,8 @@ struct quic_opts {
 	uint32_t stateless_per_s;      /* version negotiation, refusal and reset packets. default 2000 */
 	bool pmtud;                    /* probe for larger packets: 1444 bytes at most, in ngtcp2's steps. default true */
 	uint8_t shard;                 /* first byte of the connection ids we choose; for steering */
-	uint8_t secret[32];            /* signs Retry and stateless reset tokens; all zero: random, made at start.
-	                                * Endpoints of a group use that of the group */
+	uint8_t reset_secret[QUIC_SECRET_LEN]; /* makes stateless reset tokens, across restarts if it stays the same; all zero:
+	                                * random. Endpoints of a group use that of the group */
 };
 void quic_opts_default(struct quic_opts *o);
 
@@ -192,9 +194,10 @@ struct quic_relay {
 };
 enum { QUIC_MAIL_CONN = 1, QUIC_MAIL_OVER, QUIC_MAIL_KINDS = 16 };
 
-/* What they share: the secret that signs tokens, and the counts of connections, in all and from one address, so that
- * the limits hold for all together. 1..QUIC_SHARDS_MAX endpoints. ERR_RANGE, ERR_NOMEM. */
-int quic_group_new(unsigned n_shards, struct quic_group **out);
+/* What they share: the secrets that make tokens, and the counts of connections, in all and from one address, so that
+ * the limits hold for all together. 1..QUIC_SHARDS_MAX endpoints. `reset_secret`: as in quic_opts; NULL: random. ERR_RANGE,
+ * ERR_NOMEM. */
+int quic_group_new(unsigned n_shards, const uint8_t *reset_secret, struct quic_group **out);
 /* After all endpoints are freed. Accepts NULL. */
 void quic_group_free(struct quic_group *g);
 /* Now, of all endpoints, including connections that are moving. Any thread. */

@@ -52,6 +52,9 @@ int quic_cert_parse(const char *chain_pem, const char *key_pem, int64_t now_s, s
 	char why[QUIC_CERT_ERROR]);
 /* Is `host`, as in struct authority (base/origin.h), among the names? See host_matches(). */
 bool quic_cert_has_name(const struct quic_cert_info *info, const char *host);
+/* A secret that can be made again from the certificate's private key and the same `label`, and tells nothing of the key.
+ * ERR_TLS. */
+int quic_cert_derive(const struct quic_cert *c, const void *label, size_t len, uint8_t out[32]);
 void quic_cert_free(struct quic_cert *c); /* accepts a zeroed one; clears the key */
 
 /* --- contexts ------------------------------------------------------------------------- */

@@ -141,6 +141,19 @@ static bool look_at_pages(const char *dir, char fault[FILES_FAULT])
 	return true;
 }
 
+/* --- a directory of ours ----------------------------------------------------------------- */
+
+static bool look_at_state(const char *dir, char fault[FILES_FAULT])
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool usable = fd >= 0 && faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) == 0;
+	int err = errno;
+
+	if (fd >= 0)
+		close(fd);
+	return usable || faulty(fault, strerror(err));
+}
+
 bool files_look(const struct option_row *f, const void *base, char fault[FILES_FAULT])
 {
 	const char *text = (const char *)base + f->offset;
@@ -151,6 +164,8 @@ bool files_look(const struct option_row *f, const void *base, char fault[FILES_F
 		return !*text || look_at_file(text, fault);
 	case FORM_PAGES:
 		return !*text || look_at_pages(text, fault);
+	case FORM_STATE:
+		return !*text || look_at_state(text, fault);
 	case FORM_COMMAND:
 		memcpy(&n, (const char *)base + f->count, sizeof n);
 		return look_at_command(text, n, f->width, fault);

@@ -58,6 +58,10 @@ static const struct option_row server_fields[] = {
 		.help = "web pages that may open sessions; a list must name the built-in page too; empty: those of localhost, and of the same host, on any port, if that is an address or a name of the certificate; \"*\": all"},
 	{.key = "shards", .type = OPTION_U32, IN(server.shards), .max = 64,
 		.help = "threads that serve sessions; 0: one for each core that the daemon may use"},
+	{.key = "state_dir", .type = OPTION_TEXT, IN(server.state_dir), WIDE(config, server.state_dir),
+		.accepts = "the name of a directory", .form = FORM_STATE,
+		.help = "directory for the secret by which clients notice at once that the server was killed; for one daemon alone; "
+			"empty: $STATE_DIRECTORY of systemd, or else that secret comes from the private key"},
 	{.key = "drain_ms", .type = OPTION_U32, IN(server.drain_ms), .max = 4000, .unit = "ms",
 		.help = "how long sessions may take to leave when the server is told to stop"},
 };

@@ -200,6 +200,11 @@ int certs_reload(struct certs *c, int64_t wall_s, char status[CERTS_STATUS])
 	return err;
 }
 
+const struct quic_cert *certs_current(const struct certs *c)
+{
+	return &c->now;
+}
+
 size_t certs_hashes(struct certs *c, uint8_t out[CERTS_MAX_HASHES][32])
 {
 	size_t n = 0;

@@ -33,6 +33,8 @@ int certs_reload(struct certs *c, int64_t wall_s, char status[CERTS_STATUS]);
 /* What the page pins: SHA-256 of the current certificate and of the announced one. None for a certificate from
  * a file that no browser would accept by hash. Returns how many. */
 size_t certs_hashes(struct certs *c, uint8_t out[CERTS_MAX_HASHES][32]);
+/* The one that is shown, until the next check or reload. In the thread of those. */
+const struct quic_cert *certs_current(const struct certs *c);
 struct quic_cert_info certs_info(struct certs *c);
 /* Does the current certificate or the announced one have this name? See quic_cert_has_name(). */
 bool certs_have_name(struct certs *c, const char *host);

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "daemon/certs.h"
 #include "daemon/listen.h"
+#include "daemon/reset_secret.h"
 #include "daemon/scrape.h"
 #include "daemon/shard.h"
 #include "daemon/web.h"
@@ -242,10 +243,12 @@ static void on_reply(void *ctx, struct mail *m);
 
 static int open_shards(struct server *s)
 {
+	uint8_t reset_secret[QUIC_SECRET_LEN];
 	int err = registry_new(s->cfg, s->n_shards, &s->registry);
 
+	reset_secret_find(&s->cfg->server, certs_current(s->certs), &s->log, reset_secret);
 	if (!err)
-		err = quic_group_new(s->n_shards, &s->group);
+		err = quic_group_new(s->n_shards, reset_secret, &s->group);
 	if (!err && s->n_shards > 1)
 		err = exchange_new(s->n_shards, &s->exchange);
 	for (unsigned i = 0; i < s->n_shards && !err; i++) {

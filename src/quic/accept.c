@@ -65,7 +65,7 @@ static void send_reset(struct quic_endpoint *ep, const struct quic_path *path, c
 	if (!stateless_allowed(ep))
 		return;
 	ngtcp2_cid_init(&cid, vc->dcid, vc->dcidlen);
-	if (reset_token_make(&ep->secret, &cid, token.data))
+	if (reset_token_make(&ep->reset_secret, &cid, token.data))
 		return;
 	random_bytes(noise, n);
 	uint8_t *b = ep->out.slot(ep->out.ctx);
@@ -92,7 +92,7 @@ void ep_send_retry(struct quic_endpoint *ep, const struct quic_path *path, const
 	ngtcp2_cid scid;
 
 	ep_random_cid(ep, &scid);
-	size_t n = retry_token_make(&ep->secret, hd->version, &path->remote, &scid, &hd->dcid, ep->now, token);
+	size_t n = retry_token_make(&ep->retry_secret, hd->version, &path->remote, &scid, &hd->dcid, ep->now, token);
 
 	if (n == 0)
 		return;
@@ -145,7 +145,7 @@ static void recv_initial(struct quic_endpoint *ep, const struct quic_path *path,
 	size_t len, const ngtcp2_pkt_hd *hd)
 {
 	ngtcp2_cid odcid;
-	enum token_kind token = retry_token_check(&ep->secret, hd, &path->remote, ep->now, &odcid);
+	enum token_kind token = retry_token_check(&ep->retry_secret, hd, &path->remote, ep->now, &odcid);
 
 	if (token == TOKEN_BAD) {
 		ep->stats.bad_tokens++;

@@ -439,6 +439,23 @@ int quic_cert_load(const char *chain_path, const char *key_path, int64_t now_s, 
 	return err;
 }
 
+int quic_cert_derive(const struct quic_cert *c, const void *label, size_t len, uint8_t out[32])
+{
+	char why[QUIC_CERT_ERROR];
+	unsigned char *der = NULL;
+	EVP_PKEY *key;
+	int err = read_key(c->key_pem, "", &key, why);
+
+	if (err)
+		return ERR_TLS;
+	int n = i2d_PrivateKey(key, &der); /* whatever form the PEM has */
+	bool made = n > 0 && HMAC(EVP_sha256(), der, n, label, len, out, NULL);
+
+	EVP_PKEY_free(key);
+	OPENSSL_clear_free(der, n > 0 ? (size_t)n : 0);
+	return made ? 0 : ERR_TLS;
+}
+
 void quic_cert_free(struct quic_cert *c)
 {
 	free(c->chain_pem);

@@ -197,7 +197,7 @@ static int start_server(struct quic_conn *c, const ngtcp2_pkt_hd *hd, const ngtc
 		s.tokenlen = hd->tokenlen;
 		s.token_type = NGTCP2_TOKEN_TYPE_RETRY;
 	}
-	if (reset_token_make(&c->ep->secret, &scid, p.stateless_reset_token))
+	if (reset_token_make(&c->ep->reset_secret, &scid, p.stateless_reset_token))
 		return ERR_TLS;
 	p.stateless_reset_token_present = 1;
 	if (ngtcp2_conn_server_new(&c->q, &hd->scid, &scid, &path, hd->version, &qconn_callbacks_server, &s, &p, NULL, c))

@@ -62,7 +62,8 @@ int quic_endpoint_new(const struct quic_opts *opts, const struct quic_out *out, 
 	list_init(&ep->half_open);
 	schedule_init(&ep->sched);
 	dgram_pool_init(&ep->pool, opts->datagram_pool);
-	secret_init(&ep->secret, opts->secret);
+	secret_init(&ep->retry_secret, NULL);
+	secret_init(&ep->reset_secret, opts->reset_secret);
 	random_bytes(ep->random_key, sizeof ep->random_key);
 	err = cid_table_new(&ep->cids);
 	if (err)
@@ -118,8 +119,9 @@ void quic_endpoint_free(struct quic_endpoint *ep)
 		addr_limit_free(ep->addrs);
 	cid_table_free(ep->cids);
 	quic_tls_unref(ep->tls);
-	OPENSSL_cleanse(&ep->secret, sizeof ep->secret);
-	OPENSSL_cleanse(ep->opts.secret, sizeof ep->opts.secret);
+	OPENSSL_cleanse(&ep->retry_secret, sizeof ep->retry_secret);
+	OPENSSL_cleanse(&ep->reset_secret, sizeof ep->reset_secret);
+	OPENSSL_cleanse(ep->opts.reset_secret, sizeof ep->opts.reset_secret);
 	free(ep);
 }
 

@@ -39,7 +39,7 @@ struct quic_endpoint {
 	void *app_ctx;
 	struct quic_tls *tls;
 	struct log log;
-	struct secret secret;
+	struct secret retry_secret, reset_secret; /* the first is of this process only: its clock is in the tokens */
 	struct quic_stats stats;
 	struct cid_table *cids;
 	struct addr_limit *addrs;    /* the group's, if there is one */

@@ -38,7 +38,7 @@ static int on_new_cid(ngtcp2_conn *q, ngtcp2_cid *cid, ngtcp2_stateless_reset_to
 	(void)q;
 	(void)len; /* always CID_LEN: that of our first one */
 	ep_random_cid(ep, cid);
-	if (reset_token_make(&ep->secret, cid, token->data))
+	if (reset_token_make(&ep->reset_secret, cid, token->data))
 		return NGTCP2_ERR_CALLBACK_FAILURE;
 	return qconn_add_id(c, cid) ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
 }

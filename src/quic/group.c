@@ -24,7 +24,7 @@
 
 struct quic_group {
 	unsigned n;
-	struct secret secret;
+	struct secret retry_secret, reset_secret;
 	struct addr_limit *addrs;
 	atomic_uint conns, half_open;
 	atomic_uint moving[QUIC_SHARDS_MAX]; /* connections on their way to each endpoint */
@@ -41,7 +41,7 @@ struct quic_move {
 	struct cid_list ids;
 };
 
-int quic_group_new(unsigned n, struct quic_group **out)
+int quic_group_new(unsigned n, const uint8_t *reset_secret, struct quic_group **out)
 {
 	if (n < 1 || n > QUIC_SHARDS_MAX)
 		return ERR_RANGE;
@@ -52,7 +52,8 @@ int quic_group_new(unsigned n, struct quic_group **out)
 		free(g);
 		return err;
 	}
-	random_bytes(g->secret.b, sizeof g->secret.b);
+	secret_init(&g->retry_secret, NULL);
+	secret_init(&g->reset_secret, reset_secret);
 	g->n = n;
 	*out = g;
 	return 0;
@@ -64,7 +65,8 @@ void quic_group_free(struct quic_group *g)
 		return;
 	assert(atomic_load(&g->conns) == 0 && atomic_load(&g->half_open) == 0);
 	addr_limit_free(g->addrs);
-	OPENSSL_cleanse(&g->secret, sizeof g->secret);
+	OPENSSL_cleanse(&g->retry_secret, sizeof g->retry_secret);
+	OPENSSL_cleanse(&g->reset_secret, sizeof g->reset_secret);
 	free(g);
 }
 
@@ -79,7 +81,8 @@ void quic_endpoint_join(struct quic_endpoint *ep, struct quic_group *g, const st
 	addr_limit_free(ep->addrs);
 	ep->addrs = g->addrs;
 	ep->group = g;
-	ep->secret = g->secret;
+	ep->retry_secret = g->retry_secret;
+	ep->reset_secret = g->reset_secret;
 	if (relay)
 		ep->relay = *relay;
 }

@@ -6,14 +6,14 @@
 #include <ngtcp2/ngtcp2_crypto.h>
 #include <string.h>
 
-void secret_init(struct secret *s, const uint8_t given[SECRET_LEN])
+void secret_init(struct secret *s, const uint8_t *given)
 {
-	static const uint8_t zero[SECRET_LEN];
+	static const uint8_t zero[QUIC_SECRET_LEN];
 
-	if (memcmp(given, zero, SECRET_LEN) == 0)
-		random_bytes(s->b, SECRET_LEN);
+	if (!given || memcmp(given, zero, QUIC_SECRET_LEN) == 0)
+		random_bytes(s->b, QUIC_SECRET_LEN);
 	else
-		memcpy(s->b, given, SECRET_LEN);
+		memcpy(s->b, given, QUIC_SECRET_LEN);
 }
 
 size_t retry_token_make(const struct secret *s, uint32_t version, const struct quic_addr *remote,

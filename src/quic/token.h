@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * token - Retry tokens (RFC 9000 8.1.2) and stateless reset tokens (10.3): signed with one secret of the endpoint, so
- * that the server stores nothing for them. Pure functions, except secret_init().
+ * token - Retry tokens (RFC 9000 8.1.2) and stateless reset tokens (10.3): each kind is made with a secret of the endpoint,
+ * so that the server stores nothing for them. Pure functions, except secret_init().
  */
 #pragma once
 #include "base/time.h"
 #include "quic/addr.h"
+#include "quic/endpoint.h"
 
 #include <ngtcp2/ngtcp2.h>
 #include <stdint.h>
 
-enum { SECRET_LEN = 32, RETRY_TOKEN_MAX = 256, RETRY_LIFE_S = 10 };
+enum { RETRY_TOKEN_MAX = 256, RETRY_LIFE_S = 10 };
 
 struct secret {
-	uint8_t b[SECRET_LEN];
+	uint8_t b[QUIC_SECRET_LEN];
 };
 
-/* All zero: random. */
-void secret_init(struct secret *s, const uint8_t given[SECRET_LEN]);
+/* Copies `given`. NULL or all zero: random. */
+void secret_init(struct secret *s, const uint8_t *given);
 
 enum token_kind {
 	TOKEN_NONE,  /* absent, or not made by us */

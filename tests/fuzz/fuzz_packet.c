@@ -124,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	nsec now = nsec_from_s(1);
 
 	quic_opts_default(&o);
-	o.secret[0] = 1;
+	o.reset_secret[0] = 1;
 	o.retry_half_open = 4;
 	if (quic_endpoint_new(&o, &out, &app, NULL, server_tls(), NULL, &ep))
 		return 0;

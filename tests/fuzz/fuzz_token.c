@@ -46,7 +46,7 @@ static bool tamper(uint8_t *token, size_t n, const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const uint8_t given[SECRET_LEN] = {1};
+	static const uint8_t given[QUIC_SECRET_LEN] = {1};
 	const nsec now = nsec_from_s(1000);
 	struct secret s;
 	struct quic_addr from;

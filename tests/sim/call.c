@@ -68,7 +68,7 @@ static void open_shards(struct world *w)
 	const struct quic_out out = sim_out(w->sn);
 
 	if (w->n_shards > 1) {
-		assert_int_equal(quic_group_new(w->n_shards, &w->group), 0);
+		assert_int_equal(quic_group_new(w->n_shards, NULL, &w->group), 0);
 		assert_int_equal(exchange_new(w->n_shards, &w->exchange), 0);
 	}
 	for (unsigned i = 0; i < w->n_shards; i++)

@@ -271,7 +271,7 @@ void world_init(struct world *w, uint64_t seed)
 	w->cn = sim_node(w->sim, "10.1.0.1", 50000);
 	quic_opts_default(&w->so);
 	quic_opts_default(&w->co);
-	w->so.secret[0] = 1;
+	w->so.reset_secret[0] = 1;
 	assert_int_equal(quic_cert_make(names, 2, 10, 1000000, &w->cert), 0);
 	assert_int_equal(quic_tls_server(&w->cert, NULL, &w->st), 0);
 	struct quic_tls_client_opts o = {.sha256 = w->cert.info.sha256};

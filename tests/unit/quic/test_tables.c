@@ -176,7 +176,7 @@ static const nsec at = 5000000000000;
 
 static void retry_init(struct retry *r)
 {
-	static const uint8_t zero[SECRET_LEN];
+	static const uint8_t zero[QUIC_SECRET_LEN];
 
 	secret_init(&r->secret, zero);
 	quic_addr_parse("10.0.0.1", 777, &r->client);
@@ -249,7 +249,7 @@ TEST(a_token_of_another_form_counts_as_absent)
 TEST(reset_tokens_are_derived_from_secret_and_id)
 {
 	struct secret a, b;
-	static const uint8_t given[SECRET_LEN] = {9}, zero[SECRET_LEN];
+	static const uint8_t given[QUIC_SECRET_LEN] = {9}, zero[QUIC_SECRET_LEN];
 	uint8_t t1[16], t2[16];
 	ngtcp2_cid id;
 
@@ -264,7 +264,7 @@ TEST(reset_tokens_are_derived_from_secret_and_id)
 	assert_memory_not_equal(t1, t2, 16);
 	secret_init(&a, zero);
 	secret_init(&b, zero);
-	assert_memory_not_equal(a.b, b.b, SECRET_LEN);
+	assert_memory_not_equal(a.b, b.b, QUIC_SECRET_LEN);
 }
 
 int main(void)
