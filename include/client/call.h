@@ -37,6 +37,7 @@ struct call_end {
 	enum call_end_kind kind;
 	unsigned status;
 	uint32_t code;
+	bool cut; /* CALL_LOST without a word of the server: it may be back, or be reached, in another call */
 	char text[CALL_TEXT_MAX];
 };
 

@@ -275,8 +275,10 @@ static void look_for_life(struct call *c, nsec now)
 		return;
 	c->looked_at = now;
 	c->silent_ms += 1000;
-	if (c->pongs && c->silent_ms > SILENT_LEAST_MS && c->silent_ms > c->opts.net.timeout_ms)
-		give_up(c, CALL_LOST, "the server has gone silent");
+	if (!c->pongs || c->silent_ms <= SILENT_LEAST_MS || c->silent_ms <= c->opts.net.timeout_ms)
+		return;
+	c->end.cut = true;
+	give_up(c, CALL_LOST, "the server has gone silent");
 }
 
 static void on_time(void *ctx, nsec now)
@@ -409,7 +411,10 @@ static void lost(struct call *c, const struct wt_close *why)
 	char text[CALL_TEXT_MAX];
 
 	c->end.code = why->code;
-	if (why->end == WT_END_CONN)
+	c->end.cut = why->end == WT_END_CONN && (why->conn.end == QUIC_END_RESET || why->conn.end == QUIC_END_IDLE);
+	if (c->end.cut && why->conn.end == QUIC_END_RESET)
+		snprintf(text, sizeof text, "the server has been restarted and knows nothing of the call");
+	else if (why->end == WT_END_CONN)
 		snprintf(text, sizeof text, "the connection ended (%s, code 0x%llx)", quic_end_name(why->conn.end),
 			(unsigned long long)why->conn.code);
 	else

@@ -25,7 +25,7 @@ struct options {
 	struct cmd_target target;
 	const char *in, *out, *room, *name, *message, *frames;
 	double rate_hz, seconds, linger_s, timeout_s; /* seconds, linger_s < 0: not given */
-	bool mute, json, quiet, verbose;
+	bool once, mute, json, quiet, verbose;
 	int exit_now; /* -1: go on */
 };
 
@@ -35,11 +35,22 @@ struct person {
 	char name[NAME_BYTES];
 };
 
+/* Between a call that was cut and the next one. */
+struct gap {
+	uv_timer_t timer;     /* runs: the next attempt is due */
+	struct call_end loss; /* what is told if nothing comes of it */
+	nsec since, until;    /* until 0: there is none */
+	unsigned n;           /* that are over */
+};
+
 struct app {
 	const struct options *o;
+	const struct log *log;
 	uv_loop_t loop;
 	struct cmd_signals signals;
 	struct call *call;
+	struct gap gap;
+	bool leaving;
 	struct call_end end;
 	struct wav_in *in;
 	struct wav_out *out;
@@ -74,6 +85,7 @@ static void usage(FILE *f)
 	      "  --seconds S       leave after S seconds\n"
 	      "  --linger S        leave S seconds after --in has ended (2, if there is no --seconds)\n"
 	      "  --timeout S       give up if there is no answer for S seconds (10)\n"
+	      "  --once            end when the connection is cut, instead of connecting again for as long\n"
 	      "  --insecure        accept any certificate\n"
 	      "  --cert-sha256 HEX accept the certificate with this SHA-256, and no other\n"
 	      "  --frames FORM     legacy: a header of two bytes; v1: twelve, with sequence and time (legacy)\n"
@@ -95,7 +107,7 @@ static int frames_form(const char *text, struct options *o)
 	return EXIT_USAGE;
 }
 
-enum { OPT_IN = 256, OPT_OUT, OPT_RATE, OPT_ROOM, OPT_NAME, OPT_MUTE, OPT_MESSAGE, OPT_SECONDS, OPT_LINGER, OPT_TIMEOUT,
+enum { OPT_IN = 256, OPT_OUT, OPT_RATE, OPT_ROOM, OPT_NAME, OPT_MUTE, OPT_MESSAGE, OPT_SECONDS, OPT_LINGER, OPT_TIMEOUT, OPT_ONCE,
 	OPT_INSECURE, OPT_SHA256, OPT_FRAMES, OPT_JSON, OPT_QUIET, OPT_VERBOSE, OPT_HELP };
 
 /* 0, or the exit status. */
@@ -107,6 +119,7 @@ static int take_option(int c, struct options *o)
 	case OPT_ROOM: o->room = optarg; return 0;
 	case OPT_NAME: o->name = optarg; return 0;
 	case OPT_MESSAGE: o->message = optarg; return 0;
+	case OPT_ONCE: o->once = true; return 0;
 	case OPT_MUTE: o->mute = true; return 0;
 	case OPT_JSON: o->json = true; return 0;
 	case OPT_QUIET: o->quiet = true; return 0;
@@ -156,6 +169,7 @@ static struct options parse_options(int argc, char **argv)
 		{"name", required_argument, NULL, OPT_NAME}, {"mute", no_argument, NULL, OPT_MUTE},
 		{"message", required_argument, NULL, OPT_MESSAGE}, {"seconds", required_argument, NULL, OPT_SECONDS},
 		{"linger", required_argument, NULL, OPT_LINGER}, {"timeout", required_argument, NULL, OPT_TIMEOUT},
+		{"once", no_argument, NULL, OPT_ONCE},
 		{"insecure", no_argument, NULL, OPT_INSECURE}, {"cert-sha256", required_argument, NULL, OPT_SHA256},
 		{"frames", required_argument, NULL, OPT_FRAMES}, {"json", no_argument, NULL, OPT_JSON},
 		{"quiet", no_argument, NULL, OPT_QUIET}, {"verbose", no_argument, NULL, OPT_VERBOSE},
@@ -426,6 +440,7 @@ static void summary_json(struct app *a)
 	yyjson_mut_obj_add_uint(d, o, "status", a->end.status);
 	yyjson_mut_obj_add_uint(d, o, "code", a->end.code);
 	yyjson_mut_obj_add_str(d, o, "text", a->end.text);
+	yyjson_mut_obj_add_uint(d, o, "cuts", a->gap.n);
 	add_figures(d, o, &a->final);
 	print_json(a, d, o);
 }
@@ -519,15 +534,9 @@ static void on_play(void *ctx, const int16_t *pcm, size_t n, nsec now)
 		call_hang_up(a->call);
 }
 
-static void on_open(void *ctx, nsec now)
+static void send_message(struct app *a, nsec now)
 {
-	struct app *a = ctx;
-	yyjson_mut_doc *d;
-
-	show(a, "connected to ", a->o->target.url.authority, NULL);
-	if (!a->o->message)
-		return;
-	d = yyjson_mut_doc_new(NULL);
+	yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
 	yyjson_mut_val *o = yyjson_mut_obj(d);
 
 	yyjson_mut_doc_set_root(d, o);
@@ -541,18 +550,99 @@ static void on_open(void *ctx, nsec now)
 	yyjson_mut_doc_free(d);
 }
 
-static void on_end(void *ctx, const struct call_end *end)
+/* What is written goes on through the gap, and so do the seconds. */
+static void fill_gap(struct app *a, nsec now)
+{
+	static const int16_t silence[MEDIA_SAMPLES_MAX];
+	size_t n = (size_t)a->o->rate_hz * MEDIA_FRAME_MS / 1000;
+
+	for (nsec t = a->gap.since; t + nsec_from_ms(MEDIA_FRAME_MS) <= now; t += nsec_from_ms(MEDIA_FRAME_MS)) {
+		a->frames++;
+		if (a->out)
+			wav_out_write(a->out, silence, n);
+	}
+}
+
+static void tell_gap(struct app *a, const char *type, const char *text, double gap_ms)
+{
+	if (!a->o->json || a->o->quiet)
+		return;
+	yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
+	yyjson_mut_val *o = yyjson_mut_obj(d);
+
+	yyjson_mut_obj_add_str(d, o, "type", type);
+	if (text)
+		yyjson_mut_obj_add_str(d, o, "text", text);
+	else
+		yyjson_mut_obj_add_real(d, o, "gap_ms", gap_ms);
+	print_json(a, d, o);
+}
+
+static void end_gap(struct app *a, nsec now)
+{
+	fill_gap(a, now);
+	tell_gap(a, "back", NULL, (double)(now - a->gap.since) * 1e-6);
+	a->gap.until = 0;
+	a->gap.n++;
+	a->n_people = 0;
+	memset(&a->last, 0, sizeof a->last);
+}
+
+static void on_open(void *ctx, nsec now)
 {
 	struct app *a = ctx;
 
-	a->end = *end;
-	call_stats(a->call, &a->final);
+	show(a, "connected to ", a->o->target.url.authority, NULL);
+	if (a->gap.until)
+		end_gap(a, now);
+	else if (a->o->message)
+		send_message(a, now);
+}
+
+static void begin_gap(struct app *a, const struct call_end *loss)
+{
+	a->gap.loss = *loss;
+	a->gap.since = clock_now();
+	a->gap.until = a->gap.since + nsec_from_ms((uint64_t)(a->o->timeout_s * 1000));
+	show(a, loss->text, "; connecting again", NULL);
+	tell_gap(a, "cut", loss->text, 0);
+}
+
+static void finish(struct app *a, const struct call_end *why)
+{
+	a->end = a->gap.until && why->kind != CALL_ENDED ? a->gap.loss : *why;
 	cmd_signals_close(&a->signals);
+	uv_close((uv_handle_t *)&a->gap.timer, NULL);
+}
+
+static void on_next_attempt(uv_timer_t *t);
+
+/* A call that was cut is followed by another, at once: a server that resets is there already. If that fails, by more. */
+static void on_end(void *ctx, const struct call_end *why)
+{
+	enum { AGAIN_MS = 300 };
+	struct app *a = ctx;
+	bool first = !a->gap.until;
+
+	if (first)
+		call_stats(a->call, &a->final);
+	if (first && why->kind == CALL_LOST && why->cut && !a->o->once && !a->leaving)
+		begin_gap(a, why);
+	if (a->gap.until && why->kind != CALL_ENDED && clock_now() < a->gap.until)
+		uv_timer_start(&a->gap.timer, on_next_attempt, first && a->final.seconds >= 1 ? 0 : AGAIN_MS, 0);
+	else
+		finish(a, why);
 }
 
 static void stop(void *ctx)
 {
-	call_hang_up(((struct app *)ctx)->call);
+	struct app *a = ctx;
+
+	a->leaving = true;
+	if (uv_is_active((uv_handle_t *)&a->gap.timer))
+		uv_timer_start(&a->gap.timer, on_next_attempt, 0, 0);
+	else
+		call_hang_up(a->call);
 }
 
 /* --- start and end ------------------------------------------------------------------------------ */
@@ -615,10 +705,8 @@ static int close_files(struct app *a, int status)
 	return status;
 }
 
-static int run(struct app *a, const struct log *log)
+static int start_call(struct app *a)
 {
-	static const int status_of[] = {
-		[CALL_ENDED] = 0, [CALL_REFUSED] = EXIT_REFUSED, [CALL_UNREACHABLE] = EXIT_UNREACHABLE, [CALL_LOST] = EXIT_LOST};
 	const struct call_handler handler = {.ctx = a, .capture = a->in ? on_capture : NULL, .play = on_play, .on_open = on_open,
 		.on_line = on_line, .on_end = on_end};
 	const struct cmd_target *t = &a->o->target;
@@ -631,14 +719,37 @@ static int run(struct app *a, const struct log *log)
 	opts.send_rate_hz = a->send_rate_hz;
 	opts.muted = a->o->mute;
 	opts.v1 = a->o->frames && strcmp(a->o->frames, "v1") == 0;
+	return call_new(&a->loop, &opts, &t->url, t->addr, t->n_addrs, &handler, a->log, &a->call);
+}
+
+static void on_next_attempt(uv_timer_t *t)
+{
+	struct app *a = t->data;
+	const struct call_end ended = {.kind = CALL_ENDED};
+
+	call_free(a->call);
+	a->call = NULL;
+	if (a->leaving)
+		finish(a, &ended);
+	else if (start_call(a))
+		finish(a, &a->gap.loss);
+}
+
+static int run(struct app *a)
+{
+	static const int status_of[] = {
+		[CALL_ENDED] = 0, [CALL_REFUSED] = EXIT_REFUSED, [CALL_UNREACHABLE] = EXIT_UNREACHABLE, [CALL_LOST] = EXIT_LOST};
+
 	uv_loop_init(&a->loop);
-	int err = call_new(&a->loop, &opts, &t->url, t->addr, t->n_addrs, &handler, log, &a->call);
+	int err = start_call(a);
 
 	if (err) {
 		fprintf(stderr, "mynah call: %s\n", err_str(err));
 		uv_loop_close(&a->loop);
 		return EXIT_REFUSED;
 	}
+	uv_timer_init(&a->loop, &a->gap.timer);
+	a->gap.timer.data = a;
 	cmd_signals_open(&a->signals, &a->loop, stop, a);
 	uv_run(&a->loop, UV_RUN_DEFAULT);
 	summary(a);
@@ -664,12 +775,13 @@ int cmd_call(int argc, char **argv)
 	if (!a)
 		return EXIT_REFUSED;
 	a->o = &o;
+	a->log = &log;
 	a->text = o.out && strcmp(o.out, "-") == 0 ? stderr : stdout;
 	a->show_status = !o.quiet && !o.json && isatty(STDERR_FILENO);
 	signal(SIGPIPE, SIG_IGN);
 	status = open_files(a);
 	if (!status)
-		status = run(a, &log);
+		status = run(a);
 	status = close_files(a, status);
 	free(a);
 	return status;

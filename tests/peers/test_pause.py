@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# Runs alone: what it measures is time.
 """A machine that stands still for a while, and a thread that does so for good: what the service manager is told of either."""
 import contextlib
 import ctypes
@@ -81,7 +82,7 @@ def crowd(daemon):
     with subprocess.Popen([mynah, "load", daemon.url, "--insecure", "--json", "--quiet", "--sessions", str(SESSIONS), "--talkers", "0.5",
                            "--seconds", "120", "--timeout", "20"], stdout=subprocess.PIPE, text=True) as load:
         try:
-            daemon.wait_for_metric("mynah_sessions", SESSIONS, 40)
+            daemon.wait_for_metric("mynah_sessions", SESSIONS, 120)
             report = {}
             yield load, report
             load.send_signal(signal.SIGINT)
