@@ -134,9 +134,22 @@ static void on_age(uv_timer_t *t)
 	uv_timer_start(t, on_grace_over, AI_RENEW_GRACE_MS, 0);
 }
 
-static void on_setup_timer(uv_timer_t *t)
+/* What it complained of will be refused next time, too. */
+void ai_conn_setup_over(uv_timer_t *t)
 {
-	ai_conn_end(t->data, AI_TROUBLE_PASSING, "the provider does not answer session.update");
+	struct ai_conn *c = t->data;
+	char why[AI_COMPLAINT_MAX + 60];
+
+	snprintf(why, sizeof why, "the provider does not answer session.update%s%s", c->complaint[0] ? ": " : "", c->complaint);
+	ai_conn_end(c, c->complaint[0] ? c->complaint_is : AI_TROUBLE_PASSING, why);
+}
+
+void ai_conn_note_complaint(struct ai_conn *c, enum ai_trouble t, const char *what)
+{
+	if (c->state != AI_CONN_SETTING_UP)
+		return;
+	c->complaint_is = t == AI_TROUBLE_PASSING ? AI_TROUBLE_REFUSED : t;
+	snprintf(c->complaint, sizeof c->complaint, "%s", what);
 }
 
 /* session.created comes unasked. */
@@ -146,7 +159,8 @@ static void on_open(void *ctx, const char *subprotocol)
 
 	(void)subprotocol;
 	c->state = AI_CONN_SETTING_UP;
-	uv_timer_start(&c->timer, on_setup_timer, AI_SETUP_MS, 0);
+	c->complaint[0] = '\0';
+	uv_timer_start(&c->timer, ai_conn_setup_over, AI_SETUP_MS, 0);
 }
 
 void ai_conn_set_up(struct ai_conn *c, bool create_response)

@@ -22,6 +22,7 @@ enum {
 	AI_MESSAGE_MAX = 4 << 20,
 	AI_SETUP_MS = 15000,       /* from the connection to session.updated */
 	AI_RENEW_GRACE_MS = 60000, /* how long a renewal waits for a quiet moment */
+	AI_COMPLAINT_MAX = 128,
 };
 
 enum ai_conn_state {
@@ -51,6 +52,8 @@ struct ai_conn {
 	uint64_t ready_at_ms;      /* by the loop's clock */
 	unsigned refusals;         /* since a session last worked for a while */
 	uint32_t retry_after_s;    /* as the provider asked last */
+	char complaint[AI_COMPLAINT_MAX]; /* of our session.update, so far as is known; "": none */
+	enum ai_trouble complaint_is;
 	struct json_pool json;
 };
 
@@ -65,6 +68,11 @@ void ai_conn_close(struct ai_conn *c);
 
 /* session.created came: answers with session.update. */
 void ai_conn_set_up(struct ai_conn *c, bool create_response);
+/* The provider complains while the session is set up. It may go on all the same: only if session.updated does not come in time, this
+ * is why. */
+void ai_conn_note_complaint(struct ai_conn *c, enum ai_trouble t, const char *what);
+/* The timer's, AI_SETUP_MS after the connection. */
+void ai_conn_setup_over(uv_timer_t *timer);
 /* session.updated came. Returns whether the session has become ready just now. */
 bool ai_conn_set_ready(struct ai_conn *c);
 /* Ends the session. The next one begins at once if that was planned; else the failure is reported to the room. */

@@ -9,7 +9,7 @@ static const struct ai_profile profiles[] = {
 	[BRIDGE_OPENAI] = {.url = "wss://api.openai.com/v1/realtime", .key_env = "OPENAI_API_KEY", .session_max_s = 3480,
 		.truncates = true},
 	[BRIDGE_AZURE] = {.key_header = "api-key", .key_env = "AZURE_OPENAI_API_KEY", .session_max_s = 1680, .truncates = true},
-	[BRIDGE_XAI] = {.url = "wss://api.x.ai/v1/realtime", .key_env = "XAI_API_KEY", .session_max_s = 3480},
+	[BRIDGE_XAI] = {.url = "wss://api.x.ai/v1/realtime", .key_env = "XAI_API_KEY", .session_max_s = 3480, .top = true},
 	[BRIDGE_LOCALAI] = {.url = "ws://127.0.0.1:8080/v1/realtime", .session_max_s = UINT32_MAX, .truncates = true},
 	[BRIDGE_SPEACHES] = {.url = "ws://127.0.0.1:8000/v1/realtime", .session_max_s = UINT32_MAX, .flat = true,
 		.truncates = true},

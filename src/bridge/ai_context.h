@@ -21,6 +21,7 @@ struct ai_profile {
 	uint32_t session_max_s; /* its own limit, less a minute or two */
 	bool flat;              /* session.update has the shape of the beta */
 	bool truncates;         /* implements conversation.item.truncate */
+	bool top;               /* voice and turn detection stand at the top of the session, and it has no type and no modalities */
 };
 const struct ai_profile *ai_profile(enum bridge_profile p);
 

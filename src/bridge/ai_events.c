@@ -29,17 +29,23 @@ static void report_complaint(struct openai *a, const char *what)
 	log_warn(a->cx.log, "the provider complains: %s", log_quoted(what, quoted, sizeof quoted));
 }
 
-/* A refusal while the session is set up is of our session.update, which will be refused next time, too. */
+/* While the session is set up a server may complain of one field and go on: only what is known to be final ends it. */
+static bool is_serious(const struct openai *a, enum ai_trouble t)
+{
+	if (a->conn.state == AI_CONN_SETTING_UP)
+		return t == AI_TROUBLE_REFUSED || t == AI_TROUBLE_PLANNED;
+	return t != AI_TROUBLE_PASSING;
+}
+
 static void handle_error(struct openai *a, yyjson_val *error)
 {
 	const char *type = json_text(error, "type"), *code = json_text(error, "code"), *param = json_text(error, "param");
 	enum ai_trouble t = ai_trouble_of_error(type, code);
-	char what[128];
+	char what[AI_COMPLAINT_MAX];
 
-	if (t == AI_TROUBLE_PASSING && a->conn.state == AI_CONN_SETTING_UP)
-		t = AI_TROUBLE_REFUSED;
-	if (t == AI_TROUBLE_PASSING) {
+	if (!is_serious(a, t)) {
 		snprintf(what, sizeof what, "%.40s %.40s %.40s", type, code, param);
+		ai_conn_note_complaint(&a->conn, t, what);
 		report_complaint(a, what);
 		return;
 	}
@@ -114,7 +120,7 @@ static void on_input_transcript_delta(struct openai *a, yyjson_val *ev)
 
 static void on_input_transcript(struct openai *a, yyjson_val *ev)
 {
-	ai_turn_transcript(&a->turn, json_text(ev, "transcript"));
+	ai_turn_transcript(&a->turn, id_of(ev, "item_id"), json_text(ev, "transcript"));
 }
 
 /* ---- what the model says ---- */

@@ -138,17 +138,30 @@ static void write_transcription(struct ai_out *o, const char *key)
 	write_raw(o, "}");
 }
 
-/* The shape of the beta, which some servers have kept. */
+/* The shape of the beta, which some servers have kept. Its formats are pcm16 unless others are named, and speaches complains
+ * when they are. */
 static void write_flat_session(struct ai_out *o, bool create_response)
 {
-	write_raw(o, ",\"session\":{\"modalities\":[\"audio\",\"text\"],\"input_audio_format\":\"pcm16\","
-		"\"output_audio_format\":\"pcm16\"");
+	write_raw(o, ",\"session\":{\"modalities\":[\"audio\",\"text\"]");
 	write_field(o, "instructions", o->cx->instructions);
 	write_field(o, "voice", o->cx->opts->voice);
 	write_tools(o);
 	write_raw(o, ",");
 	write_turn_detection(o, create_response);
 	write_transcription(o, "input_audio_transcription");
+}
+
+/* xAI's own. */
+static void write_top_session(struct ai_out *o, bool create_response)
+{
+	write_raw(o, ",\"session\":{");
+	write_turn_detection(o, create_response);
+	write_field(o, "voice", o->cx->opts->voice);
+	write_field(o, "instructions", o->cx->instructions);
+	write_tools(o);
+	write_raw(o, ",\"audio\":{\"input\":{" PCM_FORMAT);
+	write_transcription(o, "transcription");
+	write_raw(o, "},\"output\":{" PCM_FORMAT "}}");
 }
 
 static void write_session(struct ai_out *o, bool create_response)
@@ -169,6 +182,8 @@ void ai_out_session(struct ai_out *o, bool create_response)
 	begin(o, "session.update");
 	if (o->cx->profile->flat)
 		write_flat_session(o, create_response);
+	else if (o->cx->profile->top)
+		write_top_session(o, create_response);
 	else
 		write_session(o, create_response);
 	end(o, "}}");
@@ -177,14 +192,14 @@ void ai_out_session(struct ai_out *o, bool create_response)
 /* A voice cannot be named again once it has spoken: nothing is sent but what changes. */
 void ai_out_create_response(struct ai_out *o, bool create_response)
 {
-	bool flat = o->cx->profile->flat;
+	bool top = o->cx->profile->flat || o->cx->profile->top;
 
 	if (!o->ready || o->create_response == create_response || !provider_detects_turns(o))
 		return;
 	begin(o, "session.update");
-	write_raw(o, flat ? ",\"session\":{" : ",\"session\":{\"type\":\"realtime\",\"audio\":{\"input\":{");
+	write_raw(o, top ? ",\"session\":{" : ",\"session\":{\"type\":\"realtime\",\"audio\":{\"input\":{");
 	write_turn_detection(o, create_response);
-	end(o, flat ? "}}" : "}}}}");
+	end(o, top ? "}}" : "}}}}");
 }
 
 /* ---- input ---- */

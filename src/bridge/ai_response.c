@@ -74,7 +74,7 @@ void ai_response_session_ended(struct ai_response *r)
 	r->phase = AI_IDLE;
 	r->results_due = false;
 	r->id[0] = r->ignored_id[0] = '\0';
-	r->transcript.item[0] = '\0';
+	ai_partial_clear(&r->transcript);
 }
 
 void ai_response_set_mode(struct ai_response *r, enum bridge_mode mode)
@@ -179,8 +179,8 @@ void ai_response_transcript(struct ai_response *r, const char *response, const c
 {
 	const struct ai_utterance *u = find_utterance(r, item);
 
-	if (ai_response_is_ignored(r, response))
-		text = strcmp(item, r->transcript.item) == 0 ? r->transcript.text : "";
+	if (ai_response_is_ignored(r, response) || !*text)
+		text = ai_partial_of(&r->transcript, item);
 	ai_report_transcript(r->cx, 0, text, true);
 	ai_history_add(r->history, AI_ASSISTANT, u ? u->number : 0, text);
 }

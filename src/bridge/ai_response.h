@@ -89,7 +89,7 @@ void ai_response_was_active(struct ai_response *r);
 void ai_response_maybe_refused(struct ai_response *r);
 void ai_response_audio(struct ai_response *r, const struct ai_audio_delta *d);
 void ai_response_transcript_delta(struct ai_response *r, const char *response, const char *item, const char *delta);
-/* The whole of it. Of an interrupted response it is cut to what had come by then. */
+/* The whole of it; "": what has come is. Of an interrupted response it is cut to what had come by then. */
 void ai_response_transcript(struct ai_response *r, const char *response, const char *item, const char *text);
 
 /* --- interruptions --- */

@@ -15,6 +15,17 @@ size_t ai_text_fit(const char *text, size_t len)
 	return at;
 }
 
+void ai_partial_clear(struct ai_partial *p)
+{
+	p->item[0] = p->text[0] = '\0';
+	p->len = 0;
+}
+
+const char *ai_partial_of(const struct ai_partial *p, const char *item)
+{
+	return strcmp(item, p->item) == 0 ? p->text : "";
+}
+
 bool ai_partial_add(struct ai_partial *p, const char *item, const char *delta)
 {
 	if (strcmp(p->item, item) != 0) {

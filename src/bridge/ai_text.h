@@ -15,3 +15,6 @@ struct ai_partial {
 
 /* Appends `delta`; another item begins a new text. Returns whether something was added. */
 bool ai_partial_add(struct ai_partial *p, const char *item, const char *delta);
+void ai_partial_clear(struct ai_partial *p);
+/* What has come of this one; "": nothing. */
+const char *ai_partial_of(const struct ai_partial *p, const char *item);

@@ -115,10 +115,12 @@ void ai_turn_transcript_delta(struct ai_turn *t, const char *item, const char *d
 		ai_report_transcript(t->cx, t->speaker.id, t->transcript.text, false);
 }
 
-void ai_turn_transcript(struct ai_turn *t, const char *text)
+void ai_turn_transcript(struct ai_turn *t, const char *item, const char *text)
 {
 	char attributed[AI_ATTRIBUTED_MAX];
 
+	if (!*text)
+		text = ai_partial_of(&t->transcript, item);
 	if (!*text)
 		return;
 	if (t->speaker.id)
@@ -138,5 +140,5 @@ void ai_turn_session_began(struct ai_turn *t)
 void ai_turn_session_ended(struct ai_turn *t)
 {
 	t->floor = AI_FLOOR_FREE;
-	t->transcript.item[0] = '\0';
+	ai_partial_clear(&t->transcript);
 }

@@ -67,7 +67,7 @@ void ai_turn_speech_started(struct ai_turn *t, uint64_t now_ms);
 void ai_turn_speech_stopped(struct ai_turn *t, uint64_t now_ms);
 void ai_turn_answered(struct ai_turn *t); /* a response begins */
 void ai_turn_transcript_delta(struct ai_turn *t, const char *item, const char *delta);
-void ai_turn_transcript(struct ai_turn *t, const char *text);
+void ai_turn_transcript(struct ai_turn *t, const char *item, const char *text); /* "": what has come is all */
 
 /* The next session hears people from now on. */
 void ai_turn_session_began(struct ai_turn *t);

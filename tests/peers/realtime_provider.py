@@ -91,7 +91,7 @@ class Session:
 
     def effective(self, session):
         """The effective configuration: the requested one over the defaults."""
-        if self.provider.flat:
+        if self.provider.flat or self.provider.top:
             return {"id": self.id, "object": "realtime.session", "model": self.query.get("model", "m"), **session}
         asked = session.get("audio", {})
         audio = {"input": {"format": PCM, "turn_detection": {
@@ -120,8 +120,11 @@ class Session:
         if self.config is not None:
             await self.update_turns(session)
             return
-        self.check_flat(session) if self.provider.flat else self.check_session(session)
+        check = self.check_flat if self.provider.flat else self.check_top if self.provider.top else self.check_session
+        check(session)
         self.check_tools(session)
+        if self.provider.complains:
+            await self.fail(Fault("one field is not for me", "unknown_parameter", param="session.x"), event.get("event_id"))
         if self.provider.mute_setup:
             return
         self.config = session
@@ -131,18 +134,22 @@ class Session:
 
     async def update_turns(self, session):
         """After the first update only turn_detection may change."""
-        new, where = session, self.config
-        if not self.provider.flat:
+        new, where = session, self.turns()
+        if where is not self.config:
             if set(session) != {"type", "audio"} or set(session["audio"]) != {"input"}:
                 raise Fault(f"Cannot update: {session}", "cannot_update_a_conversation's_voice")
-            new, where = session["audio"]["input"], self.config["audio"]["input"]
+            new = session["audio"]["input"]
         if set(new) != {"turn_detection"} or new["turn_detection"]["type"] != where["turn_detection"]["type"]:
             raise Fault(f"Cannot update: {session}", "invalid_value")
         where["turn_detection"] = new["turn_detection"]
         await self.send("session.updated", session=self.effective(self.config))
 
+    def turns(self):
+        """Where the configuration has turn_detection."""
+        return self.config if self.provider.flat or self.provider.top else self.config["audio"]["input"]
+
     def answers_by_itself(self):
-        where = self.config if self.provider.flat else self.config["audio"]["input"]
+        where = self.turns()
         return bool(where["turn_detection"]) and where["turn_detection"].get("create_response", True)
 
     def check_tools(self, s):
@@ -179,12 +186,21 @@ class Session:
             raise Fault("Invalid transcription", "invalid_value")
 
     def check_flat(self, s):
-        known = {"modalities", "instructions", "voice", "input_audio_format", "output_audio_format",
-                 "input_audio_transcription", "turn_detection", "tools", "tool_choice", "temperature"}
+        """As speaches: it complains of the formats, whatever they are."""
+        known = {"modalities", "instructions", "voice", "input_audio_transcription", "turn_detection", "tools", "tool_choice",
+                 "temperature"}
         if set(s) - known:
             raise Fault(f"Unknown parameter: {set(s) - known}", "unknown_parameter")
-        if s.get("input_audio_format") != "pcm16" or s.get("output_audio_format") != "pcm16":
-            raise Fault("Invalid format", "invalid_value")
+
+    def check_top(self, s):
+        """As xAI."""
+        known = {"voice", "instructions", "turn_detection", "audio", "tools", "tool_choice"}
+        audio = {way: {"format": PCM} for way in ("input", "output")}
+        asked = {way: {k: v for k, v in s.get("audio", {}).get(way, {}).items() if k != "transcription"} for way in audio}
+        if set(s) - known or asked != audio:
+            raise Fault(f"Unknown parameter: {s}", "unknown_parameter")
+        if s["turn_detection"] and s["turn_detection"]["type"] != "server_vad":
+            raise Fault("Invalid turn_detection", "invalid_value")
 
     async def on_input_audio_buffer_append(self, event):
         if set(event) - {"type", "event_id", "audio"}:
@@ -302,7 +318,7 @@ class Session:
     async def speech_starts(self):
         """As server VAD detects it: the running response is cancelled, if the session is configured so."""
         await self.send("input_audio_buffer.speech_started", audio_start_ms=0, item_id="item_next")
-        turns = (self.config.get("audio", {}).get("input", {}).get("turn_detection") or {})
+        turns = self.turns().get("turn_detection") or {}
         if turns.get("interrupt_response", True) and not self.provider.flat:
             await self.stop("turn_detected")
 
@@ -359,7 +375,7 @@ class Session:
                     words = words[7:]
                 await asyncio.sleep(len(pcm) / RATE / pace)
             await self.send("response.output_audio.done", **where)
-            await self.send("response.output_audio_transcript.done", transcript=text, **where)
+            await self.send("response.output_audio_transcript.done", **({} if self.provider.top else {"transcript": text}), **where)
         except asyncio.CancelledError as e:
             status, details = "cancelled", {"type": "cancelled", "reason": str(e)}
         except ConnectionClosed:
@@ -367,7 +383,7 @@ class Session:
         with contextlib.suppress(ConnectionClosed):
             if status == "cancelled" and item in self.items:
                 await self.send("response.output_audio.done", **where)
-                await self.send("response.output_audio_transcript.done", transcript=text, **where)
+                await self.send("response.output_audio_transcript.done", **({} if self.provider.top else {"transcript": text}), **where)
             output = [await self.end_item(item, text, status)]
             await self.send("response.done", response=self.as_response(status, details, output))
 
@@ -443,11 +459,13 @@ class Session:
 class Provider:
     """async with Provider(script) as provider: ...; provider.url, provider.sessions."""
 
-    def __init__(self, script=None, key="sk-test-s3cret", old_names=False, flat=False, answer=None, refuse=None, tls=None, port=0):
+    def __init__(self, script=None, key="sk-test-s3cret", old_names=False, flat=False, top=False, answer=None, refuse=None, tls=None, port=0):
         self.script = script
         self.key = key
         self.old_names = old_names
-        self.flat = flat
+        self.flat = flat         # the beta's session
+        self.top = top           # xAI's
+        self.complains = False   # of a field of session.update, and goes on
         self.tls = tls           # an ssl.SSLContext of a server: wss://
         self.port = port
         self.answer = answer or (lambda instructions: {})

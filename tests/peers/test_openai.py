@@ -100,6 +100,32 @@ class Sound(VoiceCase):
                         await line(p, "transcript", text="What was said in the beta.", final=True)
                         self.assertGreater(fit(np.trim_zeros(p.heard())[1600:12000], 16000, 700)[0][0], -22)
 
+    async def test_xai_has_a_session_of_its_own(self):
+        """Voice and turns at its top, and transcripts that end without text."""
+        async def script(s):
+            await s.respond(sine(700), seconds=1, text="All that was said.")
+
+        async with Provider(script, top=True) as provider:
+            with daemon(provider, 'voice = "eve"\napi_key_env = "SOME_KEY"\n', profile="xai") as server:
+                async with session(server) as p:
+                    s = await provider.session(0)
+                    self.assertEqual((s.config["voice"], s.config["turn_detection"]["type"]), ("eve", "server_vad"))
+                    await line(p, "transcript", text="All that was said.", final=True)
+                    await hears(p, 0.9)
+
+    async def test_a_server_that_complains_and_goes_on_works(self):
+        async def script(s):
+            await s.respond(sine(700), seconds=1)
+
+        for profile, flat in ("speaches", True), ("generic", False):
+            async with Provider(script, key=None, flat=flat) as provider:
+                provider.complains = True
+                with daemon(provider, profile=profile) as server:
+                    async with session(server) as p:
+                        await hears(p, 0.9)
+                        self.assertFalse([x for x in p.lines if x["type"] == "bridge"])
+                        self.assertIn("unknown_parameter", server.log())
+
     async def test_the_session_is_as_configured(self):
         async with Provider() as provider:
             with daemon(provider, 'voice = "marin"\ninstructions = """Be "brief".\nAlways."""\nturn_detection = "semantic_vad"\n'

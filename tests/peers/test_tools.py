@@ -59,7 +59,7 @@ class Tools(VoiceCase):
                     seen["then"] = dict(s.calls)
                     await quiet()
 
-                async with Provider(script, old_names=flat, flat=flat) as provider:
+                async with Provider(script, old_names=flat, flat=flat, top=profile == "xai") as provider:
                     with daemon(provider, 'api_key_env = "SOME_KEY"\n' + tools, profile=profile, room=ROOM) as server:
                         async with session(server, room="r"):
                             s = await provider.session(0)

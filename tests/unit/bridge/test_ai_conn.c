@@ -95,6 +95,23 @@ STAGE_TEST(it_is_configured_only_while_it_is_set_up)
 	close_conn();
 }
 
+/* The timer ends it, and the reason names the complaint; the next connection begins without. */
+STAGE_TEST(a_complaint_is_the_reason_if_the_session_is_never_set_up)
+{
+	open_conn(s);
+	ai_conn_note_complaint(&conn, AI_TROUBLE_PASSING, "of nothing"); /* not while nothing is set up */
+	assert_string_equal(conn.complaint, "");
+	conn.state = AI_CONN_SETTING_UP;
+	ai_conn_note_complaint(&conn, AI_TROUBLE_PASSING, "invalid_value session.voice");
+	assert_int_equal(n_failed, 0);
+	uv_timer_start(&conn.timer, ai_conn_setup_over, 0, 0);
+	uv_run(&loop, UV_RUN_NOWAIT);
+	assert_int_equal(n_failed, 1);
+	assert_int_equal(pause_ms, 60000);
+	assert_string_equal(why, "the provider does not answer session.update: invalid_value session.voice");
+	close_conn();
+}
+
 STAGE_TEST(a_lost_session_is_reported_with_the_shortest_pause)
 {
 	open_conn(s);
@@ -188,6 +205,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STAGE_CASE(a_session_is_ready_once),
 		STAGE_CASE(it_is_configured_only_while_it_is_set_up),
+		STAGE_CASE(a_complaint_is_the_reason_if_the_session_is_never_set_up),
 		STAGE_CASE(a_lost_session_is_reported_with_the_shortest_pause),
 		STAGE_CASE(a_pause_that_the_provider_asks_for_is_kept_once_and_bounded),
 		STAGE_CASE(a_refusal_is_tried_three_times_more),

@@ -255,6 +255,56 @@ STAGE_TEST(a_complaint_does_not_end_the_session)
 	close_driver();
 }
 
+/* speaches complains of a field and goes on. */
+STAGE_TEST(an_error_while_the_session_is_set_up_is_no_refusal)
+{
+	static const struct {
+		const char *error;
+		bool ends;
+	} cases[] = {
+		{"{\"type\":\"invalid_request_error\",\"code\":\"unknown_parameter\",\"param\":\"session.x\"}", false},
+		{"{\"type\":\"invalid_request_error\"}", false},
+		{"{\"type\":\"server_error\",\"code\":null}", false},
+		{"{\"code\":\"rate_limit_exceeded\"}", false},
+		{"null", false},
+		{"{\"code\":\"invalid_api_key\"}", true},
+		{"{\"code\":\"model_not_found\"}", true},
+		{"{\"type\":\"insufficient_quota\"}", true},
+	};
+	char json[200];
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		open_driver(s);
+		event("{\"type\":\"session.created\"}");
+		snprintf(json, sizeof json, "{\"type\":\"error\",\"error\":%s}", cases[i].error);
+		event(json);
+		event("{\"type\":\"session.updated\"}");
+		if (ai.out.ready == cases[i].ends)
+			fail_msg("%s: ready %d", cases[i].error, ai.out.ready);
+		close_driver();
+	}
+}
+
+STAGE_TEST(a_transcript_that_ends_without_text_is_all_that_has_come)
+{
+	open_session(s);
+	ai_people_joined(&ai.people, 7, "Ann");
+	event("{\"type\":\"input_audio_buffer.speech_started\"}");
+	event("{\"type\":\"conversation.item.input_audio_transcription.delta\",\"item_id\":\"u\",\"delta\":\"Who?\"}");
+	event("{\"type\":\"conversation.item.input_audio_transcription.completed\",\"item_id\":\"u\"}");
+	assert_string_equal(stage_last_transcript(s), "7: Who?");
+	event("{\"type\":\"response.output_audio_transcript.delta\",\"item_id\":\"i\",\"delta\":\"It is \"}");
+	event("{\"type\":\"response.output_audio_transcript.delta\",\"item_id\":\"i\",\"delta\":\"me.\"}");
+	event("{\"type\":\"response.output_audio_transcript.done\",\"item_id\":\"i\"}");
+	assert_string_equal(stage_last_transcript(s), "0: It is me.");
+	assert_int_equal(ai.history.n, 2);
+	size_t n = s->n_transcripts;
+
+	event("{\"type\":\"response.output_audio_transcript.done\",\"item_id\":\"another\"}");
+	assert_int_equal(s->n_transcripts, n);
+	close_driver();
+}
+
 STAGE_TEST(a_refusal_ends_the_session_wherever_it_stands)
 {
 	open_session(s);
@@ -298,6 +348,8 @@ int main(void)
 		STAGE_CASE(a_result_is_confirmed_by_both_names_of_the_event),
 		STAGE_CASE(a_response_that_the_provider_begins_tells_of_the_results_that_it_has),
 		STAGE_CASE(a_complaint_does_not_end_the_session),
+		STAGE_CASE(an_error_while_the_session_is_set_up_is_no_refusal),
+		STAGE_CASE(a_transcript_that_ends_without_text_is_all_that_has_come),
 		STAGE_CASE(a_refusal_ends_the_session_wherever_it_stands),
 		STAGE_CASE(unknown_events_mean_nothing),
 	};

@@ -32,8 +32,23 @@ STAGE_TEST(a_session_is_configured_in_the_shape_of_the_beta)
 	stage_open(s);
 	ai_out_session(&s->out, false);
 	assert_string_equal(s->sent[0], "{\"type\":\"session.update\",\"event_id\":\"m1\",\"session\":{\"modalities\":[\"audio\","
-		"\"text\"],\"input_audio_format\":\"pcm16\",\"output_audio_format\":\"pcm16\",\"turn_detection\":{\"type\":"
-		"\"semantic_vad\",\"create_response\":false}}}");
+		"\"text\"],\"turn_detection\":{\"type\":\"semantic_vad\",\"create_response\":false}}}");
+}
+
+STAGE_TEST(xai_has_voice_and_turns_at_the_top)
+{
+	s->profile = *ai_profile(BRIDGE_XAI);
+	snprintf(s->opts.voice, sizeof s->opts.voice, "eve");
+	snprintf(s->opts.instructions, sizeof s->opts.instructions, "Be brief.");
+	stage_open(s);
+	ai_out_session(&s->out, true);
+	assert_string_equal(s->sent[0], "{\"type\":\"session.update\",\"event_id\":\"m1\",\"session\":{\"turn_detection\":{\"type\":"
+		"\"server_vad\",\"create_response\":true,\"interrupt_response\":true},\"voice\":\"eve\",\"instructions\":\"Be brief.\","
+		"\"audio\":{\"input\":{\"format\":{\"type\":\"audio/pcm\",\"rate\":24000}},\"output\":{\"format\":{"
+		"\"type\":\"audio/pcm\",\"rate\":24000}}}}}");
+	ai_out_create_response(&s->out, false);
+	assert_string_equal(s->sent[1], "{\"type\":\"session.update\",\"event_id\":\"m2\",\"session\":{\"turn_detection\":{\"type\":"
+		"\"server_vad\",\"create_response\":false,\"interrupt_response\":true}}}");
 }
 
 STAGE_TEST(tools_are_offered_with_their_parameters_as_they_are)
@@ -146,6 +161,7 @@ int main(void)
 		STAGE_CASE(each_event_has_an_id_of_its_own),
 		STAGE_CASE(a_session_is_configured_in_todays_shape),
 		STAGE_CASE(a_session_is_configured_in_the_shape_of_the_beta),
+		STAGE_CASE(xai_has_voice_and_turns_at_the_top),
 		STAGE_CASE(tools_are_offered_with_their_parameters_as_they_are),
 		STAGE_CASE(with_the_rooms_detection_the_provider_detects_no_turns),
 		STAGE_CASE(answering_is_switched_only_when_it_changes),

@@ -127,7 +127,7 @@ STAGE_TEST(a_transcript_names_the_person_who_began_the_turn)
 	ai_people_spoke(&s->people, 7, "Ann", true);
 	ai_turn_transcript_delta(&s->turn, "i", "Half past ");
 	ai_turn_transcript_delta(&s->turn, "i", "four");
-	ai_turn_transcript(&s->turn, "Half past four.");
+	ai_turn_transcript(&s->turn, "i", "Half past four.");
 	assert_int_equal(s->n_transcripts, 3);
 	assert_string_equal(s->transcripts[0], "8: Half past ...");
 	assert_string_equal(s->transcripts[1], "8: Half past four...");
@@ -140,7 +140,7 @@ STAGE_TEST(words_of_nobody_are_remembered_and_not_reported)
 {
 	stage_open(s);
 	ai_turn_transcript_delta(&s->turn, "i", "Who");
-	ai_turn_transcript(&s->turn, "Who was that?");
+	ai_turn_transcript(&s->turn, "i", "Who was that?");
 	assert_int_equal(s->n_transcripts, 0);
 	assert_int_equal(s->history.n, 1);
 }
