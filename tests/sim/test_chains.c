@@ -22,12 +22,17 @@ struct issuer {
 	EVP_PKEY *key;
 };
 
-static EVP_PKEY *make_key(bool rsa)
+/* The one of a place in the chain, made once: only its size matters. */
+static EVP_PKEY *find_key(bool rsa, unsigned place)
 {
-	EVP_PKEY *key = rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
+	static EVP_PKEY *made[2][CHAIN_MAX + 1];
+	EVP_PKEY **key = &made[rsa][place];
 
-	assert_non_null(key);
-	return key;
+	if (!*key)
+		*key = rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
+	assert_non_null(*key);
+	EVP_PKEY_up_ref(*key);
+	return *key;
 }
 
 static void add_ext(X509 *x, X509 *issuer, int nid, const char *value)
@@ -67,9 +72,9 @@ static void name_it(X509_NAME *n, const char *common)
 }
 
 /* `by` NULL: signed by itself. `timestamps` 0: a CA. */
-static struct issuer make_cert(const struct issuer *by, const char *name, bool rsa, size_t timestamps)
+static struct issuer make_cert(const struct issuer *by, const char *name, EVP_PKEY *key, size_t timestamps)
 {
-	struct issuer c = {X509_new(), make_key(rsa)};
+	struct issuer c = {X509_new(), key};
 	const struct issuer *from = by ? by : &c;
 
 	assert_non_null(c.x);
@@ -109,13 +114,13 @@ static char *take_text(BIO *b)
 /* A chain of `n` certificates without its root, leaf first, in `out`; returns how long it is in DER. */
 static size_t make_chain(unsigned n, bool rsa, size_t timestamps, struct quic_cert *out)
 {
-	struct issuer c[CHAIN_MAX + 1] = {make_cert(NULL, "Root X1", rsa, 0)};
+	struct issuer c[CHAIN_MAX + 1] = {make_cert(NULL, "Root X1", find_key(rsa, 0), 0)};
 	BIO *chain = BIO_new(BIO_s_mem()), *key = BIO_new(BIO_s_mem());
 	char why[QUIC_CERT_ERROR];
 	size_t bytes = 0;
 
 	for (unsigned i = 1; i <= n; i++)
-		c[i] = make_cert(&c[i - 1], i < n ? "Intermediate Authority" : "voice.example.com", rsa, i < n ? 0 : timestamps);
+		c[i] = make_cert(&c[i - 1], i < n ? "Intermediate Authority" : "voice.example.com", find_key(rsa, i), i < n ? 0 : timestamps);
 	for (unsigned i = n; i >= 1; i--) {
 		bytes += (size_t)i2d_X509(c[i].x, NULL);
 		PEM_write_bio_X509(chain, c[i].x);
