@@ -4,6 +4,7 @@
  * argument; no allocation.
  */
 #pragma once
+#include "audio/trend.h"
 #include "base/time.h"
 
 #include <stdbool.h>
@@ -15,10 +16,13 @@ struct arrivals {
 	bool has_transit;
 	nsec last_at;
 	double burst_ms;      /* media in the datagrams that came together last */
-	double burst_mean_ms; /* of such bursts, smoothed; 0: none is complete yet */
+	double frame_ms;      /* the shortest of such bursts lately: one frame of the talker's; 0: none is complete yet */
+	double shortest_ms, shortest_before_ms; /* of the bursts counted in n_bursts, and of those before; 0: none */
+	unsigned n_bursts;
 	double media_ms;      /* of everything in this talkspurt */
 	double transit_ms;    /* last arrival against media time; if has_transit */
 	double jitter_ms;     /* RFC 3550 6.4.1 */
+	struct trend trend;   /* of the transits in this talkspurt */
 };
 
 static inline double ms_between(nsec then, nsec now)

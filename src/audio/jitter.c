@@ -438,13 +438,13 @@ static void play(struct jitter *j, float *out, size_t n, nsec now)
 	j->state = STATE_PLAYING;
 }
 
-static void keep_pace(struct jitter *j, const float *out, size_t n, nsec now)
+static void keep_pace(struct jitter *j, size_t n, nsec now)
 {
+	const double stored = playout_ms(&j->playout, ahead(j));
 	const struct pace_tick t = {
-		.out = out,
 		.n = n,
-		.lead_ms = lead_ms(j, now),
-		.in_gap = j->gap.left > 0,
+		.lead_ms = stored + ms_between(j->arrivals.last_at, now),
+		.stored_ms = stored,
 		.playing = j->state == STATE_PLAYING,
 	};
 
@@ -536,15 +536,17 @@ static enum jitter_result get_pieces(struct jitter *j, float *out, size_t n, nse
 		}
 	}
 	j->n_concealed += concealed;
-	keep_pace(j, out, n, now);
+	keep_pace(j, n, now);
 	return concealed ? JITTER_CONCEALED : JITTER_PLAYING;
 }
 
 enum jitter_result jitter_get(struct jitter *j, float *out, size_t n, nsec now)
 {
+	assert(n > 0 && n <= j->pace.tick);
+	if (j->state == STATE_PLAYING && j->gap.left == 0)
+		pace_before(&j->pace, n);
 	size_t level = playout_level(&j->playout), have = level < n ? level : n;
 
-	assert(n > 0 && n <= j->pace.tick);
 	if (j->state == STATE_IDLE) {
 		if (!pace_ready(&j->pace, ahead(j), n, now)) {
 			memset(out, 0, n * sizeof *out);
@@ -558,7 +560,7 @@ enum jitter_result jitter_get(struct jitter *j, float *out, size_t n, nsec now)
 		return get_pieces(j, out, n, now);
 	if (have == n) {
 		play(j, out, n, now);
-		keep_pace(j, out, n, now);
+		keep_pace(j, n, now);
 		return JITTER_PLAYING;
 	}
 	if (j->state == STATE_CONCEALING)

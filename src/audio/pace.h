@@ -2,13 +2,15 @@
 /*
  * pace - keeps the delay of one talker where it belongs. It looks at the lead: after a tick, what is still
  * stored plus the time since the last arrival, i.e. by how much the talker's stream is ahead of the ticks. The lead does not depend
- * on how the stream is cut into datagrams or where they fall between two ticks.
+ * on how the stream is cut into datagrams or where they fall between two ticks. What a tick takes has to be there at the tick, so of the
+ * lead the *rest*, what is stored beyond whole frames, protects nobody: lead less rest is what the latest frame has to *spare*.
  *  - Playing begins with the first tick at which the lead is at least the margin. Frames of
- *    exactly a tick need no more than that. While the least lead of two seconds stays
- *    between margin and margin + one frame (or the lead at the start) nothing is trimmed: samples pass bit for bit.
- *  - A lead outside this band means that a clock drifts or that the network changed. From then on
- *    the lead is held at margin + one frame, where any phase of arrivals is safe, by trimming
- *    the resampler: a proportional and a slow integral part, which is the drift.
+ *    exactly a tick need no more than that.
+ *  - A frame with nothing to spare is concealed, and the delay has grown by what was concealed. Nothing else raises it, as long as the talker's clock
+ *    runs as ours: samples pass bit for bit.
+ *  - Of what all frames of ten seconds had to spare, whole frames and the rest go in the next silence.
+ *  - A clock that drifts (trend.h) would use up what is spare, or pile up delay. Then the least lead is held at margin + one frame,
+ *    where any phase of arrivals is safe, by trimming the resampler, at most 0.1 %; a pause is made longer or shorter instead.
  *  - A lead far above it remains after a stall. It is given back at once in silence, otherwise by time compression: pieces
  *    are left out where the sound resembles itself. The ratio is not trimmed for this.
  *
@@ -22,6 +24,8 @@
 #include <stddef.h>
 
 struct resample;
+
+enum { PACE_WINDOWS = 8 };
 
 struct pace_limits {
 	uint32_t min_delay_ms, max_delay_ms; /* see struct jitter_opts */
@@ -38,6 +42,13 @@ struct pace {
 	double lead_ms;        /* after the last tick */
 	double start_ms;       /* after the first tick of this talkspurt; if has_start */
 	double least_now, least_before; /* of this window and the one before; LEAD_UNKNOWN */
+	double least_then[PACE_WINDOWS]; /* of older ones, in a ring, less moved_ms; */
+	double least_old;      /* the least of them */
+	unsigned n_windows;    /* complete in this talkspurt */
+	double rest_low_ms, rest_high_ms; /* of this window and the one before, or since the delay was changed */
+	double rest_low_now, rest_high_now;
+	double moved_ms;       /* all changes that the leads of the past were corrected by */
+	double change_ms;      /* wanted in the next silence; positive: to be left out */
 	nsec window_end;
 	double peak_ms;        /* lateness seen, decaying */
 	double trim_ppm, drift_ppm;
@@ -55,10 +66,9 @@ struct pace {
 
 /* A tick that was played, and the state after it. */
 struct pace_tick {
-	const float *out;
 	size_t n;
 	double lead_ms;
-	bool in_gap;  /* a gap comes before the stored samples */
+	double stored_ms; /* of the lead; gaps and held frames, too */
 	bool playing; /* the talker's own sound, at the end of the tick */
 };
 
@@ -73,6 +83,8 @@ void pace_arrived(struct pace *p, double ms, nsec now);
 bool pace_ready(const struct pace *p, size_t ahead, size_t n, nsec now);
 /* Before the first tick of a talkspurt. */
 void pace_start(struct pace *p, nsec now);
+/* Before each tick of `n` samples that goes on with the sound of the one before: silence is made shorter or longer. */
+void pace_before(struct pace *p, size_t n);
 /* After each tick that played. */
 void pace_run(struct pace *p, const struct pace_tick *t, nsec now);
 

@@ -148,7 +148,7 @@ TEST(datagrams_that_come_together_are_one_burst)
 
 			arrivals_add(&a, 10, 0, arrivals_gap_ms(&a, at), at);
 		}
-	assert_float_equal(a.burst_mean_ms, 20, 1e-9);
+	assert_float_equal(a.frame_ms, 20, 1e-9);
 	assert_float_equal(a.burst_ms, 20, 1e-9);
 	assert_float_equal(a.jitter_ms, 0, 1e-9);
 	assert_float_equal(arrivals_gap_ms(&a, now), 19, 1e-9);

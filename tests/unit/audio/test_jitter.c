@@ -473,6 +473,44 @@ TEST(surplus_delay_is_dropped_at_once_in_silence)
 	world_close(&w);
 }
 
+/* A slow clock would use up what is spare: pauses are made longer for it, so that the sound hardly bends. */
+TEST(a_slow_clock_is_given_delay_in_pauses)
+{
+	struct world w = {TALKER, .phase_ms = 16, .ppm = -300, .silent_from_s = 6};
+
+	world_open(&w, NULL);
+	run_for(&w, 5.9);
+	double before = stats(&w).depth_ms;
+
+	run_for(&w, 2);
+	assert_true(stats(&w).depth_ms > before + 8);
+	assert_int_equal(stats(&w).n_concealed, 0);
+	run_for(&w, 22);
+	assert_true(fabs(stats(&w).lead_ms - 22) < 3);
+	assert_true(fabs(stats(&w).trim_ppm + 300) < 600);
+	assert_int_equal(stats(&w).n_concealed, 0);
+	world_close(&w);
+}
+
+/* The memory for ticks as long as 100 ms keeps no more of the past than for others. */
+TEST(long_ticks_shorten_silence)
+{
+	struct jitter_opts o = {.rate_hz = 16000, .tick_ms = 100, .max_delay_ms = 300};
+	static const uint8_t pcm[640];
+	struct frame f = {PCM_FRAME(16000, pcm, 320)};
+	struct jitter *j;
+	float out[1600];
+
+	assert_int_equal(jitter_new(&o, table, &j), 0);
+	for (unsigned i = 0; i < 1500; i++) {
+		jitter_put(j, &f, nsec_from_ms(20 * i + (i < 40 ? 70 : 3)));
+		if (i % 5 == 4)
+			jitter_get(j, out, 1600, nsec_from_ms(20 * i + 90));
+	}
+	assert_true(jitter_depth_ms(j) <= 100);
+	jitter_free(j);
+}
+
 TEST(a_flood_is_bounded)
 {
 	struct world w = {TALKER, .phase_ms = 8, .stall_from_s = 2, .stall_to_s = 4, .hz2 = 173.3};
@@ -859,6 +897,8 @@ int main(void)
 		cmocka_unit_test(after_a_stall_the_delay_comes_back_down),
 		cmocka_unit_test(a_late_frame_widens_the_margin_for_a_while),
 		cmocka_unit_test(surplus_delay_is_dropped_at_once_in_silence),
+		cmocka_unit_test(a_slow_clock_is_given_delay_in_pauses),
+		cmocka_unit_test(long_ticks_shorten_silence),
 		cmocka_unit_test(a_flood_is_bounded),
 		cmocka_unit_test(a_talker_that_sends_too_fast_is_shortened_without_clicks),
 		cmocka_unit_test(drift_loss_and_jitter_together_leave_no_click),

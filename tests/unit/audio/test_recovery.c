@@ -457,17 +457,21 @@ TEST(delay_from_skipped_ticks_is_given_back)
 	}
 }
 
-/* 15 ms more than what is held are no reason to cut. */
+/* 15 ms more than what is held are no reason to cut, nor to be heard. */
 TEST(a_small_surplus_is_trimmed)
 {
 	struct world *w = world_new(&(struct world){.sound = {.name = "tone", .at = tones, .hz = 440}, .phase_ms = 3,
 		.path_ms = 24, .shorter_s = 3});
+	double most = 0;
 
 	run_until(w, 5);
 	assert_true(w->lead_ms > SAFE_MS + 10);
-	assert_true(stats(w).trim_ppm > 1000);
-	run_until(w, 20);
-	assert_true(fabs(w->lead_ms - SAFE_MS) < 2);
+	while (now_s(w) < 40) {
+		one_tick(w);
+		most = fmax(most, fabs(stats(w).trim_ppm));
+	}
+	assert_true(most > 900 && most <= 1000 + 100); /* and what is learnt of a clock */
+	assert_true(fabs(w->lead_ms - SAFE_MS) < 3);
 	assert_int_equal(w->n_cuts, 0);
 	world_free(w);
 }
@@ -483,8 +487,8 @@ TEST(ordinary_jitter_causes_no_time_compression)
 		{{.jitter_ms = 20}, 4, 0},
 		{{.jitter_ms = 40}, 6, 0},
 		{{.jitter_ms = 60}, 8, 0},
-		{{.spike_ms = 40, .spike_share = 0.05}, 40, 0},
-		{{.spike_ms = 60, .spike_share = 0.02, .jitter_ms = 10}, 30, 0},
+		{{.spike_ms = 40, .spike_share = 0.05}, 20, 15},
+		{{.spike_ms = 60, .spike_share = 0.02, .jitter_ms = 10}, 30, 15},
 		{{.spike_ms = 100, .spike_share = 0.01, .jitter_ms = 5}, 30, 15},
 		{{.spike_ms = 30, .spike_share = 0.002, .jitter_ms = 5}, 8, 0},
 	};
@@ -541,13 +545,13 @@ TEST(clock_drift_is_followed_during_recovery)
 {
 	for (int sign = -1; sign <= 1; sign += 2) {
 		struct world *w = world_new(&(struct world){.sound = {.name = "voice", .at = voice, .hz = 170},
-			.ppm = 800 * sign, .path_ms = 120, .shorter_s = 40});
+			.ppm = 800 * sign, .path_ms = 120, .shorter_s = 30});
 
-		run_until(w, 40);
+		run_until(w, 30);
 		double before = stats(w).trim_ppm, far = 0;
 
 		assert_true(before * sign > 400);
-		while (now_s(w) < 50) {
+		while (now_s(w) < 60) {
 			one_tick(w);
 			if (w->n_cuts > 0 && w->lead_ms > SAFE_MS + LEFT_MS)
 				far = fmax(far, fabs(stats(w).trim_ppm - before));
@@ -589,7 +593,7 @@ TEST(delay_is_trimmed_where_no_piece_can_be_left_out)
 	double s = time_to_recover(w, STALL_END_S, 60);
 
 	print_message("every other frame lost: %.1f s, %zu cuts, lead %.1f ms\n", s, w->n_cuts, w->lead_ms);
-	assert_true(s < 40);
+	assert_true(s < 60);
 	world_free(w);
 }
 
