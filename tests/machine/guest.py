@@ -53,7 +53,10 @@ def is_up_again(before):
 
 
 def kill(signum):
-    os.kill(int(show()["MainPID"]), signum)
+    now = show()
+    if now["MainPID"] == "0":  # that would be this script
+        raise RuntimeError(f"the service does not run: {now}")
+    os.kill(int(now["MainPID"]), signum)
 
 
 def start_call(seconds):
