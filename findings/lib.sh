@@ -100,7 +100,7 @@ unpack() { # PACKAGE=VERSION...: kept in the cache for the next run
 	root=$cache/$(printf '%s\n' "$(uname -m)" "$@" | sha256sum | cut -c1-12)
 	! wants_any || root=$FINDING_DIR/root
 	[ -d "$root" ] || fetch_debs "$@"
-	export PATH=$root/usr/bin:$PATH C_INCLUDE_PATH=$root/usr/include CPLUS_INCLUDE_PATH=$root/usr/include
+	export PATH=$root/usr/bin:$PATH C_INCLUDE_PATH=$root/usr/include:$root/usr/include/$arch CPLUS_INCLUDE_PATH=$root/usr/include:$root/usr/include/$arch
 	export LIBRARY_PATH=$root/usr/lib/$arch LD_LIBRARY_PATH=$root/usr/lib/$arch:$root/usr/lib/$arch/pulseaudio
 }
 
@@ -131,6 +131,13 @@ compile() { # NAME OPTIONS...
 	shift
 	cat >"$name.c"
 	gcc -std=gnu17 -O2 -Wall -Wno-unused-function -I"$lib" -o "$name" "$name.c" "$@" || broken "$name.c does not compile"
+}
+
+compile_cpp() { # NAME OPTIONS...: the same in C++
+	local name=$1
+	shift
+	cat >"$name.cc"
+	g++ -std=c++17 -O2 -w -I"$lib" -o "$name" "$name.cc" "$@" || broken "$name.cc does not compile"
 }
 
 # JavaScript on standard input, behind FILES of $lib, becomes a page of the browser; "out" has what it returned.
