@@ -41,6 +41,13 @@ enum barge_in {
 	BARGE_IN_OFF,       /* nothing */
 };
 
+/* What the room does when live speech of a bridge is late, because its worker stalled. */
+enum bridge_catch_up {
+	CATCH_UP_AUTO,   /* what suits the driver: its ops->catch_up, or else off */
+	CATCH_UP_PAUSES, /* its pauses are shortened until it is on time */
+	CATCH_UP_OFF,    /* nothing */
+};
+
 /* [[bridge.NAME.tool]]: a program that a model may call. Plain data. */
 struct bridge_tool {
 	char name[65];                /* letters, digits, '-' and '_' */
@@ -61,6 +68,8 @@ struct bridge_opts {
 	uint32_t backlog_ms;        /* speech it may be ahead of real time; more is dropped. default 60000 */
 	enum barge_in barge_in;     /* default BARGE_IN_AUTO */
 	uint32_t confirm_ms;        /* 0..5000. default 250 */
+	enum bridge_catch_up catch_up; /* default CATCH_UP_AUTO */
+	uint32_t hold_ms;           /* 0..10000: its speech waits that long for the first who can hear it. default 2000 */
 	uint32_t stall_ms;          /* a worker that takes nothing for this time while something waits, has failed. default 30000 */
 	double duck_db;             /* how far its speech is turned down, -60..0. default -12 */
 	const void *options;        /* the driver's own struct, as ops->options describes it; NULL: its defaults */
@@ -189,6 +198,7 @@ struct bridge_ops {
 	const struct bridge_options *options; /* that only this type has. Optional: none */
 	bool has_tools;         /* [[bridge.NAME.tool]] are for it */
 	enum barge_in barge_in; /* unless the options say otherwise */
+	enum bridge_catch_up catch_up; /* the same */
 	bool tells_up;          /* the worker is not connected yet when open returns: see sink->up */
 };
 

@@ -29,5 +29,7 @@ int pcm_queue_push(struct pcm_queue *q, const int16_t *pcm, size_t n);
 size_t pcm_queue_pull(struct pcm_queue *q, int16_t *out, size_t n);
 /* The same, as floats: 1.0 is 32768. */
 size_t pcm_queue_pull_float(struct pcm_queue *q, float *out, size_t n);
+/* Copies up to `n` samples as floats from `at` on, without removing anything, and returns how many. */
+size_t pcm_queue_peek_float(const struct pcm_queue *q, size_t at, float *out, size_t n);
 /* Keeps the first `len` samples at most. */
 void pcm_queue_cut(struct pcm_queue *q, size_t len);

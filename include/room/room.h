@@ -114,6 +114,8 @@ struct listener_sink {
 	/* Most bytes that one packet may have now, head included; asked once a frame. */
 	size_t (*packet_max)(void *user);
 	void (*packet)(void *user, const struct room_packet *p, nsec now);
+	/* Whether it hears what it is sent now: one that does not know yet that it is in throws it away. May be NULL: it does. */
+	bool (*hears)(void *user);
 	/* A frame that packet_max left no room for: one packet is missing. May be NULL. */
 	void (*dropped)(void *user, nsec now);
 	/* Also reports a participant's own mute and messages back to it, not its own joining. May be NULL. */

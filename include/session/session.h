@@ -37,6 +37,8 @@ struct session_ops {
 	/* One packet of two pieces, copied; `head` may be empty. ERR_RANGE: longer than audio_max(); ERR_STATE: not yet,
 	 * the client may not have seen that the session is open. */
 	int (*send_audio)(struct session *s, const void *head, size_t head_len, const void *body, size_t len, nsec now);
+	/* Whether the client is known to have seen that the session is open: until then it may throw audio away. */
+	bool (*hears)(const struct session *s);
 	/* The longest packet that fits now; it changes with the path. */
 	size_t (*audio_max)(const struct session *s);
 	/* Whole lines, each with its line feed; copied. ERR_STATE unless `lines` is SESSION_LINES_OPEN. On every other
@@ -121,6 +123,11 @@ static inline int session_send_audio(struct session *s, const void *head, size_t
 	nsec now)
 {
 	return s->ops->send_audio(s, head, head_len, body, len, now);
+}
+
+static inline bool session_hears(const struct session *s)
+{
+	return s->ops->hears(s);
 }
 
 static inline size_t session_audio_max(const struct session *s)

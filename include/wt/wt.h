@@ -105,6 +105,8 @@ void wt_drain(struct wt *w);
  * after one round trip) nothing may be sent: ERR_STATE. ERR_RANGE: longer than wt_session_datagram_max(). */
 int wt_session_send(struct wt_session *s, const void *head, size_t head_len, const void *body, size_t body_len,
 	nsec now);
+/* The client has shown that it saw the 200: it acknowledged it, or sent data of the session. */
+bool wt_session_confirmed(const struct wt_session *s);
 /* The longest payload of a datagram now: what the path carries, at most the peer's max_datagram_frame_size. */
 size_t wt_session_datagram_max(const struct wt_session *s);
 /* CLOSE capsule with code and reason (cut at 1024 bytes), FIN, and a moment later the end of the connection.

@@ -321,6 +321,7 @@ static void audiosocket_close(void *self)
 
 const struct bridge_ops bridge_audiosocket = {
 	.type = "audiosocket",
+	.catch_up = CATCH_UP_PAUSES,
 	.tells_up = true,
 	.open = audiosocket_open,
 	.audio = audiosocket_audio,

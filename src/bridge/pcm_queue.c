@@ -143,6 +143,21 @@ size_t pcm_queue_pull_float(struct pcm_queue *q, float *out, size_t n)
 	return n;
 }
 
+size_t pcm_queue_peek_float(const struct pcm_queue *q, size_t at, float *out, size_t n)
+{
+	const struct pcm_chunk *c = q->first;
+	size_t in = q->head + at, got = 0; /* counted from the start of `c` */
+
+	n = at < q->len ? min(n, q->len - at) : 0;
+	for (size_t k; got < n; got += k, in += k) {
+		for (; in >= CHUNK_SAMPLES; in -= CHUNK_SAMPLES)
+			c = c->next;
+		k = min(n - got, CHUNK_SAMPLES - in);
+		pcm_from_i16(out + got, c->pcm + in, k);
+	}
+	return n;
+}
+
 void pcm_queue_cut(struct pcm_queue *q, size_t len)
 {
 	if (len >= q->len)

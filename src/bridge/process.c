@@ -384,6 +384,7 @@ static void process_close(void *self)
 
 const struct bridge_ops bridge_process = {
 	.type = "process",
+	.catch_up = CATCH_UP_PAUSES,
 	.tells_up = true,
 	.open = process_open,
 	.audio = process_audio,

@@ -15,6 +15,7 @@ void bridge_opts_default(struct bridge_opts *o)
 		.type = "parrot",
 		.backlog_ms = 60000,
 		.confirm_ms = 250,
+		.hold_ms = 2000,
 		.stall_ms = 30000,
 		.duck_db = -12,
 	};

@@ -352,6 +352,7 @@ static bool websocket_needs_tls(const struct bridge_opts *opts)
 
 const struct bridge_ops bridge_websocket = {
 	.type = "websocket",
+	.catch_up = CATCH_UP_PAUSES,
 	.tells_up = true,
 	.rate = websocket_rate,
 	.check = websocket_check,

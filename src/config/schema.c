@@ -14,6 +14,7 @@ static const char *const level_names[] = {"error", "warn", "info", "debug", NULL
 static const char *const format_names[] = {"text", "json", NULL};                  /* enum log_format */
 
 static const char *const barge_names[] = {"auto", "immediate", "confirm", "worker", "off", NULL}; /* enum barge_in */
+static const char *const catch_up_names[] = {"auto", "pauses", "off", NULL}; /* enum bridge_catch_up */
 
 /* Where a member lives and how wide it is. */
 #define IN(member)   .offset = offsetof(struct config, member)
@@ -126,6 +127,11 @@ static const struct option_row bridge_fields[] = {
 		.help = "how long somebody must talk over it until that counts, with barge_in = \"confirm\""},
 	{.key = "duck_db", .type = OPTION_DOUBLE, BR(duck_db), .min = -60, .max = 0, .unit = "dB",
 		.help = "how far it is turned down while somebody talks over it"},
+	{.key = "catch_up", .type = OPTION_NAME, BR(catch_up), .names = catch_up_names,
+		.help = "when its worker speaks live and stalled: pauses: the pauses in its speech are shortened until it is on time; off: it stays "
+			"late; auto: pauses for process, audiosocket and websocket, else off"},
+	{.key = "hold_ms", .type = OPTION_U32, BR(hold_ms), .max = 10000, .unit = "ms",
+		.help = "how long its first words wait at most until somebody in the room can hear them"},
 	{.key = "stall_ms", .type = OPTION_U32, BR(stall_ms), .min = 1000, .max = 600000, .unit = "ms",
 		.help = "a worker that takes nothing for this time while something waits for it is given up, and started or called again"},
 };

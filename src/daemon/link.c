@@ -78,6 +78,11 @@ static size_t room_packet_max(void *user)
 	return path < ceiling ? path : ceiling;
 }
 
+static bool hears_room(void *user)
+{
+	return session_hears(((const struct link *)user)->session);
+}
+
 static void on_room_packet(void *user, const struct room_packet *p, nsec now)
 {
 	struct link *l = user;
@@ -119,6 +124,7 @@ static void on_room_event(void *user, const struct room_event *ev, nsec now)
 static const struct listener_sink room_sink = {
 	.packet_max = room_packet_max,
 	.packet = on_room_packet,
+	.hears = hears_room,
 	.dropped = on_room_dropped,
 	.event = on_room_event,
 };

@@ -186,6 +186,11 @@ void listener_tick(struct listener *l, struct room *r, unsigned n_sources, nsec 
 		send_frame(l, r->rooms, &f, now);
 }
 
+bool listener_hears(const struct listener *l)
+{
+	return !l->sink->hears || l->sink->hears(l->user);
+}
+
 /* ---- reports ---- */
 
 void listener_report(struct listener *l, const struct room_event *ev, nsec now)

@@ -48,6 +48,8 @@ void listener_talks(struct listener *l, const float *own);
 /* Its share of this tick; `n_sources`: how many sounds are in the sum. */
 void listener_tick(struct listener *l, struct room *r, unsigned n_sources, nsec now);
 
+/* Whether it is known to hear what it is sent. */
+bool listener_hears(const struct listener *l);
 void listener_report(struct listener *l, const struct room_event *ev, nsec now);
 /* Sound sent under older epochs is not to be played any more. */
 void listener_flush(struct listener *l, const struct room_member *bridge, nsec now);

@@ -13,6 +13,7 @@
  *   tap.c          listeners that are not participants
  *   seat.c         the bridge's seat; seat_sink.c: what its driver calls
  *   speech.c       what the bridge says, until it is mixed
+ *   catch_up.c     which part of it is late for nothing
  *   retry.c        what failed, and when it is tried again
  *   barge.c        who talks over the bridge
  */

@@ -168,6 +168,13 @@ void seat_newcomer(struct bridge_seat *s, const struct participant *p, nsec now)
 
 /* ---- life ---- */
 
+static bool catches_up(const struct bridge_seat *s)
+{
+	enum bridge_catch_up wish = s->opts->catch_up == CATCH_UP_AUTO ? s->ops->catch_up : s->opts->catch_up;
+
+	return wish == CATCH_UP_PAUSES;
+}
+
 static int init_audio(struct bridge_seat *s, uint32_t rate_hz)
 {
 	const struct resample_table *table = s->room->rooms->table;
@@ -178,6 +185,7 @@ static int init_audio(struct bridge_seat *s, uint32_t rate_hz)
 	barge_init(&s->barge, s->ops, s->opts);
 	int err = speech_init(&s->speech, table, rate_hz, room_hz, s->opts->backlog_ms);
 
+	s->speech.catch_up.on = catches_up(s);
 	if (!err && rate_hz != room_hz)
 		err = resample_new(table, room_hz, rate_hz, &s->resample);
 	return err;
@@ -543,11 +551,29 @@ static void report_speaking(struct bridge_seat *s, bool before, nsec now)
 	room_notify(s->room, &ev, now);
 }
 
+static bool anybody_hears(const struct room *r)
+{
+	list_each(it, &r->people, tmp)
+		if (listener_hears(&list_entry(it, struct participant, node)->listener))
+			return true;
+	return false;
+}
+
+/* Its first words wait for the first who hears them. */
+static bool may_begin(struct bridge_seat *s)
+{
+	if (s->heard || !speech_waits(&s->speech))
+		return true;
+	s->heard = s->held_ms >= s->opts->hold_ms || anybody_hears(s->room);
+	s->held_ms += s->room->rooms->opts.frame_ms;
+	return s->heard;
+}
+
 static bool speak(struct bridge_seat *s, float *sum, nsec now)
 {
 	struct room *r = s->room;
 	float *x = r->rooms->resampled;
-	bool before = s->vad.speaking, spoke = speech_pull(&s->speech, x, r->n);
+	bool before = s->vad.speaking, spoke = may_begin(s) && speech_pull(&s->speech, x, r->n);
 
 	if (spoke) {
 		vad_run(&s->vad, x, r->n);

@@ -5,6 +5,8 @@
  *
  *   people -> limiter -> [resampler] -> driver -> speech (backlog, fades, [resampler]) -> mix
  *
+ * What it says waits until the first listener can hear it, so that nobody misses the beginning.
+ *
  * A driver that fails is only marked; it is closed by the next seats_run(), so that no list changes while it is walked.
  * Used by the room's thread; time is an argument. Only seat_new() allocates, and the backlog when the driver fills it.
  */
@@ -65,6 +67,8 @@ struct bridge_seat {
 	struct resample *resample; /* of its input; NULL: the driver has the room's rate */
 
 	struct speech speech;
+	bool heard;                /* somebody can hear it, or it has waited long enough for that */
+	uint32_t held_ms;          /* its first words, so far */
 	struct vad vad;            /* of its speech */
 	struct barge barge;
 	struct speech_cut cut_due; /* to be reported to the driver; utterance 0: nothing is */

@@ -23,6 +23,7 @@ int speech_init(struct speech *s, const struct resample_table *table, uint32_t r
 {
 	*s = (struct speech){.rate_hz = rate_hz, .room_rate_hz = room_rate_hz};
 	pcm_queue_init(&s->backlog, samples(s, backlog_ms));
+	catch_up_init(&s->catch_up, rate_hz, false);
 	return rate_hz == room_rate_hz ? 0 : resample_new(table, rate_hz, room_rate_hz, &s->resample);
 }
 
@@ -64,6 +65,8 @@ int speech_push(struct speech *s, uint64_t utterance, const int16_t *pcm, size_t
 		err = add_part(s, utterance, n);
 	if (err)
 		pcm_queue_cut(&s->backlog, before);
+	else
+		catch_up_came(&s->catch_up, n);
 	return err;
 }
 
@@ -120,7 +123,7 @@ static void note_run(struct speech *s, size_t n)
 {
 	struct speech_run *last = s->n_runs ? &s->runs[s->n_runs - 1] : NULL;
 
-	if (last && last->utterance == s->played && end_of(last) == s->clock) {
+	if (last && last->utterance == s->played && end_of(last) == s->clock && last->before + last->n == s->n_played) {
 		last->n += n;
 		return;
 	}
@@ -171,7 +174,8 @@ bool speech_silent(const struct speech *s)
 	return s->backlog.len == 0 && !s->sounding && s->fade_tail.left == 0 && !s->filter_tail;
 }
 
-static void count_played(struct speech *s, size_t n)
+/* Takes `n` samples off the parts; `timed`: they take time, too. */
+static void count_taken(struct speech *s, size_t n, bool timed)
 {
 	for (size_t k; n > 0 && s->n_parts > 0; n -= k) {
 		struct speech_part *part = &s->parts[0];
@@ -181,9 +185,11 @@ static void count_played(struct speech *s, size_t n)
 			s->played = part->utterance;
 			s->n_played = 0;
 		}
-		note_run(s, k);
+		if (timed) {
+			note_run(s, k);
+			s->clock += k;
+		}
 		s->n_played += k;
-		s->clock += k;
 		part->n -= k;
 		if (part->n == 0)
 			memmove(part, part + 1, --s->n_parts * sizeof *part);
@@ -229,13 +235,30 @@ static bool break_off(struct speech *s, float *x, size_t n)
 
 /* ---- playing: exactly a tick at a time ---- */
 
+/* Lays the next `n` samples over those in `x`: the second half of a pause over its first. Both are noise, so their powers add up. */
+static void lay_over(struct speech *s, float *x, size_t n)
+{
+	float y[SPEECH_TICK_MAX];
+	size_t got = pcm_queue_pull_float(&s->backlog, y, n);
+
+	count_taken(s, got, false);
+	for (size_t i = 0; i < got; i++) {
+		float t = (float)(i + 1) / (float)(n + 1);
+
+		x[i] = x[i] * sqrtf(1 - t) + y[i] * sqrtf(t);
+	}
+}
+
 static size_t pull_backlog(struct speech *s, float *x, size_t n)
 {
+	bool shorter = catch_up_played(&s->catch_up, &s->backlog, n);
 	size_t got = pcm_queue_pull_float(&s->backlog, x, n);
 
 	if (got == 0)
 		return 0;
-	count_played(s, got);
+	count_taken(s, got, true);
+	if (shorter)
+		lay_over(s, x, got);
 	if (!s->sounding)
 		fade_begin(s, x, got);
 	s->slope = x[got - 1] - (got > 1 ? x[got - 2] : s->sounding ? s->last : 0);

@@ -2,7 +2,7 @@
 /*
  * speech - what a bridge says, from the driver until it is mixed:
  *
- *   driver -> backlog (utterances) -> fades -> [resampler] -> one tick at the room's rate
+ *   driver -> backlog (utterances) -> [shorter pauses] -> fades -> [resampler] -> one tick at the room's rate
  *
  * It knows which samples belong to which utterance, how much of one was mixed, and when: a listener hears it later. Where
  * speech begins, runs out or is flushed it is faded, so nothing clicks. Used by the room's thread; it has no clock, a tick is a number of samples.
@@ -10,6 +10,7 @@
  */
 #pragma once
 #include "bridge/pcm_queue.h"
+#include "room/catch_up.h"
 
 #include <stdbool.h>
 
@@ -61,6 +62,7 @@ struct speech {
 	uint64_t clock;   /* samples pulled so far, silence included */
 	struct speech_run runs[SPEECH_RUNS]; /* the latest, in order, without what was heard long ago */
 	unsigned n_runs;
+	struct catch_up catch_up; /* off unless the owner turns it on */
 	bool sounding;    /* the last sample was speech */
 	float last, slope; /* that sample, and its difference from the one before */
 	struct speech_fade fade_tail;

@@ -57,6 +57,11 @@ static int send_audio(struct session *s, const void *head, size_t head_len, cons
 	return wt_session_send(of(s)->wt, head, head_len, body, len, now);
 }
 
+static bool hears(const struct session *s)
+{
+	return wt_session_confirmed(of_const(s)->wt);
+}
+
 static size_t audio_max(const struct session *s)
 {
 	return wt_session_datagram_max(of_const(s)->wt);
@@ -119,6 +124,7 @@ static void close_session(struct session *s, uint32_t code, const char *reason, 
 
 static const struct session_ops ops = {
 	.send_audio = send_audio,
+	.hears = hears,
 	.audio_max = audio_max,
 	.send_line = send_line,
 	.end_lines = end_lines,

@@ -411,6 +411,11 @@ size_t wt_session_datagram_max(const struct wt_session *s)
 	return max > quarter ? max - quarter : 0;
 }
 
+bool wt_session_confirmed(const struct wt_session *s)
+{
+	return s->confirmed;
+}
+
 int wt_session_send(struct wt_session *s, const void *head, size_t head_len, const void *body, size_t body_len,
 	nsec now)
 {

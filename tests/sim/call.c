@@ -205,12 +205,7 @@ void send_frame(struct person *p, nsec now)
 
 /* --- world ----------------------------------------------------------------------------------- */
 
-void world_init(struct world *w, uint64_t seed, size_t n_people)
-{
-	world_init_shards(w, seed, n_people, 1);
-}
-
-void world_init_shards(struct world *w, uint64_t seed, size_t n_people, unsigned n_shards)
+static void init(struct world *w, uint64_t seed, size_t n_people, unsigned n_shards, const struct bridge_opts *bridge)
 {
 	static const struct log quiet;
 	static const char *const names[] = {"localhost"};
@@ -227,6 +222,11 @@ void world_init_shards(struct world *w, uint64_t seed, size_t n_people, unsigned
 	assert_int_equal(quic_tls_client(&(struct quic_tls_client_opts){.insecure = true}, &w->ct), 0);
 	w->cfg = calloc(1, sizeof *w->cfg);
 	config_default(w->cfg);
+	if (bridge) {
+		w->cfg->rooms.bridges = bridge;
+		w->cfg->rooms.n_bridges = 1;
+		snprintf(w->cfg->rooms.private_rule.bridge, BRIDGE_NAME_MAX, "%s", bridge->name);
+	}
 	assert_int_equal(registry_new(w->cfg, n_shards, &w->registry), 0);
 	quic_opts_default(&qo);
 	wt_opts_default(&wo);
@@ -244,6 +244,21 @@ void world_init_shards(struct world *w, uint64_t seed, size_t n_people, unsigned
 	sim_attach(w->cn, w->ce);
 	sim_every(w->sim, sim_now(w->sim), nsec_from_ms(1), tick, w);
 	w->people = calloc(n_people, sizeof *w->people);
+}
+
+void world_init(struct world *w, uint64_t seed, size_t n_people)
+{
+	world_init_shards(w, seed, n_people, 1);
+}
+
+void world_init_shards(struct world *w, uint64_t seed, size_t n_people, unsigned n_shards)
+{
+	init(w, seed, n_people, n_shards, NULL);
+}
+
+void world_init_bridge(struct world *w, uint64_t seed, size_t n_people, const struct bridge_opts *bridge)
+{
+	init(w, seed, n_people, 1, bridge);
 }
 
 struct person *join(struct world *w, const char *room, int16_t sample)

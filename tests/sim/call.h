@@ -56,6 +56,8 @@ struct person {
 };
 
 void world_init(struct world *w, uint64_t seed, size_t n_people);
+/* `bridge` is in every private room; borrowed until the end. */
+void world_init_bridge(struct world *w, uint64_t seed, size_t n_people, const struct bridge_opts *bridge);
 void world_init_shards(struct world *w, uint64_t seed, size_t n_people, unsigned n_shards);
 /* Frees everything, and asserts that no session and no connection is left on any shard. */
 void world_end(struct world *w);

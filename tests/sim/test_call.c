@@ -453,6 +453,54 @@ TEST(connections_that_never_ask_for_anything_end_soon)
 	world_end(&w);
 }
 
+/* A bot that greets when it is called: one second, all at once. */
+static int greet(const struct bridge_opts *opts, uint32_t rate_hz, size_t frame_samples, const struct bridge_sink *sink,
+	void *sink_ctx, const struct log *log, nsec now, void **self)
+{
+	static int16_t pcm[48000];
+
+	(void)opts, (void)frame_samples, (void)log, (void)now;
+	for (uint32_t i = 0; i < rate_hz; i++)
+		pcm[i] = i % 2 ? 8000 : -8000;
+	*self = NULL;
+	return sink->audio(sink_ctx, 1, pcm, rate_hz);
+}
+
+static bool listen_on(void *self, const struct bridge_input *in, nsec now)
+{
+	(void)self, (void)in, (void)now;
+	return true;
+}
+
+static void end_greeter(void *self)
+{
+	(void)self;
+}
+
+TEST(the_first_words_of_a_bot_are_heard)
+{
+	static const struct bridge_ops greeter = {.type = "greeter", .open = greet, .audio = listen_on, .close = end_greeter};
+	static const uint32_t way_ms[] = {1, 25, 50, 100, 150};
+
+	for (size_t i = 0; i < sizeof way_ms / sizeof *way_ms; i++) {
+		const struct sim_link path = {.delay_us = 1000 * way_ms[i], .loss = i == 3 ? 0.1 : 0};
+		struct bridge_opts bot;
+		struct world w;
+
+		bridge_opts_default(&bot);
+		snprintf(bot.name, sizeof bot.name, "greeter");
+		bot.ops = &greeter;
+		world_init_bridge(&w, 20 + i, 1, &bot);
+		sim_both(w.cn, &path);
+		struct person *p = join(&w, "", 0);
+
+		run(&w, nsec_from_s(6));
+		printf("%u ms each way: %llu of 50 frames%s\n", way_ms[i], (unsigned long long)p->received, path.loss > 0 ? ", 10 % lost" : "");
+		assert_in_range(p->received, path.loss > 0 ? 38 : 50, 51); /* and a fade */
+		world_end(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -472,6 +520,7 @@ int main(void)
 		cmocka_unit_test(the_end_of_the_control_stream_is_the_end_of_the_participant),
 		cmocka_unit_test(a_client_that_pinged_and_fell_silent_is_lost_though_its_connection_lives),
 		cmocka_unit_test(connections_that_never_ask_for_anything_end_soon),
+		cmocka_unit_test(the_first_words_of_a_bot_are_heard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

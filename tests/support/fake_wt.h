@@ -16,6 +16,7 @@ struct wt_session {
 	void *user;
 	struct quic_conn_info info;
 	size_t datagram_max;
+	bool confirmed;
 	int send_result, move_result;
 	char sent[64]; /* the last datagram, head and body */
 	unsigned n_sent, moved_to, n_moves;
@@ -45,6 +46,7 @@ int wt_session_send(struct wt_session *s, const void *head, size_t head_len, con
 	return 0;
 }
 
+bool wt_session_confirmed(const struct wt_session *s) { return s->confirmed; }
 size_t wt_session_datagram_max(const struct wt_session *s) { return s->datagram_max; }
 void wt_session_info(const struct wt_session *s, struct quic_conn_info *out) { *out = s->info; }
 uint64_t wt_session_id(const struct wt_session *s) { (void)s; return 17; }

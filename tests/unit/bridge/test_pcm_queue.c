@@ -53,8 +53,18 @@ static void pull(struct row *r, size_t n)
 	r->rd += want;
 }
 
+static void peek(struct row *r, size_t at, size_t n)
+{
+	size_t len = r->wr - r->rd, want = at >= len ? 0 : n < len - at ? n : len - at;
+
+	assert_int_equal(pcm_queue_peek_float(&r->q, at, r->x, n), want);
+	for (size_t i = 0; i < want; i++)
+		assert_true(r->x[i] * 32768 == value(r->rd + at + i));
+}
+
 static void cut(struct row *r, size_t n)
 {
+	peek(r, n % 5000, n % AT_ONCE);
 	pcm_queue_cut(&r->q, n);
 	if (r->wr - r->rd > n)
 		r->wr = r->rd + n;

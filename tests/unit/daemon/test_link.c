@@ -61,6 +61,12 @@ static int send_audio(struct session *s, const void *head, size_t head_len, cons
 	return 0;
 }
 
+static bool hears(const struct session *s)
+{
+	(void)s;
+	return true;
+}
+
 static size_t audio_max(const struct session *s)
 {
 	return ((const struct client *)s)->audio_max;
@@ -130,6 +136,7 @@ static void close_session(struct session *s, uint32_t code, const char *reason, 
 
 static const struct session_ops ops = {
 	.send_audio = send_audio,
+	.hears = hears,
 	.audio_max = audio_max,
 	.send_line = send_line,
 	.end_lines = end_lines,

@@ -48,6 +48,7 @@ struct actor {
 	float *said;      /* what it sent, if kept; at rate_hz */
 	size_t n_said;
 	/* hears */
+	bool outside;        /* it does not know yet that it is in */
 	uint32_t out_rate_hz;
 	float *heard;
 	size_t n_heard, cap;
@@ -127,7 +128,13 @@ static void stage_event(void *user, const struct room_event *ev, nsec now)
 	snprintf(e->name, sizeof e->name, "%s", ev->member.name ? ev->member.name : "");
 }
 
-static const struct listener_sink stage_sink = {.packet_max = stage_packet_max, .packet = stage_packet, .event = stage_event};
+static bool stage_hears(void *user)
+{
+	return !((const struct actor *)user)->outside;
+}
+
+static const struct listener_sink stage_sink = {.packet_max = stage_packet_max, .packet = stage_packet, .hears = stage_hears,
+	.event = stage_event};
 
 /* One rule "*" without a bridge; change `opts`, `rules`, `bridges` and call stage_open(). */
 static inline struct stage *stage_new(void)

@@ -294,6 +294,49 @@ TEST(dropped_input_is_counted)
 	stage_close(s);
 }
 
+/* What was said while nobody could hear it waits, and counts as heard from there on. */
+TEST(the_first_words_wait_for_the_first_who_hears_them)
+{
+	struct puppet p = {.wants = true};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all"), *b = stage_join(s, "all");
+
+	a->outside = b->outside = true;
+	assert_int_equal(puppet_say(&p, 1, 16000), 0);
+	stage_run(s, 400);
+	assert_int_equal(a->n_frames, 0);
+	assert_int_equal(p.input.waiting_ms, 1000);
+	b->outside = false;
+	stage_run(s, 500);
+	assert_in_range(p.input.waiting_ms, 480, 540);
+	p.sink->flush(p.sink_ctx);
+	stage_run(s, 20);
+	assert_in_range(last_event(&p, BRIDGE_INTERRUPTED)->heard_ms, 460, 520);
+	/* later everybody else is somebody who came late */
+	b->outside = true;
+	a->n_frames = 0;
+	assert_int_equal(puppet_say(&p, 2, 16000), 0);
+	stage_run(s, 500);
+	assert_true(a->n_frames >= 24);
+	stage_close(s);
+}
+
+TEST(the_first_words_do_not_wait_for_ever)
+{
+	struct puppet p = {.wants = true};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+
+	a->outside = true;
+	p.opts.hold_ms = 300;
+	assert_int_equal(puppet_say(&p, 1, 16000), 0);
+	stage_run(s, 300);
+	assert_in_range(a->n_frames, 0, 1);
+	stage_run(s, 200);
+	assert_in_range(a->n_frames, 9, 11);
+	stage_close(s);
+}
+
 /* Until it is tried again; returns how long that took. */
 static uint32_t next_try(struct stage *s, const struct puppet *p)
 {
@@ -960,6 +1003,8 @@ int main(void)
 		cmocka_unit_test(rooms_that_failed_together_do_not_come_back_together),
 		cmocka_unit_test(the_driver_may_ask_for_a_longer_pause),
 		cmocka_unit_test(a_slow_driver_is_connected_when_it_says_so),
+		cmocka_unit_test(the_first_words_wait_for_the_first_who_hears_them),
+		cmocka_unit_test(the_first_words_do_not_wait_for_ever),
 		cmocka_unit_test(a_worker_that_left_rests_until_somebody_joins),
 		cmocka_unit_test(a_worker_that_left_is_there_for_the_next_call),
 		cmocka_unit_test(speech_before_leaving_is_heard_to_its_end),

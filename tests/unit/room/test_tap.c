@@ -69,7 +69,8 @@ static void probe_ended(void *user, nsec now)
 	e->tap = NULL;
 }
 
-static const struct listener_sink probe_sink = {probe_packet_max, probe_packet, probe_dropped, probe_event, probe_ended};
+static const struct listener_sink probe_sink = {.packet_max = probe_packet_max, .packet = probe_packet,
+	.dropped = probe_dropped, .event = probe_event, .ended = probe_ended};
 
 static struct probe *probe_listen(struct stage *s, struct actor *in, enum packet_kind packets)
 {

@@ -225,6 +225,9 @@ TEST(audio_goes_both_ways_without_a_stream)
 	assert_int_equal(session_send_audio(r.app.session, "head", 4, "body", 4, NOW), 0);
 	assert_string_equal(r.wt.sent, "head|body");
 	assert_int_equal(session_audio_max(r.app.session), 1000);
+	assert_false(session_hears(r.app.session));
+	r.wt.confirmed = true;
+	assert_true(session_hears(r.app.session));
 	r.wt.send_result = ERR_STATE;
 	assert_int_equal(session_send_audio(r.app.session, "head", 4, "body", 4, NOW), ERR_STATE);
 	rig_end(&r);
