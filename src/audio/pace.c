@@ -27,7 +27,7 @@
 #define TRIM_S 2.0           /* time constant of the proportional part, ... */
 #define BEND_MAX_PPM 1000.0  /* of it, except what a stall left and time compression could not take away */
 #define DRIFT_S 30.0         /* of the integral part, times TRIM_S */
-#define DRIFT_MAX_PPM 1000.0
+#define DRIFT_MAX_PPM 4000.0
 #define UNSEEN_SHARE 0.05    /* of the unevenness: later frames than the latest may still come */
 #define AHEAD_S 25.0         /* that long before a drift has used up what is spare, the lead is raised */
 #define STILL_PPM 20.0       /* drift learnt that is none */

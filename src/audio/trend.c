@@ -9,7 +9,7 @@
 #define SURE_MS 0.3         /* a line that leads less far is none, ... */
 #define SURE_OF_NOISE 8     /* ... nor one that leads less far than this times what lies beside it, ... */
 #define SURE_OF_UNEVEN 0.15 /* ... or this share of the unevenness, divided by the seconds of a period */
-#define PPM_MAX 2000.0      /* no clock is so bad: ... */
+#define PPM_MAX 4000.0      /* no clock is so bad: ... */
 #define LOSING_OF_NOISE 3   /* ... media is missing that was not counted, if its line leads further than this */
 
 void trend_clear(struct trend *t)

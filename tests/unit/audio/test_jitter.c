@@ -364,6 +364,31 @@ TEST(a_clock_that_drifts_is_followed_without_a_slip)
 	}
 }
 
+/* Some drivers convert rates badly. What was estimated in ten seconds is enough from then on. */
+TEST(a_very_bad_clock_is_followed)
+{
+	static const double ppms[] = {-3000, -2000, 2000, 3000};
+
+	for (size_t i = 0; i < sizeof ppms / sizeof *ppms; i++) {
+		struct world w = {TALKER, .ppm = ppms[i], .phase_ms = 12};
+
+		world_open(&w, NULL);
+		run_for(&w, 12);
+		uint64_t early = stats(&w).n_concealed;
+
+		run_for(&w, 60);
+		struct jitter_stats s = stats(&w);
+
+		print_message("%+.0f ppm: estimate %+.0f, lead %.1f, concealed %lu + %lu\n", w.ppm, s.drift_ppm, s.lead_ms,
+			(unsigned long)early, (unsigned long)(s.n_concealed - early));
+		assert_true(early <= 2);
+		assert_int_equal(s.n_concealed, early);
+		assert_true(fabs(s.drift_ppm - w.ppm) < 100);
+		assert_true(fabs(s.lead_ms - 22) < 4);
+		world_close(&w);
+	}
+}
+
 TEST(a_drifting_tone_has_no_click)
 {
 	for (int sign = -1; sign <= 1; sign += 2) {
@@ -891,6 +916,7 @@ int main(void)
 		cmocka_unit_test(a_frame_in_pieces_plays_like_a_whole_one),
 		cmocka_unit_test(frames_of_any_length_settle),
 		cmocka_unit_test(a_clock_that_drifts_is_followed_without_a_slip),
+		cmocka_unit_test(a_very_bad_clock_is_followed),
 		cmocka_unit_test(a_drifting_tone_has_no_click),
 		cmocka_unit_test(jitter_widens_the_margin_until_nothing_is_late),
 		cmocka_unit_test(lost_frames_leave_no_click_and_no_delay),
