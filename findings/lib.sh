@@ -46,10 +46,11 @@ outside() {
 	dir=$(mktemp -d "${TMPDIR:-/tmp}/finding.XXXXXX")
 	# shellcheck disable=SC2064 # now, not then
 	trap "rm -rf '$dir'" EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
 	[ ${#npm[@]} = 0 ] || fetch_npm "$dir"
-	FINDING_DIR=$dir timeout -k 5 300 "${script%/*}/../scripts/debian13" --for test "$script" || status=$?
+	FINDING_DIR=$dir timeout -k 5 300 "${script%/*}/../scripts/debian13" --for test "$script" & # a process group of its own
+	# shellcheck disable=SC2064
+	trap "kill $!; wait $! || exit 130" INT TERM
+	wait $! || status=$?
 	exit $status
 }
 
@@ -88,6 +89,7 @@ fetch_debs() { # PACKAGE=VERSION...: into $root
 		skip "not in Debian's archive any more: $* ($(tail -n 1 apt.log))"
 	"${apt[@]}" --no-install-recommends --allow-downgrades --download-only install "${wanted[@]}" >apt.log 2>&1 ||
 		skip "cannot fetch $*: $(tail -n 1 apt.log)"
+	rm -rf "$cache"/new.* # of a run that was stopped
 	new=$(mktemp -d "$cache/new.XXXXXX")
 	while read -r _ file _; do dpkg-deb -x "$cache/archives/$file" "$new" && rm -f "$cache/archives/$file"; done < <(grep "^'" uris)
 	mv -T "$new" "$root"

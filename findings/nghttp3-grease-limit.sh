@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Guess: streams and frames of unknown types, which RFC 9114 has endpoints ignore (and send, as grease), cost nothing.
-# Seen: each of them counts as a glitch: the 1001st within a few seconds ends the connection with H3_EXCESSIVE_LOAD, WebTransport's
+# Seen: each of them counts as a glitch: the 1001st of a burst ends the connection with H3_EXCESSIVE_LOAD, WebTransport's
 #       unidirectional streams (0x54) among them.
 # mynah: takes streams of WebTransport out before nghttp3 sees them, so that only a peer's grease counts.
 # shellcheck source=findings/lib.sh

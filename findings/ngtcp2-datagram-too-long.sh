@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Guess: a datagram that is longer than a packet of this path is refused with an error, and 0 means "wait": congestion.
 # Seen: it is never an error: 0 is returned and nothing accepted, again and again, on an idle connection, until the path's packets
-#       grow. Only what is longer than the peer's max_datagram_frame_size is an error.
+#       grow.
 # mynah: compares each datagram with the path's size before it asks, drops it and counts it.
 # shellcheck source=findings/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Guess: OPUS_SET_COMPLEXITY is a matter of the encoder; a decoder takes it and nothing changes.
-# Seen: from 5 on a decoder conceals losses with a neural network: a lost frame costs 20 to 40 times as much as at 4, and
+# Seen: from 5 on a decoder conceals losses with a neural network: a lost frame costs some 25 times as much as at 4, and
 #       sound that arrived whole comes out with other samples from 6 on.
 # mynah: has no Opus yet; its decoders will stay at 0, where a lost frame is the cheapest.
 # shellcheck source=findings/lib.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Guess: frame_size of opus_decode() is the room in the buffer; how much sound comes is the packet's matter.
-# Seen: so with a packet, for a lost one frame_size *is* the duration: a buffer for the longest packet (120 ms) makes
+# Seen: so with a packet; for a lost one frame_size *is* the duration: a buffer for the longest packet (120 ms) makes
 #       120 ms of concealment for 20 ms that were lost. A packet of one byte, its table of contents alone, is a loss, too,
 #       sample for sample.
 # mynah: has no Opus yet; its decoder will be given the lost duration, and its relays will drop packets of one byte.

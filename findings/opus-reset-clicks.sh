@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Guess: a decoder that is handed from one talker's packets to another's has to be reset, or it clicks.
 # Seen: the other way round: without a reset the seam is 10 dB below the steps of the sound around it; OPUS_RESET_STATE makes
-#       it 4 to 9 dB above them, at times 28 dB. Either way the new talker's sound needs 60 ms to be right.
+#       it 4 to 9 dB above them.
 # mynah: has no Opus yet; where a stream changes its talker, the decoder goes on.
 # shellcheck source=findings/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Guess: libopus compiled to WebAssembly conceals one lost frame of 20 ms when it is given an empty packet.
-# Seen: opus-decoder makes 120 ms of it and opusscript 60: each asks libopus for as much as its buffer holds. A packet of one byte, the
+# Seen: opus-decoder makes 120 ms of it and opusscript 60. A packet of one byte, the
 #       first of the packet before, gives 20 ms.
 # mynah: has no Opus yet; a page that decodes in WebAssembly will give a packet of one byte for a lost one.
 # shellcheck source=findings/lib.sh

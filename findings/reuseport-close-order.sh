@@ -2,7 +2,7 @@
 # Guess: a classic BPF program on an SO_REUSEPORT group chooses sockets by the order in which they were bound, and what is left keeps
 #       its number, or moves up, when one is closed.
 # Seen: closing one puts the *last* of the group into its place; a number beyond the group is no loss: the hash decides.
-# mynah: never closes one socket of a group while it runs: the first byte of a connection id is the number of its shard.
+# mynah: keeps one socket for each shard for as long as it runs: the first byte of a connection id is the number of its shard.
 # shellcheck source=findings/lib.sh
 . "$(dirname "$0")/lib.sh"
 needs python3=3.13.5-1

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Guess: the default receive buffer of 208 KiB holds 208 KiB of datagrams: 10,000 of 20 bytes, 330 of 642.
 # Seen: what is counted is the kernel's memory for each, so small ones cost as much as large ones: 256 of 20 bytes, 166 of 642, 92 of
-#       1200. For voice that is a tenth of a second of some dozen talkers.
+#       1200. Of 50 packets a second from each talker that is a tenth of a second of 33 talkers.
 # mynah: asks for a much larger one (SO_RCVBUFFORCE), and counts what the kernel dropped.
 # shellcheck source=findings/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Guess: flush() of an AudioEncoder after each frame only makes sure that its chunk comes out.
-# Seen: each flush() adds a chunk that nobody put in, padded with silence, with the same timestamp as the next one that is real: twice as many
-#       packets. Without it each chunk comes out at once, anyway.
+# Seen: each flush() adds a chunk that nobody put in, with the same timestamp as the next one that is real: twice as many
+#       packets.
 # mynah: its page encodes no Opus yet; it will not flush before the end.
 # shellcheck source=findings/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Guess: an AudioDecoder of Opus that sees a gap in the timestamps conceals it, or an empty chunk tells it to.
 # Seen: neither. Chromium closes the gap: its output is numbered on from the first chunk, 20 ms early for each loss. Firefox' timestamps jump. An empty chunk
-#       is an EncodingError that closes the decoder. A chunk of one byte, the first of the one before, gives 20 ms of libopus' concealment in both.
+#       is an EncodingError that closes the decoder. A chunk of one byte, the first of the one before, gives 20 ms of sound in both.
 # mynah: its page decodes no Opus yet; it will keep its own clock, and feed one byte for each lost packet.
 # shellcheck source=findings/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -3,6 +3,7 @@
     python3 page.py chromium|firefox FILE.js [JSON]     FILE.js is the body of an async function with the argument `plan`
 
 prints what the function returns, an object, as lines "KEY VALUE"; a throw is "error ..."."""
+import atexit
 import http.server
 import json
 import os
@@ -75,10 +76,13 @@ class Visit:
             command(browser, self.profile.name, f"http://127.0.0.1:{self.server.server_port}/"),
             start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": self.profile.name, "MOZ_HEADLESS": "1", "LD_LIBRARY_PATH": ""})
+        atexit.register(self.quit)  # also if we are stopped
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self.server.reported.wait(seconds)
         self.result = self.server.report
 
     def quit(self):
+        atexit.unregister(self.quit)
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.server.shutdown()
