@@ -47,7 +47,7 @@ outside() {
 	# shellcheck disable=SC2064 # now, not then
 	trap "rm -rf '$dir'" EXIT
 	[ ${#npm[@]} = 0 ] || fetch_npm "$dir"
-	FINDING_DIR=$dir timeout -k 5 300 "${script%/*}/../scripts/debian13" --for test "$script" & # a process group of its own
+	FINDING_DIR=$dir timeout -k 5 600 "${script%/*}/../scripts/debian13" --for test "$script" & # a process group of its own
 	# shellcheck disable=SC2064
 	trap "kill $!; wait $! || exit 130" INT TERM
 	wait $! || status=$?

@@ -65,7 +65,7 @@ def command(browser, profile, address):
 class Visit:
     """The browser with the page; `result` is what the function returned, or None if it did not in time."""
 
-    def __init__(self, browser, script, plan=None, seconds=60):
+    def __init__(self, browser, script, plan=None, seconds=200):
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.server.page = PAGE % (script, json.dumps(plan))
@@ -89,7 +89,7 @@ class Visit:
         self.profile.cleanup()
 
 
-def run(browser, script, plan=None, seconds=60):
+def run(browser, script, plan=None, seconds=200):
     visit = Visit(browser, script, plan, seconds)
     visit.quit()
     return visit.result if visit.result is not None else {"error": "no answer in time"}

@@ -113,7 +113,7 @@ class Peer:
         self.loop.call_soon_threadsafe(self.loop.stop)
 
 
-def visit(browser, script, extensions=True, seconds=90):
+def visit(browser, script, extensions=True, seconds=200):
     """(peer, what a page behind webtransport.js returned), the browser gone."""
     head = (pathlib.Path(__file__).parent / "webtransport.js").read_text()
     with Peer(extensions) as peer:
