@@ -20,7 +20,14 @@ enum { SESSION_PEER_TEXT = 64 };
 enum session_lines {
 	SESSION_LINES_AWAITED, /* not yet: the client has not opened its side of them */
 	SESSION_LINES_OPEN,
-	SESSION_LINES_LOST,    /* not any more: reset by the client, or given up because it did not read. Audio goes on */
+	SESSION_LINES_LOST,    /* not any more: reset by the client, or given up. Audio goes on, and the client may open them anew */
+};
+
+/* What becomes of a line when the client takes them more slowly than they come. */
+enum session_line {
+	SESSION_LINE_ORDINARY, /* the first to be dropped: a quarter of the room is kept for the others */
+	SESSION_LINE_STATE,    /* without it the client has a wrong picture: an eighth is kept for the last kind */
+	SESSION_LINE_VITAL,    /* finds room unless there is none at all */
 };
 
 /* Of the connection beneath. */
@@ -41,9 +48,11 @@ struct session_ops {
 	bool (*hears)(const struct session *s);
 	/* The longest packet that fits now; it changes with the path. */
 	size_t (*audio_max)(const struct session *s);
-	/* Whole lines, each with its line feed; copied. ERR_STATE unless `lines` is SESSION_LINES_OPEN. On every other
-	 * error the client has not read for too long (ERR_LIMIT) or is gone, and no more lines can be sent. */
-	int (*send_line)(struct session *s, const void *p, size_t len, nsec now);
+	/* Whole lines, each with its line feed; copied. ERR_STATE unless `lines` is SESSION_LINES_OPEN. ERR_LIMIT: no room
+	 * for these, which are dropped; on_lines_room follows. On every other error no more lines can be sent. */
+	int (*send_line)(struct session *s, enum session_line kind, const void *p, size_t len, nsec now);
+	/* Bytes of lines that have arrived, ever, on the present stream. */
+	uint64_t (*lines_taken)(const struct session *s);
 	/* Gives the lines up: something that the client must know could not be written. Audio goes on. */
 	void (*end_lines)(struct session *s, nsec now);
 	void (*info)(const struct session *s, struct session_info *out);
@@ -96,8 +105,11 @@ struct session_app {
 	/* A client asks for a session. `out` is zeroed. Unless the decision is SESSION_ADMITTED, `s` is gone on return. From
 	 * here a session can tell its id and peer, and move, nothing else. */
 	void (*on_open)(void *ctx, struct session *s, const struct http_request *req, struct session_answer *out, nsec now);
-	/* Lines can be sent from now on. Once, and again after on_lines_ended if the client opens them anew. */
+	/* Lines can be sent from now on. Once, and again if the client opens them anew: after on_lines_ended, or when they were
+	 * lost. */
 	void (*on_ready)(void *user, nsec now);
+	/* After ERR_LIMIT: half of the room for lines is free again. */
+	void (*on_lines_room)(void *user, nsec now);
 	/* The client has ended its side of the lines: it is going, unless on_ready follows. Lines can be sent as long as
 	 * `lines` says so. Also right before on_closed. */
 	void (*on_lines_ended)(void *user, nsec now);
@@ -135,9 +147,14 @@ static inline size_t session_audio_max(const struct session *s)
 	return s->ops->audio_max(s);
 }
 
-static inline int session_send_line(struct session *s, const void *p, size_t len, nsec now)
+static inline int session_send_line(struct session *s, enum session_line kind, const void *p, size_t len, nsec now)
 {
-	return s->ops->send_line(s, p, len, now);
+	return s->ops->send_line(s, kind, p, len, now);
+}
+
+static inline uint64_t session_lines_taken(const struct session *s)
+{
+	return s->ops->lines_taken(s);
 }
 
 static inline void session_end_lines(struct session *s, nsec now)

@@ -68,7 +68,7 @@ struct wt_app {
 	/* The peer opened a stream; store your own pointer with wt_stream_set_user(). */
 	void (*on_stream)(void *user, struct wt_stream *st, nsec now);
 	void (*on_stream_data)(void *user, struct wt_stream *st, const uint8_t *p, size_t len, bool fin, nsec now);
-	void (*on_stream_sent)(void *user, struct wt_stream *st, nsec now); /* room again in its send buffer */
+	void (*on_stream_sent)(void *user, struct wt_stream *st, nsec now); /* room again in its send buffer, once for each time that it was short */
 	/* The stream ended, for any reason; the pointer is invalid afterwards. If the peer resets its side, both end (an
 	 * incomplete stream looks like a complete one); if it stops ours, it may go on sending. */
 	void (*on_stream_closed)(void *user, struct wt_stream *st, nsec now);
@@ -128,6 +128,9 @@ int wt_stream_open(struct wt_session *s, bool bidi, struct wt_stream **out);
  * ERR_STATE: our side is closed. */
 int wt_stream_send(struct wt_stream *st, const void *p, size_t len, bool fin, nsec now);
 size_t wt_stream_room(const struct wt_stream *st); /* bytes that wt_stream_send() would take */
+/* on_stream_sent follows as soon as this room is there; without it, after ERR_LIMIT, with the first acknowledgement. */
+void wt_stream_want_room(struct wt_stream *st, size_t len);
+uint64_t wt_stream_acked(const struct wt_stream *st); /* bytes of ours that the peer has acknowledged, ever */
 /* Resets our side and asks the peer to stop, with an application code below 256 (Chrome shows only those). */
 void wt_stream_abort(struct wt_stream *st, uint32_t code, nsec now);
 bool wt_stream_is_bidi(const struct wt_stream *st);

@@ -418,6 +418,16 @@ int control_warning(struct buf *out, const char *code, const char *text)
 	return notice(out, "warning", code, text);
 }
 
+int control_messages_lost(struct buf *out, uint32_t n)
+{
+	struct line l = line_of("warning");
+
+	put_str(&l, "code", "messages_lost");
+	put_str(&l, "text", "you take lines more slowly than they come; some were dropped");
+	put_uint(&l, "lost", n);
+	return line_end(&l, out);
+}
+
 int control_error(struct buf *out, const char *code, const char *text)
 {
 	return notice(out, "error", code, text);

@@ -54,6 +54,7 @@ int control_stats(struct buf *out, uint64_t datagrams_in, const struct participa
 	const struct session_info *s);
 int control_pong(struct buf *out, const char *t); /* a JSON number */
 int control_warning(struct buf *out, const char *code, const char *text);
+int control_messages_lost(struct buf *out, uint32_t n); /* a warning, too: lines that found no room */
 int control_error(struct buf *out, const char *code, const char *text);
 struct control_bye {
 	const char *reason, *text;

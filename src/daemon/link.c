@@ -42,22 +42,33 @@ struct buf *links_line(struct links *ls)
 	return &ls->line;
 }
 
-void link_send(struct link *l, int err, nsec now)
+void link_lose_lines(struct link *l, const char *why, nsec now)
+{
+	const struct log log = log_of(l);
+
+	session_end_lines(l->session, now);
+	link_slow_end(l);
+	log_info(&log, "control stream lost: %s", why);
+	l->owner->stats.control_lost++;
+}
+
+void link_send_kind(struct link *l, enum session_line kind, int err, nsec now)
 {
 	const struct buf *line = &l->owner->line;
 
 	if (!link_has_lines(l))
 		return;
-	if (err)
-		session_end_lines(l->session, now);
-	else
-		err = session_send_line(l->session, line->p, line->len, now);
-	if (!err)
-		return;
-	const struct log log = log_of(l);
+	int sent = err ? err : session_send_line(l->session, kind, line->p, line->len, now);
 
-	log_info(&log, "control stream lost: %s", err_str(err));
-	l->owner->stats.control_lost++;
+	if (!err && sent == ERR_LIMIT)
+		link_line_lost(l, kind, now);
+	else if (sent)
+		link_lose_lines(l, err_str(sent), now);
+}
+
+void link_send(struct link *l, int err, nsec now)
+{
+	link_send_kind(l, SESSION_LINE_ORDINARY, err, now);
 }
 
 void link_warn_once(struct link *l, unsigned bit, const char *code, const char *text, nsec now)
@@ -113,12 +124,22 @@ static int write_event(struct links *ls, const struct room_event *ev)
 	return err;
 }
 
+static enum session_line kind_of(const struct room_event *ev)
+{
+	switch (ev->kind) {
+	case ROOM_MESSAGE:
+	case ROOM_TRANSCRIPT: return SESSION_LINE_ORDINARY;
+	case ROOM_FLUSH: return SESSION_LINE_VITAL;
+	default: return SESSION_LINE_STATE;
+	}
+}
+
 static void on_room_event(void *user, const struct room_event *ev, nsec now)
 {
 	struct link *l = user;
 
 	if (link_has_lines(l))
-		link_send(l, write_event(l->owner, ev), now);
+		link_send_kind(l, kind_of(ev), write_event(l->owner, ev), now);
 }
 
 static const struct listener_sink room_sink = {
@@ -142,6 +163,7 @@ static struct link *link_new(struct links *ls, struct session *s, const struct j
 	l->hears = j->hears;
 	stats_wish_init(&l->stats);
 	list_init(&l->watched);
+	list_init(&l->slow);
 	presence_init(&l->presence, now);
 	l->left = LEAVE_CLOSED;
 	l->joined_at = now;
@@ -284,6 +306,7 @@ static void on_closed(void *user, const struct session_close *why, nsec now)
 	registry_leave(ls->admission.registry, room);
 	list_remove(&l->node);
 	list_remove(&l->watched);
+	list_remove(&l->slow);
 	stats_timer_set(&ls->stats_timer, &l->stats, 0, now);
 	ls->stats.links--;
 	free(l);
@@ -323,6 +346,7 @@ static void on_audio(void *user, const uint8_t *p, size_t len, nsec now)
 static const struct session_app session_app = {
 	.on_open = on_open,
 	.on_ready = link_ready,
+	.on_lines_room = link_lines_room,
 	.on_lines_ended = link_lines_ended,
 	.on_audio = on_audio,
 	.on_line = link_line,
@@ -350,6 +374,7 @@ int links_new(const struct links_opts *o, const struct log *log, struct links **
 	list_init(&ls->all);
 	stats_timer_init(&ls->stats_timer);
 	list_init(&ls->watched);
+	list_init(&ls->slow);
 	list_init(&ls->refused_waiting);
 	list_init(&ls->refused_told);
 	ls->watch_due = NSEC_NONE;
@@ -383,8 +408,9 @@ const struct links_stats *links_stats(struct links *ls)
 
 nsec links_deadline(const struct links *ls)
 {
-	nsec due = refused_deadline(ls);
+	nsec due = refused_deadline(ls), slow = links_slow_deadline(ls);
 
+	due = slow < due ? slow : due;
 	due = ls->watch_due < due ? ls->watch_due : due;
 	return ls->stats_timer.due < due ? ls->stats_timer.due : due;
 }
@@ -392,6 +418,7 @@ nsec links_deadline(const struct links *ls)
 void links_run(struct links *ls, nsec now)
 {
 	stats_timer_run(&ls->stats_timer, now, link_stats_due);
+	links_slow_run(ls, now);
 	links_watch_run(ls, now);
 	refused_run(ls, now);
 }
@@ -408,7 +435,7 @@ void links_drain(struct links *ls, uint32_t reconnect_ms, nsec now)
 			.reconnect_ms = reconnect_ms + spread};
 
 		if (link_has_lines(l))
-			link_send(l, control_bye(links_line(ls), &bye), now);
+			link_send_kind(l, SESSION_LINE_VITAL, control_bye(links_line(ls), &bye), now);
 	}
 }
 

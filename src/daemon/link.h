@@ -25,6 +25,7 @@ struct links_stats {
 	uint64_t rate_limited, send_failed;
 	struct refusals refused;
 	uint64_t control_in, control_bad, control_limited, control_lost;
+	uint64_t lines_lost;       /* lines to clients that take them too slowly */
 	uint64_t refused_opened, refused_closed; /* sessions that were opened to tell the client that it is refused */
 	uint64_t gone_lines, gone_silent; /* clients that had gone without closing their session */
 	uint64_t second_streams;   /* streams beside the control stream: refused */

@@ -110,15 +110,22 @@ static handler_fn *const handlers[CONTROL_N_TYPES] = {
 
 /* --- lines ------------------------------------------------------------------------------------ */
 
-void link_ready(void *user, nsec now)
+int link_write_welcome(struct link *l)
 {
-	struct link *l = user;
 	const struct control_welcome w = {.session = l->session->id,
 		.participant = l->participant,
 		.hears = &l->hears,
 		.frame_ms = l->owner->opts.cfg->rooms.frame_ms};
 
-	link_send(l, control_welcome(links_line(l->owner), &w), now);
+	return control_welcome(links_line(l->owner), &w);
+}
+
+void link_ready(void *user, nsec now)
+{
+	struct link *l = user;
+
+	link_slow_end(l);
+	link_send_kind(l, SESSION_LINE_VITAL, link_write_welcome(l), now);
 	presence_lines(&l->presence, false, now);
 	link_watch(l, now);
 }

@@ -40,7 +40,7 @@ static void on_ready(void *user, nsec now)
 
 	wait_in(r, &ls->refused_told, READ_MS, now);
 	if (!control_bye(links_line(ls), &bye))
-		session_send_line(r->session, ls->line.p, ls->line.len, now);
+		session_send_line(r->session, SESSION_LINE_VITAL, ls->line.p, ls->line.len, now);
 }
 
 static void on_audio(void *user, const uint8_t *p, size_t len, nsec now)
@@ -71,6 +71,7 @@ static void on_closed(void *user, const struct session_close *why, nsec now)
 
 static const struct session_app refused_app = {
 	.on_ready = on_ready,
+	.on_lines_room = on_nothing,
 	.on_lines_ended = on_nothing,
 	.on_audio = on_audio,
 	.on_line = on_line,

@@ -23,6 +23,7 @@ struct session_wt {
 	struct session_host *host;
 	struct wt_session *wt;
 	struct wt_stream *control; /* set while base.lines is SESSION_LINES_OPEN */
+	size_t room;               /* all that its send buffer has */
 	bool ended;                /* the client has ended its side of it: another may take its place */
 	enum reading reading;
 	struct lines in;
@@ -77,17 +78,43 @@ static void end_lines(struct session *base, nsec now)
 		wt_stream_abort(control, STREAM_GIVEN_UP, now);
 }
 
-static int send_line(struct session *base, const void *p, size_t len, nsec now)
+/* Bytes of the send buffer that this kind of line must leave free. */
+static size_t kept_from(const struct session_wt *s, enum session_line kind)
+{
+	static const unsigned parts[] = {[SESSION_LINE_ORDINARY] = 4, [SESSION_LINE_STATE] = 8};
+
+	return kind == SESSION_LINE_VITAL ? 0 : s->room / parts[kind];
+}
+
+static int queue_line(struct session_wt *s, enum session_line kind, const void *p, size_t len, nsec now)
+{
+	size_t room = wt_stream_room(s->control);
+
+	if (room > 0 && room < len + kept_from(s, kind)) /* without any, the stream knows whether it is full or closed */
+		return ERR_LIMIT;
+	return wt_stream_send(s->control, p, len, false, now);
+}
+
+static int send_line(struct session *base, enum session_line kind, const void *p, size_t len, nsec now)
 {
 	struct session_wt *s = of(base);
 
 	if (!s->control)
 		return ERR_STATE;
-	int err = wt_stream_send(s->control, p, len, false, now);
+	int err = queue_line(s, kind, p, len, now);
 
-	if (err)
+	if (err == ERR_LIMIT)
+		wt_stream_want_room(s->control, s->room / 2);
+	else if (err)
 		end_lines(base, now);
 	return err;
+}
+
+static uint64_t lines_taken(const struct session *base)
+{
+	const struct session_wt *s = of_const(base);
+
+	return s->control ? wt_stream_acked(s->control) : 0;
 }
 
 static void info(const struct session *s, struct session_info *out)
@@ -127,6 +154,7 @@ static const struct session_ops ops = {
 	.hears = hears,
 	.audio_max = audio_max,
 	.send_line = send_line,
+	.lines_taken = lines_taken,
 	.end_lines = end_lines,
 	.info = info,
 	.peer = peer,
@@ -218,7 +246,7 @@ static void on_datagram(void *user, const uint8_t *p, size_t len, nsec now)
 
 static bool takes_lines(const struct session_wt *s)
 {
-	return s->base.lines == SESSION_LINES_AWAITED || s->ended;
+	return s->base.lines != SESSION_LINES_OPEN || s->ended;
 }
 
 /* What is left of the stream before: our side, and half a line. */
@@ -239,10 +267,11 @@ static void on_stream(void *user, struct wt_stream *st, nsec now)
 		wt_stream_abort(st, STREAM_REFUSED, now);
 		return;
 	}
-	if (s->ended)
+	if (s->base.lines != SESSION_LINES_AWAITED)
 		end_old_stream(s, now);
 	s->ended = false;
 	s->control = st;
+	s->room = wt_stream_room(st);
 	s->base.lines = SESSION_LINES_OPEN;
 	s->base.app->on_ready(s->base.user, now);
 }
@@ -277,6 +306,14 @@ static void on_stream_data(void *user, struct wt_stream *st, const uint8_t *p, s
 		s->reading = READING_IDLE;
 }
 
+static void on_stream_sent(void *user, struct wt_stream *st, nsec now)
+{
+	struct session_wt *s = user;
+
+	if (st == s->control)
+		s->base.app->on_lines_room(s->base.user, now);
+}
+
 static void on_stream_closed(void *user, struct wt_stream *st, nsec now)
 {
 	struct session_wt *s = user;
@@ -294,6 +331,7 @@ const struct wt_app *session_wt_app(void)
 		.on_datagram = on_datagram,
 		.on_stream = on_stream,
 		.on_stream_data = on_stream_data,
+		.on_stream_sent = on_stream_sent,
 		.on_stream_closed = on_stream_closed,
 		.on_closed = on_closed,
 	};

@@ -79,10 +79,11 @@ struct wt_stream {
 
 	enum send_state send;
 	bool blocked;     /* the peer grants no credit */
-	bool starved;     /* the application found no room: on_stream_sent is due */
+	size_t wanted;    /* the application found no room: on_stream_sent is due when this much is there; 0: it did */
 	struct sendbuf out;
 	size_t unacked;   /* bytes in it, without the prefix */
 	size_t prefix;    /* bytes of the prefix not acknowledged yet */
+	uint64_t acked;   /* ever, without the prefix */
 };
 
 /* --- requests (request.c) ------------------------------------------------------------- */

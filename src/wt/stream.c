@@ -390,10 +390,12 @@ void stream_acked(struct wt_stream *st, size_t len)
 	size_t prefix = len < st->prefix ? len : st->prefix, n = sendbuf_acked(&st->out, len);
 
 	st->prefix -= prefix;
-	st->unacked -= n - (n < prefix ? n : prefix);
-	if (!st->starved || !st->announced || st->send != SEND_OPEN)
+	n -= n < prefix ? n : prefix;
+	st->unacked -= n;
+	st->acked += n;
+	if (!st->wanted || !st->announced || wt_stream_room(st) < st->wanted)
 		return;
-	st->starved = false;
+	st->wanted = 0;
 	if (app->on_stream_sent)
 		app->on_stream_sent(st->c->session->user, st, st->c->now);
 }
@@ -442,6 +444,16 @@ size_t wt_stream_room(const struct wt_stream *st)
 	return st->send != SEND_OPEN ? 0 : st->c->w->opts.stream_send_bytes - st->unacked;
 }
 
+void wt_stream_want_room(struct wt_stream *st, size_t len)
+{
+	st->wanted = len;
+}
+
+uint64_t wt_stream_acked(const struct wt_stream *st)
+{
+	return st->acked;
+}
+
 int wt_stream_send(struct wt_stream *st, const void *p, size_t len, bool fin, nsec now)
 {
 	if (now > st->c->now)
@@ -449,7 +461,7 @@ int wt_stream_send(struct wt_stream *st, const void *p, size_t len, bool fin, ns
 	if (st->send != SEND_OPEN || st->c->dead)
 		return ERR_STATE;
 	if (len > wt_stream_room(st)) {
-		st->starved = true;
+		wt_stream_want_room(st, 1);
 		return ERR_LIMIT;
 	}
 	int err = len ? sendbuf_append(&st->out, p, len) : 0;
@@ -459,7 +471,7 @@ int wt_stream_send(struct wt_stream *st, const void *p, size_t len, bool fin, ns
 	st->unacked += len;
 	if (fin)
 		st->send = SEND_FIN;
-	st->starved = wt_stream_room(st) == 0;
+	st->wanted = st->send == SEND_OPEN && wt_stream_room(st) == 0;
 	want_send(st);
 	return 0;
 }

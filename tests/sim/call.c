@@ -270,7 +270,7 @@ struct person *join(struct world *w, const char *room, int16_t sample)
 	p->sample = sample;
 	p->rate_hz = 16000;
 	p->v1 = strstr(room, "frames=v1") != NULL;
-	buf_init(&p->lines, 65536);
+	buf_init(&p->lines, 1 << 20);
 	snprintf(p->path, sizeof p->path, "/audio?room=%s&name=p%zu", room, w->n_people);
 	assert_int_equal(quic_endpoint_connect(w->ce, w->ct, &path, "localhost", sim_now(w->sim), &p->conn), 0);
 	assert_int_equal(wt_client_connect(w->cw, p->conn, "localhost:4433", p->path, NULL, p), 0);

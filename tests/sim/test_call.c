@@ -433,6 +433,68 @@ TEST(a_client_that_pinged_and_fell_silent_is_lost_though_its_connection_lives)
 	world_end(&w);
 }
 
+/* How often `text` stands in what this person was told; with `number`, the sum of the numbers behind it. */
+static uint64_t count_told(const struct person *p, const char *text, bool number)
+{
+	const uint8_t *at = p->lines.p, *end = at + p->lines.len;
+	uint64_t sum = 0;
+
+	while (at < end && (at = memmem(at, (size_t)(end - at), text, strlen(text))) != NULL) {
+		at += strlen(text);
+		sum += number ? strtoull((const char *)at, NULL, 10) : 1;
+	}
+	return sum;
+}
+
+static void write_text(struct person *p, size_t len)
+{
+	char line[5000];
+	int n = snprintf(line, sizeof line, "{\"type\":\"message\",\"text\":\"%0*d\"}\n", (int)len, 0);
+
+	assert_int_equal(wt_stream_send(p->control, line, (size_t)n, false, sim_now(p->w->sim)), 0);
+}
+
+/* All write as much at once as one client may, which together is more than one client's stream has room for. */
+static uint64_t burst_at_ten_readers(uint64_t seed, uint32_t delay_us)
+{
+	enum { READERS = 10, WRITERS = 3, EACH = 8, LEN = 4000 };
+	const struct sim_link path = {.delay_us = delay_us};
+	struct world w;
+	uint64_t lost = 0;
+
+	world_init(&w, seed, READERS + WRITERS);
+	sim_both(w.cn, &path);
+	for (int i = 0; i < READERS + WRITERS; i++)
+		join(&w, "x", 0)->controls = true;
+	wait_for_all(&w);
+	run(&w, nsec_from_s(3));
+	for (int k = 0; k < EACH; k++)
+		for (int i = 0; i < WRITERS; i++)
+			write_text(&w.people[READERS + i], LEN);
+	run(&w, nsec_from_s(10));
+	write_text(&w.people[READERS], 1);
+	run(&w, nsec_from_s(2));
+	for (int i = 0; i < READERS; i++) {
+		const struct person *p = &w.people[i];
+		uint64_t told = count_told(p, "\"lost\":", true);
+
+		assert_int_equal(count_told(p, "{\"type\":\"message\"", false) + told, WRITERS * EACH + 1);
+		assert_true(was_told(p, "\"text\":\"0\""));
+		assert_int_equal(count_told(p, "{\"type\":\"welcome\"", false), 1);
+		assert_int_equal(count_told(p, "messages_lost", false), told > 0);
+		lost += told;
+	}
+	assert_int_equal(links_stats(w.shard[0].links)->control_lost, 0);
+	world_end(&w);
+	return lost;
+}
+
+TEST(messages_beyond_what_a_reader_takes_are_lost_alone_and_told)
+{
+	burst_at_ten_readers(17, 500);
+	assert_true(burst_at_ten_readers(18, 150000) > 0);
+}
+
 TEST(connections_that_never_ask_for_anything_end_soon)
 {
 	struct world w;
@@ -519,6 +581,7 @@ int main(void)
 		cmocka_unit_test(a_refusal_is_told_in_a_session_to_those_who_ask_for_it),
 		cmocka_unit_test(the_end_of_the_control_stream_is_the_end_of_the_participant),
 		cmocka_unit_test(a_client_that_pinged_and_fell_silent_is_lost_though_its_connection_lives),
+		cmocka_unit_test(messages_beyond_what_a_reader_takes_are_lost_alone_and_told),
 		cmocka_unit_test(connections_that_never_ask_for_anything_end_soon),
 		cmocka_unit_test(the_first_words_of_a_bot_are_heard),
 	};

@@ -31,6 +31,8 @@ struct wt_stream {
 	struct wt_session *s;
 	bool bidi, gone, fin;
 	int send_result;
+	size_t room, wanted; /* room: of the send buffer; 0: what `out` has */
+	uint64_t acked;
 	struct buf out;
 	unsigned n_aborted;
 	uint32_t abort_code;
@@ -86,6 +88,16 @@ int wt_stream_send(struct wt_stream *st, const void *p, size_t len, bool fin, ns
 	st->fin |= fin;
 	return st->send_result ? st->send_result : buf_append(&st->out, p, len);
 }
+
+size_t wt_stream_room(const struct wt_stream *st)
+{
+	if (st->send_result == ERR_STATE)
+		return 0;
+	return st->room ? st->room : st->out.max - st->out.len;
+}
+
+void wt_stream_want_room(struct wt_stream *st, size_t len) { st->wanted = len; }
+uint64_t wt_stream_acked(const struct wt_stream *st) { return st->acked; }
 
 void wt_stream_abort(struct wt_stream *st, uint32_t code, nsec now)
 {

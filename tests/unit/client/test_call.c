@@ -95,7 +95,6 @@ int wt_stream_open(struct wt_session *s, bool bidi, struct wt_stream **out)
 	return 0;
 }
 
-size_t wt_stream_room(const struct wt_stream *st) { return st->out.max - st->out.len; }
 const char *wt_session_refusal(const struct wt_session *s) { (void)s; return "the room is full"; }
 
 /* --- a call ------------------------------------------------------------------------------ */

@@ -30,6 +30,9 @@ struct client {
 	unsigned n_audio, n_moves, moved_to;
 	size_t audio_max, audio_bytes;
 	int line_result, move_result;
+	size_t room;         /* for lines ... */
+	unsigned closed_to;  /* ... and kinds that find none, one bit each */
+	uint64_t taken;
 	uint32_t closed_with; /* NONE: it is not closed */
 	char reason[64];
 };
@@ -78,10 +81,17 @@ static void end_lines(struct session *s, nsec now)
 	s->lines = SESSION_LINES_LOST;
 }
 
-static int send_line(struct session *s, const void *p, size_t len, nsec now)
+static uint64_t lines_taken(const struct session *s)
+{
+	return ((const struct client *)s)->taken;
+}
+
+static int send_line(struct session *s, enum session_line kind, const void *p, size_t len, nsec now)
 {
 	struct client *c = (struct client *)s;
 
+	if (len > c->room || c->closed_to & 1u << kind)
+		return ERR_LIMIT;
 	if (c->line_result) {
 		end_lines(s, now);
 		return c->line_result;
@@ -139,6 +149,7 @@ static const struct session_ops ops = {
 	.hears = hears,
 	.audio_max = audio_max,
 	.send_line = send_line,
+	.lines_taken = lines_taken,
 	.end_lines = end_lines,
 	.info = info,
 	.peer = peer,
@@ -196,7 +207,7 @@ static struct client *ask(struct world *w, const char *path, const char *query, 
 	char target[256];
 	struct http_request req = {.method = "CONNECT", .host = "localhost:4433", .origin = origin};
 
-	*c = (struct client){.base.ops = &ops, .base.id = w->n_clients, .w = w, .audio_max = 1200, .move_result = w->move_result,
+	*c = (struct client){.base.ops = &ops, .base.id = w->n_clients, .w = w, .audio_max = 1200, .room = SIZE_MAX, .move_result = w->move_result,
 		.closed_with = NONE};
 	snprintf(target, sizeof target, "%s?%s", path, query);
 	assert_int_equal(http_target_parse(target, &req), 0);
@@ -521,7 +532,7 @@ TEST(no_statistics_are_made_for_a_client_whose_lines_are_lost)
 	world_end(&w);
 }
 
-TEST(a_client_that_does_not_read_is_counted_once_and_stays)
+TEST(a_client_that_is_gone_from_its_lines_is_counted_once_and_stays)
 {
 	struct world w;
 
@@ -529,7 +540,7 @@ TEST(a_client_that_does_not_read_is_counted_once_and_stays)
 	struct client *a = join(&w), *b = join(&w);
 
 	write_line(a, "{\"type\":\"stats\",\"every_ms\":200}");
-	a->line_result = ERR_LIMIT;
+	a->line_result = ERR_STATE;
 	run_until(&w, w.now + nsec_from_ms(200));
 	assert_int_equal(links_stats(w.links)->control_lost, 1);
 	assert_true(links_deadline(w.links) == NSEC_NONE);
@@ -537,6 +548,145 @@ TEST(a_client_that_does_not_read_is_counted_once_and_stays)
 	assert_int_equal(links_stats(w.links)->control_lost, 1);
 	assert_int_equal(links_stats(w.links)->links, 2);
 	assert_int_equal(a->closed_with, NONE);
+	world_end(&w);
+}
+
+/* --- clients that take their lines slowly ------------------------------------------------------------- */
+
+static void has_room(struct client *c)
+{
+	c->room = SIZE_MAX;
+	c->closed_to = 0;
+	app_of(c)->on_lines_room(c->base.user, c->w->now);
+}
+
+static const char hi[] = "{\"type\":\"message\",\"text\":\"hi\"}", mutes[] = "{\"type\":\"mute\",\"muted\":true}";
+
+TEST(a_message_without_room_is_lost_alone_and_told_once_there_is_room)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *a = join(&w), *b = join(&w);
+
+	a->room = 60;
+	write_line(b, hi);
+	write_line(b, hi);
+	write_line(b, mutes); /* is shorter */
+	assert_was_sent(a, "{\"type\":\"mute\",\"id\":2,\"muted\":true}\n");
+	assert_was_sent_with(b, "message");
+	assert_true(session_has_lines(&a->base));
+	assert_int_equal(links_stats(w.links)->lines_lost, 2);
+	has_room(a);
+	assert_was_sent(a, "{\"type\":\"warning\",\"code\":\"messages_lost\",\"text\":\"you take lines more slowly than they come; some were "
+			   "dropped\",\"lost\":2}\n");
+	has_room(a);
+	assert_was_sent(a, "");
+	write_line(b, hi);
+	assert_was_sent_with(a, "message");
+	assert_int_equal(links_stats(w.links)->control_lost, 0);
+	assert_true(links_deadline(w.links) == NSEC_NONE);
+	world_end(&w);
+}
+
+TEST(a_client_whose_picture_is_wrong_gets_a_new_welcome)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *a = join(&w), *b = join(&w);
+
+	a->closed_to = 1u << SESSION_LINE_STATE | 1u << SESSION_LINE_ORDINARY;
+	write_line(b, mutes);
+	assert_was_sent(a, "");
+	has_room(a);
+	char text[8192];
+
+	read_lines(a, text, sizeof text);
+	const char *warning = strstr(text, "\"lost\":1}\n"), *welcome = strstr(text, "{\"type\":\"welcome\"");
+
+	assert_true(warning && welcome && warning < welcome);
+	assert_non_null(strstr(welcome, "\"muted\":true"));
+	assert_true(links_deadline(w.links) == NSEC_NONE);
+	world_end(&w);
+}
+
+TEST(news_that_find_no_room_yet_are_told_later)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *a = join(&w), *b = join(&w);
+
+	a->closed_to = 1u << SESSION_LINE_STATE;
+	write_line(b, mutes);
+	a->room = 200; /* enough for the warning, not for a welcome */
+	app_of(a)->on_lines_room(a->base.user, w.now);
+	assert_was_sent_with(a, "messages_lost");
+	has_room(a);
+	char text[8192];
+
+	read_lines(a, text, sizeof text);
+	assert_null(strstr(text, "messages_lost"));
+	assert_non_null(strstr(text, "welcome"));
+	world_end(&w);
+}
+
+TEST(a_bye_and_a_welcome_have_the_reserve)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *a = ask(&w, "/audio", "room=x", NULL);
+
+	a->closed_to = 1u << SESSION_LINE_STATE | 1u << SESSION_LINE_ORDINARY;
+	open_lines(a);
+	assert_was_sent_with(a, "welcome");
+	links_drain(w.links, 1000, w.now);
+	assert_was_sent_with(a, "bye");
+	world_end(&w);
+}
+
+TEST(a_client_that_takes_nothing_for_five_seconds_loses_its_lines_and_may_open_them_anew)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *a = join(&w), *b = join(&w);
+
+	a->room = 0;
+	write_line(b, hi);
+	run_until(&w, w.now + nsec_from_ms(4000));
+	a->taken++; /* it takes a little */
+	run_until(&w, w.now + nsec_from_ms(1000));
+	assert_true(session_has_lines(&a->base));
+	run_until(&w, w.now + nsec_from_ms(4999));
+	assert_true(session_has_lines(&a->base));
+	run_until(&w, w.now + nsec_from_ms(1));
+	assert_false(session_has_lines(&a->base));
+	assert_int_equal(links_stats(w.links)->control_lost, 1);
+	assert_int_equal(a->closed_with, NONE);
+	assert_true(links_deadline(w.links) == NSEC_NONE);
+	a->room = SIZE_MAX;
+	open_lines(a);
+	assert_was_sent_with(a, "welcome");
+	has_room(a);
+	assert_was_sent(a, ""); /* the welcome has told it all */
+	world_end(&w);
+}
+
+TEST(a_slow_client_may_go)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *a = join(&w), *b = join(&w);
+
+	a->room = 0;
+	write_line(b, hi);
+	ended(a, SESSION_END_PEER);
+	run_until(&w, w.now + nsec_from_s(6));
+	assert_true(links_deadline(w.links) == NSEC_NONE);
 	world_end(&w);
 }
 
@@ -826,7 +976,13 @@ int main(void)
 		cmocka_unit_test(lines_over_the_limit_are_ignored_and_warned_of_once),
 		cmocka_unit_test(statistics_come_as_often_as_asked_and_tell_of_the_connection),
 		cmocka_unit_test(no_statistics_are_made_for_a_client_whose_lines_are_lost),
-		cmocka_unit_test(a_client_that_does_not_read_is_counted_once_and_stays),
+		cmocka_unit_test(a_client_that_is_gone_from_its_lines_is_counted_once_and_stays),
+		cmocka_unit_test(a_message_without_room_is_lost_alone_and_told_once_there_is_room),
+		cmocka_unit_test(a_client_whose_picture_is_wrong_gets_a_new_welcome),
+		cmocka_unit_test(news_that_find_no_room_yet_are_told_later),
+		cmocka_unit_test(a_bye_and_a_welcome_have_the_reserve),
+		cmocka_unit_test(a_client_that_takes_nothing_for_five_seconds_loses_its_lines_and_may_open_them_anew),
+		cmocka_unit_test(a_slow_client_may_go),
 		cmocka_unit_test(the_others_hear_in_packets_that_fit),
 		cmocka_unit_test(audio_over_the_limit_is_dropped_and_warned_of_once),
 		cmocka_unit_test(each_kind_of_broken_frame_is_warned_of_once),

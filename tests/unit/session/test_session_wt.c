@@ -59,6 +59,12 @@ static void on_ready(void *user, nsec now)
 	note(user, "ready ");
 }
 
+static void on_lines_room(void *user, nsec now)
+{
+	(void)now;
+	note(user, "room ");
+}
+
 static void on_lines_ended(void *user, nsec now)
 {
 	(void)now;
@@ -99,6 +105,7 @@ static void on_closed(void *user, const struct session_close *why, nsec now)
 static const struct session_app app = {
 	.on_open = on_open,
 	.on_ready = on_ready,
+	.on_lines_room = on_lines_room,
 	.on_lines_ended = on_lines_ended,
 	.on_audio = on_audio,
 	.on_line = on_line,
@@ -241,7 +248,7 @@ TEST(no_line_is_sent_before_the_client_opens_its_stream)
 
 	rig_open(&r);
 	assert_false(session_has_lines(r.app.session));
-	assert_int_equal(session_send_line(r.app.session, "x\n", 2, NOW), ERR_STATE);
+	assert_int_equal(session_send_line(r.app.session, SESSION_LINE_ORDINARY, "x\n", 2, NOW), ERR_STATE);
 	assert_int_equal(r.app.session->lines, SESSION_LINES_AWAITED);
 	rig_end(&r);
 }
@@ -257,7 +264,7 @@ TEST(the_first_bidirectional_stream_carries_lines_both_ways)
 	fake_wt_data(&r.control, "e\ntwo\n123456789", NOW);
 	fake_wt_data(&r.control, "0\nend\n", NOW);
 	assert_log(&r, "ready line:one line:two long line:end ");
-	assert_int_equal(session_send_line(r.app.session, "hello\n", 6, NOW), 0);
+	assert_int_equal(session_send_line(r.app.session, SESSION_LINE_ORDINARY, "hello\n", 6, NOW), 0);
 	assert_int_equal(r.control.out.len, 6);
 	assert_memory_equal(r.control.out.p, "hello\n", 6);
 	rig_end(&r);
@@ -292,14 +299,14 @@ TEST(a_client_that_ends_its_control_stream_may_still_read_and_may_open_another)
 	fake_wt_stream(&r.wt, &r.control, true, NOW);
 	fake_wt_fin(&r.control, "one\nha", NOW);
 	assert_log(&r, "ready line:one ended ");
-	assert_int_equal(session_send_line(r.app.session, "hello\n", 6, NOW), 0);
+	assert_int_equal(session_send_line(r.app.session, SESSION_LINE_ORDINARY, "hello\n", 6, NOW), 0);
 	assert_int_equal(r.control.out.len, 6);
 	assert_false(r.control.fin);
 	fake_wt_stream(&r.wt, &r.more, true, NOW);
 	assert_true(r.control.fin); /* nobody reads there any more */
 	fake_wt_stream_gone(&r.control, NOW);
 	fake_wt_data(&r.more, "lf\n", NOW);
-	assert_int_equal(session_send_line(r.app.session, "again\n", 6, NOW), 0);
+	assert_int_equal(session_send_line(r.app.session, SESSION_LINE_ORDINARY, "again\n", 6, NOW), 0);
 	assert_int_equal(r.more.out.len, 6);
 	assert_log(&r, "ready line:one ended ready line:lf ");
 	assert_int_equal(r.host.streams_refused, 0);
@@ -322,18 +329,23 @@ TEST(a_control_stream_that_the_client_resets_may_be_followed_by_another)
 	rig_end(&r);
 }
 
-TEST(a_control_stream_that_was_given_up_is_not_replaced)
+TEST(a_control_stream_that_was_given_up_may_be_followed_by_another)
 {
 	struct rig r;
 
 	rig_open(&r);
 	fake_wt_stream(&r.wt, &r.control, true, NOW);
+	fake_wt_data(&r.control, "ha", NOW);
 	session_end_lines(r.app.session, NOW);
 	fake_wt_fin(&r.control, "", NOW);
 	fake_wt_stream_gone(&r.control, NOW);
-	fake_wt_stream(&r.wt, &r.more, true, NOW);
-	assert_int_equal(r.more.abort_code, 2);
 	assert_log(&r, "ready ");
+	fake_wt_stream(&r.wt, &r.more, true, NOW);
+	fake_wt_data(&r.more, "lf\n", NOW);
+	assert_int_equal(r.more.n_aborted, 0);
+	assert_int_equal(session_send_line(r.app.session, SESSION_LINE_ORDINARY, "again\n", 6, NOW), 0);
+	assert_int_equal(r.more.out.len, 6);
+	assert_log(&r, "ready ready line:lf ");
 	rig_end(&r);
 }
 
@@ -349,18 +361,58 @@ TEST(a_session_may_be_given_to_another_application_when_it_opens)
 	rig_end(&r);
 }
 
-TEST(a_client_that_does_not_read_loses_its_lines_and_not_the_audio)
+TEST(a_line_without_room_is_dropped_alone)
 {
 	struct rig r;
 
 	rig_open(&r);
 	fake_wt_stream(&r.wt, &r.control, true, NOW);
 	r.control.send_result = ERR_LIMIT;
-	assert_int_equal(session_send_line(r.app.session, "x\n", 2, NOW), ERR_LIMIT);
+	assert_int_equal(session_send_line(r.app.session, SESSION_LINE_VITAL, "x\n", 2, NOW), ERR_LIMIT);
+	assert_int_equal(r.control.n_aborted, 0);
+	assert_true(session_has_lines(r.app.session));
+	assert_int_equal(r.control.wanted, 32768);
+	r.control.send_result = 0;
+	r.wt.app->on_stream_sent(r.wt.user, &r.control, NOW);
+	assert_log(&r, "ready room ");
+	assert_int_equal(session_send_line(r.app.session, SESSION_LINE_ORDINARY, "x\n", 2, NOW), 0);
+	r.control.acked = 7;
+	assert_int_equal(session_lines_taken(r.app.session), 7);
+	rig_end(&r);
+}
+
+TEST(the_last_room_is_kept_for_the_lines_that_matter)
+{
+	static const struct {
+		enum session_line kind;
+		size_t kept;
+	} table[] = {{SESSION_LINE_ORDINARY, 16384}, {SESSION_LINE_STATE, 8192}, {SESSION_LINE_VITAL, 0}};
+	struct rig r;
+
+	rig_open(&r);
+	fake_wt_stream(&r.wt, &r.control, true, NOW); /* of 65536 bytes */
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		r.control.room = table[i].kept + 1;
+		assert_int_equal(session_send_line(r.app.session, table[i].kind, "x\n", 2, NOW), ERR_LIMIT);
+		r.control.room++;
+		assert_int_equal(session_send_line(r.app.session, table[i].kind, "x\n", 2, NOW), 0);
+	}
+	assert_log(&r, "ready ");
+	rig_end(&r);
+}
+
+TEST(a_client_that_stopped_its_lines_loses_them_and_not_the_audio)
+{
+	struct rig r;
+
+	rig_open(&r);
+	fake_wt_stream(&r.wt, &r.control, true, NOW);
+	r.control.send_result = ERR_STATE;
+	assert_int_equal(session_send_line(r.app.session, SESSION_LINE_ORDINARY, "x\n", 2, NOW), ERR_STATE);
 	assert_int_equal(r.control.n_aborted, 1);
 	assert_int_equal(r.control.abort_code, 1);
 	assert_false(session_has_lines(r.app.session));
-	assert_int_equal(session_send_line(r.app.session, "x\n", 2, NOW), ERR_STATE);
+	r.wt.app->on_stream_sent(r.wt.user, &r.control, NOW);
 	fake_wt_data(&r.control, "one\n", NOW);
 	r.wt.app->on_datagram(r.wt.user, (const uint8_t *)"abc", 3, NOW);
 	assert_log(&r, "ready audio:abc ");
@@ -444,9 +496,11 @@ int main(void)
 		cmocka_unit_test(streams_beside_the_first_are_refused),
 		cmocka_unit_test(a_client_that_ends_its_control_stream_may_still_read_and_may_open_another),
 		cmocka_unit_test(a_control_stream_that_the_client_resets_may_be_followed_by_another),
-		cmocka_unit_test(a_control_stream_that_was_given_up_is_not_replaced),
+		cmocka_unit_test(a_control_stream_that_was_given_up_may_be_followed_by_another),
 		cmocka_unit_test(a_session_may_be_given_to_another_application_when_it_opens),
-		cmocka_unit_test(a_client_that_does_not_read_loses_its_lines_and_not_the_audio),
+		cmocka_unit_test(a_line_without_room_is_dropped_alone),
+		cmocka_unit_test(the_last_room_is_kept_for_the_lines_that_matter),
+		cmocka_unit_test(a_client_that_stopped_its_lines_loses_them_and_not_the_audio),
 		cmocka_unit_test(lines_that_are_given_up_reset_the_stream),
 		cmocka_unit_test(a_session_may_be_closed_from_inside_a_line),
 		cmocka_unit_test(the_ways_a_session_ends_are_distinguished),

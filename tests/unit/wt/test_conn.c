@@ -991,6 +991,32 @@ static void the_send_buffer_is_bounded(void **state)
 	assert_true(s->out_fin);
 }
 
+static void an_application_that_wants_more_room_is_told_when_it_is_there(void **state)
+{
+	struct rig *r = *state;
+	static uint8_t big[65536];
+
+	open_session(r);
+	r->c.credit = 1000;
+	send_stream(r, BIDI, 0, "", false);
+	send_stream(r, BIDI, 0, "x", false);
+	struct wt_stream *st = r->app.stream;
+
+	assert_int_equal(wt_stream_send(st, big, sizeof big, false, r->c.now), 0);
+	wt_stream_want_room(st, 1500);
+	r->app.n = 0;
+	r->app.log[0] = '\0';
+	fake_flush(&r->c);
+	fake_ack(&r->c);
+	assert_string_equal(r->app.log, "");
+	assert_int_equal(wt_stream_acked(st), 1000);
+	fake_credit(&r->c, BIDI, 500);
+	fake_flush(&r->c);
+	fake_ack(&r->c);
+	assert_string_equal(r->app.log, "sent ");
+	assert_int_equal(wt_stream_acked(st), 1500);
+}
+
 static void many_small_messages_go_round(void **state)
 {
 	struct rig *r = *state;
@@ -1125,6 +1151,7 @@ static void streams_go_on_when_credit_comes(void **state)
 
 	fake_fini(&r->c, QUIC_END_PEER);
 	fake_init(&r->c, wt_quic_app(), true);
+	r->c.info.id = 1; /* decides how long our SETTINGS are */
 	r->c.credit = 5;
 	assert_int_equal(fake_open(&r->c, r->w), 0);
 	fake_flush(&r->c);
@@ -1911,6 +1938,7 @@ int main(void)
 		CASE(streams_echo),
 		CASE(heads_may_have_any_form_and_be_split),
 		CASE(the_send_buffer_is_bounded),
+		CASE(an_application_that_wants_more_room_is_told_when_it_is_there),
 		CASE(many_small_messages_go_round),
 		CASE(our_own_streams_begin_with_their_prefix),
 		CASE(too_many_streams_are_rejected),
