@@ -10,6 +10,7 @@
  *   resample   as pairs, people send and hear 24 kHz in a room of 16 kHz
  *   idle       nobody says anything
  *   crowd      as pairs, beside 200 people who say nothing, each alone
+ *   relay      a room of 100 who write instead of talking, each five times a second
  *   handshake  SESSIONS people come one after the other and go again; X25519
  *   mlkem      the same with X25519MLKEM768, as browsers do
  *
@@ -62,6 +63,7 @@ static const struct what {
 	{"resample", {.room = 2, .rate_hz = 24000, .bridge = "none"}, false, false},
 	{"idle", {.room = 2, .rate_hz = 16000, .bridge = "none"}, true, false},
 	{"crowd", {.room = 2, .rate_hz = 16000, .bridge = "none", .idle = 200}, false, false},
+	{"relay", {.sessions = 100, .room = 100, .rate_hz = 16000, .bridge = "none", .write_every_ms = 200}, false, false},
 	{"handshake", {.room = 0, .rate_hz = 16000, .bridge = "echo"}, false, true},
 	{"mlkem", {.room = 0, .rate_hz = 16000, .bridge = "echo", .post_quantum = true}, false, true},
 };
@@ -87,6 +89,7 @@ static void print(const struct stage *s, const struct stage_counts *from)
 		(unsigned long long)(to.packets_in - from->packets_in), (unsigned long long)(to.packets_out - from->packets_out),
 		(unsigned long long)(to.handshakes - from->handshakes), (unsigned long long)(to.concealed - from->concealed),
 		(unsigned long long)(to.wakeups - from->wakeups));
+	printf("messages=%llu\n", (unsigned long long)(to.messages - from->messages));
 	printf("heard=%llu\nsilent=%llu\ncpu_us=%llu\n", (unsigned long long)frames, (unsigned long long)silent,
 		(unsigned long long)(count.cpu / 1000));
 }
@@ -105,7 +108,8 @@ int main(int argc, char **argv)
 	nsec time = nsec_from_s(argc > 3 ? strtoul(argv[3], NULL, 10) : 4);
 	struct stage_opts opts = w->opts;
 
-	opts.sessions = n;
+	if (!opts.sessions)
+		opts.sessions = n;
 	opts.server = server;
 	struct stage *s = stage_new(&opts);
 	struct stage_counts from;

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """gate.py [--build DIR] [--record] [WHAT...]: instructions of the shard for each packet pair, by callgrind.
 
-A pair is one datagram in and one out; for "handshake" and "mlkem" read visit, for "idle" second of a session. Without arguments
+A pair is one datagram in and one out; for "handshake" and "mlkem" read visit, for "idle" second of a session, for "relay"
+message to a hundred. Without arguments
 everything is measured and printed, split by library and by our own files. --record writes tests/bench/gate.txt.
 """
 import argparse
@@ -15,8 +16,8 @@ import tempfile
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 RECORD = TOP / "tests" / "bench" / "gate.txt"
-SESSIONS, SECONDS, IDLE_SECONDS = 20, 4, 40
-WHATS = ("pairs", "echo", "drift", "resample", "idle", "crowd", "handshake", "mlkem")
+SESSIONS, SECONDS, IDLE_SECONDS, RELAY_SECONDS = 20, 4, 40, 1
+WHATS = ("pairs", "echo", "drift", "resample", "idle", "crowd", "relay", "handshake", "mlkem")
 
 
 class Measured:
@@ -24,7 +25,8 @@ class Measured:
 
     def __init__(self, counts, by_object, by_file):
         self.counts, self.by_object, self.by_file = counts, by_object, by_file
-        self.units = {"idle": SESSIONS * IDLE_SECONDS, "handshake": counts["handshakes"], "mlkem": counts["handshakes"]}.get(counts["what"], counts["in"])
+        self.units = {"idle": SESSIONS * IDLE_SECONDS, "handshake": counts["handshakes"], "mlkem": counts["handshakes"],
+                      "relay": counts["messages"]}.get(counts["what"], counts["in"])
 
     def per_unit(self, instructions):
         return instructions / max(self.units, 1)
@@ -119,7 +121,8 @@ def simulate(build, what, sessions, seconds, options, events):
 
 
 def measure(build, what):
-    counts, found = simulate(build, what, SESSIONS, IDLE_SECONDS if what == "idle" else SECONDS, [], ("Ir",))
+    seconds = {"idle": IDLE_SECONDS, "relay": RELAY_SECONDS}.get(what, SECONDS)
+    counts, found = simulate(build, what, SESSIONS, seconds, [], ("Ir",))
     return Measured({**counts, "what": what}, *found)
 
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum { STEP_US = 1000, DELAY_MS = 10, WIRE = 4096, FRAME_MS = 20, FRAME_MAX = 48000 / 1000 * FRAME_MS };
+enum { READ_EVERY_MS = 4 }; /* the daemon reads busy sockets that often; here it is the writers who keep to it */
 
 struct udp_packet {
 	nsec at;
@@ -32,6 +33,7 @@ struct person {
 	struct wt_session *session;
 	struct wt_stream *control;
 	double due_ms;    /* the next frame, on the person's own clock */
+	double write_ms;  /* the next message */
 	size_t at;        /* in the tune */
 	uint64_t frames, silent;
 	bool gone;
@@ -52,7 +54,7 @@ struct stage {
 	struct wire up, down;
 	size_t n_people;
 	struct person *people;
-	uint64_t wakeups;
+	uint64_t wakeups, messages;
 	uint8_t tune[2 * 48000]; /* a second of sound */
 };
 
@@ -130,7 +132,11 @@ static void on_answer(void *user, struct wt_session *session, unsigned status, n
 	p->session = session;
 	must(wt_stream_open(session, true, &p->control), "control stream");
 	must(wt_stream_send(p->control, hello, sizeof hello - 1, false, now), "control stream");
-	p->due_ms = (double)now * 1e-6 + (double)((size_t)(p - p->s->people) * 7 % FRAME_MS);
+	size_t i = (size_t)(p - p->s->people);
+
+	p->due_ms = (double)now * 1e-6 + (double)(i * 7 % FRAME_MS);
+	if (p->s->opts.write_every_ms)
+		p->write_ms = (double)(now / nsec_from_ms(1000) * 1000 + i * READ_EVERY_MS % p->s->opts.write_every_ms);
 }
 
 static void on_heard(void *user, const uint8_t *b, size_t len, nsec now)
@@ -185,6 +191,27 @@ static void say(struct person *p)
 	p->at += n;
 }
 
+static void write_message(struct person *p)
+{
+	static const char line[] = "{\"type\":\"message\",\"text\":\"what people write is as long as this\"}\n";
+
+	must(wt_stream_send(p->control, line, sizeof line - 1, false, p->s->now), "a message");
+	p->s->messages++;
+}
+
+static void write_messages(struct stage *s, double now_ms)
+{
+	for (size_t i = 0; i < s->n_people && s->opts.write_every_ms; i++) {
+		struct person *p = &s->people[i];
+
+		if (!p->session || p->write_ms > now_ms)
+			continue;
+		if (s->talking)
+			write_message(p);
+		p->write_ms += s->opts.write_every_ms;
+	}
+}
+
 static void run_people(struct stage *s)
 {
 	double now_ms = (double)s->now * 1e-6;
@@ -195,9 +222,10 @@ static void run_people(struct stage *s)
 		if (!p->session || p->due_ms > now_ms)
 			continue;
 		p->due_ms += (double)FRAME_MS / (1 + s->opts.drift_ppm * 1e-6);
-		if (s->talking && i < s->opts.sessions)
+		if (s->talking && i < s->opts.sessions && !s->opts.write_every_ms)
 			say(p);
 	}
+	write_messages(s, now_ms);
 	deliver(&s->down, s->ce);
 	if (quic_endpoint_deadline(s->ce) <= s->now)
 		quic_endpoint_expire(s->ce, s->now);
@@ -354,6 +382,7 @@ struct stage_counts stage_counts(const struct stage *s)
 		.handshakes = q->handshakes,
 		.concealed = r->concealed,
 		.wakeups = s->wakeups,
+		.messages = s->messages,
 	};
 }
 

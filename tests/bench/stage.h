@@ -21,6 +21,7 @@ struct stage_opts {
 	uint32_t rate_hz;       /* that people send and want to hear; the rooms have 16000 */
 	bool post_quantum;      /* people's clients agree on their keys as browsers do */
 	double drift_ppm;       /* by which the people's clocks are fast */
+	uint32_t write_every_ms; /* everybody writes a message to the room that often; 0: never */
 	void (*server)(bool on); /* may be NULL */
 };
 
@@ -29,6 +30,7 @@ struct stage_counts {
 	uint64_t packets_in, packets_out;
 	uint64_t handshakes;
 	uint64_t concealed, wakeups;
+	uint64_t messages;  /* that people wrote to their room */
 };
 
 struct stage *stage_new(const struct stage_opts *opts);
