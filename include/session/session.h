@@ -49,10 +49,13 @@ struct session_ops {
 	/* The longest packet that fits now; it changes with the path. */
 	size_t (*audio_max)(const struct session *s);
 	/* Whole lines, each with its line feed; copied. ERR_STATE unless `lines` is SESSION_LINES_OPEN. ERR_LIMIT: no room
-	 * for these, which are dropped; on_lines_room follows. On every other error no more lines can be sent. */
-	int (*send_line)(struct session *s, enum session_line kind, const void *p, size_t len, nsec now);
-	/* Bytes of lines that have arrived, ever, on the present stream. */
+	 * for these, which are dropped; on_lines_room follows. On every other error no more lines can be sent. They wait for
+	 * company: they leave with the next packet of audio, at the latest after flush_lines(). */
+	int (*queue_line)(struct session *s, enum session_line kind, const void *p, size_t len, nsec now);
+	void (*flush_lines)(struct session *s, nsec now);
+	/* Bytes of lines on the present stream: those that have arrived, ever, and those that have not. */
 	uint64_t (*lines_taken)(const struct session *s);
+	size_t (*lines_waiting)(const struct session *s);
 	/* Gives the lines up: something that the client must know could not be written. Audio goes on. */
 	void (*end_lines)(struct session *s, nsec now);
 	void (*info)(const struct session *s, struct session_info *out);
@@ -147,9 +150,29 @@ static inline size_t session_audio_max(const struct session *s)
 	return s->ops->audio_max(s);
 }
 
+static inline int session_queue_line(struct session *s, enum session_line kind, const void *p, size_t len, nsec now)
+{
+	return s->ops->queue_line(s, kind, p, len, now);
+}
+
+static inline void session_flush_lines(struct session *s, nsec now)
+{
+	s->ops->flush_lines(s, now);
+}
+
+/* At once, and with it all that waits. */
 static inline int session_send_line(struct session *s, enum session_line kind, const void *p, size_t len, nsec now)
 {
-	return s->ops->send_line(s, kind, p, len, now);
+	int err = session_queue_line(s, kind, p, len, now);
+
+	if (!err)
+		session_flush_lines(s, now);
+	return err;
+}
+
+static inline size_t session_lines_waiting(const struct session *s)
+{
+	return s->ops->lines_waiting(s);
 }
 
 static inline uint64_t session_lines_taken(const struct session *s)

@@ -127,6 +127,10 @@ int wt_stream_open(struct wt_session *s, bool bidi, struct wt_stream **out);
 /* Queues bytes. Copies. ERR_LIMIT: `stream_send_bytes` would be passed, nothing is queued;
  * ERR_STATE: our side is closed. */
 int wt_stream_send(struct wt_stream *st, const void *p, size_t len, bool fin, nsec now);
+/* The same without FIN, but the bytes wait for company: they leave with the session's next datagram, or once
+ * wt_stream_flush() or wt_stream_send() is called. */
+int wt_stream_queue(struct wt_stream *st, const void *p, size_t len, nsec now);
+void wt_stream_flush(struct wt_stream *st, nsec now);
 size_t wt_stream_room(const struct wt_stream *st); /* bytes that wt_stream_send() would take */
 /* on_stream_sent follows as soon as this room is there; without it, after ERR_LIMIT, with the first acknowledgement. */
 void wt_stream_want_room(struct wt_stream *st, size_t len);

@@ -52,18 +52,57 @@ void link_lose_lines(struct link *l, const char *why, nsec now)
 	l->owner->stats.control_lost++;
 }
 
-void link_send_kind(struct link *l, enum session_line kind, int err, nsec now)
+static void wait_for_company(struct link *l, nsec now)
+{
+	struct links *ls = l->owner;
+
+	if (!list_empty(&l->unsent))
+		return;
+	if (list_empty(&ls->unsent))
+		ls->unsent_due = now + nsec_from_ms(ls->opts.cfg->rooms.frame_ms);
+	list_append(&ls->unsent, &l->unsent);
+}
+
+void link_queue(struct link *l, enum session_line kind, int err, nsec now)
 {
 	const struct buf *line = &l->owner->line;
 
 	if (!link_has_lines(l))
 		return;
-	int sent = err ? err : session_send_line(l->session, kind, line->p, line->len, now);
+	int queued = err ? err : session_queue_line(l->session, kind, line->p, line->len, now);
 
-	if (!err && sent == ERR_LIMIT)
+	if (!queued)
+		wait_for_company(l, now);
+	else if (!err && queued == ERR_LIMIT)
 		link_line_lost(l, kind, now);
-	else if (sent)
-		link_lose_lines(l, err_str(sent), now);
+	else
+		link_lose_lines(l, err_str(queued), now);
+}
+
+static void flush(struct link *l, nsec now)
+{
+	list_remove(&l->unsent);
+	if (link_has_lines(l))
+		session_flush_lines(l->session, now);
+}
+
+static nsec flush_deadline(const struct links *ls)
+{
+	return list_empty(&ls->unsent) ? NSEC_NONE : ls->unsent_due;
+}
+
+static void flush_all(struct links *ls, nsec now)
+{
+	if (flush_deadline(ls) > now)
+		return;
+	list_each (it, &ls->unsent, tmp)
+		flush(list_entry(it, struct link, unsent), now);
+}
+
+void link_send_kind(struct link *l, enum session_line kind, int err, nsec now)
+{
+	link_queue(l, kind, err, now);
+	flush(l, now);
 }
 
 void link_send(struct link *l, int err, nsec now)
@@ -134,12 +173,20 @@ static enum session_line kind_of(const struct room_event *ev)
 	}
 }
 
+static void tell(struct link *l, enum session_line kind, int err, nsec now)
+{
+	if (kind == SESSION_LINE_VITAL)
+		link_send_kind(l, kind, err, now);
+	else
+		link_queue(l, kind, err, now);
+}
+
 static void on_room_event(void *user, const struct room_event *ev, nsec now)
 {
 	struct link *l = user;
 
 	if (link_has_lines(l))
-		link_send_kind(l, kind_of(ev), write_event(l->owner, ev), now);
+		tell(l, kind_of(ev), write_event(l->owner, ev), now);
 }
 
 static const struct listener_sink room_sink = {
@@ -163,6 +210,7 @@ static struct link *link_new(struct links *ls, struct session *s, const struct j
 	l->hears = j->hears;
 	stats_wish_init(&l->stats);
 	list_init(&l->watched);
+	list_init(&l->unsent);
 	list_init(&l->slow);
 	presence_init(&l->presence, now);
 	l->left = LEAVE_CLOSED;
@@ -306,6 +354,7 @@ static void on_closed(void *user, const struct session_close *why, nsec now)
 	registry_leave(ls->admission.registry, room);
 	list_remove(&l->node);
 	list_remove(&l->watched);
+	list_remove(&l->unsent);
 	list_remove(&l->slow);
 	stats_timer_set(&ls->stats_timer, &l->stats, 0, now);
 	ls->stats.links--;
@@ -374,6 +423,7 @@ int links_new(const struct links_opts *o, const struct log *log, struct links **
 	list_init(&ls->all);
 	stats_timer_init(&ls->stats_timer);
 	list_init(&ls->watched);
+	list_init(&ls->unsent);
 	list_init(&ls->slow);
 	list_init(&ls->refused_waiting);
 	list_init(&ls->refused_told);
@@ -411,6 +461,7 @@ nsec links_deadline(const struct links *ls)
 	nsec due = refused_deadline(ls), slow = links_slow_deadline(ls);
 
 	due = slow < due ? slow : due;
+	due = flush_deadline(ls) < due ? flush_deadline(ls) : due;
 	due = ls->watch_due < due ? ls->watch_due : due;
 	return ls->stats_timer.due < due ? ls->stats_timer.due : due;
 }
@@ -418,6 +469,7 @@ nsec links_deadline(const struct links *ls)
 void links_run(struct links *ls, nsec now)
 {
 	stats_timer_run(&ls->stats_timer, now, link_stats_due);
+	flush_all(ls, now);
 	links_slow_run(ls, now);
 	links_watch_run(ls, now);
 	refused_run(ls, now);

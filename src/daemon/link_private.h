@@ -23,6 +23,8 @@ struct links {
 	struct list watched;     /* of struct link */
 	nsec watch_due;
 	struct list slow;        /* of struct link: the one to be looked at next is the first */
+	struct list unsent;      /* of struct link: lines wait there for company ... */
+	nsec unsent_due;         /* ... until then */
 	struct list refused_waiting, refused_told; /* see link_refused.c */
 	struct rate datagrams, messages, bytes; /* of one link; `bytes`: of its lines */
 	bool draining;
@@ -48,6 +50,7 @@ struct link {
 	struct listener_opts hears;
 	struct list watched;     /* in links->watched, if there is something to look for */
 	struct presence presence;
+	struct list unsent;      /* in links->unsent */
 	struct list slow;        /* in links->slow, while there are lines that it lost and was not told of */
 	struct slow_lines lost;
 	enum leave_reason left;  /* why we close the session */
@@ -69,6 +72,8 @@ struct buf *links_line(struct links *ls); /* emptied */
 /* Sends what is in it; `err`: what came of writing it. */
 void link_send(struct link *l, int err, nsec now);
 void link_send_kind(struct link *l, enum session_line kind, int err, nsec now);
+/* The same for what a whole room is told: the lines of one tick leave together. */
+void link_queue(struct link *l, enum session_line kind, int err, nsec now);
 /* No more lines go to this client until it opens them anew. */
 void link_lose_lines(struct link *l, const char *why, nsec now);
 /* Warns the client of a kind of fault, the first time that it occurs. */

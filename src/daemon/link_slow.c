@@ -53,6 +53,8 @@ void link_lines_room(void *user, nsec now)
 		l->lost.state = false;
 	if (!l->lost.n && !l->lost.state)
 		list_remove(&l->slow);
+	else if (!list_empty(&l->slow))
+		look_later(l, now);
 }
 
 nsec links_slow_deadline(const struct links *ls)
@@ -67,6 +69,8 @@ void links_slow_run(struct links *ls, nsec now)
 
 		if (!link_has_lines(l))
 			link_slow_end(l);
+		else if (!session_lines_waiting(l->session)) /* a line that was longer than all room */
+			link_lines_room(l, now);
 		else if (l->lost.taken == session_lines_taken(l->session))
 			link_lose_lines(l, "the client takes nothing", now);
 		else

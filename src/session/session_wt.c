@@ -86,22 +86,22 @@ static size_t kept_from(const struct session_wt *s, enum session_line kind)
 	return kind == SESSION_LINE_VITAL ? 0 : s->room / parts[kind];
 }
 
-static int queue_line(struct session_wt *s, enum session_line kind, const void *p, size_t len, nsec now)
+static int append_line(struct session_wt *s, enum session_line kind, const void *p, size_t len, nsec now)
 {
 	size_t room = wt_stream_room(s->control);
 
 	if (room > 0 && room < len + kept_from(s, kind)) /* without any, the stream knows whether it is full or closed */
 		return ERR_LIMIT;
-	return wt_stream_send(s->control, p, len, false, now);
+	return wt_stream_queue(s->control, p, len, now);
 }
 
-static int send_line(struct session *base, enum session_line kind, const void *p, size_t len, nsec now)
+static int queue_line(struct session *base, enum session_line kind, const void *p, size_t len, nsec now)
 {
 	struct session_wt *s = of(base);
 
 	if (!s->control)
 		return ERR_STATE;
-	int err = queue_line(s, kind, p, len, now);
+	int err = append_line(s, kind, p, len, now);
 
 	if (err == ERR_LIMIT)
 		wt_stream_want_room(s->control, s->room / 2);
@@ -110,11 +110,26 @@ static int send_line(struct session *base, enum session_line kind, const void *p
 	return err;
 }
 
+static void flush_lines(struct session *base, nsec now)
+{
+	struct session_wt *s = of(base);
+
+	if (s->control)
+		wt_stream_flush(s->control, now);
+}
+
 static uint64_t lines_taken(const struct session *base)
 {
 	const struct session_wt *s = of_const(base);
 
 	return s->control ? wt_stream_acked(s->control) : 0;
+}
+
+static size_t lines_waiting(const struct session *base)
+{
+	const struct session_wt *s = of_const(base);
+
+	return s->control ? s->room - wt_stream_room(s->control) : 0;
 }
 
 static void info(const struct session *s, struct session_info *out)
@@ -153,8 +168,10 @@ static const struct session_ops ops = {
 	.send_audio = send_audio,
 	.hears = hears,
 	.audio_max = audio_max,
-	.send_line = send_line,
+	.queue_line = queue_line,
+	.flush_lines = flush_lines,
 	.lines_taken = lines_taken,
+	.lines_waiting = lines_waiting,
 	.end_lines = end_lines,
 	.info = info,
 	.peer = peer,

@@ -200,6 +200,7 @@ struct wt_conn {
 	bool dead;        /* closed by us: neither nghttp3 nor QUIC may be called */
 	bool unsettled;   /* h3_settle() has work to do */
 	bool asked;       /* the fields of a request were all there */
+	bool waiting;     /* bytes of wt_stream_queue() wait in `sendq` */
 	bool moving;      /* to another endpoint at the next flush: requests wait for the move */
 	uint64_t fail_code; /* why a callback of nghttp3 failed */
 	nsec now;           /* the time of the last call */
@@ -259,6 +260,7 @@ void stream_sent(struct wt_stream *st, size_t len, bool fin);
 void stream_acked(struct wt_stream *st, size_t len);
 void stream_unblock(struct wt_stream *st);
 void stream_give_up(struct wt_stream *st); /* our side was reset */
+void streams_flush(struct wt_conn *c);      /* what wt_stream_queue() left waiting is to be sent */
 void streams_of_session_open(struct wt_session *s);
 void streams_of_session_end(struct wt_session *s);
 void streams_refuse_early(struct wt_conn *c);

@@ -435,9 +435,12 @@ int wt_session_send(struct wt_session *s, const void *head, size_t head_len, con
 		v[n++] = (struct quic_vec){body, body_len};
 	int err = quic_conn_send_datagram(c->qc, v, n, now);
 
-	if (!err)
-		c->w->stats.datagrams_out++;
-	return err;
+	if (err)
+		return err;
+	c->w->stats.datagrams_out++;
+	if (c->waiting)
+		streams_flush(c);
+	return 0;
 }
 
 void wt_session_info(const struct wt_session *s, struct quic_conn_info *out)

@@ -358,13 +358,27 @@ void streams_of_session_end(struct wt_session *s)
 
 /* --- to the peer ---------------------------------------------------------------------- */
 
-static void want_send(struct wt_stream *st)
+/* False: there is nothing to send, or nothing may be. */
+static bool line_up(struct wt_stream *st)
 {
 	if (st->blocked || (sendbuf_all_sent(&st->out) && st->send != SEND_FIN))
-		return;
+		return false;
 	list_remove(&st->send_link);
 	list_append(&st->c->sendq, &st->send_link);
-	quic_conn_wake(st->c->qc);
+	return true;
+}
+
+void streams_flush(struct wt_conn *c)
+{
+	c->waiting = false;
+	quic_conn_wake(c->qc);
+}
+
+static void want_send(struct wt_stream *st)
+{
+	if (!line_up(st))
+		return;
+	streams_flush(st->c);
 }
 
 void stream_offer(struct wt_stream *st, struct quic_send *out)
@@ -454,7 +468,7 @@ uint64_t wt_stream_acked(const struct wt_stream *st)
 	return st->acked;
 }
 
-int wt_stream_send(struct wt_stream *st, const void *p, size_t len, bool fin, nsec now)
+static int append(struct wt_stream *st, const void *p, size_t len, nsec now)
 {
 	if (now > st->c->now)
 		st->c->now = now;
@@ -469,11 +483,38 @@ int wt_stream_send(struct wt_stream *st, const void *p, size_t len, bool fin, ns
 	if (err)
 		return err;
 	st->unacked += len;
+	if (wt_stream_room(st) == 0 && !st->wanted)
+		st->wanted = 1;
+	return 0;
+}
+
+int wt_stream_send(struct wt_stream *st, const void *p, size_t len, bool fin, nsec now)
+{
+	int err = append(st, p, len, now);
+
+	if (err)
+		return err;
 	if (fin)
 		st->send = SEND_FIN;
-	st->wanted = st->send == SEND_OPEN && wt_stream_room(st) == 0;
 	want_send(st);
 	return 0;
+}
+
+int wt_stream_queue(struct wt_stream *st, const void *p, size_t len, nsec now)
+{
+	int err = append(st, p, len, now);
+
+	if (!err && line_up(st))
+		st->c->waiting = true;
+	return err;
+}
+
+void wt_stream_flush(struct wt_stream *st, nsec now)
+{
+	if (now > st->c->now)
+		st->c->now = now;
+	if (!st->c->dead)
+		want_send(st);
 }
 
 void wt_stream_abort(struct wt_stream *st, uint32_t code, nsec now)

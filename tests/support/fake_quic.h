@@ -40,6 +40,7 @@ struct quic_conn {
 	nsec timer, now, pto;
 	struct { uint8_t p[1500]; size_t len; } datagram[FAKE_DATAGRAMS];
 	size_t n_datagrams, datagram_max;
+	unsigned n_woken;
 };
 
 static inline struct fake_stream *fake_find(struct quic_conn *c, int64_t id)
@@ -70,7 +71,7 @@ static inline struct fake_stream *fake_stream(struct quic_conn *c, int64_t id)
 
 /* --- the calls ------------------------------------------------------------------------ */
 
-void quic_conn_wake(struct quic_conn *c) { (void)c; }
+void quic_conn_wake(struct quic_conn *c) { c->n_woken++; }
 int quic_conn_move(struct quic_conn *c, unsigned to) { (void)c, (void)to; return ERR_STATE; }
 void quic_conn_set_timer(struct quic_conn *c, nsec at) { c->timer = at; }
 size_t quic_conn_datagram_max(const struct quic_conn *c) { return c->datagram_max; }

@@ -34,7 +34,7 @@ struct wt_stream {
 	size_t room, wanted; /* room: of the send buffer; 0: what `out` has */
 	uint64_t acked;
 	struct buf out;
-	unsigned n_aborted;
+	unsigned n_aborted, n_flushed;
 	uint32_t abort_code;
 };
 
@@ -87,6 +87,14 @@ int wt_stream_send(struct wt_stream *st, const void *p, size_t len, bool fin, ns
 	(void)now;
 	st->fin |= fin;
 	return st->send_result ? st->send_result : buf_append(&st->out, p, len);
+}
+
+int wt_stream_queue(struct wt_stream *st, const void *p, size_t len, nsec now) { return wt_stream_send(st, p, len, false, now); }
+
+void wt_stream_flush(struct wt_stream *st, nsec now)
+{
+	(void)now;
+	st->n_flushed++;
 }
 
 size_t wt_stream_room(const struct wt_stream *st)

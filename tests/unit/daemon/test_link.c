@@ -27,12 +27,14 @@ struct client {
 	struct session_answer answer;
 	char lines[8192];    /* what it was sent, since it was last looked at */
 	size_t n_lines;
+	unsigned n_flushes;
 	unsigned n_audio, n_moves, moved_to;
 	size_t audio_max, audio_bytes;
 	int line_result, move_result;
 	size_t room;         /* for lines ... */
 	unsigned closed_to;  /* ... and kinds that find none, one bit each */
 	uint64_t taken;
+	bool nothing_waits;
 	uint32_t closed_with; /* NONE: it is not closed */
 	char reason[64];
 };
@@ -86,7 +88,12 @@ static uint64_t lines_taken(const struct session *s)
 	return ((const struct client *)s)->taken;
 }
 
-static int send_line(struct session *s, enum session_line kind, const void *p, size_t len, nsec now)
+static size_t lines_waiting(const struct session *s)
+{
+	return ((const struct client *)s)->nothing_waits ? 0 : 1;
+}
+
+static int queue_line(struct session *s, enum session_line kind, const void *p, size_t len, nsec now)
 {
 	struct client *c = (struct client *)s;
 
@@ -101,6 +108,12 @@ static int send_line(struct session *s, enum session_line kind, const void *p, s
 	c->n_lines += len;
 	c->lines[c->n_lines] = '\0';
 	return 0;
+}
+
+static void flush_lines(struct session *s, nsec now)
+{
+	(void)now;
+	((struct client *)s)->n_flushes++;
 }
 
 static void info(const struct session *s, struct session_info *out)
@@ -148,8 +161,10 @@ static const struct session_ops ops = {
 	.send_audio = send_audio,
 	.hears = hears,
 	.audio_max = audio_max,
-	.send_line = send_line,
+	.queue_line = queue_line,
+	.flush_lines = flush_lines,
 	.lines_taken = lines_taken,
+	.lines_waiting = lines_waiting,
 	.end_lines = end_lines,
 	.info = info,
 	.peer = peer,
@@ -409,6 +424,32 @@ TEST(a_message_goes_to_everybody_in_one_and_the_same_line)
 	world_end(&w);
 }
 
+TEST(the_lines_of_one_tick_leave_together)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *a = join(&w), *b = join(&w);
+	unsigned before;
+
+	run_until(&w, w.now + nsec_from_ms(20));
+	before = b->n_flushes;
+	for (int i = 0; i < 5; i++)
+		write_line(a, "{\"type\":\"message\",\"text\":\"hi\"}");
+	run_until(&w, w.now + nsec_from_ms(19));
+	assert_int_equal(b->n_flushes, before);
+	run_until(&w, w.now + nsec_from_ms(1));
+	assert_int_equal(b->n_flushes, before + 1);
+	run_until(&w, w.now + nsec_from_ms(100));
+	assert_int_equal(b->n_flushes, before + 1);
+	write_line(a, "{\"type\":\"message\",\"text\":\"hi\"}");
+	write_line(b, "{\"type\":\"ping\",\"t\":1}"); /* an answer waits for nobody, and takes along what does */
+	assert_int_equal(b->n_flushes, before + 2);
+	run_until(&w, w.now + nsec_from_ms(100));
+	assert_int_equal(b->n_flushes, before + 2);
+	world_end(&w);
+}
+
 TEST(a_line_for_one_is_not_taken_for_that_of_everybody)
 {
 	struct world w;
@@ -585,6 +626,7 @@ TEST(a_message_without_room_is_lost_alone_and_told_once_there_is_room)
 	write_line(b, hi);
 	assert_was_sent_with(a, "message");
 	assert_int_equal(links_stats(w.links)->control_lost, 0);
+	run_until(&w, w.now + nsec_from_ms(20));
 	assert_true(links_deadline(w.links) == NSEC_NONE);
 	world_end(&w);
 }
@@ -607,6 +649,7 @@ TEST(a_client_whose_picture_is_wrong_gets_a_new_welcome)
 
 	assert_true(warning && welcome && warning < welcome);
 	assert_non_null(strstr(welcome, "\"muted\":true"));
+	run_until(&w, w.now + nsec_from_ms(20));
 	assert_true(links_deadline(w.links) == NSEC_NONE);
 	world_end(&w);
 }
@@ -672,6 +715,23 @@ TEST(a_client_that_takes_nothing_for_five_seconds_loses_its_lines_and_may_open_t
 	assert_was_sent_with(a, "welcome");
 	has_room(a);
 	assert_was_sent(a, ""); /* the welcome has told it all */
+	world_end(&w);
+}
+
+TEST(a_line_longer_than_all_room_does_not_end_the_lines)
+{
+	struct world w;
+
+	world_init(&w);
+	struct client *a = join(&w), *b = join(&w);
+
+	a->closed_to = 1u << SESSION_LINE_ORDINARY;
+	a->nothing_waits = true;
+	write_line(b, hi);
+	run_until(&w, w.now + nsec_from_s(5));
+	assert_was_sent_with(a, "\"lost\":1");
+	assert_true(session_has_lines(&a->base));
+	assert_true(links_deadline(w.links) == NSEC_NONE);
 	world_end(&w);
 }
 
@@ -970,6 +1030,7 @@ int main(void)
 		cmocka_unit_test(the_others_are_told_why_somebody_left),
 		cmocka_unit_test(all_links_are_closed_with_one_code),
 		cmocka_unit_test(a_message_goes_to_everybody_in_one_and_the_same_line),
+		cmocka_unit_test(the_lines_of_one_tick_leave_together),
 		cmocka_unit_test(a_line_for_one_is_not_taken_for_that_of_everybody),
 		cmocka_unit_test(a_ping_is_answered_and_a_bye_ends_the_session),
 		cmocka_unit_test(an_impossible_request_is_answered_with_an_error),
@@ -982,6 +1043,7 @@ int main(void)
 		cmocka_unit_test(news_that_find_no_room_yet_are_told_later),
 		cmocka_unit_test(a_bye_and_a_welcome_have_the_reserve),
 		cmocka_unit_test(a_client_that_takes_nothing_for_five_seconds_loses_its_lines_and_may_open_them_anew),
+		cmocka_unit_test(a_line_longer_than_all_room_does_not_end_the_lines),
 		cmocka_unit_test(a_slow_client_may_go),
 		cmocka_unit_test(the_others_hear_in_packets_that_fit),
 		cmocka_unit_test(audio_over_the_limit_is_dropped_and_warned_of_once),

@@ -381,6 +381,21 @@ TEST(a_line_without_room_is_dropped_alone)
 	rig_end(&r);
 }
 
+TEST(queued_lines_leave_with_the_next_that_is_sent)
+{
+	struct rig r;
+
+	rig_open(&r);
+	session_flush_lines(r.app.session, NOW); /* there are none yet */
+	fake_wt_stream(&r.wt, &r.control, true, NOW);
+	assert_int_equal(session_queue_line(r.app.session, SESSION_LINE_ORDINARY, "x\n", 2, NOW), 0);
+	assert_int_equal(r.control.out.len, 2);
+	assert_int_equal(r.control.n_flushed, 0);
+	assert_int_equal(session_send_line(r.app.session, SESSION_LINE_VITAL, "y\n", 2, NOW), 0);
+	assert_int_equal(r.control.n_flushed, 1);
+	rig_end(&r);
+}
+
 TEST(the_last_room_is_kept_for_the_lines_that_matter)
 {
 	static const struct {
@@ -499,6 +514,7 @@ int main(void)
 		cmocka_unit_test(a_control_stream_that_was_given_up_may_be_followed_by_another),
 		cmocka_unit_test(a_session_may_be_given_to_another_application_when_it_opens),
 		cmocka_unit_test(a_line_without_room_is_dropped_alone),
+		cmocka_unit_test(queued_lines_leave_with_the_next_that_is_sent),
 		cmocka_unit_test(the_last_room_is_kept_for_the_lines_that_matter),
 		cmocka_unit_test(a_client_that_stopped_its_lines_loses_them_and_not_the_audio),
 		cmocka_unit_test(lines_that_are_given_up_reset_the_stream),

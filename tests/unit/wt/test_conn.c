@@ -991,6 +991,33 @@ static void the_send_buffer_is_bounded(void **state)
 	assert_true(s->out_fin);
 }
 
+static void queued_bytes_wait_for_company(void **state)
+{
+	struct rig *r = *state;
+
+	open_session(r);
+	send_stream(r, BIDI, 0, "x", false);
+	struct wt_stream *st = r->app.stream;
+	unsigned woken = r->c.n_woken;
+
+	assert_int_equal(wt_stream_queue(st, "a", 1, r->c.now), 0);
+	assert_int_equal(wt_stream_queue(st, "b", 1, r->c.now), 0);
+	assert_int_equal(r->c.n_woken, woken);
+	assert_int_equal(wt_session_send(r->app.session, NULL, 0, "pcm", 3, r->c.now), 0);
+	assert_int_equal(r->c.n_woken, woken + 1);
+	fake_flush(&r->c);
+	assert_int_equal(fake_find(&r->c, BIDI)->out.len, 2);
+	assert_int_equal(wt_session_send(r->app.session, NULL, 0, "pcm", 3, r->c.now), 0);
+	assert_int_equal(r->c.n_woken, woken + 1); /* nothing waits */
+	wt_stream_flush(st, r->c.now);
+	assert_int_equal(r->c.n_woken, woken + 1);
+	assert_int_equal(wt_stream_queue(st, "c", 1, r->c.now), 0);
+	wt_stream_flush(st, r->c.now);
+	assert_int_equal(r->c.n_woken, woken + 2);
+	fake_flush(&r->c);
+	assert_int_equal(fake_find(&r->c, BIDI)->out.len, 3);
+}
+
 static void an_application_that_wants_more_room_is_told_when_it_is_there(void **state)
 {
 	struct rig *r = *state;
@@ -1002,8 +1029,9 @@ static void an_application_that_wants_more_room_is_told_when_it_is_there(void **
 	send_stream(r, BIDI, 0, "x", false);
 	struct wt_stream *st = r->app.stream;
 
-	assert_int_equal(wt_stream_send(st, big, sizeof big, false, r->c.now), 0);
+	assert_int_equal(wt_stream_send(st, big, sizeof big - 1, false, r->c.now), 0);
 	wt_stream_want_room(st, 1500);
+	assert_int_equal(wt_stream_send(st, "x", 1, false, r->c.now), 0); /* that fits changes nothing */
 	r->app.n = 0;
 	r->app.log[0] = '\0';
 	fake_flush(&r->c);
@@ -1938,6 +1966,7 @@ int main(void)
 		CASE(streams_echo),
 		CASE(heads_may_have_any_form_and_be_split),
 		CASE(the_send_buffer_is_bounded),
+		CASE(queued_bytes_wait_for_company),
 		CASE(an_application_that_wants_more_room_is_told_when_it_is_there),
 		CASE(many_small_messages_go_round),
 		CASE(our_own_streams_begin_with_their_prefix),
