@@ -44,17 +44,18 @@ struct tls_stream_events {
 	 * makes us queue too much. Once; close the stream then. */
 	void (*on_end)(void *ctx, int err);
 	void (*on_closed)(void *ctx);       /* the last call; the memory is gone */
+	/* Something was received, and nothing more is read until tls_stream_work(): the owner says when there is time for
+	 * it. May come from tls_stream_pause(). NULL: what is received is handled at once. */
+	void (*on_due)(void *ctx);
 };
 
 enum { TLS_STREAM_CHUNK = 65536 }; /* a good size for one send */
 
-/* Takes a waiting connection from `listener` inside its connection callback. `tls` NULL: in clear; else it is
- * referenced. Borrows `ev` until closed. `max_queue`: bytes that may wait to be sent. ERR_IO, ERR_NOMEM, ERR_TLS:
- * no callback comes. */
-int tls_stream_accept(uv_stream_t *listener, struct tls_context *tls, size_t max_queue,
+/* Takes a connected socket that was accepted. `tls` NULL: in clear; else it is referenced. Borrows `ev` until closed.
+ * `max_queue`: bytes that may wait to be sent. ERR_IO, ERR_NOMEM, ERR_TLS: `fd` is still the caller's, and no callback
+ * comes. */
+int tls_stream_accept(uv_loop_t *loop, int fd, struct tls_context *tls, size_t max_queue,
 	const struct tls_stream_events *ev, void *ctx, struct tls_stream **out);
-/* Takes it and closes it at once. */
-void tls_stream_refuse(uv_stream_t *listener);
 /* Connects; on_open or on_end follows. `server_name` (with TLS, else NULL): for SNI and to verify, a name or a numeric
  * address; copied. */
 int tls_stream_connect(uv_loop_t *loop, const struct sockaddr *addr, struct tls_context *tls, const char *server_name,
@@ -72,6 +73,8 @@ size_t tls_stream_unsent(const struct tls_stream *s);
 uint64_t tls_stream_taken(const struct tls_stream *s);
 /* Asks the kernel to hold no more than some `bytes` for a peer that is slow. */
 void tls_stream_bound_kernel(struct tls_stream *s, int bytes);
+/* After on_due: handles what was received, a handshake's or data, and reads on. Nothing if nothing is due, or paused. */
+void tls_stream_work(struct tls_stream *s);
 /* While paused no on_data comes, and on_end only when sending fails. Resuming may call on_data before it returns. */
 void tls_stream_pause(struct tls_stream *s, bool paused);
 /* Sends what is queued, then the end (close_notify, FIN). Receiving goes on. */

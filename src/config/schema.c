@@ -218,6 +218,8 @@ static const struct option_row limit_fields[] = {
 
 	N32("http_max_connections", http_server.max_conns, 1, 65536, .group = "HTTP/1.1 server",
 		.help = "connections at once; for one more the longest idle one is closed"),
+	N32("http_requests_per_second", http_server.requests_per_second, 1, 1000000,
+		.help = "requests a second of a connection, after as many at once; one more is answered 429 and ends the connection"),
 	N32("http_max_header_bytes", http_server.max_header_bytes, 512, 65536, .unit = "bytes",
 		.help = "longest request line with its header fields; a longer one is answered 431"),
 	N32("http_max_response_bytes", http_server.max_response_bytes, 65536, 268435456, .unit = "bytes",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * load - how much of its time a shard's loop is at work, handshakes excepted: they only take what voice leaves.
+ * load - how much of its time a shard's loop is at work, handshakes and the page excepted: they only take what voice leaves.
  * No clock, no loop: both are arguments.
  */
 #pragma once

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
@@ -287,9 +288,21 @@ static void grow_heap_in_large_steps(void)
 #endif
 }
 
+/* The soft limit, mostly 1024, is for programs that use select(); each connection to the page and each worker takes descriptors. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit most;
+
+	if (getrlimit(RLIMIT_NOFILE, &most) || most.rlim_cur >= most.rlim_max)
+		return;
+	most.rlim_cur = most.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &most);
+}
+
 int main(int argc, char **argv)
 {
 	fd_open_standard();
+	raise_descriptor_limit();
 	grow_heap_in_large_steps();
 	struct options o = parse_options(argc, argv);
 

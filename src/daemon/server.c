@@ -70,7 +70,6 @@ static void on_http(void *ctx, const struct http_request *req, struct http_respo
 {
 	struct server *s = ctx;
 
-	shard_watch_load(s->shard[0]); /* nothing else may have happened on this loop for long */
 	web_answer(&s->web, req, res);
 }
 
@@ -263,7 +262,8 @@ static int open_shards(struct server *s)
 			.tls = s->tls,
 			.on_request = on_request,
 			.on_mail = on_reply,
-			.ctx = s};
+			.ctx = s,
+			.page = i == 0 ? s->http : NULL};
 
 		err = shard_new(&o, &s->log, &s->shard[i]);
 		if (i == 0 && s->shard[0])
@@ -424,6 +424,8 @@ static void quit(struct server *s)
 	s->state = SERVER_QUITTING;
 	s->scraper.ended = true;
 	uv_timer_stop(&s->drain_timer);
+	if (s->shard[0])
+		shard_end_page(s->shard[0]);
 	if (s->http)
 		http_server_close(s->http, closing_done, &s->handles);
 	for (unsigned i = 1; i < s->n_shards; i++) {

@@ -4,6 +4,7 @@
 #include "base/closing_uv.h"
 #include "base/err.h"
 #include "daemon/load.h"
+#include "daemon/share.h"
 #include "quic/ticker.h"
 
 #include <assert.h>
@@ -17,8 +18,9 @@
 
 enum { RECONNECT_MS = 1500 };
 
-/* The time that handshakes may take at once; and while the shard is busy, their part of all time: one in HANDSHAKE_PARTS. */
-enum { HANDSHAKE_MS = 1, HANDSHAKE_PARTS = 10 };
+/* While the shard is busy, handshakes get one part in BUSY_PARTS of all time, and so does the page; else the page gets one in
+ * PAGE_PARTS: what a flood of requests costs the loop beside the requests themselves counts as load. */
+enum { BUSY_PARTS = 10, PAGE_PARTS = 2 };
 
 /* Mail to a shard: MAIL_COMMAND plus the command. */
 enum { MAIL_TLS = QUIC_MAIL_KINDS, MAIL_REPORT, MAIL_COMMAND };
@@ -47,7 +49,7 @@ struct shard {
 	struct udp *udp;
 	struct stack stack;
 	struct handshake_queue *handshakes;
-	nsec handshakes_at; /* no handshakes before */
+	struct share handshake_share, page_share;
 	struct load load;
 	bool busy;     /* new sessions are refused */
 	struct ticker *ticker;
@@ -103,18 +105,27 @@ static nsec voice_due(const struct shard *s)
 	return udp_wake_at(s->udp, rooms_deadline(s->stack.rooms), stack_deadline(&s->stack));
 }
 
+static bool page_is_due(const struct shard *s)
+{
+	return s->opts.page && http_server_due(s->opts.page);
+}
+
 static nsec earliest(const struct shard *s)
 {
-	return handshake_queue_len(s->handshakes) > 0 ? sooner(voice_due(s), s->handshakes_at) : voice_due(s);
+	nsec at = voice_due(s);
+
+	if (handshake_queue_len(s->handshakes) > 0)
+		at = sooner(at, s->handshake_share.next);
+	return page_is_due(s) ? sooner(at, s->page_share.next) : at;
 }
 
 /* Handles handshakes in the time that voice leaves; a few even if it leaves none. */
 static void run_handshakes(struct shard *s)
 {
 	struct quic_endpoint *ep = s->stack.endpoint;
-	nsec begin = clock_now(), now = begin, until = sooner(voice_due(s), begin + nsec_from_ms(HANDSHAKE_MS));
+	nsec begin = clock_now(), now = begin, until = share_until(begin, voice_due(s));
 
-	if (begin < s->handshakes_at)
+	if (!share_may(&s->handshake_share, begin))
 		return;
 	while (handshake_queue_run_next(s->handshakes, ep, now) && (now = clock_now()) < until)
 		;
@@ -122,7 +133,21 @@ static void run_handshakes(struct shard *s)
 	udp_flush(s->udp);
 	now = clock_now();
 	load_except(&s->load, now - begin);
-	s->handshakes_at = s->busy ? now + (HANDSHAKE_PARTS - 1) * (now - begin) : 0;
+	share_took(&s->handshake_share, begin, now, s->busy ? BUSY_PARTS : 1);
+}
+
+/* The same for the page: requests, handshakes of TLS, connections to accept. */
+static void run_page(struct shard *s)
+{
+	nsec begin = clock_now(), now = begin, until = share_until(begin, voice_due(s));
+
+	if (!share_may(&s->page_share, begin))
+		return;
+	while (http_server_run_next(s->opts.page, now) && (now = clock_now()) < until)
+		;
+	now = clock_now();
+	load_except(&s->load, now - begin);
+	share_took(&s->page_share, begin, now, s->busy ? BUSY_PARTS : PAGE_PARTS);
 }
 
 /* A loop without spare time refuses new sessions, so that the sound of those that are open stays whole. */
@@ -143,9 +168,9 @@ static void watch_load(struct shard *s, nsec now)
 	registry_set_busy(s->opts.registry, s->opts.index, busy);
 }
 
-void shard_watch_load(struct shard *s)
+void shard_end_page(struct shard *s)
 {
-	watch_load(s, clock_now());
+	s->opts.page = NULL;
 }
 
 static bool read_exchange(struct shard *s)
@@ -176,6 +201,8 @@ static void settle(struct shard *s, nsec now)
 	udp_flush(s->udp);
 	if (handshake_queue_len(s->handshakes) > 0)
 		run_handshakes(s);
+	if (page_is_due(s))
+		run_page(s);
 	reply_closed(s);
 	ticker_set(s->ticker, earliest(s));
 	if (s->opts.exchange)

@@ -10,6 +10,7 @@
 #pragma once
 #include "daemon/exchange.h"
 #include "daemon/stack.h"
+#include "http/server.h"
 #include "quic/handshake_queue.h"
 #include "quic/udp.h"
 
@@ -30,6 +31,7 @@ struct shard_opts {
 	/* Replies of the kinds below, in main's thread. */
 	void (*on_mail)(void *ctx, struct mail *m);
 	void *ctx;
+	struct http_server *page; /* for shard 0, which gives it a share of its time; NULL: none */
 };
 
 /* All counters of a shard, to be added up. */
@@ -67,8 +69,8 @@ void shard_send(struct shard *s, enum shard_command command);
 void shard_use_tls(struct shard *s, struct quic_tls *tls);
 /* Fills `r` and sends it back; in shard 0 at once. */
 void shard_report(struct shard *s, struct shard_report *r);
-/* For shard 0, before the registry is asked whether it is busy. */
-void shard_watch_load(struct shard *s);
+/* For shard 0, before its page is closed. */
+void shard_end_page(struct shard *s);
 /* How often it has done what was due, in all: see watchdog.h. */
 uint64_t shard_turns(const struct shard *s);
 /* It turns once more as soon as it can. Not after SHARD_QUIT. */

@@ -24,13 +24,14 @@ enum {
 enum conn_state {
 	CONN_OPENING, /* TLS handshake */
 	CONN_READING, /* waits for a request or the rest of one */
-	CONN_WRITING, /* a response is due or being sent */
+	CONN_WRITING, /* a response is being made or sent */
 	CONN_LINGER,  /* sent its last response: discards what is still received, so that no RST destroys it */
 	CONN_CLOSED,
 };
 
 struct http_conn {
 	struct list link;
+	struct list due;       /* in server->due */
 	struct http_server *server;
 	struct tls_stream *stream;
 	uv_timer_t timer;
@@ -39,9 +40,11 @@ struct http_conn {
 	struct buf pending;    /* requests received along with the one being answered */
 	struct http_body body; /* what is left to send of it */
 	bool close_after;
+	bool sent;             /* while WRITING: all that was queued */
 	size_t discarded;
 	struct closing handles; /* stream and timer */
 	uint64_t n_requests;
+	nsec paid_until;       /* see over_rate() */
 	struct http_deferred *deferred; /* the response that is to come; NULL: none */
 };
 
@@ -120,6 +123,13 @@ static void send_head(struct http_conn *c, const struct http_response *res)
 	set_timer(c, c->server->opts.idle_timeout_ms);
 	if (c->body.len)
 		send_chunk(c);
+}
+
+/* It has something to do when its turn comes. */
+static void make_due(struct http_conn *c)
+{
+	if (list_empty(&c->due))
+		list_append(&c->server->due, &c->due);
 }
 
 static void begin_response(struct http_conn *c)
@@ -210,12 +220,35 @@ void http_respond(struct http_deferred *l, const struct http_response *res)
 
 /* --- reading ---------------------------------------------------------------------------- */
 
+/* Each request pays for its part of a second; one may be a second ahead. */
+static bool over_rate(struct http_conn *c)
+{
+	const nsec second = nsec_from_ms(1000);
+	nsec now = c->server->now;
+
+	if (c->paid_until < now)
+		c->paid_until = now;
+	if (nsec_since(now, c->paid_until) >= second)
+		return true;
+	c->paid_until += second / c->server->opts.requests_per_second;
+	return false;
+}
+
+static void request_limited(struct http_conn *c)
+{
+	c->server->stats.requests_limited++;
+	c->close_after = true;
+	respond_error(c, 429);
+}
+
 static void request_done(struct http_conn *c)
 {
 	c->server->stats.requests++;
 	c->n_requests++;
 	c->close_after = !c->req.keep_alive || c->server->closing;
-	if (c->req.status)
+	if (over_rate(c))
+		request_limited(c);
+	else if (c->req.status)
 		respond_error(c, c->req.status);
 	else
 		serve(c);
@@ -294,12 +327,24 @@ static void on_data(void *ctx, const uint8_t *p, size_t len)
 	receive(c, p, len);
 }
 
+static void on_due(void *ctx)
+{
+	make_due(ctx);
+}
+
 static void on_sent(void *ctx)
 {
 	struct http_conn *c = ctx;
 
 	if (c->state != CONN_WRITING)
 		return;
+	c->sent = true;
+	make_due(c);
+}
+
+static void go_on(struct http_conn *c)
+{
+	c->sent = false;
 	if (c->body.len) {
 		send_chunk(c);
 		return;
@@ -309,6 +354,17 @@ static void on_sent(void *ctx)
 		linger(c);
 	else
 		next_request(c);
+}
+
+void http_conn_run_next(struct http_server *s)
+{
+	struct http_conn *c = list_entry(s->due.next, struct http_conn, due);
+
+	list_remove(&c->due);
+	if (c->state == CONN_WRITING && c->sent)
+		go_on(c);
+	else
+		tls_stream_work(c->stream);
 }
 
 static void on_end(void *ctx, int err)
@@ -354,22 +410,20 @@ static void on_closed(void *ctx)
 	closing_done(&c->handles);
 }
 
-static const struct tls_stream_events events = {on_open, on_data, on_sent, on_end, on_closed};
+static const struct tls_stream_events events = {on_open, on_data, on_sent, on_end, on_closed, on_due};
 
 struct http_conn *http_conn_of(struct list *link)
 {
 	return list_entry(link, struct http_conn, link);
 }
 
-int http_conn_accept(struct http_server *s, uv_stream_t *listener, struct tls_context *tls)
+int http_conn_accept(struct http_server *s, int fd, struct tls_context *tls)
 {
 	struct http_conn *c = calloc(1, sizeof *c);
 	int err = c ? http_parse_init(&c->req, s->opts.max_header_bytes) : ERR_NOMEM;
 
 	if (!err)
-		err = tls_stream_accept(listener, tls, QUEUE_MAX, &events, c, &c->stream);
-	else
-		tls_stream_refuse(listener);
+		err = tls_stream_accept(s->loop, fd, tls, QUEUE_MAX, &events, c, &c->stream);
 	if (err) {
 		if (c)
 			http_parse_fini(&c->req);
@@ -377,6 +431,7 @@ int http_conn_accept(struct http_server *s, uv_stream_t *listener, struct tls_co
 		return err;
 	}
 	c->server = s;
+	list_init(&c->due);
 	closing_init(&c->handles, free_conn, c);
 	closing_add(&c->handles); /* stream */
 	closing_add(&c->handles); /* timer */
@@ -402,28 +457,28 @@ void http_conn_close(struct http_conn *c)
 		c->deferred->c = NULL;
 	c->deferred = NULL;
 	list_remove(&c->link);
+	list_remove(&c->due);
 	c->server->stats.conns--;
 	tls_stream_close(c->stream);
 	closing_close(&c->handles, (uv_handle_t *)&c->timer);
 }
 
-static bool displace(struct http_server *s, bool half_sent)
+static struct http_conn *find_idle(struct http_server *s, bool half_sent)
 {
 	list_each (it, &s->conns, tmp) {
 		struct http_conn *c = http_conn_of(it);
 		bool idle = c->state == CONN_READING && c->req.n_bytes == 0;
 
-		if (c->state == CONN_WRITING || (!idle && !half_sent))
-			continue;
-		http_conn_close(c);
-		s->stats.conns_displaced++;
-		return true;
+		if (c->state != CONN_WRITING && list_empty(&c->due) && (idle || half_sent))
+			return c;
 	}
-	return false;
+	return NULL;
 }
 
 /* One byte of a request must not hold a place either: an honest client has sent the rest before hundreds of others connect. */
-bool http_conn_displace(struct http_server *s)
+struct http_conn *http_conn_idle(struct http_server *s)
 {
-	return displace(s, false) || displace(s, true);
+	struct http_conn *c = find_idle(s, false);
+
+	return c ? c : find_idle(s, true);
 }

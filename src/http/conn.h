@@ -17,15 +17,23 @@ struct http_server {
 	struct http_stats stats;
 	struct tls_context *tls; /* NULL: no certificate yet */
 	struct list listeners, conns;
-	uv_timer_t close_timer;  /* never started: with nothing else open, on_closed still comes from the loop */
-	struct closing handles;  /* listeners, connections, close_timer; the server itself is one until it closes */
+	struct list accepting, due; /* listeners where somebody waits; connections with work to do. Both take turns */
+	bool accept_next;           /* whose turn it is */
+	nsec now;                   /* of http_server_run_next() */
+	int fd_most;                /* connections have descriptors below it */
+	int spare_fd;               /* given up for an answer when none is left; -1: none */
+	uv_timer_t rest_timer;      /* runs while nothing can be accepted; there to the end, so on_closed comes from the loop */
+	struct closing handles;     /* listeners, connections, rest_timer; the server itself is one until it closes */
 	bool closing;
 };
 
 struct http_conn;
 struct http_conn *http_conn_of(struct list *link);
-/* Takes the connection that waits at `listener`. `tls` NULL: in clear. ERR_*: it is closed. */
-int http_conn_accept(struct http_server *s, uv_stream_t *listener, struct tls_context *tls);
+/* Takes a socket that was accepted. `tls` NULL: in clear. ERR_*: `fd` is still the caller's. */
+int http_conn_accept(struct http_server *s, int fd, struct tls_context *tls);
 void http_conn_close(struct http_conn *c);
-/* Closes the one that has been without a request for longest, or else with a part of one; false: all are being answered. */
-bool http_conn_displace(struct http_server *s);
+/* The first in server->due does one thing. */
+void http_conn_run_next(struct http_server *s);
+/* The one that has been without a request for longest, or else with a part of one; NULL: all are being answered or have
+ * work that waits for us. */
+struct http_conn *http_conn_idle(struct http_server *s);

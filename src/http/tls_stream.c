@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- *            uv_tcp read -> [in BIO -> SSL_read] -> on_data
+ *            uv_tcp read -> (on_due ... tls_stream_work) -> [in BIO -> SSL_read] -> on_data
  * tls_stream_send -> [SSL_write -> out BIO] -> flush -> uv_write -> on_sent
  *
  * Whatever OpenSSL does may leave bytes in the out BIO (handshake, alerts, key updates), so every
@@ -39,6 +39,7 @@ struct tls_stream {
 	void *ctx;
 	size_t max_queue, queued;
 	uint64_t given;          /* to libuv */
+	size_t held;             /* bytes in `buf` that wait for tls_stream_work() */
 	enum stream_state state;
 	bool paused, sending;    /* sending: on_sent is owed */
 	bool ended;              /* our side, by tls_stream_end() */
@@ -285,6 +286,16 @@ static void decrypt(struct tls_stream *s)
 		over(s, err);
 }
 
+static void take(struct tls_stream *s, size_t n)
+{
+	if (!s->ssl)
+		s->ev->on_data(s->ctx, s->buf, n);
+	else if (BIO_write(s->in, s->buf, (int)n) == (int)n)
+		decrypt(s);
+	else
+		over(s, ERR_NOMEM);
+}
+
 static void alloc_cb(uv_handle_t *h, size_t suggested, uv_buf_t *b)
 {
 	struct tls_stream *s = h->data;
@@ -307,12 +318,30 @@ static void read_cb(uv_stream_t *h, ssize_t n, const uv_buf_t *b)
 		over(s, n != UV_EOF || (s->ssl && s->state == STREAM_OPEN) ? ERR_IO : s->ssl ? ERR_TLS : 0);
 		return;
 	}
-	if (!s->ssl)
-		s->ev->on_data(s->ctx, s->buf, (size_t)n);
-	else if (BIO_write(s->in, s->buf, (int)n) == (int)n)
-		decrypt(s);
-	else
-		over(s, ERR_NOMEM);
+	if (!s->ev->on_due) {
+		take(s, (size_t)n);
+		return;
+	}
+	s->held = (size_t)n;
+	uv_read_stop(h);
+	s->ev->on_due(s->ctx);
+}
+
+static void read_on(struct tls_stream *s)
+{
+	if (!s->paused && is_live(s))
+		uv_read_start((uv_stream_t *)&s->tcp, alloc_cb, read_cb);
+}
+
+void tls_stream_work(struct tls_stream *s)
+{
+	size_t n = s->held;
+
+	if (n == 0 || s->paused || !is_live(s))
+		return;
+	s->held = 0;
+	take(s, n);
+	read_on(s);
 }
 
 void tls_stream_pause(struct tls_stream *s, bool paused)
@@ -324,10 +353,13 @@ void tls_stream_pause(struct tls_stream *s, bool paused)
 		uv_read_stop((uv_stream_t *)&s->tcp);
 		return;
 	}
+	if (s->held > 0) {
+		s->ev->on_due(s->ctx);
+		return;
+	}
 	if (s->ssl && s->state == STREAM_OPEN)
 		decrypt(s);
-	if (!s->paused && is_live(s))
-		uv_read_start((uv_stream_t *)&s->tcp, alloc_cb, read_cb);
+	read_on(s);
 }
 
 /* --- beginning and end ------------------------------------------------------------------ */
@@ -401,19 +433,17 @@ static int add_tls(struct tls_stream *s, struct tls_context *tls, bool server, c
 	return 0;
 }
 
-int tls_stream_accept(uv_stream_t *listener, struct tls_context *tls, size_t max_queue,
+int tls_stream_accept(uv_loop_t *loop, int fd, struct tls_context *tls, size_t max_queue,
 	const struct tls_stream_events *ev, void *ctx, struct tls_stream **out)
 {
 	struct tls_stream *s;
-	int err = new_stream(listener->loop, max_queue, ev, ctx, &s);
+	int err = new_stream(loop, max_queue, ev, ctx, &s);
 
 	if (err)
 		return err;
-	if (uv_accept(listener, (uv_stream_t *)&s->tcp) < 0)
-		err = ERR_IO;
-	if (!err && tls)
+	if (tls)
 		err = add_tls(s, tls, true, NULL);
-	if (!err && uv_read_start((uv_stream_t *)&s->tcp, alloc_cb, read_cb) < 0)
+	if (!err && uv_tcp_open(&s->tcp, fd) < 0) /* last: what fails leaves `fd` to the caller */
 		err = ERR_IO;
 	if (err) {
 		close_silently(s);
@@ -421,18 +451,9 @@ int tls_stream_accept(uv_stream_t *listener, struct tls_context *tls, size_t max
 	}
 	uv_tcp_nodelay(&s->tcp, 1);
 	s->state = tls ? STREAM_CONNECTING : STREAM_OPEN;
+	read_on(s);
 	*out = s;
 	return 0;
-}
-
-void tls_stream_refuse(uv_stream_t *listener)
-{
-	struct tls_stream *s;
-
-	if (new_stream(listener->loop, 0, NULL, NULL, &s))
-		return;
-	uv_accept(listener, (uv_stream_t *)&s->tcp);
-	close_silently(s);
 }
 
 static void connect_cb(uv_connect_t *req, int status)

@@ -202,7 +202,7 @@ TEST(every_line_is_prometheus_text)
 	size_t before = p.n_families;
 
 	read_page(&w, &p);
-	assert_int_equal(before - p.n_families, 9);
+	assert_int_equal(before - p.n_families, 10);
 }
 
 static void check_histogram(const struct page *p, const char *name, size_t n_buckets, double total, double sum)

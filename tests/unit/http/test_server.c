@@ -4,6 +4,7 @@
  * socket, and waiting for something means running the loop until it is there. Nothing sleeps; a case
  * that waits for what never comes ends with the alarm.
  */
+#include "support/http_turns.h"
 #include "support/test.h"
 
 #include "base/buf.h"
@@ -26,6 +27,7 @@ enum { BIG = 3 << 20, SHORT_MS = 60 };
 struct world {
 	uv_loop_t loop;
 	struct http_server *server;
+	struct http_turns turns;
 	struct http_opts opts;
 	uint16_t port;
 	uint8_t *big;
@@ -97,6 +99,7 @@ static void start(struct world *w)
 	static const struct log quiet = {0};
 
 	assert_int_equal(http_server_new(&w->loop, &w->opts, handle, w, &quiet, &w->server), 0);
+	http_turns_begin(&w->turns, &w->loop, w->server);
 	assert_int_equal(http_server_listen(w->server, "127.0.0.1", 0, false, &w->port), 0);
 	assert_int_not_equal(w->port, 0);
 }
@@ -125,6 +128,7 @@ static int teardown(void **state)
 {
 	struct world *w = *state;
 
+	http_turns_end(&w->turns);
 	http_server_close(w->server, on_closed, w);
 	assert_false(w->closed); /* from the loop, never from inside */
 	uv_run(&w->loop, UV_RUN_DEFAULT);
@@ -407,6 +411,7 @@ static void a_deferred_response_to_a_closed_connection_is_dropped(void **state)
 	fd = dial(w);
 	say(fd, GET("/later"));
 	until_asked(w);
+	http_turns_end(&w->turns);
 	http_server_close(w->server, on_closed, w);
 	respond_later(w, "later than that");
 	close(fd);
@@ -493,6 +498,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
 	struct answer a;
 	int fd;
 
+	w->opts.requests_per_second = N;
 	start(w);
 	buf_init(&all, 1 << 20);
 	for (int i = 0; i < N; i++)
