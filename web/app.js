@@ -29,7 +29,7 @@ const page = {
 	call: null,
 	problem: null, // kind of the last problem shown
 	room: '', // whose messages are shown
-	bridgeDown: '', // the name of a worker that has failed
+	bridgeAway: '', // what is said of a worker that is not there
 	abort: null, // of the running attempt
 	hurry: null, // ends the wait before the next attempt
 	wakeLock: null,
@@ -53,7 +53,7 @@ function rateParameter() {
 	return wanted >= 8000 && wanted <= 48000 ? rateOfHeader(headerOfRate(wanted)) : 16000;
 }
 
-const facts = () => ({ state: page.state, call: page.call, devices, bridgeDown: page.bridgeDown });
+const facts = () => ({ state: page.state, call: page.call, devices, bridgeAway: page.bridgeAway });
 
 /* ---- joining and staying --------------------------------------------------------------- */
 
@@ -145,7 +145,7 @@ async function live(call, signal) {
 /* Shows what happens in the room. */
 function follow(call) {
 	let people = new Map(call.participants);
-	page.bridgeDown = '';
+	page.bridgeAway = '';
 	showBridge(call, view.bridgeOf(call) ?? {});
 	call.on('participants', () => {
 		for (const [id, who] of people)
@@ -163,15 +163,15 @@ function follow(call) {
 }
 
 /* The mode that somebody has given the bridge, and whether its worker is there; one that fails again and again is reported once. */
-function showBridge(call, { id, up, text, mode, by }) {
+function showBridge(call, { id, up, left, text, mode, by }) {
 	const name = call.nameOf(id);
-	const down = up ? '' : name;
+	const away = up ? '' : left ? `${name} has left. It comes back when somebody joins.` : `${name} does not answer at the moment.`;
 	if (by)
 		note(modeNote(by === call.me ? 'You have' : `${call.nameOf(by)} has`, name, mode));
-	if (by || up === undefined || down === page.bridgeDown)
+	if (by || up === undefined || away === page.bridgeAway)
 		return;
-	page.bridgeDown = down;
-	note(up ? `${name} is back` : `${name} has failed${text ? `: ${text}` : ''}`);
+	page.bridgeAway = away;
+	note(up ? `${name} is back` : left ? `${name} has left` : `${name} has failed${text ? `: ${text}` : ''}`);
 	view.showHeadline(facts());
 }
 

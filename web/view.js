@@ -2,7 +2,7 @@
  *
  * view.js: what the page shows, in words. Holds no call and decides nothing: app.js says what there is to show.
  *
- * `facts`, wherever it is asked for: { state, call (or null), devices, bridgeDown (the name of a worker that failed) }.
+ * `facts`, wherever it is asked for: { state, call (or null), devices, bridgeAway (what is said of a worker that is not there) }.
  */
 import { explain } from './explain.js';
 
@@ -74,14 +74,14 @@ export function showHeadline(facts) {
 }
 
 /* What keeps people from talking with one another, if anything does. */
-function obstacle({ devices, bridgeDown }) {
+function obstacle({ devices, bridgeAway }) {
 	if (devices.isAsleep)
 		return 'Click anywhere: before that, the browser plays no sound.';
 	if (!devices.hasMicrophone)
 		return 'You only listen. Nobody hears you.';
 	if (devices.muted)
 		return 'You are muted. Nobody hears you.';
-	return bridgeDown && `${bridgeDown} does not answer at the moment.`;
+	return bridgeAway;
 }
 
 function others(call) {

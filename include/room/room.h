@@ -68,6 +68,7 @@ struct room_member { /* as told to others */
 	bool muted, speaking, bridge; /* a bridge that is not active is muted */
 	enum bridge_mode mode;        /* of a bridge */
 	const char *down; /* a bridge: why its worker is not connected; NULL: it is */
+	bool left;        /* because it said goodbye: it is called again when somebody joins */
 };
 
 enum room_event_kind {

@@ -269,12 +269,18 @@ static const char *name_of(struct app *a, yyjson_val *id, char number[24])
 	return number;
 }
 
+/* A worker that is not there. */
+static const char *went(yyjson_val *o)
+{
+	return yyjson_get_bool(yyjson_obj_get(o, "left")) ? "left" : "failed";
+}
+
 static void show_participant(struct app *a, yyjson_val *p)
 {
 	bool bridge = yyjson_get_bool(yyjson_obj_get(p, "bridge")), down = yyjson_is_false(yyjson_obj_get(p, "up"));
 
-	show(a, "  here: ", text_of(p, "name"), bridge ? " (bridge)" : "", down ? ", which has failed: " : "", down ? text_of(p, "text") : "",
-		NULL);
+	show(a, "  here: ", text_of(p, "name"), bridge ? " (bridge)" : "", down ? ", which has " : "", down ? went(p) : "",
+		down ? ": " : "", down ? text_of(p, "text") : "", NULL);
 }
 
 static void show_welcome(struct app *a, yyjson_val *o)
@@ -304,8 +310,9 @@ static void show_bridge(struct app *a, yyjson_val *o, const char *who)
 			" may speak again", ", says ", name_of(a, by, number), NULL);
 		return;
 	}
-	show(a, who, yyjson_get_bool(yyjson_obj_get(o, "up")) ? " is back" : " has failed", text_of(o, "text")[0] ? ": " : "",
-		text_of(o, "text"), NULL);
+	bool up = yyjson_get_bool(yyjson_obj_get(o, "up"));
+
+	show(a, who, up ? " is back" : " has ", up ? "" : went(o), text_of(o, "text")[0] ? ": " : "", text_of(o, "text"), NULL);
 }
 
 static void show_event(struct app *a, yyjson_val *o)

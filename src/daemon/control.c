@@ -235,6 +235,8 @@ static void put_member(yyjson_mut_doc *doc, yyjson_mut_val *obj, const struct ro
 	yyjson_mut_obj_add_bool(doc, obj, "bridge", true);
 	yyjson_mut_obj_add_str(doc, obj, "mode", bridge_mode_name(m->mode));
 	yyjson_mut_obj_add_bool(doc, obj, "up", !m->down);
+	if (m->down && m->left)
+		yyjson_mut_obj_add_bool(doc, obj, "left", true);
 	if (m->down)
 		add_text(doc, obj, m->down);
 }
@@ -335,6 +337,8 @@ static void put_bridge(struct line *l, const struct room_event *ev)
 {
 	put_uint(l, "id", ev->member.id);
 	yyjson_mut_obj_add_bool(l->doc, l->obj, "up", ev->up);
+	if (!ev->up && ev->member.left)
+		yyjson_mut_obj_add_bool(l->doc, l->obj, "left", true);
 	put_str(l, "mode", bridge_mode_name(ev->member.mode));
 	if (ev->by)
 		put_uint(l, "by", ev->by);

@@ -33,6 +33,7 @@ struct room_member seat_member(const struct bridge_seat *s)
 		.muted = s->mode != BRIDGE_ACTIVE,
 		.mode = s->mode,
 		.down = s->away ? s->away_why : NULL,
+		.left = s->away && s->away_left,
 	};
 }
 
@@ -51,14 +52,16 @@ static void count_down(struct bridge_seat *s, bool down)
 
 void seat_report_worker(struct bridge_seat *s, bool connected, const char *why)
 {
-	struct room_event ev = event_of(s, ROOM_BRIDGE);
+	bool left = !connected && s->left;
 
-	count_down(s, !connected && !s->left);
-	if (s->away == !connected && (connected || strncmp(s->away_why, why, sizeof s->away_why - 1) == 0))
+	count_down(s, !connected && !left);
+	if (s->away == !connected && (connected || (s->away_left == left && strncmp(s->away_why, why, sizeof s->away_why - 1) == 0)))
 		return;
 	s->away = !connected;
+	s->away_left = left;
 	snprintf(s->away_why, sizeof s->away_why, "%s", why);
-	ev.up = connected;
+	struct room_event ev = event_of(s, ROOM_BRIDGE);
+
 	ev.text = s->away_why;
 	room_notify(s->room, &ev, s->room->rooms->now);
 }

@@ -56,6 +56,7 @@ struct bridge_seat {
 	bool left;         /* its worker ended the call: it rests until somebody joins */
 	bool away;         /* as people were told: it failed, or its driver says that the worker is away */
 	bool down;         /* counted in stats.bridges_down: away, and not at rest */
+	bool away_left;    /* ... or that it has left */
 	char away_why[SEAT_WHY];
 
 	enum bridge_mode mode;

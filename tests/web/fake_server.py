@@ -52,6 +52,7 @@ class Session(QuicConnectionProtocol):
 
     EVENTS = {  # what the parrot does when somebody writes this
         "fail": 3 * [{"type": "bridge", "up": False, "text": "exited with status 3"}],
+        "leave": [{"type": "bridge", "up": False, "left": True, "text": "code 1000"}],
         "return": [{"type": "bridge", "up": True, "text": ""}],
         "think": [{"type": "transcript", "text": "It is", "final": False}, {"type": "transcript", "text": "It is ten", "final": False}],
         "say": [{"type": "transcript", "text": "It is ten o'clock.", "final": True}],

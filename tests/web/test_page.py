@@ -172,6 +172,15 @@ class Page(unittest.TestCase):
         self.assertEqual(notes, ["parrot has failed: exited with status 3", "parrot is back"])
         self.assertNotIn("does not answer", self.js("document.getElementById('subline').textContent"))
 
+    def test_a_bridge_that_left_has_not_failed(self):
+        self.serve()
+        self.open("autoconnect=1")
+        self.until("mynah.state === 'live'")
+        self.write("leave")
+        self.until("document.getElementById('subline').textContent === 'parrot has left. It comes back when somebody joins.'")
+        notes = self.js("[...document.querySelectorAll('#log .note')].map((n) => n.textContent)")
+        self.assertEqual(notes, ["parrot has left"])
+
     def test_a_transcript_grows_in_its_place(self):
         said = "[...document.querySelectorAll('#log li:not(.own) .said')].map((p) => [p.textContent, p.ariaBusy])"
         self.serve()

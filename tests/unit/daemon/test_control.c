@@ -164,10 +164,13 @@ TEST(each_line_sent_is_one_object)
 	const struct room_event taken = {.kind = ROOM_BRIDGE, .member = bot, .up = true, .text = "", .by = 4};
 	const struct room_event failed = {.kind = ROOM_BRIDGE, .member = bot, .text = "why"};
 	const struct room_event bot_joined = {.kind = ROOM_JOINED, .member = bot};
-	struct room_event bot_down = bot_joined;
-	char text[2048];
+	struct room_event bot_down = bot_joined, bot_left = failed, bot_rests;
+	char text[4096];
 
 	bot_down.member.down = "why \xc3";
+	bot_left.member.left = true;
+	bot_rests = bot_down;
+	bot_rests.member.left = true;
 	buf_init(&b, 4096);
 	assert_int_equal(control_event(&b, &joined, 0), 0);
 	assert_int_equal(control_event(&b, &left, 0), 0);
@@ -177,6 +180,8 @@ TEST(each_line_sent_is_one_object)
 	assert_int_equal(control_event(&b, &failed, 0), 0);
 	assert_int_equal(control_event(&b, &bot_joined, 0), 0);
 	assert_int_equal(control_event(&b, &bot_down, 0), 0);
+	assert_int_equal(control_event(&b, &bot_left, 0), 0);
+	assert_int_equal(control_event(&b, &bot_rests, 0), 0);
 	assert_int_equal(control_pong(&b, "1.5"), 0);
 	assert_int_equal(control_bye(&b, &(struct control_bye){.reason = "shutdown", .text = "ends", .reconnect_ms = 1500}), 0);
 	snprintf(text, sizeof text, "%.*s", (int)b.len, (const char *)b.p);
@@ -191,6 +196,9 @@ TEST(each_line_sent_is_one_object)
 		"\"mode\":\"listening\",\"up\":true}}\n"
 		"{\"type\":\"joined\",\"participant\":{\"id\":9,\"name\":\"bot\",\"muted\":true,\"speaking\":false,\"bridge\":true,"
 		"\"mode\":\"listening\",\"up\":false,\"text\":\"why \"}}\n"
+		"{\"type\":\"bridge\",\"id\":9,\"up\":false,\"left\":true,\"mode\":\"listening\",\"text\":\"why\"}\n"
+		"{\"type\":\"joined\",\"participant\":{\"id\":9,\"name\":\"bot\",\"muted\":true,\"speaking\":false,\"bridge\":true,"
+		"\"mode\":\"listening\",\"up\":false,\"left\":true,\"text\":\"why \"}}\n"
 		"{\"type\":\"pong\",\"t\":1.5}\n"
 		"{\"type\":\"bye\",\"reason\":\"shutdown\",\"text\":\"ends\",\"reconnect_ms\":1500}\n");
 	buf_fini(&b);

@@ -23,7 +23,7 @@ struct stage_event {
 	enum room_event_kind kind;
 	uint64_t serial;
 	uint32_t id, to;
-	bool up, speaking, muted, final;
+	bool up, left, speaking, muted, final;
 	enum leave_reason reason;
 	enum bridge_mode mode;
 	uint32_t by;
@@ -122,7 +122,7 @@ static void stage_event(void *user, const struct room_event *ev, nsec now)
 	struct stage_event *e = &a->events[a->n_events++];
 
 	*e = (struct stage_event){.kind = ev->kind, .serial = ev->serial, .id = ev->member.id, .to = ev->to, .up = ev->up, .at = now,
-		.speaking = ev->member.speaking, .muted = ev->member.muted, .final = ev->final, .reason = ev->reason,
+		.left = ev->member.left, .speaking = ev->member.speaking, .muted = ev->member.muted, .final = ev->final, .reason = ev->reason,
 		.mode = ev->member.mode, .by = ev->by};
 	snprintf(e->text, sizeof e->text, "%s", ev->text ? ev->text : "");
 	snprintf(e->name, sizeof e->name, "%s", ev->member.name ? ev->member.name : "");

@@ -458,6 +458,7 @@ TEST(a_worker_that_left_rests_until_somebody_joins)
 	assert_int_equal(p.n_closes, 1);
 	assert_false(actor_last(a, ROOM_BRIDGE)->up);
 	assert_string_equal(actor_last(a, ROOM_BRIDGE)->text, "it hung up");
+	assert_true(actor_last(a, ROOM_BRIDGE)->left);
 	stage_run(s, 3600000);
 	assert_int_equal(p.n_opens, 1);
 	assert_int_equal(rooms_stats(s->rooms)->bridge_failures, 0);
@@ -468,6 +469,7 @@ TEST(a_worker_that_left_rests_until_somebody_joins)
 	assert_int_equal(p.n_opens, 2);
 	assert_int_equal(p.n_events, 3); /* both are there for it */
 	assert_true(actor_last(a, ROOM_BRIDGE)->up);
+	assert_false(actor_last(a, ROOM_BRIDGE)->left);
 	assert_true(actor_last(b, ROOM_BRIDGE)->up);
 	assert_int_equal(rooms_stats(s->rooms)->bridge_restarts, 0);
 	stage_join(s, "all");
@@ -542,6 +544,33 @@ TEST(newcomers_see_that_the_bridge_is_down)
 	p.sink->up(p.sink_ctx);
 	participant_each_member(stage_join(s, "all")->p, find_bridge, &m);
 	assert_null(m.down);
+	stage_close(s);
+}
+
+/* Also while it is called again because of them. */
+TEST(newcomers_see_that_the_worker_has_left)
+{
+	struct puppet p = {.opts = {.ops = &slow_ops}};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+	struct room_member m = {0};
+
+	p.sink->left(p.sink_ctx, "it hung up");
+	stage_run(s, 1);
+	struct actor *b = stage_join(s, "all");
+
+	stage_run(s, 1);
+	assert_int_equal(p.n_opens, 2);
+	participant_each_member(b->p, find_bridge, &m);
+	assert_string_equal(m.down, "it hung up");
+	assert_true(m.left);
+	assert_int_equal(actor_count(a, ROOM_BRIDGE), 1);
+	p.sink->failed(p.sink_ctx, "it hung up"); /* and this is no goodbye */
+	stage_run(s, 1);
+	assert_int_equal(actor_count(a, ROOM_BRIDGE), 2);
+	assert_false(actor_last(a, ROOM_BRIDGE)->left);
+	participant_each_member(b->p, find_bridge, &m);
+	assert_false(m.left);
 	stage_close(s);
 }
 
@@ -1009,6 +1038,7 @@ int main(void)
 		cmocka_unit_test(a_worker_that_left_is_there_for_the_next_call),
 		cmocka_unit_test(speech_before_leaving_is_heard_to_its_end),
 		cmocka_unit_test(newcomers_see_that_the_bridge_is_down),
+		cmocka_unit_test(newcomers_see_that_the_worker_has_left),
 		cmocka_unit_test(a_driver_that_fails_while_it_opens_is_closed),
 		cmocka_unit_test(people_hear_one_another_while_it_fails),
 		cmocka_unit_test(people_may_leave_while_it_is_down),
