@@ -17,7 +17,7 @@ const HISTORY = 6; // statistics over which loss is taken
 
 /* Opens a session. Options: url; certificateHashes (hex; none for a public certificate);
  * check, which serverInfo() names: there the server is asked whether it would refuse before a session is opened;
- * room, name, rate, token; frames ("v1", which it is by default, or "legacy"); signal to give up; timeoutMs (10 s); statsMs (2 s, 0 for none);
+ * room, name, rate, token; frames ("v1", which it is by default, or "legacy"); signal to give up; timeoutMs (10 s); statsMs (2 s, 0 for none: the server may then take a page in the background for lost);
  * onCall(call), called before the server's first word, for callers that must not miss the welcome.
  * Resolves once the server has said welcome, or, for a server that speaks only audio,
  * three seconds after the session opened. */
@@ -259,8 +259,12 @@ export class Call extends EventTarget {
 		this.#emit('figures', this.figures);
 	}
 
+	/* Timers of a page in the background may come once a minute, and a client that used to ping and then says nothing
+	 * for 15 s is lost. What the server says is not held back. */
 	#stats({ type, rtt_ms: serverRtt, ...rest }) {
 		this.#count();
+		if (performance.now() - this.#lastPing > 2 * PING_MS)
+			this.ping();
 		this.figures = {
 			...this.figures,
 			...rest,

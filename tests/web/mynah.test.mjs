@@ -409,6 +409,20 @@ test('a call: round trip and loss from what the server counts', async (test) => 
 	call.close();
 });
 
+test('a call: a page in the background, whose timers come once a minute, still says that it is there', async (test) => {
+	const pass = stopClock(test);
+	const { t, call } = await openCall();
+	test.after(() => call.close());
+	const pings = () => t.heard().filter(({ type }) => type === 'ping').length;
+	const before = pings();
+	for (let i = 1; i <= 3; i++) {
+		pass(2000);
+		t.say({ type: 'stats', sent_packets: 100, lost_packets: 0, received_packets: 0 });
+		await soon();
+	}
+	assert.equal(pings() - before, 1); // and no more than are needed: the timer's come first where it runs
+});
+
 const v1 = (sequence, epoch = 0, value = 1) => {
 	const frame = Uint8Array.from([0, 0x80, 0, epoch, 160, 0, 0, 0, 0, 0, 0, 0, value, 0]);
 	const view = new DataView(frame.buffer);
