@@ -28,8 +28,8 @@ struct quic_opts {
 	uint32_t max_conns;            /* refused above: CONNECTION_REFUSED. default 10000 */
 	uint32_t max_conns_per_addr;   /* by IPv4 address or IPv6 /64. default 512 */
 	uint32_t max_half_open;        /* handshakes under way; above: the oldest is dropped. default 1000 */
-	uint32_t retry_half_open;      /* with this many under way every new client must validate its address
-	                                * by Retry (RFC 9000 8.1.2); 0 = always. default 100 */
+	uint32_t retry_half_open;      /* with this many under way, or failed within a second, every new client must validate
+	                                * its address by Retry (RFC 9000 8.1.2); 0 = always. default 100 */
 	uint32_t handshake_timeout_ms; /* default 10000 */
 	uint32_t idle_timeout_ms;      /* default 30000 */
 	uint32_t keep_alive_ms;        /* PING after this much silence; 0 = never. default 10000 */
@@ -133,6 +133,7 @@ struct quic_stats {
 	uint64_t retries_sent, bad_tokens, version_negotiations, stateless_resets;
 	uint64_t refused_limit, refused_addr, dropped_half_open, dropped_stateless;
 	uint64_t unknown_packets; /* of no connection, and no Initial */
+	uint64_t initials_dropped; /* of no connection, and not what a client begins with */
 	uint64_t datagrams_in, datagrams_out;
 	struct {
 		uint64_t queue, age, size, pool;

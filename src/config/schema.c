@@ -169,7 +169,7 @@ static const struct option_row limit_fields[] = {
 	N32("max_waiting_handshakes", limits.max_waiting_handshakes, 16, 100000,
 		.help = "packets of handshakes that wait while voice goes first; more are dropped"),
 	N32("retry_half_open", quic.retry_half_open, 0, 1000000,
-		.help = "from this number of handshakes under way on, new clients must prove their address first; 0: always"),
+		.help = "from this number of handshakes under way, or failed within a second, on, new clients must prove their address first; 0: always"),
 	N32("stateless_per_s", quic.stateless_per_s, 10, 1000000,
 		.help = "answers to packets that belong to no connection (refusal, reset, version negotiation)"),
 	N32("handshake_timeout_ms", quic.handshake_timeout_ms, 500, 60000, .unit = "ms",

@@ -88,7 +88,7 @@ static bool send_close(struct quic_endpoint *ep, const struct quic_path *path, c
  * forged clients would use the limit up. */
 void ep_send_retry(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd)
 {
-	uint8_t token[RETRY_TOKEN_MAX];
+	uint8_t token[RETRY_TOKEN_LEN];
 	ngtcp2_cid scid;
 
 	ep_random_cid(ep, &scid);
@@ -123,10 +123,12 @@ static void admit(struct quic_endpoint *ep, const struct quic_path *path, uint8_
 		ep_send_retry(ep, path, hd);
 }
 
-/* Many handshakes are under way: a new client must validate its address by Retry. */
+/* Many handshakes are under way or have just failed: a new client must validate its address by Retry. */
 static bool must_prove(const struct quic_endpoint *ep)
 {
-	return ep_half_open(ep) >= ep->opts.retry_half_open || ep_half_open(ep) >= ep->opts.max_half_open;
+	uint32_t half_open = ep_half_open(ep);
+
+	return half_open + recent_count(&ep->failed, ep->now) >= ep->opts.retry_half_open || half_open >= ep->opts.max_half_open;
 }
 
 /* Makes room for one more handshake: at the limit the oldest is dropped. A real client needs a round trip or two; an
@@ -144,7 +146,13 @@ static bool make_room(struct quic_endpoint *ep)
 static void recv_initial(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, const uint8_t *p,
 	size_t len, const ngtcp2_pkt_hd *hd)
 {
+	enum initial_kind kind = initial_open(ep->opener, p, len);
 	ngtcp2_cid odcid;
+
+	if (kind == INITIAL_NOISE) {
+		ep->stats.initials_dropped++;
+		return;
+	}
 	enum token_kind token = retry_token_check(&ep->retry_secret, hd, &path->remote, ep->now, &odcid);
 
 	if (token == TOKEN_BAD) {
@@ -153,7 +161,7 @@ static void recv_initial(struct quic_endpoint *ep, const struct quic_path *path,
 	} else if (ep->refuse || ep_conns(ep) >= ep->opts.max_conns) {
 		ep->stats.refused_limit++;
 		send_close(ep, path, hd, NGTCP2_CONNECTION_REFUSED);
-	} else if (token == TOKEN_NONE && must_prove(ep)) {
+	} else if (token == TOKEN_NONE && (kind == INITIAL_PIECE || must_prove(ep))) {
 		ep_send_retry(ep, path, hd);
 	} else if (!make_room(ep)) {
 		ep->stats.dropped_half_open++;

@@ -348,6 +348,8 @@ static void announce_end(struct quic_conn *c)
 	qconn_count_lost(c);
 	if (qconn_half_open(c) || (!c->server && !qconn_opened(c)))
 		ep->stats.handshake_failures++;
+	if (qconn_half_open(c))
+		recent_add(&ep->failed, ep->now);
 	ep->stats.conns_closed++;
 	c->end.how = ENDING_SILENT; /* nothing that the application asks for now has any effect */
 	if (qconn_opened(c) || c->user)

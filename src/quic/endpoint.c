@@ -74,10 +74,15 @@ int quic_endpoint_new(const struct quic_opts *opts, const struct quic_out *out, 
 	err = map_new(NGTCP2_STATELESS_RESET_TOKENLEN, &ep->resets);
 	if (err)
 		goto fail_addrs;
+	err = initial_opener_new(&ep->opener);
+	if (err)
+		goto fail_resets;
 	ep->tls = tls ? quic_tls_ref(tls) : NULL;
 	*result = ep;
 	return 0;
 
+fail_resets:
+	map_free(ep->resets);
 fail_addrs:
 	addr_limit_free(ep->addrs);
 fail_cids:
@@ -115,6 +120,7 @@ void quic_endpoint_free(struct quic_endpoint *ep)
 	dgram_pool_fini(&ep->pool);
 	assert(map_count(ep->resets) == 0);
 	map_free(ep->resets);
+	initial_opener_free(ep->opener);
 	if (!ep->group)
 		addr_limit_free(ep->addrs);
 	cid_table_free(ep->cids);

@@ -4,6 +4,7 @@
  *
  *   endpoint.c   made, fed, flushed, expired
  *   accept.c     packets that belong to no connection: new clients and stateless answers
+ *   initial.c    opens the first packet of a client
  *   conn.c       a connection from its first packet to its end
  *   conn_api.c   what the application may do with it
  *   events.c     what ngtcp2 reports of it
@@ -19,7 +20,9 @@
 #include "black_hole.h"
 #include "cid_table.h"
 #include "dgram.h"
+#include "initial.h"
 #include "quic/endpoint.h"
+#include "recent.h"
 #include "schedule.h"
 #include "silence.h"
 #include "tls_ctx.h"
@@ -53,6 +56,8 @@ struct quic_endpoint {
 	struct list half_open; /* handshakes under way, the oldest first */
 	nsec now;          /* the latest time of any call; never goes back */
 	struct limit stateless; /* see stateless_allowed() */
+	struct initial_opener *opener;
+	struct recent failed;   /* handshakes of clients; see must_prove() */
 	uint64_t next_id;
 	uint8_t random_key[16];   /* see on_rand() */
 	uint64_t n_random;

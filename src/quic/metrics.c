@@ -46,6 +46,8 @@ static const struct metric quic_rows[] = {
 		"Sent packets that were declared lost.", METRIC_AT(struct quic_stats, packets_lost)},
 	{"packets_unknown_total", METRIC_COUNTER,
 		"Packets that belong to no connection.", METRIC_AT(struct quic_stats, unknown_packets)},
+	{"initials_dropped_total", METRIC_COUNTER,
+		"First packets that could not be opened, or in which no client begins.", METRIC_AT(struct quic_stats, initials_dropped)},
 	{"path_shrunk_total", METRIC_COUNTER,
 		"Connections whose path began to drop large packets.", METRIC_AT(struct quic_stats, black_holes)},
 	{"migrations_total", METRIC_COUNTER,

@@ -11,7 +11,7 @@
 #include <ngtcp2/ngtcp2.h>
 #include <stdint.h>
 
-enum { RETRY_TOKEN_MAX = 256, RETRY_LIFE_S = 10 };
+enum { RETRY_TOKEN_LEN = 46, RETRY_LIFE_S = 10 };
 
 struct secret {
 	uint8_t b[QUIC_SECRET_LEN];
@@ -26,9 +26,9 @@ enum token_kind {
 	TOKEN_BAD,   /* looks like our Retry token, but is forged, too old or from another address */
 };
 
-/* Returns the length, 0 on failure. */
+/* Returns RETRY_TOKEN_LEN, 0 on failure. */
 size_t retry_token_make(const struct secret *s, uint32_t version, const struct quic_addr *remote,
-	const ngtcp2_cid *retry_scid, const ngtcp2_cid *odcid, nsec now, uint8_t out[RETRY_TOKEN_MAX]);
+	const ngtcp2_cid *retry_scid, const ngtcp2_cid *odcid, nsec now, uint8_t out[RETRY_TOKEN_LEN]);
 /* For an Initial packet `hd` from `remote`. */
 enum token_kind retry_token_check(const struct secret *s, const ngtcp2_pkt_hd *hd, const struct quic_addr *remote,
 	nsec now, ngtcp2_cid *odcid);

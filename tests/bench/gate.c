@@ -13,6 +13,8 @@
  *   relay      a room of 100 who write instead of talking, each five times a second
  *   handshake  SESSIONS people come one after the other and go again; X25519
  *   mlkem      the same with X25519MLKEM768, as browsers do
+ *   noise      SESSIONS first packets with noise in them
+ *   crumbs     SESSIONS first packets with a ClientHello in crumbs
  *
  * Prints key=value lines; test_gate.py reads them together with callgrind's output.
  */
@@ -55,17 +57,20 @@ static void server(bool on)
 static const struct what {
 	const char *name;
 	struct stage_opts opts;
-	bool silent, visits;
+	bool silent;
+	enum { TALK, VISITS, NOISE, CRUMBS } does;
 } whats[] = {
-	{"pairs", {.room = 2, .rate_hz = 16000, .bridge = "none"}, false, false},
-	{"echo", {.room = 0, .rate_hz = 16000, .bridge = "echo"}, false, false},
-	{"drift", {.room = 2, .rate_hz = 16000, .bridge = "none", .drift_ppm = -2000}, false, false},
-	{"resample", {.room = 2, .rate_hz = 24000, .bridge = "none"}, false, false},
-	{"idle", {.room = 2, .rate_hz = 16000, .bridge = "none"}, true, false},
-	{"crowd", {.room = 2, .rate_hz = 16000, .bridge = "none", .idle = 200}, false, false},
-	{"relay", {.sessions = 100, .room = 100, .rate_hz = 16000, .bridge = "none", .write_every_ms = 200}, false, false},
-	{"handshake", {.room = 0, .rate_hz = 16000, .bridge = "echo"}, false, true},
-	{"mlkem", {.room = 0, .rate_hz = 16000, .bridge = "echo", .post_quantum = true}, false, true},
+	{"pairs", {.room = 2, .rate_hz = 16000, .bridge = "none"}, false, TALK},
+	{"echo", {.room = 0, .rate_hz = 16000, .bridge = "echo"}, false, TALK},
+	{"drift", {.room = 2, .rate_hz = 16000, .bridge = "none", .drift_ppm = -2000}, false, TALK},
+	{"resample", {.room = 2, .rate_hz = 24000, .bridge = "none"}, false, TALK},
+	{"idle", {.room = 2, .rate_hz = 16000, .bridge = "none"}, true, TALK},
+	{"crowd", {.room = 2, .rate_hz = 16000, .bridge = "none", .idle = 200}, false, TALK},
+	{"relay", {.sessions = 100, .room = 100, .rate_hz = 16000, .bridge = "none", .write_every_ms = 200}, false, TALK},
+	{"handshake", {.room = 0, .rate_hz = 16000, .bridge = "echo"}, false, VISITS},
+	{"mlkem", {.room = 0, .rate_hz = 16000, .bridge = "echo", .post_quantum = true}, false, VISITS},
+	{"noise", {.room = 0, .rate_hz = 16000, .bridge = "echo"}, false, NOISE},
+	{"crumbs", {.room = 0, .rate_hz = 16000, .bridge = "echo"}, false, CRUMBS},
 };
 
 static const struct what *find(const char *name)
@@ -114,10 +119,14 @@ int main(int argc, char **argv)
 	struct stage *s = stage_new(&opts);
 	struct stage_counts from;
 
-	if (w->visits) {
+	if (w->does == VISITS) {
 		stage_visits(s, 2);
 		from = begin(s);
 		stage_visits(s, n);
+	} else if (w->does != TALK) {
+		stage_flood(s, w->does == CRUMBS, 2);
+		from = begin(s);
+		stage_flood(s, w->does == CRUMBS, n);
 	} else {
 		stage_join(s);
 		stage_talk(s, !w->silent);

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """gate.py [--build DIR] [--record] [WHAT...]: instructions of the shard for each packet pair, by callgrind.
 
-A pair is one datagram in and one out; for "handshake" and "mlkem" read visit, for "idle" second of a session, for "relay"
-message to a hundred. Without arguments
-everything is measured and printed, split by library and by our own files. --record writes tests/bench/gate.txt.
+A pair is one datagram in and one out; for "handshake" and "mlkem" read visit, for "noise" and "crumbs" first packet, for "idle" second
+of a session, for "relay" message to a hundred. Without arguments everything is measured and printed, split by library and by our own
+files. --record writes tests/bench/gate.txt.
 """
 import argparse
 import collections
@@ -17,7 +17,7 @@ import tempfile
 TOP = pathlib.Path(__file__).resolve().parents[2]
 RECORD = TOP / "tests" / "bench" / "gate.txt"
 SESSIONS, SECONDS, IDLE_SECONDS, RELAY_SECONDS = 20, 4, 40, 1
-WHATS = ("pairs", "echo", "drift", "resample", "idle", "crowd", "relay", "handshake", "mlkem")
+WHATS = ("pairs", "echo", "drift", "resample", "idle", "crowd", "relay", "handshake", "mlkem", "noise", "crumbs")
 
 
 class Measured:
@@ -26,7 +26,8 @@ class Measured:
     def __init__(self, counts, by_object, by_file):
         self.counts, self.by_object, self.by_file = counts, by_object, by_file
         self.units = {"idle": SESSIONS * IDLE_SECONDS, "handshake": counts["handshakes"], "mlkem": counts["handshakes"],
-                      "relay": counts["messages"]}.get(counts["what"], counts["in"])
+                      "relay": counts["messages"], "noise": counts["packets_in"],
+                      "crumbs": counts["packets_in"]}.get(counts["what"], counts["in"])
 
     def per_unit(self, instructions):
         return instructions / max(self.units, 1)

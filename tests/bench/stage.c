@@ -3,6 +3,7 @@
 
 #include "config/config.h"
 #include "daemon/stack.h"
+#include "support/sealed_initial.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -367,6 +368,27 @@ void stage_visits(struct stage *s, size_t n)
 		must(!p->gone, "a visitor did not go");
 		s->n_people--;
 	}
+}
+
+void stage_flood(struct stage *s, bool in_crumbs, size_t n)
+{
+	enum { CRUMBS = 200, DCID_AT = 6 };
+	struct quic_path path = {s->client_addr, s->server_addr};
+	uint8_t frames[SEALED_INITIAL];
+	size_t len = crumbs(frames, CRUMBS);
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t dcid[8] = {0xf1}, *p = on_slot(&s->up);
+
+		memcpy(dcid + 1, &i, sizeof i);
+		sealed_initial(dcid, sizeof dcid, frames, len, p);
+		if (!in_crumbs)
+			p[SEALED_INITIAL - 1] ^= 1;
+		must(quic_addr_parse("10.0.2.1", (uint16_t)(1024 + i), &path.local), "address");
+		on_commit(&s->up, &path, 0, SEALED_INITIAL);
+		stage_run(s, nsec_from_ms(1));
+	}
+	stage_run(s, nsec_from_ms(DELAY_MS + 1));
 }
 
 struct stage_counts stage_counts(const struct stage *s)

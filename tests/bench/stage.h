@@ -41,6 +41,8 @@ void stage_talk(struct stage *s, bool on);
 void stage_run(struct stage *s, nsec time);
 /* `n` people come one after the other, and go again as soon as they are in. */
 void stage_visits(struct stage *s, size_t n);
+/* `n` first packets in which nobody begins come from addresses of their own: noise behind a good header, or crumbs of a ClientHello. */
+void stage_flood(struct stage *s, bool crumbs, size_t n);
 struct stage_counts stage_counts(const struct stage *s);
 /* Datagrams that people got, and frames among them in which nothing was to be heard. */
 void stage_heard(const struct stage *s, uint64_t *frames, uint64_t *silent);

@@ -36,7 +36,7 @@ static enum token_kind check(const struct secret *s, ngtcp2_pkt_hd *hd, const ui
 /* Two bytes each: where, and what is added there. True if that left it as it was. */
 static bool tamper(uint8_t *token, size_t n, const uint8_t *data, size_t size)
 {
-	uint8_t before[RETRY_TOKEN_MAX];
+	uint8_t before[RETRY_TOKEN_LEN];
 
 	memcpy(before, token, n);
 	for (; size >= 2; data += 2, size -= 2)
@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct quic_addr from;
 	ngtcp2_cid odcid = {.datalen = 8};
 	ngtcp2_pkt_hd hd = {.version = NGTCP2_PROTO_VER_V1, .dcid = {.datalen = 18}};
-	uint8_t token[RETRY_TOKEN_MAX];
+	uint8_t token[RETRY_TOKEN_LEN];
 
 	if (size == 0)
 		return 0;

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "quic/ep.h"
+#include "support/sealed_initial.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,6 +179,111 @@ TEST(the_second_half_of_a_client_hello_alone_is_answered_with_retry)
 	world_join(&w, nsec_from_s(5));
 	assert_int_equal(server_stats(&w)->retries_sent, 1);
 	world_end(&w);
+}
+
+/* --- first packets ----------------------------------------------------------------------------------- */
+
+struct first_packet {
+	uint8_t p[QUIC_PACKET_MAX];
+	size_t len;
+};
+
+static bool keep_first(void *ctx, const struct quic_path *path, uint8_t *p, size_t len)
+{
+	struct first_packet *f = ctx;
+
+	(void)path;
+	if (f->len == 0) {
+		memcpy(f->p, p, len);
+		f->len = len;
+	}
+	return false;
+}
+
+TEST(a_first_packet_with_any_byte_changed_makes_nothing_and_gets_no_answer)
+{
+	enum { VERSION_END = 5 };
+	struct first_packet f = {.len = 0};
+	struct world w;
+
+	begin(&w, 10, &clean);
+	sim_tap(w.sim, keep_first, &f);
+	world_connect(&w);
+	world_run(&w, nsec_from_ms(50));
+	struct quic_path path = sim_path(w.cn, w.sn);
+
+	for (size_t i = VERSION_END; i < f.len; i++) {
+		f.p[i] ^= 0x10;
+		sim_inject(w.sim, &path, f.p, f.len);
+		f.p[i] ^= 0x10;
+	}
+	world_run(&w, nsec_from_ms(10));
+	assert_int_equal(server_stats(&w)->conns_accepted, 0);
+	assert_int_equal(sim_sent(w.sn)->packets, 0);
+	assert_true(server_stats(&w)->initials_dropped > f.len - 50);
+	sim_inject(w.sim, &path, f.p, f.len);
+	world_run(&w, nsec_from_ms(10));
+	assert_int_equal(server_stats(&w)->conns_accepted, 1);
+	world_end(&w);
+}
+
+/* What the server makes of a first packet that is sealed as it should be. */
+static struct quic_stats begin_with(const uint8_t *frames, size_t n)
+{
+	uint8_t p[SEALED_INITIAL];
+	struct world w;
+
+	world_init(&w, 11);
+	world_start(&w);
+	struct quic_path path = sim_path(w.cn, w.sn);
+
+	sealed_initial((const uint8_t *)"12345678", 8, frames, n, p);
+	sim_inject(w.sim, &path, p, sizeof p);
+	world_run(&w, nsec_from_ms(1));
+	struct quic_stats found = *server_stats(&w);
+
+	world_end(&w);
+	return found;
+}
+
+TEST(a_first_packet_without_the_beginning_of_a_client_hello_is_not_accepted)
+{
+	static const struct {
+		const char *frames;
+		size_t n;
+		unsigned accepted, retries, dropped;
+	} rows[] = {
+		{"\x06\x00\x04\x01\x00\x01\x00", 7, 1, 0, 0},
+		{"\x06\x01\x01\x00\x00\x01\x06\x00\x01\x01", 10, 1, 0, 0}, /* shuffled, as Chromium does */
+		{"\x06\x40\xc8\x02\x00\x01", 6, 0, 1, 0},                 /* the first packet is late or lost */
+		{"", 0, 0, 0, 1},
+		{"\x01", 1, 0, 0, 1},                                       /* PING alone */
+		{"\x06\x00\x00", 3, 0, 1, 0},                               /* nothing of it */
+		{"\x06\x00\x01\x02", 4, 0, 0, 1},                           /* a ServerHello */
+		{"\x06\x00\x44\xff\x01", 5, 0, 0, 1},                       /* more than is there */
+		{"\x02\x00\x00\x00\x00\x06\x00\x01\x01", 9, 0, 0, 1},       /* acknowledges what nobody sent */
+		{"\x1c\x00\x00\x00", 4, 0, 0, 1},
+		{"\x08\x00\x01\x01", 4, 0, 0, 1},                           /* a stream */
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct quic_stats s = begin_with((const uint8_t *)rows[i].frames, rows[i].n);
+
+		assert_int_equal(s.conns_accepted, rows[i].accepted);
+		assert_int_equal(s.retries_sent, rows[i].retries);
+		assert_int_equal(s.initials_dropped, rows[i].dropped);
+	}
+}
+
+TEST(a_client_hello_in_crumbs_has_to_prove_its_address)
+{
+	uint8_t frames[SEALED_INITIAL];
+
+	assert_int_equal(begin_with(frames, crumbs(frames, INITIAL_PIECES_MAX)).conns_accepted, 1);
+	struct quic_stats s = begin_with(frames, crumbs(frames, INITIAL_PIECES_MAX + 1));
+
+	assert_int_equal(s.conns_accepted, 0);
+	assert_int_equal(s.retries_sent, 1);
 }
 
 static void handshake_fails(struct world *w, uint64_t code)
@@ -945,10 +1051,54 @@ TEST(retry_begins_with_many_half_open_handshakes)
 	world_end(&w);
 }
 
+/* An attacker whose handshakes fail at once never has many under way. */
+TEST(retry_begins_with_many_handshakes_that_failed)
+{
+	struct world w;
+
+	world_init(&w, 81);
+	w.so.retry_half_open = 5;
+	sim_both(w.cn, &clean);
+	world_start(&w);
+	SSL_CTX_set_alpn_select_cb(w.st->ctx, NULL, NULL); /* a server that agrees to nothing */
+	for (int i = 0; i < 10; i++) {
+		world_connect(&w);
+		world_run(&w, nsec_from_ms(90));
+		assert_int_equal(server_stats(&w)->half_open, 0);
+	}
+	assert_int_equal(server_stats(&w)->handshake_failures, 10);
+	assert_int_equal(server_stats(&w)->retries_sent, 5);
+	world_run(&w, nsec_from_s(2));
+	world_connect(&w);
+	world_run(&w, nsec_from_ms(90));
+	assert_int_equal(server_stats(&w)->retries_sent, 5); /* that is over */
+	world_end(&w);
+}
+
+TEST(a_retry_has_a_tenth_of_what_it_answers)
+{
+	struct world w;
+
+	world_init(&w, 81);
+	w.so.retry_half_open = 0;
+	world_start(&w);
+	for (uint8_t id = 8; id <= NGTCP2_MAX_CIDLEN; id++) {
+		uint8_t frames[4] = {6, 0, 1, 1}, dcid[NGTCP2_MAX_CIDLEN] = {id}, p[SEALED_INITIAL];
+		struct quic_path path = sim_path(w.cn, w.sn);
+		uint64_t before = sim_sent(w.sn)->bytes;
+
+		sealed_initial(dcid, id, frames, sizeof frames, p);
+		sim_inject(w.sim, &path, p, sizeof p);
+		world_run(&w, nsec_from_ms(1));
+		assert_in_range(sim_sent(w.sn)->bytes - before, 30, SEALED_INITIAL / 10 - (NGTCP2_MAX_CIDLEN - 8)); /* of the client's id */
+	}
+	world_end(&w);
+}
+
 /* Keeps the client's Initial that carries a token from the server. */
 struct thief {
 	uint8_t p[QUIC_PACKET_MAX];
-	size_t len, token_at;
+	size_t len;
 	struct quic_path path;
 };
 
@@ -963,7 +1113,6 @@ static bool steal_token(void *ctx, const struct quic_path *path, uint8_t *p, siz
 	if (h->len == 0) {
 		memcpy(h->p, p, len);
 		h->len = len;
-		h->token_at = (size_t)(hd.token - p);
 		h->path = *path;
 	}
 	return false;
@@ -985,8 +1134,8 @@ static void token_is_refused(struct quic_addr from, bool spoil, nsec later)
 	assert_true(h.len > 0);
 	if (from.len)
 		h.path.local = from;
-	if (spoil)
-		h.p[h.token_at + 20] ^= 1;
+	if (spoil) /* the packet is sealed; to forge a token is to guess the secret */
+		w.se->retry_secret.b[20] ^= 1;
 	uint64_t packets = sim_sent(w.sn)->packets, bytes = sim_sent(w.sn)->bytes;
 
 	sim_inject(w.sim, &h.path, h.p, h.len);
@@ -1471,6 +1620,9 @@ int main(void)
 		cmocka_unit_test(handshake_completes_at_up_to_30_percent_loss),
 		cmocka_unit_test(a_client_hello_of_two_packets_survives_a_rough_path),
 		cmocka_unit_test(the_second_half_of_a_client_hello_alone_is_answered_with_retry),
+		cmocka_unit_test(a_first_packet_with_any_byte_changed_makes_nothing_and_gets_no_answer),
+		cmocka_unit_test(a_first_packet_without_the_beginning_of_a_client_hello_is_not_accepted),
+		cmocka_unit_test(a_client_hello_in_crumbs_has_to_prove_its_address),
 		cmocka_unit_test(a_wrong_certificate_is_refused),
 		cmocka_unit_test(no_common_protocol_is_a_tls_alert),
 		cmocka_unit_test(an_application_may_refuse_a_connection),
@@ -1506,6 +1658,8 @@ int main(void)
 		cmocka_unit_test(a_client_moves_to_another_address),
 		cmocka_unit_test(every_client_proves_its_address_when_asked_to),
 		cmocka_unit_test(retry_begins_with_many_half_open_handshakes),
+		cmocka_unit_test(retry_begins_with_many_handshakes_that_failed),
+		cmocka_unit_test(a_retry_has_a_tenth_of_what_it_answers),
 		cmocka_unit_test(a_bad_retry_token_ends_the_attempt),
 		cmocka_unit_test(an_unknown_version_is_answered_with_ours),
 		cmocka_unit_test(stateless_answers_are_limited),

@@ -168,7 +168,7 @@ struct retry {
 	struct secret secret;
 	struct quic_addr client;
 	ngtcp2_cid scid, odcid;
-	uint8_t token[RETRY_TOKEN_MAX];
+	uint8_t token[RETRY_TOKEN_LEN];
 	size_t len;
 };
 
