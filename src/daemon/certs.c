@@ -142,14 +142,19 @@ static void announce(struct certs *c, struct quic_cert *next)
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* A clock that was set, or a machine that slept. */
+static bool is_stale(const struct certs *c, int64_t wall_s)
+{
+	return wall_s < c->now.info.not_before_s || wall_s >= c->now.info.not_after_s;
+}
+
 void certs_check(struct certs *c, int64_t wall_s)
 {
 	if (from_files(c)) {
 		check_file(c, wall_s);
 		return;
 	}
-	/* A clock that was set, or a machine that slept: what is shown may be invalid already. */
-	bool stale = wall_s < c->now.info.not_before_s || wall_s >= c->now.info.not_after_s;
+	bool stale = is_stale(c, wall_s);
 
 	if (stale) /* and what was announced may be no better */
 		announce(c, &(struct quic_cert){0});
@@ -182,7 +187,11 @@ int certs_reload(struct certs *c, int64_t wall_s, char status[CERTS_STATUS])
 	status[0] = '\0';
 	if (!from_files(c)) {
 		log_info(&c->log, "reload: the development certificate renews itself");
-		return 0;
+		certs_check(c, wall_s); /* it does so by the minute; who set the clock need not wait */
+		if (!is_stale(c, wall_s))
+			return 0;
+		snprintf(status, CERTS_STATUS, "the development certificate is not valid now, and no other could be made");
+		return ERR_TLS;
 	}
 	int err = load_files(c, wall_s, &cert, why);
 

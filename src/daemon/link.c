@@ -11,6 +11,7 @@
 
 enum {
 	REFUSALS_LOGGED = 20,    /* lines in ten seconds about sessions that were refused */
+	LIVES_LOGGED = 200,      /* about those that joined, and as many about those that left: who comes and goes at once */
 	LONGEST_LINE = 4 << 20,  /* the welcome to a room of ten thousand */
 	LONGEST_KEPT = 64 << 10, /* the memory of a longer one is freed before the next */
 };
@@ -260,23 +261,33 @@ static enum verdict admit(struct links *ls, struct session *s, const struct http
 	return v == VERDICT_ADMITTED ? enter(ls, s, &j, out, now) : v;
 }
 
-/* Refusals cost an attacker nothing, so their lines in the log are limited. */
+/* Sessions and refusals cost an attacker nothing, so their lines in the log are limited. */
+static bool may_log(struct links *ls, struct log_limit *l, uint32_t most, const char *what, nsec now)
+{
+	uint64_t left_out;
+
+	if (!log_limit_take(l, most, now, &left_out))
+		return false;
+	if (left_out)
+		log_info(&ls->log, "%s lines_left_out=%llu", what, (unsigned long long)left_out);
+	return true;
+}
+
 static void log_refusal(struct links *ls, const struct session *s, const struct http_request *req, enum verdict v, nsec now)
 {
 	char origin[80], peer[SESSION_PEER_TEXT];
-	uint64_t left_out;
 
-	if (!log_limit_take(&ls->refusals, REFUSALS_LOGGED, now, &left_out))
+	if (!may_log(ls, &ls->refusals, REFUSALS_LOGGED, "refused", now))
 		return;
-	if (left_out)
-		log_info(&ls->log, "refused lines_left_out=%llu", (unsigned long long)left_out);
 	session_peer(s, peer);
 	log_info(&ls->log, "refused status=%u peer=%s origin=%s why=\"%s\"", verdict_status(v), peer,
 		log_quoted(req->origin ? req->origin : "", origin, sizeof origin), verdict_text(v));
 }
 
-static void log_joined(const struct link *l)
+static void log_joined(const struct link *l, nsec now)
 {
+	if (!may_log(l->owner, &l->owner->joined, LIVES_LOGGED, "joined", now))
+		return;
 	const struct participant *p = l->participant;
 	const struct log log = log_of(l);
 	char peer[SESSION_PEER_TEXT], room[2 * ROOM_NAME_MAX + 3], name[2 * PARTICIPANT_NAME_MAX + 3];
@@ -315,13 +326,15 @@ static void on_open(void *ctx, struct session *s, const struct http_request *req
 	}
 	list_append(&ls->all, &l->node);
 	ls->stats.links++;
-	log_joined(l);
+	log_joined(l, now);
 	out->decision = SESSION_ADMITTED;
 	out->user = l;
 }
 
 static void log_left(const struct link *l, const struct session_close *why, nsec now)
 {
+	if (!may_log(l->owner, &l->owner->left, LIVES_LOGGED, "left", now))
+		return;
 	const struct log log = log_of(l);
 	struct participant_stats st;
 	char text[128];

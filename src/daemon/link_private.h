@@ -28,7 +28,7 @@ struct links {
 	struct list refused_waiting, refused_told; /* see link_refused.c */
 	struct rate datagrams, messages, bytes; /* of one link; `bytes`: of its lines */
 	bool draining;
-	struct log_limit refusals;
+	struct log_limit refusals, joined, left;
 	struct buf line;         /* the one being written, or that was written last ... */
 	uint64_t line_serial;    /* ... and of which event it is; 0: of none */
 	struct links_stats stats;

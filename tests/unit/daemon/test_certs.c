@@ -200,6 +200,20 @@ static void a_reload_leaves_it_alone(void **state)
 	assert_true(said(s, "renews itself"));
 }
 
+static void a_reload_after_the_clock_was_set_brings_a_valid_one(void **state)
+{
+	struct stage *s = *state;
+
+	assert_int_equal(begin(s, NOW), 0);
+	assert_int_equal(reload(s, NOW - 400 * DAY), 0);
+	assert_int_equal(s->n_shown, 2);
+	assert_string_equal(s->status, "");
+	assert_true(certs_info(s->certs).not_before_s <= NOW - 400 * DAY);
+	s->refuse = ERR_TLS;
+	assert_int_equal(reload(s, NOW), ERR_TLS);
+	assert_non_null(strstr(s->status, "not valid now"));
+}
+
 static void a_certificate_that_the_server_refuses_ends_the_start(void **state)
 {
 	struct stage *s = *state;
@@ -373,6 +387,7 @@ int main(void)
 		CASE(a_clock_that_was_set_brings_a_valid_one_at_once),
 		CASE(names_of_the_announced_one_count),
 		CASE(a_reload_leaves_it_alone),
+		CASE(a_reload_after_the_clock_was_set_brings_a_valid_one),
 		CASE(a_certificate_that_the_server_refuses_ends_the_start),
 		CASE(a_reload_changes_the_names),
 		CASE(files_are_read_again),

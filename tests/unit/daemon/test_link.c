@@ -174,10 +174,27 @@ static const struct session_ops ops = {
 
 /* --- a world ------------------------------------------------------------------------------------- */
 
+static struct {
+	unsigned joined, left, left_out;
+} log_lines;
+
+static void count_line(void *ctx, enum log_level level, const char *line)
+{
+	(void)ctx, (void)level;
+	if (strstr(line, "lines_left_out="))
+		log_lines.left_out++;
+	else if (strstr(line, "joined peer="))
+		log_lines.joined++;
+	else if (strstr(line, "left end="))
+		log_lines.left++;
+}
+
 static void world_init_with(struct world *w, unsigned n_shards, uint32_t silent_client_ms)
 {
-	static const struct log quiet;
+	static struct log_out out = {.level = LOG_INFO, .journal = true, .hook = count_line};
+	static const struct log quiet, counted = {.out = &out};
 
+	memset(&log_lines, 0, sizeof log_lines);
 	memset(w, 0, sizeof *w);
 	wall_calls = 0;
 	w->now = nsec_from_s(100);
@@ -189,7 +206,7 @@ static void world_init_with(struct world *w, unsigned n_shards, uint32_t silent_
 	assert_int_equal(registry_new(w->cfg, n_shards, &w->registry), 0);
 	const struct links_opts o = {.cfg = w->cfg, .rooms = w->rooms, .registry = w->registry, .wall_ms = wall_ms};
 
-	assert_int_equal(links_new(&o, &quiet, &w->links), 0);
+	assert_int_equal(links_new(&o, &counted, &w->links), 0);
 }
 
 static void world_init_shards(struct world *w, unsigned n_shards)
@@ -309,6 +326,26 @@ TEST(the_welcome_names_the_session_and_the_room)
 	assert_was_sent(c, "{\"type\":\"welcome\",\"session\":\"s1\",\"participant\":1,\"name\":\"Ann\",\"room\":\"x\",\"private\":false,"
 			   "\"rate\":24000,\"room_rate\":16000,\"codec\":\"pcm\",\"frames\":\"legacy\",\"frame_ms\":20,\"participants\":"
 			   "[{\"id\":1,\"name\":\"Ann\",\"muted\":false,\"speaking\":false}],\"bridge\":null}\n");
+	world_end(&w);
+}
+
+TEST(lines_of_sessions_that_come_and_go_at_once_are_left_out_of_the_log)
+{
+	struct world w;
+
+	world_init(&w);
+	for (int i = 0; i < 1000; i++) {
+		ended(ask(&w, "/audio", "room=x", NULL), SESSION_END_PEER);
+		w.n_clients = 0;
+	}
+	assert_int_equal(log_lines.joined, 200);
+	assert_int_equal(log_lines.left, 200);
+	assert_int_equal(log_lines.left_out, 0);
+	w.now += nsec_from_s(10);
+	ended(ask(&w, "/audio", "room=x", NULL), SESSION_END_PEER);
+	assert_int_equal(log_lines.joined, 201);
+	assert_int_equal(log_lines.left, 201);
+	assert_int_equal(log_lines.left_out, 2);
 	world_end(&w);
 }
 
@@ -1025,6 +1062,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_welcome_names_the_session_and_the_room),
 		cmocka_unit_test(refusals_have_a_status_and_a_reason),
+		cmocka_unit_test(lines_of_sessions_that_come_and_go_at_once_are_left_out_of_the_log),
 		cmocka_unit_test(a_session_for_a_room_of_another_shard_moves_there),
 		cmocka_unit_test(a_session_that_cannot_move_is_refused_and_counted),
 		cmocka_unit_test(the_others_are_told_why_somebody_left),
