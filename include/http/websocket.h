@@ -51,11 +51,15 @@ struct websocket_opts {
 	uint32_t stall_ms;
 	uint32_t close_timeout_ms;    /* for the other side's close. default 2000 */
 	size_t max_message;           /* bytes received; default 1 MiB, less than 2 GiB */
+	/* Bytes that are received between two calls of websocket_read_on(); every frame counts as WEBSOCKET_FRAME_BYTES more, since empty
+	 * ones cost, too. What a read took beyond it is taken off the next. default 0: no bound */
+	size_t read_per_turn;
 	size_t max_queue;             /* bytes that may wait to be sent; default 1 MiB */
 	int kernel_buffer;            /* bytes that the kernel may hold beyond these, a third of them unsent; default 0: its own choice */
 };
 void websocket_opts_default(struct websocket_opts *o);
 
+enum { WEBSOCKET_FRAME_BYTES = 64 };
 enum { WEBSOCKET_WHY = 256, WEBSOCKET_BODY = 2048 };
 
 /* The end of a connection. */
@@ -93,6 +97,10 @@ int websocket_send_text(struct websocket *ws, const void *p, size_t len);
 int websocket_send_binary(struct websocket *ws, const void *p, size_t len);
 size_t websocket_queued(const struct websocket *ws); /* bytes on their way to the kernel */
 size_t websocket_unsent(const struct websocket *ws); /* those that the kernel did not accept: the other side is slow */
+
+/* A turn of read_per_turn begins: what waited is received, some of it before this returns. Nothing happens without a bound, or
+ * while it is not open. */
+void websocket_read_on(struct websocket *ws);
 
 /* The last call. On an open connection the close follows what is queued (`reason` at most 123 bytes, may be NULL) and is
  * awaited from the other side, close_timeout_ms at most; any other ends at once. Only on_closed follows, from the loop. */

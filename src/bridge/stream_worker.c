@@ -293,7 +293,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 static void read_on(struct stream_worker *w)
 {
-	w->read_budget = STREAM_READ_PER_TICK;
+	w->read_budget = BRIDGE_READ_PER_TICK;
 	w->reading = READING;
 	int err = uv_read_start(w->in, on_alloc, on_read);
 
@@ -335,7 +335,7 @@ bool stream_worker_audio(struct stream_worker *w, const struct bridge_input *h, 
 	w->n_sent += h->n;
 	if (w->n_sent * 1000 >= (uint64_t)w->rate_hz * STREAM_CONFIRM_MS)
 		confirm(w);
-	w->read_budget = STREAM_READ_PER_TICK;
+	w->read_budget = BRIDGE_READ_PER_TICK;
 	if (w->reading == READING_PAUSED && w->state != STREAM_FAILED)
 		read_on(w);
 	return true; /* silence too: a worker finds out from it that somebody has finished */

@@ -16,13 +16,13 @@
 #include "bridge/bridge_output.h"
 #include "bridge/marks.h"
 #include "bridge/member_list.h"
+#include "bridge/read_budget.h"
 #include "bridge/record_queue.h"
 
 #include <uv.h>
 
 enum {
 	STREAM_READ_MAX = 16384,          /* bytes of one read */
-	STREAM_READ_PER_TICK = 65536,     /* 3 MB/s: a minute of speech comes in two seconds, and a flood delays nobody */
 	STREAM_MOST_WAIT_MS = 300,        /* of audio for a worker that is slow, what the kernel holds included */
 	STREAM_EVENTS_MAX = 65536,        /* bytes of events that wait for it */
 	STREAM_MARKS_MAX = 65536,         /* bytes of marks that wait for their time */

@@ -238,6 +238,7 @@ static int connect_now(struct ws_worker *w)
 	d.to.tls = w->bridge->tls;
 	d.to.max_message = WS_MESSAGE_MAX;
 	d.to.max_queue = WS_CONTROL_MAX;
+	d.to.read_per_turn = BRIDGE_READ_PER_TICK;
 	d.to.stall_ms = w->bridge->stall_ms;
 	d.to.kernel_buffer = (int)(w->rate_hz * 2 * WS_KERNEL_MS / 1000);
 	int err = dial(&d, w->bridge->loop, &events, w, &w->ws, why);
@@ -296,6 +297,8 @@ static bool websocket_audio(void *self, const struct bridge_input *h, nsec now)
 	return_marks(w);
 	count_dropped(w, input_queue_push(&w->input, h->pcm, h->n));
 	send_frames(w);
+	if (w->ws)
+		websocket_read_on(w->ws);
 	return true;
 }
 

@@ -13,6 +13,7 @@
 #include "bridge/input_queue.h"
 #include "bridge/json.h"
 #include "bridge/marks.h"
+#include "bridge/read_budget.h"
 #include "http/websocket.h"
 
 enum {

@@ -25,6 +25,7 @@ enum {
 	ADDRESSES_MAX = 8,
 	BODY_TIMEOUT_MS = 1000,  /* for the body of a refusal */
 	WATCH_MS = 1000,
+	CLOSE_READ_MAX = 1 << 20, /* received while the other side's close is awaited */
 };
 
 enum ws_state {
@@ -59,6 +60,7 @@ struct websocket {
 	struct tls_stream *stream; /* NULL: between two */
 	struct upgrade up;
 	struct ws_frames frames;   /* zero before OPEN */
+	int64_t readable;          /* of this turn; less than 0: taken off the next. Without read_per_turn it is not looked at */
 	char last_why[128];        /* of the address tried last */
 	int last_err;
 };
@@ -213,12 +215,40 @@ size_t websocket_unsent(const struct websocket *ws)
 	return ws->stream ? tls_stream_unsent(ws->stream) : 0;
 }
 
+/* Over the bound it waits for the next turn; a side that floods instead of closing is not waited for. */
+static void charge(struct websocket *ws, size_t len, uint64_t n_frames)
+{
+	if (!ws->opts.read_per_turn)
+		return;
+	ws->readable -= (int64_t)(len + n_frames * WEBSOCKET_FRAME_BYTES);
+	if (ws->readable > 0)
+		return;
+	if (ws->state == WS_CLOSING)
+		tear_down(ws);
+	else if (ws->state == WS_OPEN)
+		tls_stream_pause(ws->stream, true);
+}
+
+void websocket_read_on(struct websocket *ws)
+{
+	int64_t turn = (int64_t)ws->opts.read_per_turn;
+
+	if (!turn || ws->state != WS_OPEN)
+		return;
+	ws->readable = ws->readable < 0 ? ws->readable + turn : turn;
+	if (ws->readable > 0)
+		tls_stream_pause(ws->stream, false);
+}
+
 static void receive(struct websocket *ws, const uint8_t *p, size_t len)
 {
+	uint64_t before = ws->frames.n_frames;
 	struct ws_frames_end got;
 
-	if (ws_frames_receive(&ws->frames, p, len, &got))
+	if (ws_frames_receive(&ws->frames, p, len, &got)) {
+		charge(ws, len, ws->frames.n_frames - before);
 		return;
+	}
 	struct websocket_end end = {.err = got.err, .close_code = got.close_code};
 
 	report_end(ws, &end, got.what);
@@ -261,6 +291,7 @@ static void open_up(struct websocket *ws)
 		return;
 	}
 	ws->state = WS_OPEN;
+	ws->readable = (int64_t)ws->opts.read_per_turn;
 	uv_timer_stop(&ws->timer);
 	if (ws->opts.ping_ms)
 		uv_timer_start(&ws->timer, on_ping_timer, ws->opts.ping_ms, ws->opts.ping_ms);
@@ -561,4 +592,7 @@ void websocket_close(struct websocket *ws, uint16_t code, const char *reason)
 	uv_timer_stop(&ws->timer);
 	uv_timer_start(&ws->timer, on_close_timer, ws->opts.close_timeout_ms, 0);
 	fail_if_broken(ws, ws_frames_close(&ws->frames, code, reason));
+	ws->readable = CLOSE_READ_MAX;
+	if (ws->state == WS_CLOSING)
+		tls_stream_pause(ws->stream, false);
 }

@@ -49,6 +49,12 @@ static int on_mask(wslay_event_context_ptr w, uint8_t *p, size_t len, void *ctx)
 	return -1;
 }
 
+static void on_frame(wslay_event_context_ptr w, const struct wslay_event_on_frame_recv_start_arg *frame, void *ctx)
+{
+	(void)w, (void)frame;
+	((struct ws_frames *)ctx)->n_frames++;
+}
+
 static void on_message(wslay_event_context_ptr w, const struct wslay_event_on_msg_recv_arg *m, void *ctx)
 {
 	struct ws_frames *f = ctx;
@@ -67,6 +73,7 @@ int ws_frames_init(struct ws_frames *f, enum ws_role role, size_t max_message, s
 		.recv_callback = on_recv,
 		.send_callback = on_send,
 		.genmask_callback = on_mask,
+		.on_frame_recv_start_callback = on_frame,
 		.on_msg_recv_callback = on_message,
 	};
 

@@ -67,6 +67,7 @@ struct ws_frames {
 	size_t in_len;
 	struct buf out;
 	struct ws_close close;         /* kept here until its turn: wslay would send it before the messages that wait */
+	uint64_t n_frames;             /* received, begun at least */
 	bool receiving;                /* inside wslay: it must not be entered again */
 	bool received, pinged;         /* since the last ws_frames_ping() */
 };

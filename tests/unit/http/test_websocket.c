@@ -926,6 +926,49 @@ static void closing_from_on_message_is_clean(void **state)
 	assert_string_equal(w->reason, "enough");
 }
 
+/* A flood, 60 KB of it, and then a message: whatever it is made of, it takes as many turns as it costs. Less the last
+ * read, which may have gone beyond its turn. */
+static void a_flood_waits_for_its_turns(void **state)
+{
+	static const struct {
+		const char *first, *frame;
+		size_t len;
+	} floods[] = {
+		{"\x01\x00", "\x00\x00", 2},   /* a message that goes on with nothing */
+		{"\x89\x00", "\x89\x00", 2},   /* pings, which want answers */
+		{"\x8a\x00", "\x8a\x00", 2},   /* pongs */
+		{"\x81\x02{}", "\x81\x02{}", 4}, /* messages */
+	};
+	enum { BYTES = 60000, TURN = 65536, READ = 16384 };
+	struct world *w = *state;
+	char *raw = malloc(BYTES + 3);
+
+	assert_non_null(raw);
+	w->manner = PEER_RAW;
+	w->raw = raw;
+	w->raw_len = BYTES + 3;
+	w->opts.read_per_turn = TURN;
+	for (size_t i = 0; i < sizeof floods / sizeof *floods; i++) {
+		unsigned turns = 0;
+		size_t len = floods[i].len, cost = BYTES / len * (len + WEBSOCKET_FRAME_BYTES);
+		size_t last = READ / len * (len + WEBSOCKET_FRAME_BYTES);
+
+		for (size_t at = 0; at < BYTES; at += len)
+			memcpy(raw + at, at ? floods[i].frame : floods[i].first, len);
+		memcpy(raw + BYTES, i ? "\x81\x01z" : "\x80\x01z", 3);
+		dial_open(w);
+		for (; !w->ended && (!w->received.len || w->received.p[w->received.len - 1] != 'z'); turns++) {
+			for (int n = 0; n < 4; n++)
+				uv_run(&w->loop, UV_RUN_NOWAIT);
+			websocket_read_on(w->ws);
+		}
+		assert_false(w->ended);
+		assert_true(turns + 1 >= (cost - last) / TURN);
+		hang_up(w);
+	}
+	free(raw);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -953,6 +996,7 @@ int main(void)
 		CASE(a_lost_connection_is_reported),
 		CASE(closing_at_every_step_is_clean),
 		CASE(closing_from_on_message_is_clean),
+		CASE(a_flood_waits_for_its_turns),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
