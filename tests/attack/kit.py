@@ -153,7 +153,8 @@ class Town:
 
     def __init__(self, attacks, binary=None, bridges=""):
         names = [a for a in attacks if a.bridge]
-        self.config = ('[limits]\nconnect_timeout_ms = 3000\n' + PATIENT + bridges +
+        limits = "max_connections = 20000\nmax_connections_per_address = 20000\nmax_sessions = 20000\n" if any(a.long for a in attacks) else ""
+        self.config = ('[limits]\nconnect_timeout_ms = 3000\n' + limits + PATIENT + bridges +
                        "".join(f'[[room]]\nname = "{a.name}"\nbridge = "{a.bridge_name}"\n' for a in names) + '[[room]]\nname = "*"\n')
         self.binary = binary
         self.server = self.victims = None
@@ -238,7 +239,7 @@ class Town:
 
     async def attempt(self, a, seconds):
         try:
-            async with asyncio.timeout(seconds + 20):
+            async with asyncio.timeout(seconds + (400 if a.long else 20)):
                 return await a.run(Attacker(self, seconds, a))
         except (AssertionError, OSError, TimeoutError, EOFError) as error:
             return f"{type(error).__name__}: {str(error)[:80]}"

@@ -12,6 +12,7 @@ import sys
 
 from kit import ATTACKS, Town
 import attacks  # noqa: F401
+import repeated  # noqa: F401
 import workers
 
 BEGIN, END = "<!-- table of attacks -->", "<!-- end of the table -->"
@@ -76,7 +77,7 @@ def main():
     args = parser.parse_args()
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
     logging.getLogger("quic").setLevel(logging.CRITICAL)
-    chosen = [a for a in ATTACKS if (args.long or not a.long) and (a.fast or not args.fast) and
+    chosen = [a for a in ATTACKS if (args.long or not a.long or a.name in args.names) and (a.fast or not args.fast) and
               (not args.names or any(a.name.startswith(n) or a.layer == n for n in args.names))]
     if not chosen:
         sys.exit("no such attack")
