@@ -49,6 +49,10 @@ struct rooms_opts {
 	uint32_t min_delay_ms;            /* of a talker's playout buffer. default 3 */
 	uint32_t max_delay_ms;            /* default 200 */
 	uint32_t max_late_ms;             /* a tick later than this is skipped, not caught up. default 200 */
+	/* Text, in bytes as listeners are sent it: of one room to all of its listeners together, and of one bridge. Twice as much
+	 * in a burst; what is beyond is dropped. */
+	uint32_t room_text_bytes_per_s;   /* default 2000000 */
+	uint32_t bridge_text_bytes_per_s; /* default 32768 */
 	uint32_t id_first, id_step;       /* ids of participants; default 1, 1 */
 };
 void rooms_opts_default(struct rooms_opts *o);
@@ -153,6 +157,7 @@ struct rooms_stats {
 	uint32_t bridges_down;                 /* now: failed, and waiting to be tried again */
 	uint64_t bridge_failures, bridge_restarts, bridge_dropped_ms, bridge_input_dropped_ms;
 	struct sequence_stats sequence;
+	uint64_t text_limited, bridge_text_limited; /* messages and transcripts dropped: by the room's limit, by a bridge's */
 	uint64_t flushes;                      /* speech of a bridge taken back */
 	struct {
 		uint64_t results, errors;
@@ -201,7 +206,8 @@ void participant_mute(struct participant *p, bool muted, nsec now);
 /* Any participant may silence the bridge of its room, or let it speak again; until the room is empty. The others and the bridge are
  * told if it is a change. ERR_NOTFOUND: there is none in it. */
 int participant_bridge(struct participant *p, enum bridge_mode mode, nsec now);
-/* `to` 0: the room. ERR_NOTFOUND: nobody there with that id; ERR_RANGE: longer than MESSAGE_MAX, empty, or not UTF-8. */
+/* `to` 0: the room. ERR_NOTFOUND: nobody there with that id; ERR_RANGE: longer than MESSAGE_MAX, empty, or not UTF-8;
+ * ERR_LIMIT: too much is written in this room, and this was dropped. */
 int participant_message(struct participant *p, uint32_t to, const char *text, nsec now);
 
 uint32_t participant_id(const struct participant *p);

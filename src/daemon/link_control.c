@@ -36,12 +36,24 @@ void link_stats_due(struct stats_wish *w, nsec now)
 
 /* --- what is asked for ------------------------------------------------------------------------ */
 
+/* Not at each message: that would be one more to write. */
+static void warn_limited(struct link *l, nsec now)
+{
+	static const struct rate each_second = {.cost = 1000000000, .burst = 1000000000};
+
+	if (link_has_lines(l) && limit_take(&l->limited, &each_second, 1, now))
+		link_send(l, control_warning(links_line(l->owner), "messages_limited",
+			"more is written in this room than it may pass on; your message was dropped"), now);
+}
+
 static void handle_message(struct link *l, const struct control_msg *m, nsec now)
 {
 	int err = participant_message(l->participant, m->to, m->text, now);
 
 	if (err == ERR_NOTFOUND)
 		send_error(l, "no_such_participant", "nobody with that id is in the room", now);
+	else if (err == ERR_LIMIT)
+		warn_limited(l, now);
 	else if (err)
 		send_error(l, "bad_message", "text must be 1 to 4096 bytes of UTF-8", now);
 }

@@ -57,6 +57,7 @@ struct link {
 	uint64_t datagrams_in, packets_out;
 	uint32_t warned;         /* kinds of fault that it has been warned of, one bit each */
 	struct limit datagrams, messages, bytes;
+	struct limit limited;    /* warnings that a message was dropped */
 	struct stats_wish stats;
 	nsec joined_at;
 };

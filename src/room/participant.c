@@ -256,6 +256,8 @@ int participant_message(struct participant *p, uint32_t to, const char *text, ns
 		return ERR_RANGE;
 	if (to && !other && !to_bridge)
 		return ERR_NOTFOUND;
+	if (!room_may_tell(r, strlen(text), to ? 2 : 0, now))
+		return ERR_LIMIT;
 	if (to == 0) {
 		room_notify(r, &ev, now);
 	} else {

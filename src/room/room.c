@@ -139,6 +139,18 @@ static void notify_all_except(struct room *r, const struct participant *except, 
 		listener_report(&list_entry(it, struct tap, node)->listener, ev, now);
 }
 
+bool room_may_tell(struct room *r, size_t len, uint32_t listeners, nsec now)
+{
+	struct rooms *rs = r->rooms;
+	uint64_t most = rs->opts.room_text_bytes_per_s; /* in a very large room one message must be possible */
+	uint64_t n = (uint64_t)(len + TEXT_LINE_BYTES) * (listeners ? listeners : r->n_people);
+
+	if (limit_take(&r->text, &rs->room_text, n < most ? n : most, now))
+		return true;
+	rs->stats.text_limited++;
+	return false;
+}
+
 void room_notify(struct room *r, struct room_event *ev, nsec now)
 {
 	notify_all_except(r, NULL, ev, now);

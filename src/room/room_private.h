@@ -21,6 +21,7 @@
 #include "audio/jitter.h"
 #include "audio/limiter.h"
 #include "audio/vad.h"
+#include "base/limit.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "room/listener.h"
@@ -32,6 +33,7 @@ enum {
 	TICK_SAMPLES_MAX = 48000 / 50, /* 20 ms at the highest rate */
 	OUT_SAMPLES_MAX = TICK_SAMPLES_MAX + 256, /* and what resample_out_max() wants to be free */
 	SLOTS_MAX = 20,
+	TEXT_LINE_BYTES = 80, /* what a line has beside its text, about */
 	QUIET_TICKS = 3, /* in a row: nobody is in the middle of a word, nor is a filter's end to come */
 };
 
@@ -52,6 +54,7 @@ struct rooms {
 	struct map *by_name;
 	uint32_t next_id;
 	nsec now;                       /* the latest that was seen */
+	struct rate room_text, bridge_text;
 	uint64_t serial;                /* of the last event that was told to a whole room */
 	nsec frame;                     /* between ticks */
 	uint64_t frame_no;              /* of the tick that runs, on the grid of its slot; never 0 */
@@ -78,6 +81,7 @@ struct room {
 	struct rooms *rooms;
 	struct slot *slot;
 	const struct room_rule *rule;
+	struct limit text;   /* what is written in it */
 	char name[ROOM_NAME_MAX + 1]; /* "": private */
 	struct log log;
 	uint32_t rate_hz;
@@ -136,6 +140,8 @@ void room_end(struct room *r, nsec now);
 void room_free_builtins(struct rooms *rs);
 bool room_is_full(const struct room *r);
 /* To everybody's sink, under one serial number. */
+/* May a text of this length be told to `listeners` of them, 0: to all? If so it is charged; if not it is counted. */
+bool room_may_tell(struct room *r, size_t len, uint32_t listeners, nsec now);
 void room_notify(struct room *r, struct room_event *ev, nsec now);
 void room_notify_others(const struct participant *except, struct room_event *ev, nsec now);
 struct participant *room_find(struct room *r, uint32_t id);

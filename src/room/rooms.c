@@ -26,6 +26,8 @@ void rooms_opts_default(struct rooms_opts *o)
 		.min_delay_ms = 3,
 		.max_delay_ms = 200,
 		.max_late_ms = 200,
+		.room_text_bytes_per_s = 2000000,
+		.bridge_text_bytes_per_s = 32768,
 		.id_first = 1,
 		.id_step = 1,
 	};
@@ -104,6 +106,8 @@ int rooms_new(const struct rooms_opts *opts, const struct log *log, struct rooms
 	rs->opts = *opts;
 	rs->log = *log;
 	rs->next_id = opts->id_first;
+	rs->room_text = rate_make(opts->room_text_bytes_per_s, nsec_from_s(1), nsec_from_s(2));
+	rs->bridge_text = rate_make(opts->bridge_text_bytes_per_s, nsec_from_s(1), nsec_from_s(2));
 	grid_init(rs);
 	list_init(&rs->builtins);
 	err = map_new(ROOM_NAME_MAX, &rs->by_name);

@@ -13,6 +13,7 @@
 #pragma once
 #include "audio/limiter.h"
 #include "audio/vad.h"
+#include "base/limit.h"
 #include "bridge/bridge.h"
 #include "room/barge.h"
 #include "room/retry.h"
@@ -66,6 +67,9 @@ struct bridge_seat {
 
 	struct limiter limiter;    /* of its input */
 	struct resample *resample; /* of its input; NULL: the driver has the room's rate */
+
+	struct limit text;         /* what it writes */
+	struct log_limit limited;
 
 	struct speech speech;
 	bool heard;                /* somebody can hear it, or it has waited long enough for that */

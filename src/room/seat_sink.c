@@ -76,6 +76,28 @@ static void on_dropped(void *ctx, size_t n)
 	rs->stats.bridge_input_dropped_ms = (uint64_t)rs->bridge_input_dropped_ms;
 }
 
+/* One line in the log each ten seconds. */
+static void log_limited(struct bridge_seat *s, nsec now)
+{
+	uint64_t left_out;
+
+	if (log_limit_take(&s->limited, 1, now, &left_out))
+		log_warn(&s->log, "writes more than its limit lines_left_out=%llu", (unsigned long long)left_out);
+}
+
+static void tell_text(struct bridge_seat *s, struct room_event *ev)
+{
+	struct rooms *rs = s->room->rooms;
+	size_t len = strlen(ev->text);
+
+	if (!limit_take(&s->text, &rs->bridge_text, len + TEXT_LINE_BYTES, rs->now)) {
+		rs->stats.bridge_text_limited++;
+		log_limited(s, rs->now);
+	} else if (room_may_tell(s->room, len, 0, rs->now)) {
+		room_notify(s->room, ev, rs->now);
+	}
+}
+
 static void on_message(void *ctx, const char *text)
 {
 	struct bridge_seat *s = ctx;
@@ -83,7 +105,7 @@ static void on_message(void *ctx, const char *text)
 
 	ev.text = text;
 	if (s->state == SEAT_OPEN && s->mode == BRIDGE_ACTIVE)
-		room_notify(s->room, &ev, s->room->rooms->now);
+		tell_text(s, &ev);
 }
 
 /* A transcript of its own speech: none while it is not to speak, except for the end of what was heard before. */
@@ -109,7 +131,7 @@ static void on_transcript(void *ctx, uint32_t participant, const char *text, boo
 		ev.member = participant_member(p);
 	ev.text = text;
 	ev.final = final;
-	room_notify(s->room, &ev, s->room->rooms->now);
+	tell_text(s, &ev);
 }
 
 static void on_up(void *ctx)

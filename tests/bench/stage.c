@@ -276,6 +276,7 @@ static void configure(struct stage *s)
 	s->cfg->rooms.max_rooms = s->cfg->limits.max_sessions = 100000;
 	s->cfg->quic.max_conns_per_addr = s->cfg->quic.max_half_open = s->cfg->quic.retry_half_open = 100000;
 	s->cfg->quic.max_conns = 100000;
+	s->cfg->rooms.room_text_bytes_per_s = 1000000000;
 }
 
 struct stage *stage_new(const struct stage_opts *opts)

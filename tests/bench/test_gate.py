@@ -49,6 +49,9 @@ class Gate(unittest.TestCase):
     def test_people_whose_clocks_drift(self):
         self.check("drift")
 
+    def test_messages_to_a_hundred(self):
+        self.check("relay")
+
     def test_handshakes(self):
         self.check("handshake")
 

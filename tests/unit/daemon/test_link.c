@@ -189,6 +189,8 @@ static void count_line(void *ctx, enum log_level level, const char *line)
 		log_lines.left++;
 }
 
+static uint32_t room_text_bytes_per_s; /* 0: the default */
+
 static void world_init_with(struct world *w, unsigned n_shards, uint32_t silent_client_ms)
 {
 	static struct log_out out = {.level = LOG_INFO, .journal = true, .hook = count_line};
@@ -202,6 +204,8 @@ static void world_init_with(struct world *w, unsigned n_shards, uint32_t silent_
 	assert_non_null(w->cfg);
 	config_default(w->cfg);
 	w->cfg->limits.silent_client_ms = silent_client_ms;
+	if (room_text_bytes_per_s)
+		w->cfg->rooms.room_text_bytes_per_s = room_text_bytes_per_s;
 	assert_int_equal(rooms_new(&w->cfg->rooms, &quiet, &w->rooms), 0);
 	assert_int_equal(registry_new(w->cfg, n_shards, &w->registry), 0);
 	const struct links_opts o = {.cfg = w->cfg, .rooms = w->rooms, .registry = w->registry, .wall_ms = wall_ms};
@@ -217,6 +221,13 @@ static void world_init_shards(struct world *w, unsigned n_shards)
 static void world_init(struct world *w)
 {
 	world_init_shards(w, 1);
+}
+
+static void world_init_text(struct world *w, uint32_t bytes_per_s)
+{
+	room_text_bytes_per_s = bytes_per_s;
+	world_init(w);
+	room_text_bytes_per_s = 0;
 }
 
 static void world_end(struct world *w)
@@ -484,6 +495,30 @@ TEST(the_lines_of_one_tick_leave_together)
 	assert_int_equal(b->n_flushes, before + 2);
 	run_until(&w, w.now + nsec_from_ms(100));
 	assert_int_equal(b->n_flushes, before + 2);
+	world_end(&w);
+}
+
+TEST(senders_beyond_the_limit_of_their_room_are_told_once_a_second)
+{
+	struct world w;
+
+	world_init_text(&w, 100); /* a line or two */
+	struct client *a = join(&w), *b = join(&w);
+
+	for (int i = 0; i < 5; i++)
+		write_line(a, "{\"type\":\"message\",\"text\":\"hi\"}");
+	char text[8192];
+
+	read_lines(a, text, sizeof text);
+	const char *first = strstr(text, "messages_limited");
+
+	assert_non_null(first);
+	assert_null(strstr(first + 1, "messages_limited"));
+	assert_was_sent_with(b, "message");
+	run_until(&w, w.now + nsec_from_ms(1000));
+	write_line(a, "{\"type\":\"message\",\"text\":\"hi\"}");
+	write_line(a, "{\"type\":\"message\",\"text\":\"hi\"}");
+	assert_was_sent_with(a, "messages_limited");
 	world_end(&w);
 }
 
@@ -1069,6 +1104,7 @@ int main(void)
 		cmocka_unit_test(all_links_are_closed_with_one_code),
 		cmocka_unit_test(a_message_goes_to_everybody_in_one_and_the_same_line),
 		cmocka_unit_test(the_lines_of_one_tick_leave_together),
+		cmocka_unit_test(senders_beyond_the_limit_of_their_room_are_told_once_a_second),
 		cmocka_unit_test(a_line_for_one_is_not_taken_for_that_of_everybody),
 		cmocka_unit_test(a_ping_is_answered_and_a_bye_ends_the_session),
 		cmocka_unit_test(an_impossible_request_is_answered_with_an_error),

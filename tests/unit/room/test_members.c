@@ -237,6 +237,42 @@ TEST(messages_reach_all_or_one)
 	stage_close(s);
 }
 
+TEST(the_text_of_a_room_is_bounded_for_all_its_listeners_together)
+{
+	struct stage *s = stage_new();
+	struct actor *a, *b;
+	int passed = 0;
+
+	s->opts.room_text_bytes_per_s = 10000;
+	stage_open(s);
+	assert_int_equal(try_join(s, "r", "Ann", &a), 0);
+	assert_int_equal(try_join(s, "r", "Bob", &b), 0);
+	b->n_events = 0;
+	for (int i = 0; i < 200; i++)
+		passed += participant_message(i % 2 ? a->p : b->p, 0, "12345678901234567890", s->now) == 0;
+	assert_int_equal(passed, 100); /* 2 x 10000 bytes of 2 x (20 + 80) */
+	assert_int_equal(b->n_events, 100);
+	assert_int_equal(participant_message(a->p, participant_id(b->p), "psst", s->now), ERR_LIMIT);
+	assert_int_equal(rooms_stats(s->rooms)->text_limited, 101);
+	assert_int_equal(participant_message(a->p, 0, "later", s->now + nsec_from_ms(500)), 0);
+	stage_close(s);
+}
+
+TEST(a_message_passes_however_many_listen)
+{
+	struct stage *s = stage_new();
+	char longest[MESSAGE_MAX + 1] = "";
+	struct actor *a, *b;
+
+	s->opts.room_text_bytes_per_s = 1000;
+	stage_open(s);
+	assert_int_equal(try_join(s, "r", "Ann", &a), 0);
+	assert_int_equal(try_join(s, "r", "Bob", &b), 0);
+	memset(longest, 'x', MESSAGE_MAX);
+	assert_int_equal(participant_message(a->p, 0, longest, s->now), 0);
+	stage_close(s);
+}
+
 TEST(an_event_has_one_serial_number_for_its_whole_audience)
 {
 	struct stage *s = stage_with_bridge("echo");
@@ -386,6 +422,8 @@ int main(void)
 		cmocka_unit_test(private_rooms_are_apart),
 		cmocka_unit_test(the_others_are_told_of_joining_and_leaving),
 		cmocka_unit_test(messages_reach_all_or_one),
+		cmocka_unit_test(the_text_of_a_room_is_bounded_for_all_its_listeners_together),
+		cmocka_unit_test(a_message_passes_however_many_listen),
 		cmocka_unit_test(an_event_has_one_serial_number_for_its_whole_audience),
 		cmocka_unit_test(the_bridge_is_a_member),
 		cmocka_unit_test(faults_are_counted_and_survived),

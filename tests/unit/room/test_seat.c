@@ -254,6 +254,24 @@ TEST(its_messages_and_transcripts_reach_all)
 	stage_close(s);
 }
 
+TEST(its_text_is_bounded)
+{
+	struct puppet p = {0};
+	struct stage *s = puppet_stage(&p);
+	struct actor *a = stage_join(s, "all");
+	char text[1001] = "";
+	size_t n = a->n_events;
+
+	memset(text, 'x', 1000);
+	for (int i = 0; i < 100; i++) {
+		p.sink->message(p.sink_ctx, text);
+		p.sink->transcript(p.sink_ctx, 0, text, false);
+	}
+	assert_int_equal(a->n_events - n, 60); /* 65536 bytes of 1000 + 80 */
+	assert_int_equal(rooms_stats(s->rooms)->bridge_text_limited, 140);
+	stage_close(s);
+}
+
 TEST(a_failed_open_never_fails_a_join)
 {
 	struct puppet p = {.fail_open = true};
@@ -1026,6 +1044,7 @@ int main(void)
 		cmocka_unit_test(a_quiet_room_with_a_bridge_aligns_its_ticks_with_a_new_talker),
 		cmocka_unit_test(it_hears_people_and_not_itself),
 		cmocka_unit_test(its_messages_and_transcripts_reach_all),
+		cmocka_unit_test(its_text_is_bounded),
 		cmocka_unit_test(a_failed_open_never_fails_a_join),
 		cmocka_unit_test(dropped_input_is_counted),
 		cmocka_unit_test(the_pause_doubles_to_half_a_minute),
