@@ -118,7 +118,7 @@ function refusal({ status, text }) {
 		401: ['The server asks for a pass', sentence(text)],
 		403: ['This page may not use the server', sentence(text)],
 		404: ['There is no such room', 'Is its name spelt as it was given to you?'],
-		429: ['Too many attempts', 'Try again in a minute.'],
+		429: ['Too many calls from your network', 'The server is filling up, and keeps room for people elsewhere. Try again in a while.'],
 		503: ['The server takes no more calls for now', `${sentence(text)} Try again in a while.`.trim()],
 	}[status] ?? ['The server did not let you in', sentence(text)];
 	return { title, text: meaning || 'It gave no reason.' };

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct sockaddr;
+
 /* Strings are NUL-terminated, borrowed until the handler returns, "" if absent unless said otherwise. */
 struct http_request {
 	const char *method;        /* "GET", "HEAD"; "CONNECT" where a session is asked for */
@@ -18,6 +20,7 @@ struct http_request {
 	const char *origin;        /* NULL if absent, which is not the same as empty: see base/origin.h */
 	const char *authorization; /* as it came: scheme and credentials */
 	const char *user_agent;
+	const struct sockaddr *peer; /* whom the connection comes from, which may be a relay; NULL: not known */
 	void *conn;                /* for http_defer(); NULL: the answer cannot wait */
 };
 

@@ -64,6 +64,8 @@ int tls_stream_connect(uv_loop_t *loop, const struct sockaddr *addr, struct tls_
 /* Queues bytes. Copies. ERR_LIMIT: over `max_queue`, nothing was queued; ERR_STATE: not open, ended or closed. After any
  * other error close it. */
 int tls_stream_send(struct tls_stream *s, const void *p, size_t len);
+/* The address at the other end; its family is AF_UNSPEC if the kernel does not know it any more. */
+void tls_stream_peer(const struct tls_stream *s, struct sockaddr_storage *out);
 /* After on_end: what went wrong, in a few words for a log ("connection refused"); "closed" if nothing did. */
 const char *tls_stream_why(const struct tls_stream *s);
 size_t tls_stream_queued(const struct tls_stream *s); /* bytes on their way to the kernel, TLS's own included */

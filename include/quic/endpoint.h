@@ -40,6 +40,8 @@ struct quic_opts {
 	uint32_t datagram_queue;       /* datagrams waiting in one connection; the oldest is dropped. default 32 */
 	uint32_t datagram_age_ms;      /* older ones are dropped unsent. default 120 */
 	uint32_t datagram_pool;        /* buffers shared by all connections. default 4096 */
+	uint32_t address_share_percent; /* of max_half_open, for one address, once half of it is taken: see base/share.h. default 10 */
+	struct quic_net_texts exempt;  /* who is not held to such a share. default "127.0.0.0/8", "::1" */
 	uint32_t stateless_per_s;      /* version negotiation, refusal and reset packets. default 2000 */
 	bool pmtud;                    /* probe for larger packets: 1444 bytes at most, in ngtcp2's steps. default true */
 	uint8_t shard;                 /* first byte of the connection ids we choose; for steering */
@@ -131,7 +133,7 @@ struct quic_stats {
 	uint64_t conns_accepted, conns_closed, handshakes, handshake_failures;
 	uint64_t by_group[QUIC_TLS_GROUPS]; /* handshakes, by the number of their key exchange */
 	uint64_t retries_sent, bad_tokens, version_negotiations, stateless_resets;
-	uint64_t refused_limit, refused_addr, dropped_half_open, dropped_stateless;
+	uint64_t refused_limit, refused_addr, refused_share, dropped_half_open, dropped_stateless;
 	uint64_t unknown_packets; /* of no connection, and no Initial */
 	uint64_t initials_dropped; /* of no connection, and not what a client begins with */
 	uint64_t datagrams_in, datagrams_out;
@@ -256,6 +258,8 @@ struct quic_conn_info {
 	uint64_t id;               /* counts up within the endpoint; for logs */
 };
 void quic_conn_info(const struct quic_conn *c, struct quic_conn_info *out);
+/* The peer's validated address, with its port. Borrowed until the next call into the endpoint. */
+const struct quic_addr *quic_conn_peer(const struct quic_conn *c);
 nsec quic_conn_pto(const struct quic_conn *c);
 void *quic_conn_user(const struct quic_conn *c);
 /* The `user` of the callbacks. A client may set it right after quic_endpoint_connect(): then on_open

@@ -82,6 +82,14 @@ bool check_name(char *text, size_t size, char accepts[128])
 	return true;
 }
 
+bool check_net(char *text, size_t size, char accepts[128])
+{
+	struct quic_net n;
+
+	(void)size, (void)accepts;
+	return quic_net_parse(text, &n) == 0;
+}
+
 bool check_credential(char *text, size_t size, char accepts[128])
 {
 	static const char prefix[] = "credential:";

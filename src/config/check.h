@@ -16,6 +16,7 @@ bool check_path(char *text, size_t size, char accepts[128]);
 bool check_origin(char *text, size_t size, char accepts[128]);
 /* Of a host, without a port; in lower case. */
 bool check_name(char *text, size_t size, char accepts[128]);
+bool check_net(char *text, size_t size, char accepts[128]); /* see quic_net_parse() */
 /* Turns "credential:NAME" into a file in $CREDENTIALS_DIRECTORY. */
 bool check_credential(char *text, size_t size, char accepts[128]);
 bool check_tls_group(char *text, size_t size, char accepts[128]);

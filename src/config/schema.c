@@ -168,6 +168,14 @@ static const struct option_row limit_fields[] = {
 		.help = "connections at once; more are refused"),
 	N32("max_connections_per_address", quic.max_conns_per_addr, 1, 1000000,
 		.help = "connections at once from one IPv4 address or IPv6 /64"),
+	N32("address_share_percent", quic.address_share_percent, 1, 100, .unit = "percent",
+		.help = "once half of max_sessions, max_rooms or max_half_open is taken, one IPv4 address or IPv6 /64 gets no more than "
+			"this much of it: further sessions and rooms are answered 429, handshakes are refused; 100: no such limit"),
+	{.key = "exempt_addresses", .type = OPTION_LIST, IN(quic.exempt.net), WIDE(config, quic.exempt.net[0]),
+		.count = offsetof(struct config, quic.exempt.n), .max = QUIC_NETS_MAX, .fix = check_net,
+		.accepts = "an address or a network such as \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\", without bits behind its prefix",
+		.help = "to whom address_share_percent does not apply: relays, whose one address stands for many people; those of this "
+			"machine, unless the list leaves them out"},
 	N32("max_half_open", quic.max_half_open, 1, 1000000,
 		.help = "handshakes under way; above it, the oldest is dropped for a new one"),
 	N32("max_waiting_handshakes", limits.max_waiting_handshakes, 16, 100000,

@@ -97,17 +97,20 @@ static enum verdict examine(const struct admission *a, const struct http_request
 }
 
 enum verdict admission_enter(const struct admission *a, const struct http_request *req, unsigned here, struct join *out,
-	unsigned *shard)
+	struct holder_key *from, unsigned *shard)
 {
 	enum verdict v = strcmp(req->path, a->cfg->server.path) ? VERDICT_NO_SUCH_PATH : examine(a, req, out);
+	const struct guest g = {out->room, registry_holder(a->registry, req->peer)};
 
-	return v == VERDICT_ADMITTED ? registry_enter(a->registry, out->room, here, shard) : v;
+	*from = g.from;
+	return v == VERDICT_ADMITTED ? registry_enter(a->registry, &g, here, shard) : v;
 }
 
 enum verdict admission_check(const struct admission *a, const struct http_request *req)
 {
 	struct join asked;
 	enum verdict v = examine(a, req, &asked);
+	const struct guest g = {asked.room, registry_holder(a->registry, req->peer)};
 
-	return v == VERDICT_ADMITTED ? registry_check(a->registry, asked.room) : v;
+	return v == VERDICT_ADMITTED ? registry_check(a->registry, &g) : v;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * admission - the one place that decides whether a session may open, from the request that asks for it: path, query,
- * origin, then what all shards agree on (registry.h): shutting down, rooms, limits, load. Asked by CONNECT and by /check.
+ * origin, then what all shards agree on (registry.h): shutting down, rooms, limits, shares of them, load. Asked by CONNECT and by /check.
  * Any thread, no clock; allocates for a room's entry in the registry at most.
  */
 #pragma once
@@ -17,14 +17,14 @@ struct admission {
 	struct certs *certs; /* whose names are ours; NULL: none is */
 };
 
-/* A CONNECT that came to shard `here`. VERDICT_ADMITTED: `out` is what they asked for, and they are counted until
- * registry_leave(). VERDICT_MOVED: nothing was counted; *shard is to decide. Anything else refuses them. */
+/* A CONNECT that came to shard `here`. VERDICT_ADMITTED: `out` is what they asked for, and they are counted, for `from`,
+ * until registry_leave(). VERDICT_MOVED: nothing was counted; *shard is to decide. Anything else refuses them. */
 enum verdict admission_enter(const struct admission *a, const struct http_request *req, unsigned here, struct join *out,
-	unsigned *shard);
+	struct holder_key *from, unsigned *shard);
 
 /* The verdict on a CONNECT with the same query now, on the right path; never VERDICT_MOVED. The origin is that of the
  * page that asks: a browser sends Origin to another server than the page's own, and none to its own, which counts as
- * allowed. Counts nothing. */
+ * allowed. Shares are those of the address that asks, which may not be the one that would connect. Counts nothing. */
 enum verdict admission_check(const struct admission *a, const struct http_request *req);
 
 /* May a page of the request's origin connect to its host? No origin: not a page, allowed. With a list: exactly those ("*":

@@ -231,9 +231,11 @@ static enum verdict verdict_of(int err)
 }
 
 /* Joins the room where admission has counted the session already. */
-static enum verdict enter(struct links *ls, struct session *s, const struct join *j, struct link **out, nsec now)
+static enum verdict enter(struct links *ls, struct session *s, const struct join *j, const struct holder_key *from,
+	struct link **out, nsec now)
 {
 	struct link *l = link_new(ls, s, j, now);
+	const struct guest guest = {j->room, *from};
 	const struct participant_opts opts = {
 		.room = j->room,
 		.name = j->name,
@@ -242,10 +244,11 @@ static enum verdict enter(struct links *ls, struct session *s, const struct join
 	int err = l ? rooms_join(ls->opts.rooms, &opts, &room_sink, l, now, &l->participant) : ERR_NOMEM;
 
 	if (!err) {
+		l->from = *from;
 		*out = l;
 		return VERDICT_ADMITTED;
 	}
-	registry_leave(ls->admission.registry, j->room);
+	registry_leave(ls->admission.registry, &guest);
 	free(l);
 	return verdict_of(err);
 }
@@ -253,12 +256,13 @@ static enum verdict enter(struct links *ls, struct session *s, const struct join
 static enum verdict admit(struct links *ls, struct session *s, const struct http_request *req, struct link **out, nsec now)
 {
 	struct join j;
+	struct holder_key from;
 	unsigned shard;
-	enum verdict v = admission_enter(&ls->admission, req, ls->opts.shard, &j, &shard);
+	enum verdict v = admission_enter(&ls->admission, req, ls->opts.shard, &j, &from, &shard);
 
 	if (v == VERDICT_MOVED && session_move(s, shard))
 		return VERDICT_NOT_MOVED;
-	return v == VERDICT_ADMITTED ? enter(ls, s, &j, out, now) : v;
+	return v == VERDICT_ADMITTED ? enter(ls, s, &j, &from, out, now) : v;
 }
 
 /* Sessions and refusals cost an attacker nothing, so their lines in the log are limited. */
@@ -360,11 +364,12 @@ static void on_closed(void *user, const struct session_close *why, nsec now)
 	struct link *l = user;
 	struct links *ls = l->owner;
 	char room[ROOM_NAME_MAX + 1];
+	const struct guest guest = {room, l->from};
 
 	log_left(l, why, now);
 	snprintf(room, sizeof room, "%s", participant_room(l->participant));
 	participant_leave(l->participant, leave_reason(l, why), now);
-	registry_leave(ls->admission.registry, room);
+	registry_leave(ls->admission.registry, &guest);
 	list_remove(&l->node);
 	list_remove(&l->watched);
 	list_remove(&l->unsent);

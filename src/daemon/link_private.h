@@ -53,6 +53,7 @@ struct link {
 	struct list unsent;      /* in links->unsent */
 	struct list slow;        /* in links->slow, while there are lines that it lost and was not told of */
 	struct slow_lines lost;
+	struct holder_key from;  /* as it was counted; the client may be elsewhere by now */
 	enum leave_reason left;  /* why we close the session */
 	uint64_t datagrams_in, packets_out;
 	uint32_t warned;         /* kinds of fault that it has been warned of, one bit each */

@@ -25,6 +25,8 @@ static const struct {
 	[VERDICT_SERVER_BUSY] = {503, "the server is busy"},
 	[VERDICT_ROOM_FULL] = {503, "the room is full"},
 	[VERDICT_TOO_MANY_ROOMS] = {503, "the server has no place for another room"},
+	[VERDICT_ADDRESS_SESSIONS] = {429, "the server fills up, and there are too many sessions from this address"},
+	[VERDICT_ADDRESS_ROOMS] = {429, "the server fills up, and there are too many rooms from this address"},
 	[VERDICT_NOT_MOVED] = {503, "the server is busy with others who move; try again"},
 	[VERDICT_NO_MEMORY] = {503, "the server cannot take more people now"},
 };
@@ -41,6 +43,8 @@ const char *verdict_text(enum verdict v)
 
 void refusals_count(struct refusals *r, enum verdict v)
 {
+	r->address_sessions += v == VERDICT_ADDRESS_SESSIONS;
+	r->address_rooms += v == VERDICT_ADDRESS_ROOMS;
 	switch (verdicts[v].status) {
 	case 400:
 		r->status_400++;
@@ -50,6 +54,9 @@ void refusals_count(struct refusals *r, enum verdict v)
 		break;
 	case 404:
 		r->status_404++;
+		break;
+	case 429:
+		r->status_429++;
 		break;
 	default:
 		assert(verdicts[v].status == 503); /* a new status wants a counter, and a row among the metrics */

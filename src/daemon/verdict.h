@@ -23,6 +23,8 @@ enum verdict {
 	VERDICT_SERVER_BUSY,    /* no shard has time for one more */
 	VERDICT_ROOM_FULL,      /* max_participants of its rule */
 	VERDICT_TOO_MANY_ROOMS, /* max_rooms */
+	VERDICT_ADDRESS_SESSIONS, /* their address has its share of max_sessions ... */
+	VERDICT_ADDRESS_ROOMS,    /* ... of max_rooms: see base/share.h */
 	VERDICT_NOT_MOVED,      /* too many connections are on their way to that shard */
 	VERDICT_NO_MEMORY,
 	VERDICT_N,
@@ -35,6 +37,7 @@ const char *verdict_text(enum verdict v);
 
 /* CONNECT requests refused, by status. */
 struct refusals {
-	uint64_t status_400, status_403, status_404, status_503;
+	uint64_t status_400, status_403, status_404, status_429, status_503;
+	uint64_t address_sessions, address_rooms; /* of 429 */
 };
 void refusals_count(struct refusals *r, enum verdict v);

@@ -183,10 +183,13 @@ static void respond(struct http_conn *c, const struct http_response *res)
 static void serve(struct http_conn *c)
 {
 	struct http_server *s = c->server;
+	struct sockaddr_storage peer;
 	struct http_response res;
 
 	begin_response(c);
 	http_response_init(&res);
+	tls_stream_peer(c->stream, &peer);
+	c->req.http.peer = (const struct sockaddr *)&peer;
 	c->req.http.conn = c;
 	s->handler(s->ctx, &c->req.http, &res);
 	if (!c->deferred)

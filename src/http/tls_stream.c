@@ -189,6 +189,14 @@ void tls_stream_bound_kernel(struct tls_stream *s, int bytes)
 		setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
 }
 
+void tls_stream_peer(const struct tls_stream *s, struct sockaddr_storage *out)
+{
+	int len = sizeof *out;
+
+	if (uv_tcp_getpeername(&s->tcp, (struct sockaddr *)out, &len) < 0)
+		*out = (struct sockaddr_storage){.ss_family = AF_UNSPEC};
+}
+
 const char *tls_stream_why(const struct tls_stream *s)
 {
 	return s->why;

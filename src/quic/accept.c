@@ -3,6 +3,9 @@
 
 #include "base/err.h"
 #include "base/random.h"
+#include "base/share.h"
+
+#include <string.h>
 
 enum {
 	RESET_MIN = 21,      /* bytes of the shortest stateless reset (RFC 9000 10.3) */
@@ -74,14 +77,17 @@ static void send_reset(struct quic_endpoint *ep, const struct quic_path *path, c
 		ep->stats.stateless_resets++;
 }
 
-static bool send_close(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd, uint64_t code)
+/* `why` is for people. The client reads it; the page of a browser does not. */
+static bool send_close(struct quic_endpoint *ep, const struct quic_path *path, const ngtcp2_pkt_hd *hd, uint64_t code,
+	const char *why)
 {
 	if (!stateless_allowed(ep))
 		return false;
 	uint8_t *b = ep->out.slot(ep->out.ctx);
 
 	return send_stateless(ep, path,
-		ngtcp2_crypto_write_connection_close(b, QUIC_PACKET_MAX, hd->version, &hd->scid, &hd->dcid, code, NULL, 0));
+		ngtcp2_crypto_write_connection_close(b, QUIC_PACKET_MAX, hd->version, &hd->scid, &hd->dcid, code,
+			(const uint8_t *)why, strlen(why)));
 }
 
 /* A Retry costs a hundredth of a handshake and has a tenth of the size of what it answers. It has no limit: in a flood,
@@ -112,7 +118,7 @@ static void admit(struct quic_endpoint *ep, const struct quic_path *path, uint8_
 
 	if (err == ERR_LIMIT) {
 		ep->stats.refused_addr++;
-		send_close(ep, path, hd, NGTCP2_CONNECTION_REFUSED);
+		send_close(ep, path, hd, NGTCP2_CONNECTION_REFUSED, "too many connections from this address");
 		return;
 	}
 	if (err)
@@ -123,12 +129,22 @@ static void admit(struct quic_endpoint *ep, const struct quic_path *path, uint8_
 		ep_send_retry(ep, path, hd);
 }
 
-/* Many handshakes are under way or have just failed: a new client must validate its address by Retry. */
+/* Many handshakes are under way or have just failed: a new client must validate its address by Retry; where shares count at
+ * the latest, so that nobody can use up that of another. */
 static bool must_prove(const struct quic_endpoint *ep)
 {
 	uint32_t half_open = ep_half_open(ep);
 
-	return half_open + recent_count(&ep->failed, ep->now) >= ep->opts.retry_half_open || half_open >= ep->opts.max_half_open;
+	return half_open + recent_count(&ep->failed, ep->now) >= ep->opts.retry_half_open ||
+		share_counts(half_open, ep->opts.max_half_open);
+}
+
+static bool has_its_share(const struct quic_endpoint *ep, const struct quic_addr *from)
+{
+	uint32_t taken = ep_half_open(ep), max = ep->opts.max_half_open;
+
+	return share_counts(taken, max) && !quic_nets_have(&ep->exempt, &from->sa) &&
+		!share_allows(addr_limit_proven(ep->addrs, from), taken, max, ep->opts.address_share_percent);
 }
 
 /* Makes room for one more handshake: at the limit the oldest is dropped. A real client needs a round trip or two; an
@@ -157,12 +173,16 @@ static void recv_initial(struct quic_endpoint *ep, const struct quic_path *path,
 
 	if (token == TOKEN_BAD) {
 		ep->stats.bad_tokens++;
-		send_close(ep, path, hd, NGTCP2_INVALID_TOKEN);
+		send_close(ep, path, hd, NGTCP2_INVALID_TOKEN, "bad token");
 	} else if (ep->refuse || ep_conns(ep) >= ep->opts.max_conns) {
 		ep->stats.refused_limit++;
-		send_close(ep, path, hd, NGTCP2_CONNECTION_REFUSED);
+		send_close(ep, path, hd, NGTCP2_CONNECTION_REFUSED,
+			ep->refuse ? "the server is shutting down" : "too many connections");
 	} else if (token == TOKEN_NONE && (kind == INITIAL_PIECE || must_prove(ep))) {
 		ep_send_retry(ep, path, hd);
+	} else if (has_its_share(ep, &path->remote)) {
+		ep->stats.refused_share++;
+		send_close(ep, path, hd, NGTCP2_CONNECTION_REFUSED, "too many handshakes from this address");
 	} else if (!make_room(ep)) {
 		ep->stats.dropped_half_open++;
 	} else {

@@ -81,20 +81,121 @@ bool quic_addr_equal(const struct quic_addr *a, const struct quic_addr *b)
 		memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof a->in6.sin6_addr) == 0;
 }
 
+/* The bytes of an address: 4 of IPv4, also of one that is mapped into IPv6, or 16. NULL: another kind. */
+static const uint8_t *bytes_of(const struct sockaddr *a, size_t *len)
+{
+	enum { V4_IN_V6 = 12 };
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)a;
+
+	*len = 4;
+	if (a->sa_family == AF_INET)
+		return (const uint8_t *)&((const struct sockaddr_in *)a)->sin_addr;
+	if (a->sa_family != AF_INET6)
+		return NULL;
+	if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+		return in6->sin6_addr.s6_addr + V4_IN_V6;
+	*len = sizeof in6->sin6_addr;
+	return in6->sin6_addr.s6_addr;
+}
+
+size_t quic_sockaddr_limit_key(const struct sockaddr *a, uint8_t key[16])
+{
+	enum { PREFIX = 8 };
+	size_t len;
+	const uint8_t *b = bytes_of(a, &len);
+
+	if (!b)
+		return 0;
+	if (len > PREFIX)
+		len = PREFIX;
+	memcpy(key, b, len);
+	return len;
+}
+
 size_t quic_addr_limit_key(const struct quic_addr *a, uint8_t key[16])
 {
-	enum { V4_IN_V6 = 12, PREFIX = 8 };
+	return a->len == 0 ? 0 : quic_sockaddr_limit_key(&a->sa, key);
+}
 
-	if (a->len == 0)
+/* --- networks ------------------------------------------------------------------------- */
+
+/* Of the number behind the '/'; NULL: there is none, and all bits count. */
+static int parse_bits(const char *digits, size_t max, uint8_t *out)
+{
+	unsigned n = 0;
+
+	if (!digits) {
+		*out = (uint8_t)max;
 		return 0;
-	if (a->sa.sa_family == AF_INET) {
-		memcpy(key, &a->in4.sin_addr, 4);
-		return 4;
 	}
-	if (IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr)) {
-		memcpy(key, a->in6.sin6_addr.s6_addr + V4_IN_V6, 4);
-		return 4;
+	if (!*digits || strlen(digits) > 3 || (digits[0] == '0' && digits[1]))
+		return ERR_MALFORMED;
+	for (; *digits; digits++) {
+		if (*digits < '0' || *digits > '9')
+			return ERR_MALFORMED;
+		n = 10 * n + (unsigned)(*digits - '0');
 	}
-	memcpy(key, a->in6.sin6_addr.s6_addr, PREFIX);
-	return PREFIX;
+	*out = (uint8_t)n;
+	return n <= max ? 0 : ERR_MALFORMED;
+}
+
+static bool bit_is_set(const uint8_t *b, size_t i)
+{
+	return b[i / 8] >> (7 - i % 8) & 1;
+}
+
+int quic_net_parse(const char *text, struct quic_net *out)
+{
+	char host[QUIC_NET_TEXT];
+	struct quic_addr a;
+	struct quic_net n = {0};
+	size_t len;
+
+	if (strlen(text) >= sizeof host)
+		return ERR_MALFORMED;
+	memcpy(host, text, strlen(text) + 1);
+	char *slash = strchr(host, '/');
+
+	if (slash)
+		*slash++ = '\0';
+	if (quic_addr_parse(host, 0, &a))
+		return ERR_MALFORMED;
+	const uint8_t *b = bytes_of(&a.sa, &len);
+
+	if (a.sa.sa_family == AF_INET6 && len == 4) /* bits of a mapped one would be counted in two ways */
+		return ERR_MALFORMED;
+	if (parse_bits(slash, 8 * len, &n.bits))
+		return ERR_MALFORMED;
+	for (size_t i = n.bits; i < 8 * len; i++)
+		if (bit_is_set(b, i))
+			return ERR_MALFORMED;
+	n.len = (uint8_t)len;
+	memcpy(n.b, b, len);
+	*out = n;
+	return 0;
+}
+
+bool quic_net_has(const struct quic_net *n, const struct sockaddr *a)
+{
+	size_t len, whole = n->bits / 8, rest = n->bits % 8;
+	const uint8_t *b = bytes_of(a, &len);
+
+	if (!b || len != n->len || memcmp(b, n->b, whole) != 0)
+		return false;
+	return rest == 0 || (b[whole] ^ n->b[whole]) >> (8 - rest) == 0;
+}
+
+void quic_nets_parse(const struct quic_net_texts *texts, struct quic_nets *out)
+{
+	out->n = 0;
+	for (size_t i = 0; i < texts->n; i++)
+		out->n += !quic_net_parse(texts->net[i], &out->net[out->n]);
+}
+
+bool quic_nets_have(const struct quic_nets *l, const struct sockaddr *a)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (quic_net_has(&l->net[i], a))
+			return true;
+	return false;
 }

@@ -12,7 +12,7 @@
 enum { KEY_MAX = 16 };
 
 struct addr_entry {
-	uint32_t n;
+	uint32_t n, proven;
 	uint8_t len, key[KEY_MAX];
 };
 
@@ -85,6 +85,26 @@ int addr_limit_enter(struct addr_limit *l, const struct quic_addr *a, uint32_t m
 
 	pthread_mutex_unlock(&l->lock);
 	return err;
+}
+
+void addr_limit_count_proven(struct addr_limit *l, struct addr_entry *e, int n)
+{
+	pthread_mutex_lock(&l->lock);
+	e->proven += (unsigned)n;
+	pthread_mutex_unlock(&l->lock);
+}
+
+uint32_t addr_limit_proven(struct addr_limit *l, const struct quic_addr *a)
+{
+	uint8_t key[KEY_MAX];
+	size_t len = quic_addr_limit_key(a, key);
+
+	pthread_mutex_lock(&l->lock);
+	const struct addr_entry *e = map_get(l->map, key, len);
+	uint32_t n = e ? e->proven : 0;
+
+	pthread_mutex_unlock(&l->lock);
+	return n;
 }
 
 void addr_limit_leave(struct addr_limit *l, struct addr_entry *e)

@@ -123,11 +123,11 @@ static void conn_free(struct quic_conn *c)
 	ngtcp2_conn_del(c->q);
 	ngtcp2_crypto_ossl_ctx_del(c->tls.ossl);
 	quic_tls_unref(c->tls.ctx);
+	qconn_leave_half_open(c);
 	addr_limit_leave(ep->addrs, c->addr);
 	list_remove(&c->dirty);
 	if (c->slot != NO_SLOT)
 		schedule_remove(&ep->sched, c->slot);
-	qconn_leave_half_open(c);
 	ep_count(ep, -1, 0);
 	qmove_over(ep, c->origin);
 	free(c);
@@ -225,6 +225,9 @@ int qconn_accept(struct quic_endpoint *ep, const struct quic_path *path, const n
 	}
 	c->server = true;
 	c->addr = addr;
+	c->proven = odcid != NULL;
+	if (c->proven)
+		addr_limit_count_proven(ep->addrs, addr, 1);
 	list_append(&ep->half_open, &c->half_open);
 	ep_count(ep, 0, 1);
 	err = start_server(c, hd, odcid);

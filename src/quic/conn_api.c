@@ -168,6 +168,11 @@ void quic_conn_info(const struct quic_conn *c, struct quic_conn_info *out)
 	};
 }
 
+const struct quic_addr *quic_conn_peer(const struct quic_conn *c)
+{
+	return &c->path.remote;
+}
+
 nsec quic_conn_pto(const struct quic_conn *c)
 {
 	return ngtcp2_conn_get_pto(c->q);

@@ -25,6 +25,8 @@ void quic_opts_default(struct quic_opts *o)
 		.datagram_queue = 32,
 		.datagram_age_ms = 120,
 		.datagram_pool = 4096,
+		.address_share_percent = 10,
+		.exempt = {{"127.0.0.0/8", "::1"}, 2}, /* a relay, or a test: it speaks for many */
 		.stateless_per_s = 2000,
 		.pmtud = true,
 	};
@@ -62,6 +64,7 @@ int quic_endpoint_new(const struct quic_opts *opts, const struct quic_out *out, 
 	list_init(&ep->half_open);
 	schedule_init(&ep->sched);
 	dgram_pool_init(&ep->pool, opts->datagram_pool);
+	quic_nets_parse(&opts->exempt, &ep->exempt);
 	secret_init(&ep->retry_secret, NULL);
 	secret_init(&ep->reset_secret, opts->reset_secret);
 	random_bytes(ep->random_key, sizeof ep->random_key);

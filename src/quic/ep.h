@@ -37,6 +37,7 @@ struct quic_move;
 
 struct quic_endpoint {
 	struct quic_opts opts;
+	struct quic_nets exempt; /* opts.exempt */
 	struct quic_out out;
 	const struct quic_app *app;
 	void *app_ctx;
@@ -125,6 +126,7 @@ struct quic_conn {
 	struct list dirty;
 	struct list half_open; /* in ep->half_open until its handshake is over */
 	bool server;
+	bool proven; /* while half open: the client came with a token */
 	enum conn_phase phase;
 	struct conn_end end;
 	uint32_t slot; /* in the schedule; NO_SLOT: it is moving to another endpoint */
@@ -237,6 +239,8 @@ static inline void qconn_leave_half_open(struct quic_conn *c)
 {
 	if (!qconn_half_open(c))
 		return;
+	if (c->proven)
+		addr_limit_count_proven(c->ep->addrs, c->addr, -1);
 	list_remove(&c->half_open);
 	ep_count(c->ep, 0, -1);
 }

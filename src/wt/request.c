@@ -297,6 +297,7 @@ static unsigned describe(const struct request *r, struct http_request *req, char
 		.origin = r->field[FIELD_ORIGIN] ? text(r, FIELD_ORIGIN) : NULL,
 		.authorization = text(r, FIELD_AUTHORIZATION),
 		.user_agent = text(r, FIELD_USER_AGENT),
+		.peer = &quic_conn_peer(r->st->c->qc)->sa,
 	};
 	*target = strdup(text(r, FIELD_PATH));
 	if (!*target)

@@ -323,9 +323,17 @@ void world_end(struct world *w)
 
 struct talker *world_connect(struct world *w)
 {
+	const struct quic_path path = sim_path(w->cn, w->sn);
+
+	return world_connect_from(w, &path.local);
+}
+
+struct talker *world_connect_from(struct world *w, const struct quic_addr *local)
+{
 	struct talker *t = talker_new(w, false);
 	struct quic_path path = sim_path(w->cn, w->sn);
 
+	path.local = *local;
 	assert_int_equal(quic_endpoint_connect(w->ce, w->ct, &path, "localhost", sim_now(w->sim), &t->c), 0);
 	quic_conn_set_user(t->c, t);
 	return t;

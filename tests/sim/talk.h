@@ -52,6 +52,7 @@ void world_start(struct world *w);
 void world_end(struct world *w);
 
 struct talker *world_connect(struct world *w);
+struct talker *world_connect_from(struct world *w, const struct quic_addr *local); /* one of the client's addresses */
 /* Connects and waits for both sides; fails the test if it takes longer than `limit`. */
 struct talker *world_join(struct world *w, nsec limit);
 /* The server's side of the connection that joined last, or of the n-th (0 = first). */

@@ -349,6 +349,37 @@ TEST(refusals_carry_their_status)
 	world_end(&w);
 }
 
+/* All clients have one address. */
+TEST(an_address_that_has_its_share_is_told_so)
+{
+	struct world w;
+
+	world_init(&w, 17, 5);
+	w.cfg->rooms.max_rooms = 4;
+	join(&w, "a", 0);
+	join(&w, "b", 0);
+	wait_for_all(&w);
+	struct person *room = join(&w, "c", 0);
+
+	run(&w, nsec_from_s(1));
+	assert_int_equal(room->status, 429);
+	w.cfg->limits.max_sessions = 4;
+	struct person *session = join(&w, "a", 0);
+
+	run(&w, nsec_from_s(1));
+	assert_int_equal(session->status, 429);
+	const struct refusals *r = &links_stats(w.shard[0].links)->refused;
+
+	assert_int_equal(r->address_rooms, 1);
+	assert_int_equal(r->address_sessions, 1);
+	assert_int_equal(r->status_429, 2);
+	w.cfg->limits.max_sessions = 5; /* of which two are not half */
+	join(&w, "a", 0);
+	run(&w, nsec_from_s(1));
+	assert_int_equal(w.people[4].status, 200);
+	world_end(&w);
+}
+
 TEST(a_refusal_is_told_in_a_session_to_those_who_ask_for_it)
 {
 	static const char bye[] = "{\"type\":\"bye\",\"reason\":\"refused\",\"text\":\"rate: use 8000 to 48000\",\"status\":400}\n";
@@ -578,6 +609,7 @@ int main(void)
 		cmocka_unit_test(a_client_that_floods_is_limited_and_harms_nobody),
 		cmocka_unit_test(the_control_stream_lists_who_is_in_the_room),
 		cmocka_unit_test(refusals_carry_their_status),
+		cmocka_unit_test(an_address_that_has_its_share_is_told_so),
 		cmocka_unit_test(a_refusal_is_told_in_a_session_to_those_who_ask_for_it),
 		cmocka_unit_test(the_end_of_the_control_stream_is_the_end_of_the_participant),
 		cmocka_unit_test(a_client_that_pinged_and_fell_silent_is_lost_though_its_connection_lives),

@@ -1287,7 +1287,7 @@ TEST(half_open_handshakes_are_bounded)
 	for (int i = 0; i < 30; i++)
 		world_connect(&w);
 	world_run(&w, nsec_from_s(1));
-	assert_int_equal(server_stats(&w)->half_open, 10);
+	assert_int_equal(server_stats(&w)->half_open, 5); /* half: the rest is for those who prove their address */
 	assert_int_equal(server_stats(&w)->dropped_half_open, 0);
 	assert_true(server_stats(&w)->retries_sent >= 20); /* nobody makes way for an address that may be forged */
 	world_run(&w, nsec_from_s(25));
@@ -1314,6 +1314,7 @@ TEST(a_client_that_proves_its_address_is_accepted_despite_a_full_half_open_list)
 	world_init(&w, 92);
 	w.so.max_half_open = 10;
 	w.so.retry_half_open = 5;
+	w.so.address_share_percent = 100;
 	sim_both(w.cn, &clean);
 	world_start(&w);
 	sim_tap(w.sim, only_retry, &on);
@@ -1324,6 +1325,67 @@ TEST(a_client_that_proves_its_address_is_accepted_despite_a_full_half_open_list)
 	assert_true(server_stats(&w)->dropped_half_open >= 15);
 	on = false;
 	world_join(&w, nsec_from_ms(500)); /* long before those time out */
+	world_end(&w);
+}
+
+/* A server with place for 20 handshakes, of which somebody takes as many as they get. */
+static void world_with_hoarder(struct world *w, uint64_t seed, bool *only_retries)
+{
+	world_init(w, seed);
+	w->so.max_half_open = 20;
+	w->so.retry_half_open = 5;
+	sim_both(w->cn, &clean);
+	*only_retries = true;
+}
+
+static void hoard(struct world *w, bool *only_retries)
+{
+	world_start(w);
+	sim_tap(w->sim, only_retry, only_retries);
+	for (int i = 0; i < 40; i++)
+		world_connect(w);
+	world_run(w, nsec_from_ms(500));
+}
+
+TEST(an_address_gets_no_more_than_its_share_of_half_open_handshakes)
+{
+	struct world w;
+	bool on;
+
+	world_with_hoarder(&w, 94, &on);
+	hoard(&w, &on);
+	assert_int_equal(server_stats(&w)->half_open, 10); /* half */
+	assert_true(server_stats(&w)->refused_share >= 30);
+	assert_int_equal(server_stats(&w)->dropped_half_open, 0);
+
+	const struct quic_addr other = sim_add_addr(w.cn, "10.2.0.1", 50001);
+
+	for (int i = 0; i < 4; i++)
+		world_connect_from(&w, &other);
+	world_run(&w, nsec_from_ms(500));
+	assert_int_equal(server_stats(&w)->half_open, 12); /* two are a tenth of twenty */
+	on = false;
+	const struct quic_addr third = sim_add_addr(w.cn, "10.3.0.1", 50002);
+	struct talker *refused = world_connect(&w), *welcome = world_connect_from(&w, &third);
+
+	world_run(&w, nsec_from_ms(300));
+	assert_true(welcome->handshaken);
+	assert_true(refused->closed && refused->why.end == QUIC_END_PEER && refused->why.code == NGTCP2_CONNECTION_REFUSED);
+	world_run(&w, nsec_from_s(20)); /* those have timed out: nobody holds anything */
+	world_join(&w, nsec_from_ms(500));
+	world_end(&w);
+}
+
+TEST(an_exempt_address_may_take_every_half_open_handshake)
+{
+	struct world w;
+	bool on;
+
+	world_with_hoarder(&w, 95, &on);
+	strcpy(w.so.exempt.net[w.so.exempt.n++], "10.1.0.0/24");
+	hoard(&w, &on);
+	assert_int_equal(server_stats(&w)->half_open, 20);
+	assert_int_equal(server_stats(&w)->refused_share, 0);
 	world_end(&w);
 }
 
@@ -1668,6 +1730,8 @@ int main(void)
 		cmocka_unit_test(connections_over_a_limit_are_refused),
 		cmocka_unit_test(half_open_handshakes_are_bounded),
 		cmocka_unit_test(a_client_that_proves_its_address_is_accepted_despite_a_full_half_open_list),
+		cmocka_unit_test(an_address_gets_no_more_than_its_share_of_half_open_handshakes),
+		cmocka_unit_test(an_exempt_address_may_take_every_half_open_handshake),
 		cmocka_unit_test(retry_packets_are_not_limited),
 		cmocka_unit_test(a_close_reaches_the_peer_with_its_code),
 		cmocka_unit_test(a_lost_close_is_sent_again_but_not_for_every_packet),

@@ -369,6 +369,7 @@ TEST(limits_count_both_shards)
 
 	world_init_shards(&w, 12, N, 2);
 	w.cfg->limits.max_sessions = 5;
+	w.cfg->quic.address_share_percent = 100; /* all clients have one address */
 	for (int i = 0; i < N; i++) {
 		char room[16];
 

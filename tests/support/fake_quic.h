@@ -76,6 +76,7 @@ int quic_conn_move(struct quic_conn *c, unsigned to) { (void)c, (void)to; return
 void quic_conn_set_timer(struct quic_conn *c, nsec at) { c->timer = at; }
 size_t quic_conn_datagram_max(const struct quic_conn *c) { return c->datagram_max; }
 void quic_conn_info(const struct quic_conn *c, struct quic_conn_info *out) { *out = c->info; }
+const struct quic_addr *quic_conn_peer(const struct quic_conn *c) { return &c->info.path.remote; }
 nsec quic_conn_pto(const struct quic_conn *c) { return c->pto; }
 void *quic_conn_user(const struct quic_conn *c) { return c->user; }
 void quic_conn_set_user(struct quic_conn *c, void *user) { c->user = user; }

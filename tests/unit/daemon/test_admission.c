@@ -14,7 +14,17 @@
 struct world {
 	struct config cfg;
 	struct admission a;
+	struct guest neighbour; /* of whom asks: at the same address; its room NULL: not there */
 };
+
+/* Whom all requests come from. */
+static const struct sockaddr *peer(void)
+{
+	static struct quic_addr a;
+
+	assert_int_equal(quic_addr_parse("192.0.2.9", 4000, &a), 0);
+	return &a.sa;
+}
 
 /* Two shards. "small" has one place and it is taken, in shard 0; of five rooms three are there. */
 static int open_world(void **state)
@@ -36,9 +46,9 @@ static int open_world(void **state)
 	w->cfg.limits.max_sessions = 6;
 	w->a.cfg = &w->cfg;
 	assert_int_equal(registry_new(&w->cfg, 2, &w->a.registry), 0);
-	assert_int_equal(registry_enter(w->a.registry, "small", 0, &shard), VERDICT_ADMITTED);
-	assert_int_equal(registry_enter(w->a.registry, "team-0", 0, &shard), VERDICT_ADMITTED);
-	assert_int_equal(registry_enter(w->a.registry, "team-1", 1, &shard), VERDICT_ADMITTED);
+	assert_int_equal(registry_enter(w->a.registry, &(struct guest){.room = "small"}, 0, &shard), VERDICT_ADMITTED);
+	assert_int_equal(registry_enter(w->a.registry, &(struct guest){.room = "team-0"}, 0, &shard), VERDICT_ADMITTED);
+	assert_int_equal(registry_enter(w->a.registry, &(struct guest){.room = "team-1"}, 1, &shard), VERDICT_ADMITTED);
 	*state = w;
 	return 0;
 }
@@ -47,9 +57,11 @@ static int close_world(void **state)
 {
 	struct world *w = *state;
 
-	registry_leave(w->a.registry, "small");
-	registry_leave(w->a.registry, "team-0");
-	registry_leave(w->a.registry, "team-1");
+	if (w->neighbour.room)
+		registry_leave(w->a.registry, &w->neighbour);
+	registry_leave(w->a.registry, &(struct guest){.room = "small"});
+	registry_leave(w->a.registry, &(struct guest){.room = "team-0"});
+	registry_leave(w->a.registry, &(struct guest){.room = "team-1"});
 	assert_int_equal(registry_sessions(w->a.registry), 0);
 	registry_free(w->a.registry);
 	free(w);
@@ -71,6 +83,25 @@ static void fill_rooms(struct world *w)
 static void fill_server(struct world *w)
 {
 	w->cfg.limits.max_sessions = 3;
+}
+
+static void join_neighbour(struct world *w, const char *room)
+{
+	unsigned shard;
+
+	w->neighbour = (struct guest){room, registry_holder(w->a.registry, peer())};
+	assert_int_equal(registry_enter(w->a.registry, &w->neighbour, 0, &shard), VERDICT_ADMITTED);
+}
+
+static void hold_the_share_of_sessions(struct world *w)
+{
+	join_neighbour(w, "team-0");
+}
+
+static void hold_the_share_of_rooms(struct world *w)
+{
+	w->cfg.limits.max_sessions = 100;
+	join_neighbour(w, "team-2");
 }
 
 static void busy_here(struct world *w)
@@ -146,6 +177,11 @@ static const struct {
 	{nothing, "/audio", "room=small", NULL, VERDICT_ROOM_FULL, 503, "the room is full", 0},
 	{fill_rooms, "/audio", "room=team-9", NULL, VERDICT_TOO_MANY_ROOMS, 503, "the server has no place for another room", 0},
 	{fill_rooms, "/audio", "", NULL, VERDICT_TOO_MANY_ROOMS, 503, "the server has no place for another room", 0},
+	{hold_the_share_of_sessions, "/audio", "room=team-0", NULL, VERDICT_ADDRESS_SESSIONS, 429,
+		"the server fills up, and there are too many sessions from this address", 0},
+	{hold_the_share_of_rooms, "/audio", "", NULL, VERDICT_ADDRESS_ROOMS, 429,
+		"the server fills up, and there are too many rooms from this address", 0},
+	{hold_the_share_of_rooms, "/audio", "room=team-0", NULL, VERDICT_ADMITTED, 200, "admitted", 0},
 };
 
 enum { N_CASES = sizeof cases / sizeof *cases };
@@ -153,7 +189,7 @@ enum { N_CASES = sizeof cases / sizeof *cases };
 static struct http_request request_of(size_t i, const char *method, const char *path)
 {
 	return (struct http_request){.method = method, .path = path, .query = cases[i].query, .host = "192.0.2.1:4433",
-		.origin = cases[i].origin, .authorization = "", .user_agent = ""};
+		.origin = cases[i].origin, .authorization = "", .user_agent = "", .peer = peer()};
 }
 
 static void in_fresh_world(void (*run)(struct world *w, size_t i))
@@ -172,16 +208,18 @@ static void connect_case(struct world *w, size_t i)
 {
 	const struct http_request req = request_of(i, "CONNECT", cases[i].path);
 	struct join j;
+	struct holder_key from;
+	uint32_t before = registry_sessions(w->a.registry);
 	unsigned shard = 0;
-	enum verdict v = admission_enter(&w->a, &req, 0, &j, &shard);
+	enum verdict v = admission_enter(&w->a, &req, 0, &j, &from, &shard);
 
 	if (v != cases[i].verdict || verdict_status(v) != cases[i].status || strcmp(verdict_text(v), cases[i].text) != 0)
 		fail_msg("%s?%s: %u %s", cases[i].path, cases[i].query, verdict_status(v), verdict_text(v));
 	if (v == VERDICT_MOVED)
 		assert_int_equal(shard, cases[i].shard);
-	assert_int_equal(registry_sessions(w->a.registry), 3 + (v == VERDICT_ADMITTED));
+	assert_int_equal(registry_sessions(w->a.registry), before + (v == VERDICT_ADMITTED));
 	if (v == VERDICT_ADMITTED)
-		registry_leave(w->a.registry, j.room);
+		registry_leave(w->a.registry, &(struct guest){j.room, from});
 }
 
 TEST(a_connect_gets_its_verdict)
@@ -195,6 +233,7 @@ static void check_case(struct world *w, size_t i)
 	const struct web web = {.cfg = &w->cfg, .registry = w->a.registry, .version = "1", .draining = &not_draining};
 	const struct http_request req = request_of(i, "GET", "/check");
 	struct http_response res;
+	uint32_t before = registry_sessions(w->a.registry);
 	char want[256], got[256];
 
 	http_response_init(&res);
@@ -206,7 +245,7 @@ static void check_case(struct world *w, size_t i)
 	snprintf(got, sizeof got, "%.*s", (int)res.len, (const char *)res.body);
 	assert_int_equal(res.status, 200);
 	assert_string_equal(got, want);
-	assert_int_equal(registry_sessions(w->a.registry), 3);
+	assert_int_equal(registry_sessions(w->a.registry), before);
 	free(res.owned);
 }
 

@@ -383,7 +383,7 @@ static void in_another_shard(struct world *w)
 	unsigned shard;
 
 	world_init_shards(w, 2);
-	assert_int_equal(registry_enter(w->registry, "x", 1, &shard), VERDICT_ADMITTED);
+	assert_int_equal(registry_enter(w->registry, &(struct guest){.room = "x"}, 1, &shard), VERDICT_ADMITTED);
 	assert_int_equal(shard, 1);
 }
 
@@ -398,7 +398,7 @@ TEST(a_session_for_a_room_of_another_shard_moves_there)
 	assert_int_equal(c->n_moves, 1);
 	assert_int_equal(c->moved_to, 1);
 	assert_int_equal(links_stats(w.links)->links, 0);
-	registry_leave(w.registry, "x");
+	registry_leave(w.registry, &(struct guest){.room = "x"});
 	world_end(&w);
 }
 
@@ -413,7 +413,7 @@ TEST(a_session_that_cannot_move_is_refused_and_counted)
 	assert_int_equal(c->answer.decision, SESSION_REFUSED);
 	assert_int_equal(c->answer.status, 503);
 	assert_int_equal(links_stats(w.links)->refused.status_503, 1);
-	registry_leave(w.registry, "x");
+	registry_leave(w.registry, &(struct guest){.room = "x"});
 	world_end(&w);
 }
 

@@ -283,7 +283,8 @@ TEST(every_refusal_is_in_one_line)
 	for (size_t i = 0; i < 6; i++)
 		sum += value(&p, "mynah_sessions_refused_total", statuses[i]);
 	assert_true(sum == (double)(w.sum.wt.refused + w.sum.links.refused_opened));
-	assert_true(value(&p, "mynah_sessions_refused_total", "429") == (double)w.sum.wt.second_sessions);
+	assert_true(value(&p, "mynah_sessions_refused_total", "429") ==
+		(double)(w.sum.wt.second_sessions + w.sum.links.refused.status_429));
 	assert_true(value(&p, "mynah_sessions_refused_total", "403") == (double)w.sum.links.refused.status_403);
 }
 
