@@ -75,10 +75,8 @@ void map_free(struct map *m)
 	free(m);
 }
 
-static void place(struct map *m, const void *key, size_t len, void *value)
+static void fill(struct slot *s, const void *key, size_t len, void *value)
 {
-	struct slot *s = slot_at(m, find(m, key, len));
-
 	s->value = value;
 	s->len = (uint8_t)len;
 	memcpy(s->key, key, len);
@@ -97,7 +95,7 @@ static int grow(struct map *m)
 		struct slot *s = slot_at(&old, i);
 
 		if (s->value)
-			place(m, s->key, s->len, s->value);
+			fill(slot_at(m, find(m, s->key, s->len)), s->key, s->len, s->value);
 	}
 	free(old.slots);
 	return 0;
@@ -107,15 +105,18 @@ int map_put(struct map *m, const void *key, size_t len, void *value)
 {
 	if (len < 1 || len > m->key_max)
 		return ERR_RANGE;
-	if (map_get(m, key, len))
+	size_t i = find(m, key, len);
+
+	if (slot_at(m, i)->value)
 		return ERR_EXISTS;
 	if ((m->count + 1) * 2 > m->n_slots) {
 		int err = grow(m);
 
 		if (err)
 			return err;
+		i = find(m, key, len);
 	}
-	place(m, key, len, value);
+	fill(slot_at(m, i), key, len, value);
 	m->count++;
 	return 0;
 }

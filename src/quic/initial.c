@@ -160,16 +160,11 @@ static int unseal(EVP_CIPHER_CTX *c, const struct keys *k, const struct sealed *
 
 /* --- frames ------------------------------------------------------------------------------- */
 
-/* Most of a first packet is padding. */
+/* Most of a first packet is padding, and most of that at its end. */
 static void skip_padding(struct cursor *c)
 {
-	uint64_t eight;
-
-	for (; c->end - c->p >= (ptrdiff_t)sizeof eight; c->p += sizeof eight) {
-		memcpy(&eight, c->p, sizeof eight);
-		if (eight)
-			break;
-	}
+	if (c->p < c->end && *c->p == 0 && memcmp(c->p, c->p + 1, (size_t)(c->end - c->p) - 1) == 0)
+		c->p = c->end;
 	while (c->p < c->end && *c->p == 0)
 		c->p++;
 }
