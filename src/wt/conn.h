@@ -195,7 +195,7 @@ struct wt_conn {
 	struct quic_conn *qc;
 	struct list link; /* in wt->conns */
 	struct log log;
-	nghttp3_conn *h3; /* NULL until on_open */
+	nghttp3_conn *h3; /* NULL until the handshake is complete: who never ends it takes no memory here */
 	bool server;
 	bool dead;        /* closed by us: neither nghttp3 nor QUIC may be called */
 	bool unsettled;   /* h3_settle() has work to do */
@@ -232,7 +232,8 @@ void conn_arm(struct wt_conn *c);
 int conn_new(struct wt *w, struct quic_conn *qc, struct wt_conn **out);
 
 /* h3.c */
-int h3_open(struct wt_conn *c);
+int h3_open(struct wt_conn *c);  /* our streams and SETTINGS, which may leave before the handshake is complete */
+int h3_begin(struct wt_conn *c); /* nghttp3, as soon as it is */
 void h3_close(struct wt_conn *c);
 void h3_feed(struct wt_conn *c, struct wt_stream *st, const uint8_t *p, size_t len, bool fin);
 void h3_control_input(struct wt_conn *c, const uint8_t *p, size_t len);

@@ -163,10 +163,6 @@ int h3_open(struct wt_conn *c)
 		log_info(&c->log, "closed: peer allows no three unidirectional streams");
 		return err;
 	}
-	if (make_nghttp3(c) || nghttp3_conn_bind_qpack_streams(c->h3, c->qpack_enc, c->qpack_dec))
-		return ERR_NOMEM;
-	if (c->server)
-		nghttp3_conn_set_max_client_streams_bidi(c->h3, H3_PRIORITY_AHEAD);
 	quic_conn_info(c->qc, &info);
 	struct settings_own own = {
 		.server = c->server,
@@ -177,6 +173,15 @@ int h3_open(struct wt_conn *c)
 
 	c->control.len = settings_write(&own, c->control.bytes);
 	quic_conn_wake(c->qc);
+	return 0;
+}
+
+int h3_begin(struct wt_conn *c)
+{
+	if (make_nghttp3(c) || nghttp3_conn_bind_qpack_streams(c->h3, c->qpack_enc, c->qpack_dec))
+		return ERR_NOMEM;
+	if (c->server)
+		nghttp3_conn_set_max_client_streams_bidi(c->h3, H3_PRIORITY_AHEAD);
 	return 0;
 }
 
@@ -295,6 +300,8 @@ static void offer_nghttp3(struct wt_conn *c, struct quic_send *out)
 void h3_next_data(struct wt_conn *c, struct quic_send *out)
 {
 	if (offer_control(c, out))
+		return;
+	if (!c->h3)
 		return;
 	if (!list_empty(&c->sendq))
 		stream_offer(list_entry(c->sendq.next, struct wt_stream, send_link), out);

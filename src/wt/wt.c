@@ -75,7 +75,7 @@ void wt_drain(struct wt *w)
 	list_each(it, &w->conns, next) {
 		struct wt_conn *c = list_entry(it, struct wt_conn, link);
 
-		if (c->dead || !c->server || !c->h3)
+		if (c->dead || !c->server || c->control.id < 0)
 			continue;
 		h3_goaway(c);
 		if (c->session)
@@ -194,7 +194,14 @@ static void on_handshake(void *user, nsec now)
 	struct wt_conn *c = user;
 
 	c->now = now;
-	if (!c->dead && (c->server || c->session))
+	if (c->dead)
+		return;
+	if (h3_begin(c)) {
+		h3_fail(c, H3_INTERNAL_ERROR, "out of memory");
+		return;
+	}
+	quic_conn_wake(c->qc);
+	if (c->server || c->session)
 		conn_active(c);
 }
 
@@ -303,7 +310,7 @@ static void next_data(void *user, struct quic_send *out)
 	struct wt_conn *c = user;
 
 	*out = (struct quic_send){.id = -1};
-	if (!c->dead && c->h3)
+	if (!c->dead)
 		h3_next_data(c, out);
 }
 

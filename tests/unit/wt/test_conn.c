@@ -1172,6 +1172,26 @@ static void a_cut_datagram_is_an_error(void **state)
 	assert_int_equal(r->c.close_code, H3_DATAGRAM_ERROR);
 }
 
+/* A client that never ends the handshake costs nothing more; one that does has our SETTINGS at once. */
+static void only_settings_leave_before_the_handshake_is_complete(void **state)
+{
+	struct rig *r = *state;
+
+	fake_fini(&r->c, QUIC_END_PEER);
+	fake_init(&r->c, wt_quic_app(), true);
+	assert_int_equal(r->c.app->on_open(r->w, &r->c, &r->c.user, r->c.now), 0);
+	fake_flush(&r->c);
+	assert_true(fake_find(&r->c, 3)->out.len > 20);
+	assert_int_equal(fake_find(&r->c, 7)->out.len, 0);
+	wt_drain(r->w); /* one that ends it while we drain knows that, too */
+	size_t settings = fake_find(&r->c, 3)->out.len;
+
+	r->c.app->on_handshake(r->c.user, r->c.now);
+	fake_flush(&r->c);
+	assert_int_equal(fake_find(&r->c, 3)->out.len, settings + 3); /* GOAWAY */
+	assert_true(fake_find(&r->c, 7)->out.len > 0);
+}
+
 static void streams_go_on_when_credit_comes(void **state)
 {
 	static const char *const get[] = {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/x", NULL};
@@ -1975,6 +1995,7 @@ int main(void)
 		CASE(an_impossible_session_id_is_an_error),
 		CASE(each_kind_of_bad_datagram_is_counted),
 		CASE(a_cut_datagram_is_an_error),
+		CASE(only_settings_leave_before_the_handshake_is_complete),
 		CASE(streams_go_on_when_credit_comes),
 		CASE(a_fin_waits_for_the_last_of_many_pieces),
 		CASE(streams_take_turns),
