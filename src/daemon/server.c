@@ -4,6 +4,7 @@
 #include "base/closing_uv.h"
 #include "base/err.h"
 #include "daemon/certs.h"
+#include "daemon/heap.h"
 #include "daemon/listen.h"
 #include "daemon/reset_secret.h"
 #include "daemon/scrape.h"
@@ -48,7 +49,8 @@ struct server {
 	atomic_bool draining; /* what /healthz says */
 	atomic_ullong misdirected;
 	uint16_t port, http_port;
-	uv_timer_t certs_timer, drain_timer;
+	uv_timer_t certs_timer, drain_timer, heap_timer;
+	struct heap heap;
 	struct closing handles; /* the shard on this loop is one */
 	nsec close_by;
 	int64_t started_s;
@@ -146,6 +148,13 @@ static void on_certs_timer(uv_timer_t *t)
 	struct server *s = t->data;
 
 	certs_check(s->certs, clock_wall_s());
+}
+
+static void on_heap_timer(uv_timer_t *t)
+{
+	struct server *s = t->data;
+
+	heap_look(&s->heap, s->loop, quic_group_conns(s->group));
 }
 
 /* --- listening -------------------------------------------------------------------------------- */
@@ -360,6 +369,7 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, u
 	watchdog_init(&s->watchdog, watchdog_ms);
 	open_timer(s, &s->certs_timer);
 	open_timer(s, &s->drain_timer);
+	open_timer(s, &s->heap_timer);
 	s->n_shards = count_shards(s);
 	int err = open_all(s);
 
@@ -376,6 +386,7 @@ int server_new(uv_loop_t *loop, const struct config *cfg, const char *version, u
 	}
 	describe(s);
 	uv_timer_start(&s->certs_timer, on_certs_timer, CERTS_CHECK_MS, CERTS_CHECK_MS);
+	uv_timer_start(&s->heap_timer, on_heap_timer, HEAP_LOOK_MS, HEAP_LOOK_MS);
 	*out = s;
 	return 0;
 }
@@ -414,6 +425,7 @@ static void close_handles(struct server *s)
 	s->state = SERVER_CLOSED;
 	closing_close(&s->handles, (uv_handle_t *)&s->certs_timer);
 	closing_close(&s->handles, (uv_handle_t *)&s->drain_timer);
+	closing_close(&s->handles, (uv_handle_t *)&s->heap_timer);
 	if (s->shard[0])
 		shard_send(s->shard[0], SHARD_QUIT);
 }
