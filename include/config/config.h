@@ -59,6 +59,7 @@ struct config_limits {
 	uint32_t silent_client_ms;        /* without a word of one that used to report, 0: any time. default 15000 */
 	uint32_t max_waiting_handshakes;  /* packets. default 1024 */
 	uint32_t max_load_percent;        /* of a shard's time, 0: never refuse for it. default 90 */
+	uint32_t resume_load_percent;     /* see load_rule_make(). default 80 */
 };
 
 /* Room for the options of any driver. */

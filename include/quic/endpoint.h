@@ -133,7 +133,7 @@ struct quic_stats {
 	uint64_t conns_accepted, conns_closed, handshakes, handshake_failures;
 	uint64_t by_group[QUIC_TLS_GROUPS]; /* handshakes, by the number of their key exchange */
 	uint64_t retries_sent, bad_tokens, version_negotiations, stateless_resets;
-	uint64_t refused_limit, refused_addr, refused_share, dropped_half_open, dropped_stateless;
+	uint64_t refused_limit, refused_addr, refused_share, refused_busy, dropped_half_open, dropped_stateless;
 	uint64_t unknown_packets; /* of no connection, and no Initial */
 	uint64_t initials_dropped; /* of no connection, and not what a client begins with */
 	uint64_t datagrams_in, datagrams_out;
@@ -166,6 +166,9 @@ enum quic_sender quic_endpoint_sender(struct quic_endpoint *ep, const uint8_t *p
 
 /* One UDP payload. `p` is borrowed and may be changed in place. */
 void quic_endpoint_recv(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, uint8_t *p, size_t len,
+	nsec now);
+/* The same, but a client that this packet would make known is refused: the server is busy (CONNECTION_REFUSED). */
+void quic_endpoint_turn_away(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, uint8_t *p, size_t len,
 	nsec now);
 /* Writes what the connections touched since the last flush have to send. */
 void quic_endpoint_flush(struct quic_endpoint *ep, nsec now);

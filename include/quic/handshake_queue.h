@@ -35,8 +35,9 @@ static inline bool handshake_queue_accepts(const uint8_t *p, size_t len)
 /* Copies. Drops the packet if the queue is full. `ep` knows which ids are those of connections. */
 void handshake_queue_put(struct handshake_queue *h, struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn,
 	const uint8_t *p, size_t len, nsec now);
-/* Passes the next packet to the endpoint; the caller flushes it. False: the queue is empty. */
-bool handshake_queue_run_next(struct handshake_queue *h, struct quic_endpoint *ep, nsec now);
+/* Passes the next packet to the endpoint; the caller flushes it. A new client that has waited for longer than `patience` is
+ * turned away; NSEC_NONE: none is. False: the queue is empty. */
+bool handshake_queue_run_next(struct handshake_queue *h, struct quic_endpoint *ep, nsec patience, nsec now);
 uint32_t handshake_queue_len(const struct handshake_queue *h);
 const struct handshake_queue_stats *handshake_queue_stats(const struct handshake_queue *h);
 extern const struct metric_table handshake_queue_metrics; /* of struct handshake_queue_stats */

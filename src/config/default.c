@@ -40,6 +40,7 @@ static void limits_default(struct config_limits *l)
 	l->datagrams_per_s = 250;
 	l->max_waiting_handshakes = 1024;
 	l->max_load_percent = 90;
+	l->resume_load_percent = 80;
 }
 
 void *config_bridge_options(struct config *c, size_t i)

@@ -144,7 +144,11 @@ static const struct option_row limit_fields[] = {
 		.help = "sessions at once; more are answered 503"),
 	N32("max_rooms", rooms.max_rooms, 1, 1000000, .help = "rooms at once, private ones too; more are answered 503"),
 	N32("max_load_percent", limits.max_load_percent, 0, 100, .unit = "percent",
-		.help = "of its time that the server may be at work: above it, new sessions are answered 503; 0: whatever it is"),
+		.help = "of its time that the server may be at work, with what those who have just come will need: from there on new "
+			"sessions are answered 503; 0: whatever it is"),
+	N32("resume_load_percent", limits.resume_load_percent, 0, 100, .unit = "percent",
+		.help = "below it a server that was busy takes in new sessions again; if it is not less than max_load_percent, eight "
+			"ninths of that count"),
 	N32("datagrams_per_s", limits.datagrams_per_s, 60, 100000,
 		.help = "datagrams taken from one session, twice that in a burst; more are dropped"),
 	N32("control_messages_per_s", limits.control_messages_per_s, 1, 10000,

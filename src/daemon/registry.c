@@ -311,6 +311,17 @@ void registry_set_busy(struct registry *r, unsigned shard, bool busy)
 	pthread_mutex_unlock(&r->lock);
 }
 
+bool registry_is_busy(struct registry *r)
+{
+	unsigned shard;
+
+	pthread_mutex_lock(&r->lock);
+	enum verdict v = choose(r, 0, &shard);
+
+	pthread_mutex_unlock(&r->lock);
+	return v == VERDICT_SERVER_BUSY;
+}
+
 void registry_drain(struct registry *r)
 {
 	r->draining = true;

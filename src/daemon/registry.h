@@ -40,6 +40,8 @@ enum verdict registry_check(struct registry *r, const struct guest *g);
 
 /* A busy shard gets no new sessions. At the start none is busy. */
 void registry_set_busy(struct registry *r, unsigned shard, bool busy);
+/* All shards are. */
+bool registry_is_busy(struct registry *r);
 /* From now on no new session is admitted. */
 void registry_drain(struct registry *r);
 uint32_t registry_sessions(struct registry *r); /* now, of all shards */

@@ -22,6 +22,10 @@ enum { RECONNECT_MS = 1500 };
  * PAGE_PARTS: what a flood of requests costs the loop beside the requests themselves counts as load. */
 enum { BUSY_PARTS = 10, PAGE_PARTS = 2 };
 
+/* While all shards are busy: a client that has waited for longer is told so instead of being heard, for a twentieth of what
+ * a handshake takes. Sooner, its session is refused with a status that it can read. */
+enum { BUSY_PATIENCE_MS = 500 };
+
 /* Mail to a shard: MAIL_COMMAND plus the command. */
 enum { MAIL_TLS = QUIC_MAIL_KINDS, MAIL_REPORT, MAIL_COMMAND };
 
@@ -51,7 +55,9 @@ struct shard {
 	struct handshake_queue *handshakes;
 	struct share handshake_share, page_share;
 	struct load load;
-	bool busy;     /* new sessions are refused */
+	struct load_rule load_rule;
+	uint64_t joins; /* all that the load was told of */
+	bool busy;      /* new sessions are refused */
 	struct ticker *ticker;
 	uv_prepare_t before_sleep;
 	uv_async_t wakeup;
@@ -124,10 +130,11 @@ static void run_handshakes(struct shard *s)
 {
 	struct quic_endpoint *ep = s->stack.endpoint;
 	nsec begin = clock_now(), now = begin, until = share_until(begin, voice_due(s));
+	nsec patience = s->busy && registry_is_busy(s->opts.registry) ? nsec_from_ms(BUSY_PATIENCE_MS) : NSEC_NONE;
 
 	if (!share_may(&s->handshake_share, begin))
 		return;
-	while (handshake_queue_run_next(s->handshakes, ep, now) && (now = clock_now()) < until)
+	while (handshake_queue_run_next(s->handshakes, ep, patience, now) && (now = clock_now()) < until)
 		;
 	quic_endpoint_flush(ep, now);
 	udp_flush(s->udp);
@@ -150,16 +157,27 @@ static void run_page(struct shard *s)
 	share_took(&s->page_share, begin, now, s->busy ? BUSY_PARTS : PAGE_PARTS);
 }
 
+/* True: there is something new to decide by. */
+static bool look_at_load(struct shard *s, nsec now)
+{
+	const struct rooms_stats *rooms = rooms_stats(s->stack.rooms);
+	uint64_t joins = rooms->joins - s->joins;
+	bool due = load_due(&s->load, now);
+
+	load_charge(&s->load, joins);
+	s->joins += joins;
+	if (due) /* libuv takes a lock to answer */
+		load_look(&s->load, uv_metrics_idle_time(s->loop), rooms->frames_in + rooms->frames_out, now);
+	return due || joins > 0;
+}
+
 /* A loop without spare time refuses new sessions, so that the sound of those that are open stays whole. */
 static void watch_load(struct shard *s, nsec now)
 {
-	uint32_t most = s->opts.cfg->limits.max_load_percent;
-	bool busy;
-
-	if (!load_due(&s->load, now)) /* libuv takes a lock to answer */
+	if (!look_at_load(s, now))
 		return;
-	load_look(&s->load, uv_metrics_idle_time(s->loop), now);
-	busy = most > 0 && s->load.share * 100 >= most;
+	bool busy = load_decide(&s->load, &s->load_rule);
+
 	if (busy == s->busy)
 		return;
 	log_warn(&s->log, "shard=%u %s", s->opts.index,
@@ -487,6 +505,7 @@ int shard_new(const struct shard_opts *o, const struct log *log, struct shard **
 	closing_init(&s->handles, on_handles_closed, s);
 	s->opts = *o;
 	s->log = *log;
+	s->load_rule = load_rule_make(o->cfg->limits.max_load_percent, o->cfg->limits.resume_load_percent);
 	s->loop = o->loop;
 	atomic_init(&s->turns, 0);
 	if (o->index > 0 && uv_loop_init(&s->own_loop)) {

@@ -178,6 +178,9 @@ static void recv_initial(struct quic_endpoint *ep, const struct quic_path *path,
 		ep->stats.refused_limit++;
 		send_close(ep, path, hd, NGTCP2_CONNECTION_REFUSED,
 			ep->refuse ? "the server is shutting down" : "too many connections");
+	} else if (ep->turn_away) {
+		ep->stats.refused_busy++;
+		send_close(ep, path, hd, NGTCP2_CONNECTION_REFUSED, "the server is busy");
 	} else if (token == TOKEN_NONE && (kind == INITIAL_PIECE || must_prove(ep))) {
 		ep_send_retry(ep, path, hd);
 	} else if (has_its_share(ep, &path->remote)) {

@@ -229,6 +229,14 @@ void quic_endpoint_recv(struct quic_endpoint *ep, const struct quic_path *path, 
 		ep->stats.packets_out++;
 }
 
+void quic_endpoint_turn_away(struct quic_endpoint *ep, const struct quic_path *path, uint8_t ecn, uint8_t *p, size_t len,
+	nsec now)
+{
+	ep->turn_away = true;
+	quic_endpoint_recv(ep, path, ecn, p, len, now);
+	ep->turn_away = false;
+}
+
 static void flush_dirty(struct quic_endpoint *ep)
 {
 	struct list batch;

@@ -64,6 +64,7 @@ struct quic_endpoint {
 	uint64_t n_random;
 	uint32_t n_closing;
 	bool refuse; /* new connections */
+	bool turn_away; /* the client of the packet at hand */
 };
 
 #define NO_SLOT UINT32_MAX

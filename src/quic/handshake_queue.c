@@ -87,16 +87,20 @@ static struct waiting *pop(struct queue *q)
 	return w;
 }
 
-bool handshake_queue_run_next(struct handshake_queue *h, struct quic_endpoint *ep, nsec now)
+bool handshake_queue_run_next(struct handshake_queue *h, struct quic_endpoint *ep, nsec patience, nsec now)
 {
 	while (handshake_queue_len(h) > 0) {
-		struct waiting *w = pop(h->known.n > 0 ? &h->known : &h->new_clients);
+		bool is_new = h->known.n == 0;
+		struct waiting *w = pop(is_new ? &h->new_clients : &h->known);
 
 		if (nsec_since(w->at, now) > nsec_from_ms(HANDSHAKE_STALE_MS)) {
 			h->stats.stale++;
 			continue;
 		}
-		quic_endpoint_recv(ep, &w->path, w->ecn, w->data, w->len, now);
+		if (is_new && nsec_since(w->at, now) > patience)
+			quic_endpoint_turn_away(ep, &w->path, w->ecn, w->data, w->len, now);
+		else
+			quic_endpoint_recv(ep, &w->path, w->ecn, w->data, w->len, now);
 		return true;
 	}
 	return false;

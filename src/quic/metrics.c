@@ -26,6 +26,7 @@ static const struct metric quic_rows[] = {
 		"Connections refused, by reason.", .label = "reason", .value = "limit", METRIC_AT(struct quic_stats, refused_limit)},
 	{"connections_refused_total", .label = "reason", .value = "address", METRIC_AT(struct quic_stats, refused_addr)},
 	{"connections_refused_total", .label = "reason", .value = "address_share", METRIC_AT(struct quic_stats, refused_share)},
+	{"connections_refused_total", .label = "reason", .value = "busy", METRIC_AT(struct quic_stats, refused_busy)},
 	{"connections_refused_total", .label = "reason", .value = "half_open", METRIC_AT(struct quic_stats, dropped_half_open)},
 	{"stateless_packets_total", METRIC_COUNTER,
 		"Packets sent without a connection, by kind.", .label = "kind", .value = "retry", METRIC_AT(struct quic_stats, retries_sent)},

@@ -143,7 +143,9 @@ static void busy_shards_get_no_new_sessions(void **state)
 	assert_int_equal(ask(w, "team-b", 1, &shard), VERDICT_MOVED);
 	assert_int_equal(shard, 2);
 	assert_int_equal(check(w, "team-b"), VERDICT_ADMITTED);
+	assert_false(registry_is_busy(w->r));
 	registry_set_busy(w->r, 2, true);
+	assert_true(registry_is_busy(w->r));
 	assert_int_equal(ask(w, "team-b", 2, &shard), VERDICT_SERVER_BUSY);
 	assert_int_equal(check(w, ""), VERDICT_SERVER_BUSY);
 	registry_set_busy(w->r, 0, false);

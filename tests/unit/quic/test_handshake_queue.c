@@ -103,13 +103,13 @@ static void packets_leave_one_by_one_in_order(void **state)
 	struct door *d = *state;
 	nsec now = nsec_from_s(1);
 
-	assert_false(handshake_queue_run_next(d->queue, d->ep, now));
+	assert_false(handshake_queue_run_next(d->queue, d->ep, NSEC_NONE, now));
 	for (uint8_t round = 0; round < 3; round++) { /* round the ring */
 		for (uint8_t i = 0; i < 3; i++)
 			knock(d, (uint8_t)(0x10 * round + i), now);
 		assert_int_equal(handshake_queue_len(d->queue), 3);
 		for (uint8_t i = 0; i < 3; i++) {
-			assert_true(handshake_queue_run_next(d->queue, d->ep, now));
+			assert_true(handshake_queue_run_next(d->queue, d->ep, NSEC_NONE, now));
 			assert_int_equal(d->last, 0x10 * round + i);
 		}
 	}
@@ -126,7 +126,7 @@ static void a_full_queue_drops_and_counts(void **state)
 	for (uint8_t i = 0; i < MAX + 2; i++)
 		knock(d, i, now);
 	assert_int_equal(handshake_queue_stats(d->queue)->full, 2);
-	while (handshake_queue_run_next(d->queue, d->ep, now))
+	while (handshake_queue_run_next(d->queue, d->ep, NSEC_NONE, now))
 		;
 	assert_int_equal(d->answers, MAX);
 	assert_int_equal(d->last, MAX - 1); /* who was first is served first */
@@ -140,10 +140,10 @@ static void old_packets_are_dropped(void **state)
 	knock(d, 1, now);
 	knock(d, 2, now);
 	knock(d, 3, later);
-	assert_true(handshake_queue_run_next(d->queue, d->ep, later));
+	assert_true(handshake_queue_run_next(d->queue, d->ep, NSEC_NONE, later));
 	assert_int_equal(d->last, 3);
 	assert_int_equal(handshake_queue_stats(d->queue)->stale, 2);
-	assert_false(handshake_queue_run_next(d->queue, d->ep, later));
+	assert_false(handshake_queue_run_next(d->queue, d->ep, NSEC_NONE, later));
 }
 
 static void a_payload_longer_than_any_packet_is_ignored(void **state)
@@ -212,17 +212,40 @@ static void connections_go_before_new_clients(void **state)
 	nsec now = nsec_from_s(1);
 
 	handshake_queue_put(d->queue, d->ep, &d->path, 0, p, len, now);
-	assert_true(handshake_queue_run_next(d->queue, d->ep, now));
+	assert_true(handshake_queue_run_next(d->queue, d->ep, NSEC_NONE, now));
 	assert_int_equal(quic_endpoint_stats(d->ep)->half_open, 1);
 	for (uint8_t i = 0; i < MAX + 1; i++)
 		knock(d, i, now);
 	assert_int_equal(handshake_queue_stats(d->queue)->full, 1);
 	handshake_queue_put(d->queue, d->ep, &d->path, 0, p, len, now); /* said again */
 	assert_int_equal(handshake_queue_len(d->queue), MAX + 1);
-	assert_true(handshake_queue_run_next(d->queue, d->ep, now));
+	assert_true(handshake_queue_run_next(d->queue, d->ep, NSEC_NONE, now));
 	assert_int_equal(d->answers, 0);
-	assert_true(handshake_queue_run_next(d->queue, d->ep, now));
+	assert_true(handshake_queue_run_next(d->queue, d->ep, NSEC_NONE, now));
 	assert_int_equal(d->answers, 1);
+}
+
+/* While the server is busy, everybody whom it keeps out is told so, and cheaply. */
+static void new_clients_that_wait_too_long_are_turned_away(void **state)
+{
+	struct door *d = *state;
+	uint8_t p[QUIC_PACKET_MAX];
+	size_t len = first_flight(d, p);
+	nsec now = nsec_from_s(1), patience = nsec_from_ms(500), later = now + patience + 1;
+
+	handshake_queue_put(d->queue, d->ep, &d->path, 0, p, len, now);
+	assert_true(handshake_queue_run_next(d->queue, d->ep, patience, later));
+	assert_int_equal(d->answers, 1);
+	assert_true(d->last_len > 0 && d->last_len < len / 3);
+	assert_int_equal(quic_endpoint_stats(d->ep)->refused_busy, 1);
+	assert_int_equal(quic_endpoint_stats(d->ep)->half_open, 0);
+	handshake_queue_put(d->queue, d->ep, &d->path, 0, p, len, later);
+	assert_true(handshake_queue_run_next(d->queue, d->ep, patience, later + patience));
+	assert_int_equal(quic_endpoint_stats(d->ep)->half_open, 1);
+	handshake_queue_put(d->queue, d->ep, &d->path, 0, p, len, later); /* whose handshake has begun is heard */
+	assert_true(handshake_queue_run_next(d->queue, d->ep, patience, later + 2 * patience));
+	assert_int_equal(quic_endpoint_stats(d->ep)->half_open, 1);
+	assert_int_equal(quic_endpoint_stats(d->ep)->refused_busy, 1);
 }
 
 int main(void)
@@ -234,6 +257,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(old_packets_are_dropped, open_door, close_door),
 		cmocka_unit_test_setup_teardown(packets_of_no_connection_are_not_queued, open_door, close_door),
 		cmocka_unit_test_setup_teardown(connections_go_before_new_clients, open_door, close_door),
+		cmocka_unit_test_setup_teardown(new_clients_that_wait_too_long_are_turned_away, open_door, close_door),
 		cmocka_unit_test_setup_teardown(a_payload_longer_than_any_packet_is_ignored, open_door, close_door),
 	};
 
