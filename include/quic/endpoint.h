@@ -40,7 +40,7 @@ struct quic_opts {
 	uint32_t datagram_queue;       /* datagrams waiting in one connection; the oldest is dropped. default 32 */
 	uint32_t datagram_age_ms;      /* older ones are dropped unsent. default 120 */
 	uint32_t datagram_pool;        /* buffers shared by all connections. default 4096 */
-	uint32_t address_share_percent; /* of max_half_open, for one address, once half of it is taken: see base/share.h. default 10 */
+	uint32_t address_share_percent; /* of max_half_open, for one address, once half of it is taken: see base/fair.h. default 10 */
 	struct quic_net_texts exempt;  /* who is not held to such a share. default "127.0.0.0/8", "::1" */
 	uint32_t stateless_per_s;      /* version negotiation, refusal and reset packets. default 2000 */
 	bool pmtud;                    /* probe for larger packets: 1444 bytes at most, in ngtcp2's steps. default true */

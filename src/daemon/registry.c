@@ -2,8 +2,8 @@
 #include "daemon/registry.h"
 
 #include "base/err.h"
+#include "base/fair.h"
 #include "base/map.h"
-#include "base/share.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -129,7 +129,7 @@ static void let_go(struct registry *r, const struct holder_key *k, uint32_t sess
 
 static bool may_hold(const struct registry *r, const struct holder_key *k, uint32_t held, uint32_t taken, uint32_t max)
 {
-	return !k->len || share_allows(held, taken, max, r->cfg->quic.address_share_percent);
+	return !k->len || fair_allows(held, taken, max, r->cfg->quic.address_share_percent);
 }
 
 /* --- places -------------------------------------------------------------------------------- */

@@ -24,7 +24,7 @@ enum verdict {
 	VERDICT_ROOM_FULL,      /* max_participants of its rule */
 	VERDICT_TOO_MANY_ROOMS, /* max_rooms */
 	VERDICT_ADDRESS_SESSIONS, /* their address has its share of max_sessions ... */
-	VERDICT_ADDRESS_ROOMS,    /* ... of max_rooms: see base/share.h */
+	VERDICT_ADDRESS_ROOMS,    /* ... of max_rooms: see base/fair.h */
 	VERDICT_NOT_MOVED,      /* too many connections are on their way to that shard */
 	VERDICT_NO_MEMORY,
 	VERDICT_N,

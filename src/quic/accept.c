@@ -2,8 +2,8 @@
 #include "ep.h"
 
 #include "base/err.h"
+#include "base/fair.h"
 #include "base/random.h"
-#include "base/share.h"
 
 #include <string.h>
 
@@ -136,15 +136,15 @@ static bool must_prove(const struct quic_endpoint *ep)
 	uint32_t half_open = ep_half_open(ep);
 
 	return half_open + recent_count(&ep->failed, ep->now) >= ep->opts.retry_half_open ||
-		share_counts(half_open, ep->opts.max_half_open);
+		fair_counts(half_open, ep->opts.max_half_open);
 }
 
 static bool has_its_share(const struct quic_endpoint *ep, const struct quic_addr *from)
 {
 	uint32_t taken = ep_half_open(ep), max = ep->opts.max_half_open;
 
-	return share_counts(taken, max) && !quic_nets_have(&ep->exempt, &from->sa) &&
-		!share_allows(addr_limit_proven(ep->addrs, from), taken, max, ep->opts.address_share_percent);
+	return fair_counts(taken, max) && !quic_nets_have(&ep->exempt, &from->sa) &&
+		!fair_allows(addr_limit_proven(ep->addrs, from), taken, max, ep->opts.address_share_percent);
 }
 
 /* Makes room for one more handshake: at the limit the oldest is dropped. A real client needs a round trip or two; an

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * share - how much one holder may have of what there is for all. As long as there is plenty nobody is held to anything; from
+ * fair - how much one holder may have of what there is for all. As long as there is plenty nobody is held to anything; from
  * where half of it is taken on, nobody gets more than a share. What somebody has already stays theirs.
  * Pure arithmetic.
  */
@@ -9,15 +9,15 @@
 #include <stdint.h>
 
 /* Half of `max` or more is taken. */
-static inline bool share_counts(uint32_t taken, uint32_t max)
+static inline bool fair_counts(uint32_t taken, uint32_t max)
 {
 	return 2 * (uint64_t)taken >= max;
 }
 
 /* May somebody who holds `held` have one more? A share is `percent` of `max`, and 1 at least; 100: everything. */
-static inline bool share_allows(uint32_t held, uint32_t taken, uint32_t max, uint32_t percent)
+static inline bool fair_allows(uint32_t held, uint32_t taken, uint32_t max, uint32_t percent)
 {
 	uint64_t share = (uint64_t)max * percent / 100;
 
-	return percent >= 100 || !share_counts(taken, max) || held < (share > 0 ? share : 1);
+	return percent >= 100 || !fair_counts(taken, max) || held < (share > 0 ? share : 1);
 }
