@@ -10,8 +10,8 @@ enum {
 	WAIT_MS = 500,     /* LOAD_WAITS times that: a newcomer who has not talked by then only listens ... */
 	LATE_MS = 10000,   /* ... or begins some time later */
 	SILENT_MS = 4000,  /* those who talked before are awaited for this time */
-	TALKER_FRAMES = 100, /* a second, in and out */
 };
+static const double talker_frames_per_s = 100; /* in and out */
 
 /* Of a talker: before anything is known, and at most, whatever else keeps the loop at work. */
 static const double TALKER_GUESS = 0.001, TALKER_MAX = 0.02;
@@ -92,7 +92,7 @@ void load_look(struct load *l, nsec idle, uint64_t frames, nsec now)
 	if (!load_due(l, now))
 		return;
 	double share = 1 - (double)(not_ours < time ? not_ours : time) / (double)time;
-	double talkers = (double)(frames - l->frames) * (double)nsec_from_s(1) / (double)time / TALKER_FRAMES;
+	double talkers = (double)(frames - l->frames) * (double)nsec_from_s(1) / (double)time / talker_frames_per_s;
 
 	if (l->at > 0) { /* after a long sleep only the sleep counts */
 		l->share += (share - l->share) * weight(time, MEMORY_MS);

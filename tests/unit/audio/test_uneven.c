@@ -16,6 +16,8 @@
 
 enum { TICK_MS = 20, LOOP_S = 2, SETTLE_S = 15, RUN_S = 40, RATE_MAX = 48000, PHASES = 5 };
 
+static const double tick_ms = TICK_MS, runs_a_minute = 60.0 / (double)RUN_S;
+
 /* ---- a voice, a network and ticks, in virtual time ---- */
 
 struct world {
@@ -86,7 +88,7 @@ static void send_frame(struct world *w)
 /* From the arrival that a frame would have had on an even network until its first sample is heard. */
 static double delay_ms(const struct world *w, double now_ms)
 {
-	return now_ms + TICK_MS + jitter_depth_ms(w->j) - even_ms(w, w->newest + 1);
+	return now_ms + tick_ms + jitter_depth_ms(w->j) - even_ms(w, w->newest + 1);
 }
 
 static void measure(struct world *w, enum jitter_result r, double now_ms)
@@ -108,7 +110,7 @@ static void measure(struct world *w, enum jitter_result r, double now_ms)
 
 static void one_tick(struct world *w)
 {
-	double now_ms = TICK_MS * (double)w->n_ticks++;
+	double now_ms = tick_ms * (double)w->n_ticks++;
 	float out[RATE_MAX / 50];
 
 	for (;;) {
@@ -158,14 +160,14 @@ static struct cell measure_all(const struct world *like)
 
 			w.hz = rates[rate];
 			w.loop = loops[rate];
-			w.phase_ms = 1.5 + (double)TICK_MS * phase / PHASES;
+			w.phase_ms = 1.5 + tick_ms * phase / (double)PHASES;
 			w.ppm *= sign;
 			w.seed = 77 * (phase + 1) + (uint32_t)like->uneven_ms;
 			w = run(w);
 			c.mean_ms += w.sum_ms / (double)w.n_measured;
 			c.most_ms = fmax(c.most_ms, w.sum_ms / (double)w.n_measured);
-			c.concealed += (double)w.n_concealed * 60 / RUN_S;
-			c.bent_s += 0.001 * TICK_MS * (double)w.n_bent * 60 / RUN_S;
+			c.concealed += (double)w.n_concealed * runs_a_minute;
+			c.bent_s += 0.001 * tick_ms * (double)w.n_bent * runs_a_minute;
 		}
 	}
 	return (struct cell){c.mean_ms / n, c.most_ms, c.concealed / n, c.bent_s / n};

@@ -52,7 +52,8 @@ TEST(starts_from_nothing)
 
 /* --- joins beyond what a core carries ----------------------------------------------------------- */
 
-enum { STEP_MS = 10, PER_S = 1000 / STEP_MS, WAITS_MAX = 200 };
+enum { STEP_MS = 10, WAITS_MAX = 200 };
+static const double per_s = 1000.0 / (double)STEP_MS;
 
 /* A shard whose work is that of those who talk. */
 struct crowd {
@@ -83,7 +84,7 @@ static double noise(struct crowd *c)
 
 static void ask(struct crowd *c)
 {
-	for (c->joins += c->joins_per_s / PER_S; c->joins >= 1; c->joins--) {
+	for (c->joins += c->joins_per_s / per_s; c->joins >= 1; c->joins--) {
 		if (load_decide(&c->load, &c->rule))
 			continue;
 		load_charge(&c->load, 1);
@@ -102,7 +103,7 @@ static void step(struct crowd *c)
 	c->talkers += c->coming[c->step % WAITS_MAX];
 	c->coming[c->step++ % WAITS_MAX] = 0;
 	c->most = needed > c->most ? needed : c->most;
-	c->frames += c->talkers * 100 / PER_S;
+	c->frames += c->talkers * 100 / per_s;
 	c->now += nsec_from_ms(STEP_MS);
 	c->idle += (nsec)((used < 1 ? 1 - used : 0) * (double)nsec_from_ms(STEP_MS));
 	load_look(&c->load, c->idle, (uint64_t)c->frames, c->now);
@@ -111,7 +112,7 @@ static void step(struct crowd *c)
 
 static void live_on(struct crowd *c, unsigned seconds)
 {
-	for (unsigned i = 0; i < seconds * PER_S; i++)
+	for (unsigned i = 0; i < seconds * 1000 / STEP_MS; i++)
 		step(c);
 }
 

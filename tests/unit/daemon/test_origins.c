@@ -439,7 +439,7 @@ static const char *const hosts_of_others[] = {
 	"localhost.evil.example", "evil.localhost", "localhost.localdomain", "127.1", "127.0.0.1.", "0x7f.1", "2130706433", "0177.0.0.1", "127.0.0.1:0",
 	"127.0.0.1:", "127.0.0.1:080", "127.0.0.1:65536", "127.0.0.1.evil.example", "::1", "[::1", "::1]", "[::1]x", "[::1%lo]", "[127.0.0.1]", "localhost:", "localhost:0",
 	"localhost:x", "localhost/", "localhost:80/", "http://localhost", "x@localhost", "localhost@evil.example", "localhost,evil.example", "localhost evil.example", " localhost",
-	"localhost ", "localhost\t", "localhost\x01", "local%68ost", "l\xc3\xb6" "calhost", "null", ":8080", ".", "-", "..", "localhost\\",
+	"localhost ", "localhost\t", "localhost\x01", "local%68ost", "l\xc3\xb6tus", "null", ":8080", ".", "-", "..", "localhost\\",
 };
 
 /* --- the tests ------------------------------------------------------------------------------- */
