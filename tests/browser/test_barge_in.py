@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# Runs alone: Chromium must keep up with the sound.
 """The page in a real Chromium talks over the parrot: how soon it is silent at the ear. The microphone says a sentence,
 pauses, and says it again while the parrot repeats the first. And how soon after the frame by which somebody else
 interrupts a worker; that is a figure: MYNAH_ROUNDS=20 for more of them."""
