@@ -1,5 +1,4 @@
 #!/usr/bin/env python3
-# Runs alone: what it measures is time.
 """A machine that stands still for a while, and a thread that does so for good: what the service manager is told of either."""
 import contextlib
 import ctypes

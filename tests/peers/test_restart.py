@@ -1,5 +1,4 @@
 #!/usr/bin/env python3
-# Runs alone: what it measures is time.
 """A daemon that is killed and started again: how soon the calls that were open are back."""
 import contextlib
 import json
