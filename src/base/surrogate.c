@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/surrogate.h"
 
+#include "base/hex.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { ESCAPE = 6 }; /* \uXXXX */
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* The unit that is escaped at `p`; -1: none is. */
 static int32_t unit_at(const char *p, const char *end)

@@ -6,6 +6,7 @@
  */
 #include "http/conn.h"
 
+#include "base/limit.h"
 #include "http/response.h"
 
 #include <assert.h>
@@ -44,7 +45,7 @@ struct http_conn {
 	size_t discarded;
 	struct closing handles; /* stream and timer */
 	uint64_t n_requests;
-	nsec paid_until;       /* see over_rate() */
+	struct limit requests; /* a second */
 	struct http_deferred *deferred; /* the response that is to come; NULL: none */
 };
 
@@ -223,18 +224,12 @@ void http_respond(struct http_deferred *l, const struct http_response *res)
 
 /* --- reading ---------------------------------------------------------------------------- */
 
-/* Each request pays for its part of a second; one may be a second ahead. */
 static bool over_rate(struct http_conn *c)
 {
-	const nsec second = nsec_from_ms(1000);
-	nsec now = c->server->now;
+	const struct http_server *s = c->server;
+	const struct rate rate = rate_make(s->opts.requests_per_second, nsec_from_s(1), nsec_from_s(1));
 
-	if (c->paid_until < now)
-		c->paid_until = now;
-	if (nsec_since(now, c->paid_until) >= second)
-		return true;
-	c->paid_until += second / c->server->opts.requests_per_second;
-	return false;
+	return !limit_take(&c->requests, &rate, 1, s->now);
 }
 
 static void request_limited(struct http_conn *c)
